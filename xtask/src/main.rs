@@ -1,2 +1,51 @@
-//! Placeholder.
-fn main() {}
+//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench` and `reproduce`.
+#![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
+
+mod bench;
+mod ci;
+mod files;
+mod metadata;
+mod number;
+mod provenance;
+mod reproduce;
+mod shell;
+mod smoke;
+mod table;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// Checks, benchmarks and reproduction runs of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Every check, cheapest first
+    Ci(ci::Options),
+    /// Unit, integration and documentation tests
+    Test,
+    /// The repository rules that no other tool knows
+    Tidy,
+    /// Benchmarks, with a table of medians
+    Bench(bench::Options),
+    /// The runs behind the numbers in docs/results
+    Reproduce(reproduce::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    shell::enter_repository()?;
+    match cli.command {
+        Task::Ci(options) => ci::run(&options),
+        Task::Test => test::run(shell::Lock::Free),
+        Task::Tidy => tidy::run(),
+        Task::Bench(options) => bench::run(&options),
+        Task::Reproduce(options) => reproduce::run(&options),
+    }
+}

@@ -1,1 +1,59 @@
-//! Placeholder.
+//! Invertible maps on candle tensors: values, log-determinants and tangents, differentiable.
+//!
+//! The lowest layer of mflow, usable alone for any normalizing flow. A map is built from a serde
+//! config over a seeded [`ParamStore`] and applied through the object-safe trait [`Bijector`];
+//! authors of maps implement [`Layer`], one generic body for values and for values with tangents.
+//!
+//! Not for you if you need non-square maps (see `mflow-core`), training loops (`mflow-train`) or
+//! second derivatives by `backward` (candle detaches gradients: use tangents).
+//!
+//! Architecture invariants: a bijector never reads a file, never picks a device, never draws a random
+//! number; arguments are checked once and never cast.
+//!
+//! ```
+//! use mflow_bijectors::{Bijector, ParamStore, Result, SplineFlowConfig, Stream};
+//! use mflow_bijectors::candle::{DType, Device};
+//!
+//! # fn main() -> Result<()> {
+//! let mut store = ParamStore::new(7, DType::F64, &Device::Cpu);
+//! let flow = SplineFlowConfig::default().bijector(3, 0)?;
+//! let flow = store.build(|_| true, |params| flow.build(params))?;
+//! let z = Stream::new(7, "latent").normal_tensor(&[4, 3], DType::F64, &Device::Cpu)?;
+//! let x = flow.forward(&z, None)?;
+//! let back = flow.inverse(&x.value, None)?;
+//! let error = (back.value - z)?.abs()?.max_all()?.to_scalar::<f64>()?;
+//! assert!(error < 1e-12);
+//! # Ok(())
+//! # }
+//! ```
+mod affine;
+mod bijector;
+mod chain;
+mod config;
+mod coupling;
+mod diff;
+mod error;
+mod flows;
+mod kernel;
+mod linear;
+mod nn;
+mod params;
+mod spline;
+mod stream;
+
+pub use affine::{FeatureAffine, FeatureAffineConfig};
+pub use bijector::{Bijector, Direction, Layer, Mapped, Signature};
+/// The tensor library; a new major version of it is a breaking change here.
+pub use candle_core as candle;
+pub use chain::{Chain, Inverted};
+pub use config::BijectorConfig;
+pub use coupling::{Mask, Route, RqCoupling, RqCouplingConfig};
+pub use diff::{Diff, Dual};
+pub use error::{Error, Result};
+pub use flows::{LinearKind, SplineFlowConfig};
+pub use kernel::{FusedLayer, Jet, Pushed, Real, split};
+pub use linear::{LuLinear, LuLinearConfig, Permutation, PermutationConfig};
+pub use nn::{Activation, Conditioned, Linear, ResidualConfig, ResidualNet};
+pub use params::{Init, ParamStore, Parameter, Params, Piece};
+pub use spline::{Gradient, LogSlopeGradient, Point, RationalQuadratic, ScalarMap, Univariate};
+pub use stream::{Stream, fnv1a};

@@ -1,0 +1,203 @@
+//! [`Bijector`] for users, [`Layer`] for authors: the contract of this crate.
+use crate::diff::{Diff, Dual};
+use crate::{Error, Result};
+use candle_core::{DType, Device, Tensor};
+use std::fmt::Debug;
+
+/// Which way a bijector is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Latent to data: the generative direction (`f` and `h` of the M-flow paper).
+    Forward,
+    /// Data to latent.
+    Inverse,
+}
+
+impl Direction {
+    /// The other direction.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Forward => Self::Inverse,
+            Self::Inverse => Self::Forward,
+        }
+    }
+}
+
+/// Result of mapping a batch.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Mapped<T = Tensor> {
+    /// The mapped points, `[B, ..shape]`.
+    pub value: T,
+    /// Natural log of `|det J|` *of the map that was applied*, `[B]`.
+    pub log_abs_det: T,
+}
+
+/// What a bijector accepts; checked once, before any layer code runs.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// Shape of one latent point: `[D]`.
+    pub latent_shape: Vec<usize>,
+    /// Shape of one data point; equal to `latent_shape` for most maps.
+    pub data_shape: Vec<usize>,
+    /// Number of context features `C`, or `None` if any context is ignored.
+    pub context_dim: Option<usize>,
+    /// Dtype of the parameters and of every argument.
+    pub dtype: DType,
+    /// Device of the parameters and of every argument.
+    pub device: Device,
+}
+
+impl Signature {
+    /// An unconditional map of `R^dim` to itself.
+    pub fn vector(dim: usize, dtype: DType, device: &Device) -> Self {
+        let shape = vec![dim];
+        Self {
+            latent_shape: shape.clone(),
+            data_shape: shape,
+            context_dim: None,
+            dtype,
+            device: device.clone(),
+        }
+    }
+    /// The same with `context_dim` context features; `0` means none.
+    #[must_use]
+    pub fn with_context(self, context_dim: usize) -> Self {
+        Self { context_dim: (context_dim > 0).then_some(context_dim), ..self }
+    }
+}
+
+/// A differentiable bijection, optionally conditioned on a context. Object-safe.
+///
+/// **Direction**: `forward` maps latent to data, `inverse` data to latent.
+/// **Shapes**: values `[B, ..shape]`, context `[B, C]`, log-dets `[B]`, tangents as rows
+/// `[B, K, ..shape]`, pushed as `t -> t Jᵀ`.
+/// **Log-dets** belong to the map that was applied: `inverse(forward(x))` gives opposite ones.
+///
+/// # Errors
+/// Every method returns a typed error when an argument has the wrong shape, dtype or device or when a
+/// required context is missing. Arguments are never cast. Non-finite values pass through: they are
+/// refused at the boundary of models and programs, once, not per layer.
+pub trait Bijector: Debug + Send + Sync {
+    /// Shapes, context, dtype and device.
+    fn signature(&self) -> &Signature;
+    /// Map `x: [B, ..shape]` given `context: [B, C]`.
+    fn map(
+        &self,
+        direction: Direction,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Mapped<Tensor>>;
+    /// The same, carrying tangent rows of `x`, of `context`, or of both.
+    fn push(&self, direction: Direction, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>>;
+
+    /// Latent to data.
+    fn forward(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>> {
+        self.map(Direction::Forward, x, context)
+    }
+    /// Data to latent.
+    fn inverse(&self, y: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>> {
+        self.map(Direction::Inverse, y, context)
+    }
+    /// [`Bijector::forward`] with tangents.
+    fn push_forward(&self, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
+        self.push(Direction::Forward, x, context)
+    }
+    /// [`Bijector::inverse`] with tangents.
+    fn push_inverse(&self, y: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
+        self.push(Direction::Inverse, y, context)
+    }
+}
+
+/// What an author of a map implements, instead of [`Bijector`]: one generic body for values and for
+/// values with tangents. Every `Layer` is a `Bijector`.
+pub trait Layer: Debug + Send + Sync {
+    /// Shapes, context, dtype and device.
+    fn signature(&self) -> &Signature;
+    /// The map. Arguments are already checked; the context is `None` unless the signature has one.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn apply<T: Diff>(&self, direction: Direction, x: &T, context: Option<&T>)
+    -> Result<Mapped<T>>;
+}
+
+impl<L: Layer> Bijector for L {
+    fn signature(&self) -> &Signature {
+        Layer::signature(self)
+    }
+    fn map(
+        &self,
+        direction: Direction,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Mapped<Tensor>> {
+        checked(self, direction, x, context)
+    }
+    fn push(&self, direction: Direction, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
+        checked(self, direction, x, context)
+    }
+}
+
+fn checked<L: Layer, T: Diff>(
+    layer: &L,
+    direction: Direction,
+    x: &T,
+    context: Option<&T>,
+) -> Result<Mapped<T>> {
+    let signature = Layer::signature(layer);
+    let (op, arg, shape) = match direction {
+        Direction::Forward => ("Bijector::forward", "x", &signature.latent_shape),
+        Direction::Inverse => ("Bijector::inverse", "y", &signature.data_shape),
+    };
+    let dims = x.value().dims();
+    if dims.len() != shape.len() + 1 || dims[1..] != **shape {
+        let expected = std::iter::once("B".to_owned())
+            .chain(shape.iter().map(usize::to_string))
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(Error::Shape {
+            op,
+            arg,
+            expected: format!("[{expected}]"),
+            found: dims.to_vec(),
+        });
+    }
+    check_placement(op, arg, x.value(), signature)?;
+    let context = match (signature.context_dim, context) {
+        (None, _) => None,
+        (Some(expected), None) => return Err(Error::MissingContext { op, expected }),
+        (Some(c), Some(context)) => {
+            if context.value().dims() != [dims[0], c] {
+                return Err(Error::Shape {
+                    op,
+                    arg: "context",
+                    expected: format!("[{}, {c}]", dims[0]),
+                    found: context.value().dims().to_vec(),
+                });
+            }
+            check_placement(op, "context", context.value(), signature)?;
+            T::check_tangents(op, x, context)?;
+            Some(context)
+        }
+    };
+    layer.apply(direction, x, context)
+}
+
+fn check_placement(
+    op: &'static str,
+    arg: &'static str,
+    x: &Tensor,
+    signature: &Signature,
+) -> Result<()> {
+    if x.dtype() != signature.dtype {
+        return Err(Error::DType { op, arg, expected: signature.dtype, found: x.dtype() });
+    }
+    if !x.device().same_device(&signature.device) {
+        let (expected, found) =
+            (format!("{:?}", signature.device.location()), format!("{:?}", x.device().location()));
+        return Err(Error::Device { op, arg, expected, found });
+    }
+    Ok(())
+}

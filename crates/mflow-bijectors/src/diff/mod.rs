@@ -1,0 +1,282 @@
+//! One code path for values and for values with tangents (forward-mode differentiation).
+//!
+//! candle differentiates in reverse mode only and detaches its gradients, so a Jacobian that a loss
+//! depends on must come from tangents carried through the layers. [`Diff`] lets a layer be written
+//! once for plain tensors and for [`Dual`] numbers, so that value and tangent cannot drift apart.
+mod dual;
+mod value;
+
+pub use dual::Dual;
+
+use crate::Result;
+use crate::bijector::{Bijector, Direction, Mapped};
+use crate::kernel::FusedLayer;
+use crate::nn::{Conditioned, Linear};
+use crate::spline::Univariate;
+use candle_core::{D, Tensor};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for candle_core::Tensor {}
+    impl Sealed for super::Dual {}
+}
+
+/// A batch `[B, ..shape]`, with or without tangent rows `[B, K, ..shape]` (sealed: [`Tensor`] and
+/// [`Dual`]).
+///
+/// Two primitives carry all arithmetic, [`Diff::linear`] and [`Diff::elementwise`]; three hooks reach
+/// other code: [`Diff::through`] crosses a `dyn` boundary, [`Diff::fused`] offers a whole layer to a
+/// CPU kernel, [`Diff::univariate`] an element-wise map with its conditioner's last layer.
+pub trait Diff: sealed::Sealed + Clone + Sized {
+    /// The primal value, `[B, ..shape]`.
+    fn value(&self) -> &Tensor;
+    /// A value on which no tangent depends.
+    fn constant(value: &Tensor) -> Self;
+    /// A map linear in `self`; `f` sees `[B, R, ..shape]` (`R` = 1 for values, `K` for tangents).
+    ///
+    /// # Errors
+    /// If `f` fails.
+    fn linear(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self>;
+    /// An element-wise map: `value` = f(self), `derivative` = f'(self), evaluated only if needed.
+    ///
+    /// # Errors
+    /// If `derivative` fails.
+    fn elementwise(
+        &self,
+        value: Tensor,
+        derivative: impl FnOnce() -> candle_core::Result<Tensor>,
+    ) -> Result<Self>;
+    /// Sum, broadcasting the event axes.
+    ///
+    /// # Errors
+    /// If the shapes do not broadcast.
+    fn add(&self, rhs: &Self) -> Result<Self>;
+    /// Product, broadcasting the event axes.
+    ///
+    /// # Errors
+    /// If the shapes do not broadcast.
+    fn mul(&self, rhs: &Self) -> Result<Self>;
+    /// Concatenate on the last axis.
+    ///
+    /// # Errors
+    /// If the other axes differ.
+    fn cat(parts: &[&Self]) -> Result<Self>;
+    /// Apply an object-safe bijector: how a generic body crosses a `dyn` boundary.
+    ///
+    /// # Errors
+    /// As the bijector.
+    fn through(
+        &self,
+        map: &dyn Bijector,
+        direction: Direction,
+        context: Option<&Self>,
+    ) -> Result<Mapped<Self>>;
+    /// Offer a whole layer to its fused CPU kernel; `None` asks for the composition instead.
+    ///
+    /// # Errors
+    /// As the kernel.
+    fn fused<F: FusedLayer>(
+        &self,
+        kernel: &F,
+        context: Option<&Self>,
+    ) -> Result<Option<Mapped<Self>>>;
+    /// `y = g(self; p)` with the parameters `p` of `net`, element-wise in `self: [B, T]`; the log-det
+    /// is summed over `T`. Uses the fused gradient operation where there is one.
+    ///
+    /// Giving the hook the network's last affine map, and not only its result, lets the tangents be contracted
+    /// with it first: `dg/dp` times `W` costs `P + K` instead of `P K` per unit.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn univariate<U: Univariate>(
+        &self,
+        net: &Conditioned<Self>,
+        map: &U,
+        direction: Direction,
+    ) -> Result<Mapped<Self>>;
+    /// Whether tangents of `x` and `context` fit each other; called once, by the argument checks.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] if both have tangents and their numbers differ.
+    fn check_tangents(op: &'static str, x: &Self, context: &Self) -> Result<()>;
+
+    /// Features `start .. start + len` of the last axis.
+    ///
+    /// # Errors
+    /// If out of range.
+    fn narrow(&self, start: usize, len: usize) -> Result<Self> {
+        self.linear(|t| t.narrow(D::Minus1, start, len))
+    }
+    /// Features of the last axis by `index` (`u32`, `[E]`).
+    ///
+    /// # Errors
+    /// If out of range.
+    fn select(&self, index: &Tensor) -> Result<Self> {
+        self.linear(|t| t.contiguous()?.index_select(index, D::Minus1))
+    }
+    /// `-self`.
+    ///
+    /// # Errors
+    /// If the tensor operation fails; so for all that follow.
+    fn neg(&self) -> Result<Self> {
+        self.linear(Tensor::neg)
+    }
+    /// `c * self`.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn scale(&self, c: f64) -> Result<Self> {
+        self.linear(|t| t * c)
+    }
+    /// Sum over the last axis.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn sum_last(&self) -> Result<Self> {
+        self.linear(|t| t.sum(D::Minus1))
+    }
+    /// Add a last axis of length 1.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn unsqueeze_last(&self) -> Result<Self> {
+        self.linear(|t| t.unsqueeze(D::Minus1))
+    }
+    /// `self W` on the last axis, `W: [in, out]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    fn matmul(&self, w: &Tensor) -> Result<Self> {
+        self.linear(|t| {
+            let mut shape = t.dims().to_vec();
+            let rows: usize = shape.iter().take(shape.len() - 1).product();
+            if let Some(last) = shape.last_mut() {
+                *last = w.dim(1)?;
+            }
+            if w.dim(0)? == 0 || rows == 0 {
+                return Tensor::zeros(shape, t.dtype(), t.device());
+            }
+            t.contiguous()?.reshape((rows, w.dim(0)?))?.matmul(w)?.reshape(shape)
+        })
+    }
+    /// `self W + b` on the last axis.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    fn affine(&self, map: &Linear) -> Result<Self> {
+        self.matmul(&map.weight)?.add(&Self::constant(&map.bias))
+    }
+    /// Zero where `mask` (`u8`, shape of the value) is 0.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    fn masked(&self, mask: &Tensor) -> Result<Self> {
+        let mask = mask.unsqueeze(1)?;
+        self.linear(|t| mask.broadcast_as(t.shape())?.where_cond(t, &t.zeros_like()?))
+    }
+    /// One element of the last axis by `index: [B, T, 1]`, for `self: [B, T, P]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    fn gather(&self, index: &Tensor) -> Result<Self> {
+        self.linear(|t| {
+            let (b, r, n, _) = t.dims4()?;
+            let index = index.unsqueeze(1)?.broadcast_as((b, r, n, 1))?.contiguous()?;
+            t.contiguous()?.gather(&index, D::Minus1)?.squeeze(D::Minus1)
+        })
+    }
+    /// `self + c`.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn shift(&self, c: f64) -> Result<Self> {
+        self.elementwise((self.value() + c)?, || self.value().ones_like())
+    }
+    /// Difference.
+    ///
+    /// # Errors
+    /// If the shapes do not broadcast.
+    fn sub(&self, rhs: &Self) -> Result<Self> {
+        self.add(&rhs.neg()?)
+    }
+    /// Quotient.
+    ///
+    /// # Errors
+    /// If the shapes do not broadcast.
+    fn div(&self, rhs: &Self) -> Result<Self> {
+        let r = rhs.value().recip()?;
+        self.mul(&rhs.elementwise(r.clone(), || r.sqr()?.neg())?)
+    }
+    /// Exponential.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn exp(&self) -> Result<Self> {
+        let y = self.value().exp()?;
+        self.elementwise(y.clone(), || Ok(y))
+    }
+    /// Natural logarithm.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn ln(&self) -> Result<Self> {
+        self.elementwise(self.value().log()?, || self.value().recip())
+    }
+    /// Square root.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn sqrt(&self) -> Result<Self> {
+        let y = self.value().sqrt()?;
+        self.elementwise(y.clone(), || y.recip()? * 0.5)
+    }
+    /// `max(self, 0)`, with derivative 0 at 0.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn relu(&self) -> Result<Self> {
+        let x = self.value();
+        self.elementwise(x.relu()?, || x.gt(0.)?.to_dtype(x.dtype()))
+    }
+    /// Hyperbolic tangent.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn tanh(&self) -> Result<Self> {
+        let y = self.value().tanh()?;
+        self.elementwise(y.clone(), || 1. - y.sqr()?)
+    }
+    /// Logistic function, by `tanh`: no overflow on either side.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn sigmoid(&self) -> Result<Self> {
+        self.scale(0.5)?.tanh()?.shift(1.)?.scale(0.5)
+    }
+    /// `self * sigmoid(self)`.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn silu(&self) -> Result<Self> {
+        self.mul(&self.sigmoid()?)
+    }
+    /// `ln(1 + exp(self))`; from 40 on it is the identity to the last digit of an f64.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn softplus(&self) -> Result<Self> {
+        let below = self.value().le(40.)?;
+        let low = self.masked(&below)?;
+        let high = self.masked(&below.eq(0u8)?)?;
+        low.exp()?.shift(1.)?.ln()?.masked(&below)?.add(&high)
+    }
+    /// Softmax over the last axis. (`candle_nn`'s cuts the graph without a word.)
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn softmax(&self) -> Result<Self> {
+        let top = self.value().max_keepdim(D::Minus1)?.detach();
+        let e = self.sub(&Self::constant(&top))?.exp()?;
+        e.div(&e.sum_last()?.unsqueeze_last()?)
+    }
+}

@@ -1,0 +1,57 @@
+//! Fused CPU kernels: whole layers as single operations, with analytic backward passes.
+//!
+//! A kernel is an optimisation of a composition of candle ops that stands beside it and that it is
+//! tested against. Kernels are single-threaded: threads belong to whoever cuts a batch into rows.
+//! Loops over elements are written once over [`Real`] lanes and run with the widest instructions of
+//! the machine, found at run time.
+pub(crate) mod coupling;
+pub(crate) mod gemm;
+mod jet;
+mod lanes;
+mod real;
+pub(crate) mod residual;
+mod rows;
+mod tensor;
+pub(crate) mod triangular;
+pub(crate) mod univariate;
+
+pub use jet::Jet;
+pub use real::Real;
+pub use tensor::split;
+
+use crate::Result;
+use crate::bijector::Mapped;
+use candle_core::Tensor;
+
+/// Result of pushing tangents through a fused layer that nothing differentiates.
+#[derive(Debug)]
+#[must_use]
+pub struct Pushed {
+    /// The mapped points, `[B, ..shape]`.
+    pub value: Tensor,
+    /// The pushed rows, `[B, K, ..shape]`.
+    pub tangents: Tensor,
+    /// Natural log of `|det J|` of the map that was applied, `[B]`.
+    pub log_abs_det: Tensor,
+}
+
+/// A layer with a fused CPU implementation; [`crate::Diff::fused`] chooses between it and the
+/// composition before any graph is built.
+pub trait FusedLayer {
+    /// Values and log-dets, differentiable by `backward`.
+    ///
+    /// # Errors
+    /// If the kernel fails.
+    fn values(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>>;
+    /// Values, tangents and log-dets without a graph; `None` if something is tracked, so that the
+    /// differentiable composition is needed.
+    ///
+    /// # Errors
+    /// If the kernel fails.
+    fn push(
+        &self,
+        x: &Tensor,
+        tangents: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Option<Pushed>>;
+}

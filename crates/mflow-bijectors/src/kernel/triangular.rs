@@ -1,0 +1,44 @@
+//! The inverse of a triangular matrix, by substitution in f64.
+use super::lanes::Element;
+use super::tensor::slice;
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use std::marker::PhantomData;
+
+/// The inverse of the lower triangular `[D, D]` matrix `l`, differentiable.
+///
+/// `D x D` numbers are little work, so any other device sends them to the host and back.
+pub(crate) fn lower_inverse(l: &Tensor) -> Result<Tensor> {
+    let host = l.to_device(&candle_core::Device::Cpu)?.contiguous()?;
+    let inverse = match l.dtype() {
+        DType::F64 => host.apply_op1(LowerInverse::<f64>(PhantomData))?,
+        _ => host.apply_op1(LowerInverse::<f32>(PhantomData))?,
+    };
+    inverse.to_device(l.device())
+}
+
+struct LowerInverse<T>(PhantomData<T>);
+
+impl<T: Element> CustomOp1 for LowerInverse<T> {
+    fn name(&self) -> &'static str {
+        "lower-inverse"
+    }
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let n = layout.dims()[0];
+        let l: Vec<f64> = slice::<T>(storage, layout)?.iter().map(|v| v.to_f64()).collect();
+        let mut inverse = vec![0.; n * n];
+        for column in 0..n {
+            for i in column..n {
+                let unit = if i == column { 1. } else { 0. };
+                let known: f64 = (column..i).map(|k| l[i * n + k] * inverse[k * n + column]).sum();
+                inverse[i * n + column] = (unit - known) / l[i * n + i];
+            }
+        }
+        let inverse = inverse.into_iter().map(T::from_f64).collect();
+        Ok((T::to_cpu_storage_owned(inverse), (n, n).into()))
+    }
+    /// `d(L⁻¹) = -L⁻¹ dL L⁻¹`, so the cotangent is `-L⁻ᵀ g L⁻ᵀ`.
+    fn bwd(&self, _: &Tensor, inverse: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let t = inverse.t()?;
+        Ok(Some(t.matmul(g)?.matmul(&t)?.neg()?))
+    }
+}

@@ -1,0 +1,333 @@
+//! [`ParamStore`]: seeded, ordered, strict storage of parameters and buffers.
+use crate::{Error, Result, Stream, kernel};
+use candle_core::{DType, Device, Tensor, Var};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a parameter is initialised; random values come from the stream named after the parameter.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Init {
+    /// The same number everywhere.
+    Constant(f64),
+    /// Uniform in `[-bound, bound)`.
+    Uniform {
+        /// Half the width of the interval.
+        bound: f64,
+    },
+    /// Given values, in memory order.
+    Values(Vec<f64>),
+}
+
+impl Init {
+    /// Uniform in `[-bound, bound)`.
+    pub fn uniform(bound: f64) -> Self {
+        Self::Uniform { bound }
+    }
+}
+
+/// A named part of a layer's flat parameter vector.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    name: String,
+    /// Shape in memory.
+    shape: Vec<usize>,
+    /// Whether files store the transpose.
+    transposed: bool,
+    init: Init,
+}
+
+impl Piece {
+    /// A weight that lies `[inputs, outputs]` in memory and `[outputs, inputs]` in files.
+    pub fn weight(name: impl Into<String>, inputs: usize, outputs: usize, init: Init) -> Self {
+        Self { name: name.into(), shape: vec![inputs, outputs], transposed: true, init }
+    }
+    /// A vector.
+    pub fn vector(name: impl Into<String>, len: usize, init: Init) -> Self {
+        Self { name: name.into(), shape: vec![len], transposed: false, init }
+    }
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+    fn file_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if self.transposed {
+            shape.reverse();
+        }
+        shape
+    }
+    /// From memory to file, or back: transposing is its own inverse.
+    fn flip(&self, t: &Tensor) -> Result<Tensor> {
+        Ok(if self.transposed { t.t()?.contiguous()? } else { t.clone() })
+    }
+}
+
+/// One layer's trainable parameters: a flat vector with named pieces.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Dotted prefix of the names of its pieces.
+    pub name: String,
+    /// The flat vector.
+    pub var: Var,
+    pieces: Vec<Piece>,
+}
+
+impl Parameter {
+    /// Cut a flat vector laid out like this parameter (the parameter itself, an optimizer moment)
+    /// into named tensors as files store them.
+    ///
+    /// # Errors
+    /// If the length differs.
+    pub fn to_named(&self, flat: &Tensor) -> Result<Vec<(String, Tensor)>> {
+        let lens: Vec<usize> = self.pieces.iter().map(Piece::len).collect();
+        let parts = kernel::split(&flat.detach(), &lens)?;
+        let named = self.pieces.iter().zip(parts).map(|(piece, part)| {
+            let tensor = piece.flip(&part.reshape(piece.shape.as_slice())?)?;
+            Ok((join(&self.name, &piece.name), tensor))
+        });
+        named.collect()
+    }
+
+    /// The inverse of [`Parameter::to_named`]: `find` gives the tensor of a name.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn from_named<'a>(&self, find: impl Fn(&str) -> Option<&'a Tensor>) -> Result<Tensor> {
+        let mut flat = Vec::with_capacity(self.pieces.len());
+        for piece in &self.pieces {
+            let name = join(&self.name, &piece.name);
+            let Some(t) = find(&name) else {
+                return Err(Error::ParameterNames { missing: vec![name], unexpected: vec![] });
+            };
+            check_shape(&name, &piece.file_shape(), t)?;
+            let t = t.to_dtype(self.var.dtype())?.to_device(self.var.device())?;
+            flat.push(piece.flip(&t)?.flatten_all()?);
+        }
+        Ok(Tensor::cat(&flat, 0)?)
+    }
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+fn check_shape(name: &str, expected: &[usize], found: &Tensor) -> Result<()> {
+    if found.dims() == expected {
+        return Ok(());
+    }
+    let (expected, found) = (expected.to_vec(), found.dims().to_vec());
+    Err(Error::ParameterShape { name: name.to_owned(), expected, found })
+}
+
+/// The parameters (trained) and buffers (saved, never trained) of a model, in name order.
+///
+/// Initial values depend on `(seed, name)` only. Unlike candle's `VarMap` it has an order, a seed,
+/// and refuses repeated names. Layers are built in a session, [`ParamStore::build`]; a second session
+/// over the same store gives layers that share the storage, for instance with one part frozen.
+#[derive(Debug)]
+pub struct ParamStore {
+    parameters: BTreeMap<String, Parameter>,
+    buffers: BTreeMap<String, Tensor>,
+    /// Loaded tensors that no layer has asked for yet; `None` once the first session is over.
+    pending: Option<BTreeMap<String, Tensor>>,
+    /// Names requested in the present session.
+    seen: BTreeSet<String>,
+    /// Names requested but not loaded.
+    missing: Vec<String>,
+    seed: u64,
+    dtype: DType,
+    device: Device,
+}
+
+impl ParamStore {
+    /// An empty store: the first session creates and initialises.
+    pub fn new(seed: u64, dtype: DType, device: &Device) -> Self {
+        Self {
+            parameters: BTreeMap::new(),
+            buffers: BTreeMap::new(),
+            pending: None,
+            seen: BTreeSet::new(),
+            missing: vec![],
+            seed,
+            dtype,
+            device: device.clone(),
+        }
+    }
+
+    /// A store whose first session takes its values from `named` tensors, converted to `dtype`, and
+    /// fails unless the names match exactly.
+    pub fn from_named(named: BTreeMap<String, Tensor>, dtype: DType, device: &Device) -> Self {
+        Self { pending: Some(named), ..Self::new(0, dtype, device) }
+    }
+
+    /// Build layers. Parameters for whose layer name `trained` is false come detached: they cost no
+    /// backward, yet share the storage.
+    ///
+    /// # Errors
+    /// As `f`; if a name is requested twice; if loaded tensors are missing or left over.
+    pub fn build<R>(
+        &mut self,
+        trained: impl Fn(&str) -> bool,
+        f: impl FnOnce(&mut Params<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.seen.clear();
+        let built = f(&mut Params { store: self, trained: &trained, prefix: String::new() });
+        let missing = std::mem::take(&mut self.missing);
+        if let Some(rest) = self.pending.take() {
+            let unexpected: Vec<String> = rest.into_keys().collect();
+            if !missing.is_empty() || !unexpected.is_empty() {
+                return Err(Error::ParameterNames { missing, unexpected });
+            }
+        }
+        built
+    }
+
+    /// All parameters in name order.
+    pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters.values()
+    }
+
+    /// Everything as files store it: named tensors, weights `[out, in]`, buffers included.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn to_named(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut named: BTreeMap<String, Tensor> = self.buffers.clone();
+        for parameter in self.parameters.values() {
+            named.extend(parameter.to_named(parameter.var.as_tensor())?);
+        }
+        Ok(named)
+    }
+
+    /// Overwrite all parameters, in place, so that built layers see them. Buffers never change and are left alone.
+    ///
+    /// # Errors
+    /// If a name is missing or a tensor has another shape.
+    pub fn assign(&self, named: &BTreeMap<String, Tensor>) -> Result<()> {
+        for parameter in self.parameters.values() {
+            parameter.var.set(&parameter.from_named(|name| named.get(name))?)?;
+        }
+        Ok(())
+    }
+
+    /// Dtype of all parameters.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+    /// Device of all parameters.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+}
+
+/// What a layer is built from: a store, a name prefix, and which parameters are to be trained.
+#[expect(missing_debug_implementations, reason = "short-lived; borrows a closure")]
+pub struct Params<'a> {
+    store: &'a mut ParamStore,
+    trained: &'a dyn Fn(&str) -> bool,
+    prefix: String,
+}
+
+impl Params<'_> {
+    /// The same, with `name` appended to the prefix.
+    pub fn scope(&mut self, name: &str) -> Params<'_> {
+        let prefix = join(&self.prefix, name);
+        Params { store: self.store, trained: self.trained, prefix }
+    }
+
+    /// Dtype of all parameters.
+    pub fn dtype(&self) -> DType {
+        self.store.dtype
+    }
+    /// Device of all parameters.
+    pub fn device(&self) -> &Device {
+        &self.store.device
+    }
+
+    fn claim(&mut self, name: &str) -> Result<()> {
+        if self.store.seen.insert(name.to_owned()) {
+            return Ok(());
+        }
+        Err(Error::DuplicateParameter { name: name.to_owned() })
+    }
+
+    /// The loaded tensor `name`; `None` (and on record, if there should be one) without.
+    fn take(&mut self, name: &str) -> Option<Tensor> {
+        let pending = self.store.pending.as_mut()?;
+        let found = pending.remove(name);
+        if found.is_none() {
+            self.store.missing.push(name.to_owned());
+        }
+        found
+    }
+
+    /// The flat vector of this layer's trainable pieces.
+    ///
+    /// # Errors
+    /// If the layer name was used before, or loaded tensors have other shapes.
+    pub fn flat(&mut self, pieces: Vec<Piece>) -> Result<Tensor> {
+        let name = self.prefix.clone();
+        for piece in &pieces {
+            self.claim(&join(&name, &piece.name))?;
+        }
+        if !self.store.parameters.contains_key(&name) {
+            let mut flat = Vec::with_capacity(pieces.len());
+            for piece in &pieces {
+                flat.push(self.initial(&join(&name, &piece.name), piece)?);
+            }
+            let var = Var::from_tensor(&Tensor::cat(&flat, 0)?)?;
+            let parameter = Parameter { name: name.clone(), var, pieces };
+            self.store.parameters.insert(name.clone(), parameter);
+        }
+        let tensor = self.store.parameters[&name].var.as_tensor();
+        Ok(if (self.trained)(&name) { tensor.clone() } else { tensor.detach() })
+    }
+
+    fn initial(&mut self, name: &str, piece: &Piece) -> Result<Tensor> {
+        let (dtype, device) = (self.store.dtype, self.store.device.clone());
+        if let Some(loaded) = self.take(name) {
+            check_shape(name, &piece.file_shape(), &loaded)?;
+            let loaded = loaded.to_dtype(dtype)?.to_device(&device)?;
+            return Ok(piece.flip(&loaded)?.flatten_all()?);
+        }
+        let n = piece.len();
+        let values = match &piece.init {
+            Init::Constant(c) => vec![*c; n],
+            Init::Uniform { bound } => {
+                Stream::new(self.store.seed, name).uniform(n, -bound, *bound)
+            }
+            Init::Values(values) => values.clone(),
+        };
+        if values.len() != n {
+            let reason = format!("has {n} elements, but {} initial values", values.len());
+            return Err(Error::ParameterValue { name: name.to_owned(), reason });
+        }
+        Ok(Tensor::from_vec(values, n, &Device::Cpu)?.to_dtype(dtype)?.to_device(&device)?)
+    }
+
+    /// A buffer: saved with the model, never trained. `init` draws from the stream named after it.
+    ///
+    /// # Errors
+    /// If the name was used before or `init` fails.
+    pub fn buffer(
+        &mut self,
+        name: &str,
+        init: impl FnOnce(&mut Stream, &Device) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let name = join(&self.prefix, name);
+        self.claim(&name)?;
+        if !self.store.buffers.contains_key(&name) {
+            let device = self.store.device.clone();
+            let tensor = match self.take(&name) {
+                Some(loaded) => loaded.to_device(&device)?,
+                None => init(&mut Stream::new(self.store.seed, &name), &device)?,
+            };
+            self.store.buffers.insert(name.clone(), tensor);
+        }
+        Ok(self.store.buffers[&name].clone())
+    }
+
+    /// The full dotted name of `name`, for messages.
+    pub fn full_name(&self, name: &str) -> String {
+        join(&self.prefix, name)
+    }
+}

@@ -1,0 +1,91 @@
+//! Monotone element-wise maps whose parameters a conditioner computes.
+mod composition;
+mod rational_quadratic;
+
+pub use rational_quadratic::RationalQuadratic;
+
+use crate::bijector::{Direction, Mapped};
+use crate::kernel::{Real, univariate};
+use crate::{Diff, Result};
+use candle_core::Tensor;
+use std::fmt::Debug;
+
+/// The scalar arithmetic of a monotone map `y = g(x; p)`, written once over [`Real`].
+pub trait ScalarMap: Copy + Debug + Send + Sync + 'static {
+    /// Number of parameters `P` per element.
+    fn parameters(&self) -> usize;
+    /// Length of the scratch space that the other methods are given.
+    fn scratch(&self) -> usize;
+    /// `(y, ln |dy/dx|)` in the given direction.
+    fn value<R: Real>(&self, direction: Direction, x: R, p: &[R], scratch: &mut [R]) -> Point<R>;
+    /// Pull `cotangent` of `(y, ln |dy/dx|)` back: returns the one of `x`, writes those of `p`.
+    fn pullback<R: Real>(
+        &self,
+        direction: Direction,
+        x: R,
+        p: &[R],
+        cotangent: Point<R>,
+        g_p: &mut [R],
+        scratch: &mut [R],
+    ) -> R;
+}
+
+/// One point of a scalar map.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<R> {
+    /// The mapped value.
+    pub y: R,
+    /// Natural log of the slope.
+    pub log_slope: R,
+}
+
+/// A [`ScalarMap`] with the composition of tensor operations that its kernels must equal.
+pub trait Univariate: ScalarMap {
+    /// `x: [B, T]`, `p: [B, T, P]`; the log-det is summed over `T`.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn compose<T: Diff>(&self, direction: Direction, x: &T, p: &T) -> Result<Mapped<T>>;
+
+    /// Values with their gradients by the fused CPU operation, or `None` where there is none.
+    ///
+    /// # Errors
+    /// If the kernel fails.
+    fn gradient(
+        &self,
+        direction: Direction,
+        x: &Tensor,
+        p: &Tensor,
+        log_det: bool,
+    ) -> Result<Option<Gradient>> {
+        if x.device().is_cpu() {
+            univariate::gradient(*self, direction, x, p, log_det).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// An element-wise map evaluated together with its first derivatives, all differentiable once more.
+#[derive(Debug)]
+pub struct Gradient {
+    /// Values, `[B, T]`.
+    pub y: Tensor,
+    /// Log-slopes, `[B, T]`.
+    pub l: Tensor,
+    /// `dy/dx`, `[B, T]`.
+    pub dy_dx: Tensor,
+    /// `dy/dp`, `[B, T, P]`.
+    pub dy_dp: Tensor,
+    /// Derivatives of the log-slopes, if asked for.
+    pub log_det: Option<LogSlopeGradient>,
+}
+
+/// Derivatives of the log-slopes of an element-wise map.
+#[derive(Debug)]
+pub struct LogSlopeGradient {
+    /// `dl/dx`, `[B, T]`.
+    pub dx: Tensor,
+    /// `dl/dp`, `[B, T, P]`.
+    pub dp: Tensor,
+}

@@ -1,0 +1,415 @@
+//! What can go wrong with data, said so that the file, the row and the column can be found.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Where some numbers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// In memory: no file is involved.
+    Memory,
+    /// In this file.
+    File(PathBuf),
+    /// In one array of this `.npz` archive.
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The array's name, without `.npy`.
+        array: String,
+    },
+}
+
+impl Place {
+    /// The file at `path`.
+    #[must_use]
+    pub fn file(path: &Path) -> Self {
+        Self::File(path.to_path_buf())
+    }
+
+    /// The array called `array` of the archive at `path`.
+    #[must_use]
+    pub fn archive(path: &Path, array: &str) -> Self {
+        Self::Archive { path: path.to_path_buf(), array: array.to_owned() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("the table in memory"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Archive { path, array } => write!(f, "{}, array `{array}`", path.display()),
+        }
+    }
+}
+
+/// What went wrong. Rows and columns are counted from 0, lines of a text file from 1.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused an operation on a file.
+    #[error("cannot {action} {place}")]
+    Io {
+        /// What was being done: `open`, `read`, `write`, ...
+        action: &'static str,
+        /// To what.
+        place: Place,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// The disk, or the user's share of it, is full. Nothing was left behind.
+    #[error("no space left to write {}: the disk or its quota is full", path.display())]
+    StorageFull {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// The file's extension says nothing that this crate knows.
+    #[error("{}: expected the extension {expected}, found {found}", path.display())]
+    Extension {
+        /// The file.
+        path: PathBuf,
+        /// The known extensions.
+        expected: &'static str,
+        /// The extension found, quoted, or `none`.
+        found: String,
+    },
+
+    /// The bytes at the start are not those of a NumPy array.
+    #[error("{place}: expected a NumPy array (bytes \\x93NUMPY first), found \"{found}\"")]
+    NotNpy {
+        /// Where.
+        place: Place,
+        /// The first bytes, escaped.
+        found: String,
+    },
+
+    /// A version of the `.npy` format that does not exist yet.
+    #[error("{place}: expected .npy format 1.0, 2.0 or 3.0, found {major}.{minor}")]
+    NpyVersion {
+        /// Where.
+        place: Place,
+        /// The major version found.
+        major: u8,
+        /// The minor version found.
+        minor: u8,
+    },
+
+    /// The header of a NumPy array cannot be understood.
+    #[error("{place}: in the .npy header: {problem}")]
+    NpyHeader {
+        /// Where.
+        place: Place,
+        /// What was expected and what was found.
+        problem: String,
+    },
+
+    /// The array holds something that is not a table of real numbers.
+    #[error(
+        "{place}: expected booleans, integers (1, 2, 4 or 8 bytes) or floats (2, 4 or 8 bytes), \
+         found {kind}, dtype {found}"
+    )]
+    Dtype {
+        /// Where.
+        place: Place,
+        /// What it holds, in words.
+        kind: &'static str,
+        /// The dtype as the header spells it.
+        found: String,
+    },
+
+    /// The array is not a vector or a matrix.
+    #[error("{place}: expected the shape [rows] or [rows, columns], found {shape:?}")]
+    Rank {
+        /// Where.
+        place: Place,
+        /// The shape found.
+        shape: Vec<u64>,
+    },
+
+    /// There are no rows.
+    #[error("{place}: holds no rows")]
+    NoRows {
+        /// Where.
+        place: Place,
+    },
+
+    /// There are no columns.
+    #[error("{place}: holds no columns")]
+    NoColumns {
+        /// Where.
+        place: Place,
+    },
+
+    /// The shape claims more values than this machine can hold.
+    #[error("{place}: the shape {shape:?} holds more values than fit in memory")]
+    TooLarge {
+        /// Where.
+        place: Place,
+        /// The shape claimed.
+        shape: Vec<u64>,
+    },
+
+    /// The file ends before the data its header claims.
+    #[error("{place}: truncated: expected {expected} bytes of data, found {found}")]
+    Truncated {
+        /// Where.
+        place: Place,
+        /// Bytes that the header claims.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+
+    /// The file goes on after the data its header claims.
+    #[error("{place}: trailing bytes: expected {expected} bytes of data, found {found}")]
+    TrailingBytes {
+        /// Where.
+        place: Place,
+        /// Bytes that the header claims.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+
+    /// A value is NaN or infinite.
+    #[error(
+        "{place}: expected finite numbers, found {value} in row {row} (counting from 0{}), {column}",
+        line.map(|line| format!("; line {line}")).unwrap_or_default()
+    )]
+    NonFinite {
+        /// Where.
+        place: Place,
+        /// The row of the data, from 0.
+        row: usize,
+        /// The line of the text file, from 1, if it is one.
+        line: Option<u64>,
+        /// The column, as [`Table::column_label`](crate::io::Table::column_label) names it.
+        column: String,
+        /// The value.
+        value: f64,
+    },
+
+    /// A finite value is too large for single precision.
+    #[error("{place}: {value} in row {row} (counting from 0), {column}, overflows a 32-bit float")]
+    F32Overflow {
+        /// Where, or where to.
+        place: Place,
+        /// The row of the data, from 0.
+        row: usize,
+        /// The column, as [`Table::column_label`](crate::io::Table::column_label) names it.
+        column: String,
+        /// The value.
+        value: f64,
+    },
+
+    /// The number of values does not agree with the shape.
+    #[error("a table of {rows} rows and {cols} columns does not hold {found} values")]
+    TableSize {
+        /// Rows asked for.
+        rows: usize,
+        /// Columns asked for.
+        cols: usize,
+        /// Values given.
+        found: usize,
+    },
+
+    /// The number of column names is not the number of columns.
+    #[error("expected {expected} column names, found {found}")]
+    ColumnNames {
+        /// The number of columns.
+        expected: usize,
+        /// The number of names.
+        found: usize,
+    },
+
+    /// The archive is no zip file, or uses what is not supported (encryption, other compression).
+    #[error("{place}: cannot be read or written as an .npz archive")]
+    Zip {
+        /// The archive.
+        place: Place,
+        /// What the zip reader or writer said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// The archive has no array of this name.
+    #[error("{}: expected an array `{name}`, found {}", path.display(), quoted(names))]
+    NoSuchArray {
+        /// The archive.
+        path: PathBuf,
+        /// The array asked for.
+        name: String,
+        /// The arrays there are.
+        names: Vec<String>,
+    },
+
+    /// The archive holds several arrays and none is called `x`.
+    #[error(
+        "{}: expected an array `x`, or one array only, found {}",
+        path.display(),
+        quoted(names)
+    )]
+    WhichArray {
+        /// The archive.
+        path: PathBuf,
+        /// The arrays there are.
+        names: Vec<String>,
+    },
+
+    /// The text file is not UTF-8.
+    #[error("{}, line {line}: expected text in UTF-8, found other bytes", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
+
+    /// The first line is neither names nor numbers.
+    #[error(
+        "{}, line {line}: expected names only (a header) or numbers only, found the number \
+         {number:?} and {text:?}",
+        path.display()
+    )]
+    MixedFirstRow {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The first field that is a number.
+        number: String,
+        /// The first field that is not.
+        text: String,
+    },
+
+    /// A line has more or fewer fields than the first.
+    #[error("{}, line {line}: expected {expected} fields, found {found}", path.display())]
+    Ragged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// Fields in the first line.
+        expected: usize,
+        /// Fields in this line.
+        found: usize,
+    },
+
+    /// A field is empty.
+    #[error("{}, line {line}, {column}: expected a number, found nothing", path.display())]
+    EmptyField {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The column, as [`Table::column_label`](crate::io::Table::column_label) names it.
+        column: String,
+    },
+
+    /// A field is not a number.
+    #[error("{}, line {line}, {column}: expected a number, found {found:?}", path.display())]
+    NotANumber {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The column, as [`Table::column_label`](crate::io::Table::column_label) names it.
+        column: String,
+        /// The field, its first characters if it is long.
+        found: String,
+    },
+
+    /// A line between two rows is blank: in a table of one column it may be a missing value.
+    #[error("{}, line {line}: expected a row, found a blank line", path.display())]
+    BlankLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
+
+    /// No simulator has this name.
+    #[error("expected one of the simulators {}, found `{name}`", quoted(known))]
+    UnknownSimulator {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+
+    /// A batch does not have the number of values that its rows need.
+    #[error("{what}: expected {rows} rows of {cols} values, found {found} values")]
+    BatchSize {
+        /// Which batch.
+        what: &'static str,
+        /// Rows expected.
+        rows: usize,
+        /// Values in a row.
+        cols: usize,
+        /// Values given.
+        found: usize,
+    },
+
+    /// A batch does not hold a whole number of rows.
+    #[error("{what}: expected rows of {cols} values, found {found} values: not a whole number")]
+    PartialRow {
+        /// Which batch.
+        what: &'static str,
+        /// Values in a row.
+        cols: usize,
+        /// Values given.
+        found: usize,
+    },
+
+    /// A parameter lies outside the support of the prior.
+    #[error("parameters, row {row} (counting from 0), {name}: expected {expected}, found {found}")]
+    Parameter {
+        /// The row, from 0.
+        row: usize,
+        /// The parameter.
+        name: &'static str,
+        /// The values it may take.
+        expected: &'static str,
+        /// The value given.
+        found: f64,
+    },
+
+    /// A data point is NaN or infinite.
+    #[error(
+        "data, row {row} (counting from 0), coordinate {coordinate}: expected a finite number, \
+         found {found}"
+    )]
+    Coordinate {
+        /// The row, from 0.
+        row: usize,
+        /// The coordinate, from 0.
+        coordinate: usize,
+        /// The value given.
+        found: f64,
+    },
+}
+
+impl Error {
+    /// A closure for `map_err` that wraps an [`io::Error`].
+    pub(crate) fn io(action: &'static str, place: &Place) -> impl FnOnce(io::Error) -> Self {
+        let place = place.clone();
+        move |source| Self::Io { action, place, source }
+    }
+}
+
+/// The names in backquotes, or `none`.
+fn quoted(names: &[String]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,113 @@
+//! Numbers to be written.
+
+use super::Table;
+use super::table::to_f32;
+use crate::{Error, Place, Result};
+
+/// The precision in which numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dtype {
+    /// Single precision, little endian: `<f4`.
+    F32,
+    /// Double precision, little endian: `<f8`.
+    F64,
+}
+
+/// A vector or a matrix to be written, borrowed. Values need not be finite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Array<'a> {
+    rows: usize,
+    /// `None` for a vector.
+    cols: Option<usize>,
+    values: &'a [f64],
+    columns: Option<&'a [String]>,
+    dtype: Dtype,
+}
+
+impl<'a> Array<'a> {
+    /// A vector of shape `[values.len()]`.
+    #[must_use]
+    pub fn vector(values: &'a [f64], dtype: Dtype) -> Self {
+        Self { rows: values.len(), cols: None, values, columns: None, dtype }
+    }
+
+    /// A matrix of shape `[rows, cols]`, its values row after row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableSize`] where the number of values is not `rows * cols`.
+    pub fn matrix(rows: usize, cols: usize, values: &'a [f64], dtype: Dtype) -> Result<Self> {
+        if rows.checked_mul(cols) != Some(values.len()) {
+            return Err(Error::TableSize { rows, cols, found: values.len() });
+        }
+        Ok(Self { rows, cols: Some(cols), values, columns: None, dtype })
+    }
+
+    /// A table, with its columns' names.
+    #[must_use]
+    pub fn table(table: &'a Table, dtype: Dtype) -> Self {
+        Self {
+            rows: table.rows(),
+            cols: Some(table.cols()),
+            values: table.values(),
+            columns: table.columns(),
+            dtype,
+        }
+    }
+
+    /// The same array, its columns named; only `.csv` keeps the names. A vector is one column.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ColumnNames`] where there are not as many names as columns.
+    pub fn with_columns(self, columns: &'a [String]) -> Result<Self> {
+        if columns.len() != self.cols() {
+            return Err(Error::ColumnNames { expected: self.cols(), found: columns.len() });
+        }
+        Ok(Self { columns: Some(columns), ..self })
+    }
+
+    /// The shape: `[rows]` or `[rows, cols]`.
+    #[must_use]
+    pub fn shape(&self) -> Vec<usize> {
+        std::iter::once(self.rows).chain(self.cols).collect()
+    }
+
+    /// The number of columns, 1 for a vector.
+    pub(super) fn cols(&self) -> usize {
+        self.cols.unwrap_or(1)
+    }
+
+    /// The columns' names.
+    pub(super) fn columns(&self) -> Option<&'a [String]> {
+        self.columns
+    }
+
+    /// The values in the precision in which they are written to `place`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::F32Overflow`] for a finite value that would become infinite.
+    pub(super) fn numbers(&self, place: &Place) -> Result<Numbers<'a>> {
+        match self.dtype {
+            Dtype::F64 => Ok(Numbers::F64(self.values)),
+            Dtype::F32 => to_f32(place, self.columns, self.cols(), self.values).map(Numbers::F32),
+        }
+    }
+}
+
+/// Values in the precision in which they are written.
+pub(super) enum Numbers<'a> {
+    F32(Vec<f32>),
+    F64(&'a [f64]),
+}
+
+impl Numbers<'_> {
+    /// The number of bytes that they take in binary.
+    pub(super) fn byte_len(&self) -> usize {
+        match self {
+            Self::F32(values) => size_of_val(values.as_slice()),
+            Self::F64(values) => size_of_val(*values),
+        }
+    }
+}

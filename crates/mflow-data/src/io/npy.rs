@@ -1,0 +1,135 @@
+//! NumPy's format for one array, `.npy`.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use super::array::Numbers;
+use super::atomic::write_little_endian;
+use super::npy_header::{Header, header};
+use super::{Array, Table, write_atomically};
+use crate::{Error, Place, Result};
+
+/// Bytes read at a time: a multiple of every element's size.
+const CHUNK: usize = 1 << 16;
+
+/// Reads a table from a `.npy` file.
+///
+/// A vector becomes one column. Booleans (0 and 1), integers of 1 to 8 bytes and floats of 2, 4
+/// and 8 bytes are read, in either byte order, and arrays in C or in Fortran order; integers
+/// beyond 2^53 are rounded to the nearest double.
+///
+/// # Errors
+///
+/// Those that name what is wrong with the header ([`Error::NotNpy`], [`Error::NpyVersion`],
+/// [`Error::NpyHeader`], [`Error::Dtype`], [`Error::Rank`]); [`Error::NoRows`] and
+/// [`Error::NoColumns`] for an empty array; [`Error::TooLarge`], [`Error::Truncated`] and
+/// [`Error::TrailingBytes`] where the header's shape does not fit the file, all before anything
+/// is allocated; [`Error::NonFinite`] for the first value in row-major order that is NaN or
+/// infinite; [`Error::Io`].
+pub fn read_npy(path: &Path) -> Result<Table> {
+    let place = Place::file(path);
+    let file = File::open(path).map_err(Error::io("open", &place))?;
+    let len = file.metadata().map_err(Error::io("read", &place))?.len();
+    read_from(&mut BufReader::new(file), len, &place)
+}
+
+/// Writes an array to a `.npy` file, [atomically](write_atomically).
+///
+/// # Errors
+///
+/// [`Error::F32Overflow`] for a finite value that single precision cannot hold, and those of
+/// [`write_atomically`].
+pub fn write_npy(path: &Path, array: &Array<'_>) -> Result<()> {
+    let numbers = array.numbers(&Place::file(path))?;
+    write_atomically(path, |writer| write_to(writer, &array.shape(), &numbers))
+}
+
+/// Reads an array of `len` bytes, header included, and makes sure that there are no more.
+pub(super) fn read_from(reader: &mut dyn Read, len: u64, place: &Place) -> Result<Table> {
+    let header = Header::read(reader, place)?;
+    let too_large = || Error::TooLarge { place: place.clone(), shape: header.shape.clone() };
+    let dims: Option<Vec<_>> = header.shape.iter().map(|&d| usize::try_from(d).ok()).collect();
+    let (rows, cols) = match *dims.ok_or_else(too_large)?.as_slice() {
+        [rows] => (rows, 1),
+        [rows, cols] => (rows, cols),
+        _ => return Err(Error::Rank { place: place.clone(), shape: header.shape }),
+    };
+    let expected = header.elements().and_then(|n| n.checked_mul(header.element.size() as u64));
+    let expected = expected.ok_or_else(too_large)?;
+    compare(place, expected, len.saturating_sub(header.len))?;
+    let values = read_values(reader, &header, expected, place)?;
+    let values = if header.fortran_order { transposed(&values, rows, cols) } else { values };
+    Table::at(place, None, rows, cols, values)
+}
+
+/// Writes a header and the numbers.
+pub(super) fn write_to(
+    writer: &mut dyn Write,
+    shape: &[usize],
+    numbers: &Numbers<'_>,
+) -> io::Result<()> {
+    match numbers {
+        Numbers::F32(values) => {
+            writer.write_all(&header("<f4", shape))?;
+            write_little_endian(writer, values, f32::to_le_bytes)
+        }
+        Numbers::F64(values) => {
+            writer.write_all(&header("<f8", shape))?;
+            write_little_endian(writer, values, f64::to_le_bytes)
+        }
+    }
+}
+
+/// Reads `expected` bytes of elements, and makes sure that no byte follows.
+///
+/// Memory grows with what was read, and not with what was claimed: the size that an archive
+/// states for an entry may be a lie.
+fn read_values(
+    reader: &mut dyn Read,
+    header: &Header,
+    expected: u64,
+    place: &Place,
+) -> Result<Vec<f64>> {
+    let element = header.element;
+    let mut values = Vec::new();
+    let mut bytes = Vec::with_capacity(CHUNK);
+    let mut found = 0;
+    while found < expected {
+        bytes.clear();
+        let wanted = (expected - found).min(CHUNK as u64);
+        let read = Read::take(&mut *reader, wanted).read_to_end(&mut bytes);
+        found += read.map_err(Error::io("read", place))? as u64;
+        let room = values.try_reserve(bytes.len() / element.size());
+        room.map_err(|_| Error::TooLarge { place: place.clone(), shape: header.shape.clone() })?;
+        element.decode(&bytes, &mut values);
+        if (bytes.len() as u64) < wanted {
+            break;
+        }
+    }
+    // Reading on to the end also makes a zip entry compare its checksum.
+    let after = io::copy(reader, &mut io::sink()).map_err(Error::io("read", place))?;
+    compare(place, expected, found + after)?;
+    Ok(values)
+}
+
+/// Complains of a number of bytes other than expected.
+fn compare(place: &Place, expected: u64, found: u64) -> Result<()> {
+    let place = || place.clone();
+    match found.cmp(&expected) {
+        std::cmp::Ordering::Less => Err(Error::Truncated { place: place(), expected, found }),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => {
+            Err(Error::TrailingBytes { place: place(), expected, found })
+        }
+    }
+}
+
+/// `[rows, cols]` row-major from the same matrix column after column.
+fn transposed(values: &[f64], rows: usize, cols: usize) -> Vec<f64> {
+    let mut out = Vec::with_capacity(values.len());
+    for i in 0..rows {
+        out.extend((0..cols).map(|j| values[j * rows + i]));
+    }
+    out
+}

@@ -1,0 +1,12 @@
+//! Tests of the crate as a user sees it, in one binary.
+
+mod csv_files;
+mod files;
+mod npy_files;
+mod npy_header;
+mod npz_files;
+mod surface_distance;
+mod surface_geometry;
+mod surface_samples;
+mod tables;
+mod written_files;

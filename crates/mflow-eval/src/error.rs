@@ -1,0 +1,140 @@
+//! The error type of this crate.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A result whose error is this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a statistic or a figure could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A mean was asked of no samples.
+    #[error("the mean of no samples is undefined: expected at least one sample")]
+    NoSamples,
+
+    /// A sample is NaN or infinite, so no mean of it means anything.
+    #[error("sample {index} of {count} is {value}: expected a finite number")]
+    NonFiniteSample {
+        /// Position of the first such sample.
+        index: usize,
+        /// Number of samples.
+        count: usize,
+        /// The sample.
+        value: f64,
+    },
+
+    /// A figure was asked of no panels or no series.
+    #[error("nothing to draw: expected at least one {expected}")]
+    EmptyFigure {
+        /// What there must be at least one of.
+        expected: &'static str,
+    },
+
+    /// A panel's grid is too small to hold one quadrilateral.
+    #[error("panel {panel:?}: a grid of {rows} x {cols} points: expected at least 2 x 2")]
+    GridTooSmall {
+        /// Title of the panel.
+        panel: String,
+        /// Rows of the grid.
+        rows: usize,
+        /// Columns of the grid.
+        cols: usize,
+    },
+
+    /// An array of a panel does not have one element for each point of the grid.
+    #[error(
+        "panel {panel:?}: `{what}` has {found} elements: expected {expected}, one for each point \
+         of the grid"
+    )]
+    PanelLength {
+        /// Title of the panel.
+        panel: String,
+        /// The field.
+        what: &'static str,
+        /// `rows * cols`.
+        expected: usize,
+        /// Its length.
+        found: usize,
+    },
+
+    /// Every quadrilateral of a panel touches a vertex that cannot be drawn.
+    #[error(
+        "panel {panel:?}: no quadrilateral to draw: expected four neighbouring vertices with \
+         finite coordinates and values inside the limits, found none among {vertices} vertices"
+    )]
+    NothingToDraw {
+        /// Title of the panel.
+        panel: String,
+        /// Vertices of the grid.
+        vertices: usize,
+    },
+
+    /// A number that sets the look of a figure is out of its range.
+    #[error("figure style: `{what}` is {found}: expected {expected}")]
+    Style {
+        /// The field.
+        what: &'static str,
+        /// Its range, in words.
+        expected: &'static str,
+        /// The number given.
+        found: f64,
+    },
+
+    /// A series has no point that can be drawn.
+    #[error(
+        "series {series:?}: no point to draw: expected a finite one, found none among {points}"
+    )]
+    EmptySeries {
+        /// Name of the series.
+        series: String,
+        /// Points of the series, all of them not finite.
+        points: usize,
+    },
+
+    /// A logarithmic axis was asked for a number that has no logarithm.
+    #[error("series {series:?}: y is {found} at point {index}: a log axis expects y > 0")]
+    NotPositive {
+        /// Name of the series.
+        series: String,
+        /// Position of the first such point.
+        index: usize,
+        /// Its y.
+        found: f64,
+    },
+
+    /// A phase boundary is not at a finite place.
+    #[error("phase boundary {label:?} is at {found}: expected a finite number")]
+    NonFiniteBoundary {
+        /// Label of the boundary.
+        label: String,
+        /// Where it was put.
+        found: f64,
+    },
+
+    /// The file name does not say which format to write.
+    #[error("figure {path}: expected a file name that ends in .png or .svg", path = path.display())]
+    Extension {
+        /// The path given.
+        path: PathBuf,
+    },
+
+    /// The rasteriser refused the picture.
+    #[error("figure {path}: cannot rasterise: {reason}", path = path.display())]
+    Rasterise {
+        /// Where the picture was to go.
+        path: PathBuf,
+        /// What the rasteriser says.
+        reason: String,
+    },
+
+    /// The figure's file could not be written.
+    #[error("figure {path}: cannot write", path = path.display())]
+    Write {
+        /// The path given.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,22 @@
+//! Figures of the report, as PNG or SVG by the ending of the file name.
+//!
+//! PNG text uses a font inside the plotting library, so the pictures are the same on a machine
+//! without fonts. An SVG names its font and leaves it to the viewer.
+
+mod axes;
+mod camera;
+mod color_bar;
+mod color_scale;
+mod curves;
+mod limits;
+mod mesh;
+mod output;
+mod paint;
+mod plane;
+mod surfaces;
+mod ticks;
+
+pub use camera::Camera;
+pub use curves::{Boundary, CurveStyle, Series, draw_curves};
+pub use limits::Limits;
+pub use surfaces::{SurfacePanel, SurfaceStyle, draw_surfaces};

@@ -1,0 +1,41 @@
+//! Writing a picture in the format that the file name asks for.
+
+use std::fs;
+use std::path::Path;
+
+use kuva::RasterBackend;
+use kuva::backend::svg::SvgBackend;
+use kuva::render::render::Scene;
+
+use crate::{Error, Result};
+
+/// A format of a figure.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Format {
+    Png,
+    Svg,
+}
+
+impl Format {
+    /// The format that the ending of `path` names, in whichever case.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        match ending.map(str::to_ascii_lowercase).as_deref() {
+            Some("png") => Ok(Self::Png),
+            Some("svg") => Ok(Self::Svg),
+            _ => Err(Error::Extension { path: path.to_owned() }),
+        }
+    }
+
+    /// Renders `scene`, one pixel for each of its units, and writes it to `path`.
+    pub(super) fn write(self, scene: &Scene, path: &Path) -> Result<()> {
+        let bytes = match self {
+            Self::Png => RasterBackend::new()
+                .with_scale(1.0)
+                .render_scene(scene)
+                .map_err(|reason| Error::Rasterise { path: path.to_owned(), reason })?,
+            Self::Svg => SvgBackend::new().with_pretty(true).render_scene(scene).into_bytes(),
+        };
+        fs::write(path, bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,135 @@
+//! A plane with a linear x axis and a linear or logarithmic y axis.
+
+use kuva::render::color::Color;
+use kuva::render::render::{Scene, TextAnchor};
+
+use super::paint::{self, Font, HALF_CAPITAL, INK, TextSizes};
+use super::ticks::{Tick, log_ticks, ticks};
+
+const GRID: Color = Color::Rgb(0xe2, 0xe2, 0xe6);
+/// Ticks that an axis should have.
+const TICKS: usize = 6;
+
+/// Where numbers lie on the picture.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plane {
+    /// Least and largest x.
+    x: [f64; 2],
+    /// Least and largest y; their decimal logarithms on a logarithmic axis.
+    y: [f64; 2],
+    log_y: bool,
+    /// Pixels.
+    top_left: [f64; 2],
+    bottom_right: [f64; 2],
+}
+
+impl Plane {
+    /// The plane around finite `points` (with positive y if `log_y`) and the x of `marks`, with a
+    /// margin above and below. It has no place on the picture yet.
+    pub(super) fn around(
+        points: impl Iterator<Item = (f64, f64)>,
+        marks: impl Iterator<Item = f64>,
+        log_y: bool,
+    ) -> Self {
+        let (mut x, mut y) = (EMPTY, EMPTY);
+        for (px, py) in points {
+            x = including(x, px);
+            y = including(y, if log_y { py.log10() } else { py });
+        }
+        let [low, high] = widened(y);
+        let margin = 0.05 * (high - low);
+        Self {
+            x: widened(marks.fold(x, including)),
+            y: [low - margin, high + margin],
+            log_y,
+            top_left: [0.0; 2],
+            bottom_right: [1.0; 2],
+        }
+    }
+
+    /// The same plane between two corners of the picture, pixels.
+    pub(super) fn placed(self, top_left: [f64; 2], bottom_right: [f64; 2]) -> Self {
+        Self { top_left, bottom_right, ..self }
+    }
+
+    /// The pixel of a point.
+    pub(super) fn place(&self, (x, y): (f64, f64)) -> [f64; 2] {
+        [self.x(x), self.height_of(if self.log_y { y.log10() } else { y })]
+    }
+
+    /// The pixel of an x.
+    pub(super) fn x(&self, x: f64) -> f64 {
+        let [left, right] = [self.top_left[0], self.bottom_right[0]];
+        left + (x - self.x[0]) / (self.x[1] - self.x[0]) * (right - left)
+    }
+
+    /// The pixel of a y, or of its logarithm on a logarithmic axis.
+    fn height_of(&self, y: f64) -> f64 {
+        let [top, bottom] = [self.top(), self.bottom()];
+        bottom - (y - self.y[0]) / (self.y[1] - self.y[0]) * (bottom - top)
+    }
+
+    /// The pixel of the upper end.
+    pub(super) fn top(&self) -> f64 {
+        self.top_left[1]
+    }
+
+    /// The pixel of the lower end.
+    pub(super) fn bottom(&self) -> f64 {
+        self.bottom_right[1]
+    }
+
+    /// The pixel half-way from left to right.
+    pub(super) fn center(&self) -> f64 {
+        0.5 * (self.top_left[0] + self.bottom_right[0])
+    }
+
+    /// Draws the grid and its numbers.
+    pub(super) fn draw_grid(&self, scene: &mut Scene, sizes: TextSizes) {
+        let size = f64::from(sizes.tick);
+        let [left, right] = [self.top_left[0], self.bottom_right[0]];
+        for Tick { value, label } in ticks(self.x[0], self.x[1], TICKS) {
+            let x = self.x(value);
+            paint::line(scene, [x, self.top()], [x, self.bottom()], GRID, 1.0);
+            paint::line(scene, [x, self.bottom()], [x, self.bottom() + 6.0], INK, 1.3);
+            let at = [x, self.bottom() + 10.0 + size];
+            paint::text(scene, at, &label, Font::centered(sizes.tick), INK);
+        }
+        for Tick { value, label } in self.y_ticks() {
+            let [_, y] = self.place((self.x[0], value));
+            paint::line(scene, [left, y], [right, y], GRID, 1.0);
+            paint::line(scene, [left - 6.0, y], [left, y], INK, 1.3);
+            let font = Font { anchor: TextAnchor::End, ..Font::centered(sizes.tick) };
+            paint::text(scene, [left - 11.0, y + HALF_CAPITAL * size], &label, font, INK);
+        }
+    }
+
+    fn y_ticks(&self) -> Vec<Tick> {
+        if self.log_y {
+            let [low, high] = self.y.map(|y| 10f64.powf(y));
+            log_ticks(low, high, TICKS)
+        } else {
+            ticks(self.y[0], self.y[1], TICKS)
+        }
+    }
+
+    /// Draws the left and the lower edge.
+    pub(super) fn draw_outline(&self, scene: &mut Scene) {
+        let corner = [self.top_left[0], self.bottom()];
+        paint::line(scene, self.top_left, corner, INK, 1.6);
+        paint::line(scene, corner, self.bottom_right, INK, 1.6);
+    }
+}
+
+/// A range that holds nothing.
+const EMPTY: [f64; 2] = [f64::INFINITY, f64::NEG_INFINITY];
+
+fn including([low, high]: [f64; 2], x: f64) -> [f64; 2] {
+    [low.min(x), high.max(x)]
+}
+
+/// A range of some width around one that may be a point.
+fn widened([low, high]: [f64; 2]) -> [f64; 2] {
+    let least = 1e-9 * low.abs().max(high.abs()).max(1e-9);
+    if high - low > least { [low, high] } else { [low - 0.5, high + 0.5] }
+}

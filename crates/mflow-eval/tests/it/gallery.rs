@@ -1,0 +1,61 @@
+//! Pictures to look at: `FIGURES=/tmp/figures cargo test -p mflow-eval -- --ignored gallery`.
+
+use std::path::PathBuf;
+
+use mflow_eval::figures::{
+    Boundary, CurveStyle, Series, SurfacePanel, SurfaceStyle, draw_curves, draw_surfaces,
+};
+
+/// A surface over `[-4, 4]²` whose points and values `bend` changes.
+fn surface(title: &str, side: u32, bend: f64) -> SurfacePanel {
+    let at = |k: u32| -4.0 + 8.0 * f64::from(k) / f64::from(side - 1);
+    let mut panel = SurfacePanel { title: title.to_owned(), ..SurfacePanel::default() };
+    (panel.rows, panel.cols) = (side as usize, side as usize);
+    for (row, col) in (0..side).flat_map(|row| (0..side).map(move |col| (row, col))) {
+        let (x, y) = (at(row), at(col));
+        let r2 = x * x + y * y;
+        let z = (-0.1 * r2).exp() * (x - y + 0.3 * x * y - 0.2 * y * y);
+        let wave = bend * (1.3 * y).sin();
+        panel.points.push([x + 0.4 * wave, y + 0.2 * bend * x.cos(), z + wave]);
+        panel.value.push(-0.5 * r2 * (0.4 + 0.1 * x.sin()) - 1.8 + wave);
+    }
+    panel.scatter = panel.points.iter().step_by(37).copied().collect();
+    panel
+}
+
+#[test]
+#[ignore = "writes pictures to look at, to the directory FIGURES"]
+fn gallery() {
+    let folder = PathBuf::from(std::env::var("FIGURES").expect("FIGURES names a directory"));
+    let mut panels = [surface("True density", 61, 0.0), surface("Learned density", 61, 0.35)];
+    draw_surfaces(&panels, &SurfaceStyle::default(), &folder.join("surfaces.png")).unwrap();
+    draw_surfaces(&panels, &SurfaceStyle::default(), &folder.join("surfaces.svg")).unwrap();
+    for panel in &mut panels {
+        panel.scatter.clear();
+        panel.value.iter_mut().take(400).for_each(|value| *value = f64::NAN);
+    }
+    draw_surfaces(&panels, &SurfaceStyle::default(), &folder.join("holes.png")).unwrap();
+
+    let loss = |scale: f64, from: u32, to: u32| {
+        let y = |k: f64| scale * (0.02 + (-0.06 * k).exp() * (1.0 + 0.1 * (3.0 * k).sin()));
+        (from..to).map(|k| (f64::from(k), y(f64::from(k - from)))).collect()
+    };
+    let mut series = [
+        Series { name: "reconstruction, training".to_owned(), points: loss(1.0, 0, 60) },
+        Series { name: "reconstruction, validation".to_owned(), points: loss(1.1, 0, 60) },
+        Series { name: "negative log-likelihood".to_owned(), points: loss(3.0, 60, 120) },
+    ];
+    series[1].points[20].1 = f64::NAN;
+    let boundaries = [
+        Boundary { at: 0.0, label: "manifold".to_owned() },
+        Boundary { at: 60.0, label: "density".to_owned() },
+    ];
+    let style = CurveStyle {
+        title: "Training of the polynomial surface".to_owned(),
+        log_y: true,
+        ..CurveStyle::default()
+    };
+    draw_curves(&series, &boundaries, &style, &folder.join("curves.png")).unwrap();
+    let style = CurveStyle { log_y: false, ..style };
+    draw_curves(&series, &boundaries, &style, &folder.join("curves-linear.png")).unwrap();
+}

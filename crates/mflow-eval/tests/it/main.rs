@@ -1,0 +1,3 @@
+//! Integration tests of `mflow-eval`: each module states its oracle.
+
+mod gallery;

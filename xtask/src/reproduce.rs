@@ -1,0 +1,158 @@
+//! `cargo xtask reproduce`: the runs behind the numbers in docs/results, beside published ones.
+
+mod experiment;
+mod job;
+mod merge;
+mod overview;
+mod page;
+mod record;
+mod report;
+mod runner;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+pub(crate) use experiment::Experiment;
+use job::Job;
+pub(crate) use record::Outcome;
+use record::Place;
+
+use crate::provenance::Provenance;
+use crate::shell::{self, Lock};
+use crate::{metadata, number};
+
+/// Options of `cargo xtask reproduce`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Experiments, as their files in xtask/experiments are named
+    #[arg(default_value = "polynomial-surface")]
+    names: Vec<String>,
+    /// Size of the runs: quick, paper or smoke
+    #[arg(long, default_value = "quick")]
+    preset: String,
+    /// Number of seeds (default: what the experiment says)
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// The first of the seeds
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Number of runs at once
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Start no run after so many minutes; a second call goes on
+    #[arg(long, value_name = "MINUTES")]
+    time_limit: Option<f64>,
+    /// Keep records, page and figure in docs/results
+    #[arg(long)]
+    record: bool,
+    /// Show experiments and what is done of them, and run nothing
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs what is not done yet and reports on everything asked for.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.list {
+        return overview::print();
+    }
+    let start = Instant::now();
+    let provenance = Provenance::here()?;
+    let place = if options.record { Place::Docs } else { Place::Target };
+    let experiments: Vec<Experiment> =
+        options.names.iter().map(|name| Experiment::load(name)).collect::<Result<_>>()?;
+    let mut jobs = Vec::new();
+    for experiment in &experiments {
+        let seeds = options.seeds.unwrap_or(experiment.seeds);
+        let seeds = options.first_seed..options.first_seed.saturating_add(seeds);
+        jobs.extend(job::plan(experiment, &options.preset, seeds)?);
+    }
+
+    let mut open = Vec::new();
+    for job in &jobs {
+        if job.settle(place, &provenance)? {
+            println!("{job}: done already, skipped");
+        } else {
+            open.push(job);
+        }
+    }
+    let mut left = 0;
+    if !open.is_empty() {
+        let suite = runner::Suite {
+            program: program()?,
+            place,
+            provenance: &provenance,
+            at_once: options.jobs.max(1),
+            deadline: deadline(options.time_limit)?,
+        };
+        left = open.len() - suite.run(&open)?;
+    }
+
+    for experiment in &experiments {
+        let mine: Vec<&Job<'_>> =
+            jobs.iter().filter(|job| job.experiment.name == experiment.name).collect();
+        report(experiment, &mine, options, place)?;
+    }
+    println!("wall time: {} s", number::seconds(start.elapsed().as_secs_f64()));
+    if left > 0 {
+        println!("time limit: {left} run(s) left; the same command goes on with them");
+    }
+    let mut failed = 0;
+    for job in &jobs {
+        failed += usize::from(job.record(place)?.is_some_and(|record| !record.is_done()));
+    }
+    ensure!(failed == 0, "{failed} run(s) failed");
+    Ok(())
+}
+
+/// Prints the table of one experiment, and keeps figure and page if asked to.
+fn report(
+    experiment: &Experiment,
+    jobs: &[&Job<'_>],
+    options: &Options,
+    place: Place,
+) -> Result<()> {
+    let mut records = Vec::new();
+    let mut figure = None;
+    for job in jobs {
+        records.extend(job.record(place)?);
+        figure = figure.map_or_else(|| job.figure(), |first| Ok(Some(first)))?;
+    }
+    println!("\n{}", report::terminal(experiment, &options.preset, &records));
+    if let Some(figure) = figure {
+        println!("figure: {}", figure.display());
+        if options.record {
+            page::keep_figure(experiment, &options.preset, &figure)?;
+        }
+    }
+    if options.record {
+        println!("page: {}", page::write(experiment)?.display());
+    }
+    Ok(())
+}
+
+fn deadline(minutes: Option<f64>) -> Result<Option<Instant>> {
+    let after = |minutes: f64| {
+        let wait = Duration::try_from_secs_f64(60.0 * minutes);
+        wait.with_context(|| format!("--time-limit {minutes}: expected 0 or more minutes"))
+    };
+    Ok(minutes.map(after).transpose()?.and_then(|wait| Instant::now().checked_add(wait)))
+}
+
+/// The program that does the runs: `MFLOW_BIN`, or a release build made now.
+fn program() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("MFLOW_BIN") {
+        let path = PathBuf::from(given);
+        println!("MFLOW_BIN: {} is used, nothing is built", path.display());
+        return path
+            .canonicalize()
+            .with_context(|| format!("MFLOW_BIN={} (relative to the root)", path.display()));
+    }
+    let start = Instant::now();
+    shell::run(&mut shell::cargo("build --release -p mflow", Lock::Free))?;
+    println!("built in {} s", number::seconds(start.elapsed().as_secs_f64()));
+    let name = format!("mflow{}", std::env::consts::EXE_SUFFIX);
+    Ok(metadata::load(Lock::Free)?.target_directory.join("release").join(name))
+}

@@ -1,0 +1,97 @@
+//! The page docs/results/NAME.md, made of the committed records.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::experiment::Experiment;
+use super::record::{Place, Record};
+use super::{job, report};
+use crate::provenance::Provenance;
+use crate::{files, number};
+
+const FOLDER: &str = "docs/results";
+
+/// Copies a run's picture to where the page shows it.
+pub(super) fn keep_figure(experiment: &Experiment, preset: &str, figure: &Path) -> Result<()> {
+    let kept = Path::new(FOLDER).join(figure_name(experiment, preset));
+    let picture = fs::read(figure).with_context(|| format!("reading {}", figure.display()))?;
+    files::write(&kept, &picture)
+}
+
+fn figure_name(experiment: &Experiment, preset: &str) -> String {
+    let extension = experiment.figure.as_ref().and_then(|figure| figure.extension());
+    let extension = extension.map_or("png".into(), |extension| extension.to_string_lossy());
+    format!("figures/{}-{preset}.{extension}", experiment.name)
+}
+
+/// Writes the page anew and returns its path.
+pub(super) fn write(experiment: &Experiment) -> Result<PathBuf> {
+    let mut page = format!(
+        "# {}\n\nWritten by `cargo xtask reproduce --record` from the records in \
+         [runs/{name}](runs/{name}); settings, bounds and published rows are in \
+         [{name}.toml](../../xtask/experiments/{name}.toml).\n",
+        experiment.title,
+        name = experiment.name
+    );
+    for preset in experiment.preset.keys() {
+        let records = Record::load_all(&Place::Docs.folder(&experiment.name, preset))?;
+        if !records.is_empty() {
+            page += &section(experiment, preset, &records)?;
+        }
+    }
+    let path = Path::new(FOLDER).join(format!("{}.md", experiment.name));
+    files::write(&path, page.as_bytes())?;
+    Ok(path)
+}
+
+fn section(experiment: &Experiment, preset: &str, records: &[Record]) -> Result<String> {
+    let mut text = format!("\n## Preset {preset}\n\n");
+    text += &report::summary(experiment, records).markdown();
+    let _ = write!(text, "\n{}", report::sources(experiment));
+    let _ = write!(text, "\n{}", report::failures(experiment, records));
+    let stale = stale(experiment, preset, records)?;
+    if stale > 0 {
+        let _ = write!(text, "\n{stale} of these runs had other settings than the file has now.\n");
+    }
+    let figure = figure_name(experiment, preset);
+    if Path::new(FOLDER).join(&figure).is_file() {
+        let _ = write!(text, "\n![{}, preset {preset}]({figure})\n", experiment.title);
+    }
+    let _ = write!(text, "\n### Every run\n\n{}", report::per_seed(experiment, records).markdown());
+    let _ = write!(text, "\n### How\n\n{}", how(records));
+    Ok(text)
+}
+
+/// The number of records that were made with other settings than the experiment has now.
+pub(super) fn stale(experiment: &Experiment, preset: &str, records: &[Record]) -> Result<usize> {
+    let mut stale = 0;
+    for record in records {
+        let jobs = job::plan(experiment, preset, record.seed..record.seed.saturating_add(1))?;
+        let current = jobs
+            .iter()
+            .any(|job| job.model.name == record.model && job.config_hash() == record.config_hash);
+        stale += usize::from(!current);
+    }
+    Ok(stale)
+}
+
+fn how(records: &[Record]) -> String {
+    let line = |title: &str, values: BTreeSet<String>| {
+        format!("- {title}: {}\n", values.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    let each = |get: &dyn Fn(&Record) -> String| records.iter().map(get).collect::<BTreeSet<_>>();
+    let commit = |record: &Record| Provenance::commit_text(&record.commit, record.dirty);
+    let total: f64 = records.iter().filter_map(|record| record.outcome.seconds.get("total")).sum();
+    [
+        line("Command", each(&|record| format!("`{}`", record.command))),
+        line("Commit", each(&commit)),
+        line("Machine", each(&|record| record.machine.clone())),
+        line("Date", each(&|record| record.date.clone())),
+        format!("- Wall time of all runs together: {} s\n", number::seconds(total)),
+    ]
+    .concat()
+}

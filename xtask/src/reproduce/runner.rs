@@ -1,0 +1,145 @@
+//! Runs jobs, some at once, and writes their records.
+
+use std::fs::{self, File};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::job::Job;
+use super::record::{Outcome, Place, Record};
+use crate::number;
+use crate::provenance::Provenance;
+
+/// How the jobs are run.
+#[derive(Debug)]
+pub(super) struct Suite<'a> {
+    /// `mflow`.
+    pub(super) program: PathBuf,
+    /// Where records go, apart from beside the runs.
+    pub(super) place: Place,
+    /// What records say of this call.
+    pub(super) provenance: &'a Provenance,
+    /// Number of processes at once.
+    pub(super) at_once: usize,
+    /// No run starts after this.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Suite<'_> {
+    /// Runs the jobs in order and returns how many were started. A run that fails becomes a record
+    /// like any other; an error is one of xtask itself.
+    pub(super) fn run(&self, jobs: &[&Job<'_>]) -> Result<usize> {
+        let next = AtomicUsize::new(0);
+        let worker = || -> Result<usize> {
+            let mut started = 0;
+            while self.deadline.is_none_or(|deadline| Instant::now() < deadline) {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(job) = jobs.get(number) else { break };
+                println!("[{}/{}] {job}: starts", number + 1, jobs.len());
+                started += 1;
+                self.run_one(job)?;
+            }
+            Ok(started)
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.at_once).map(|_| scope.spawn(worker)).collect();
+            let ends = workers.into_iter().map(|worker| {
+                worker.join().unwrap_or_else(|_| Err(anyhow!("a thread of the suite panicked")))
+            });
+            // All are waited for before the first error ends the sum.
+            ends.collect::<Vec<_>>().into_iter().sum()
+        })
+    }
+
+    fn run_one(&self, job: &Job<'_>) -> Result<()> {
+        job.prepare()?;
+        let start = Instant::now();
+        let result = self.call(job);
+        let took = number::seconds(start.elapsed().as_secs_f64());
+        let (status, outcome) = match result {
+            Ok(outcome) => ("done".to_owned(), outcome),
+            Err(error) => (format!("failed: {error:#}"), Outcome::default()),
+        };
+        println!("{job}: {status} after {took} s");
+        let Provenance { commit, dirty, date, machine, command } = self.provenance.clone();
+        let record = Record {
+            name: job.experiment.name.clone(),
+            preset: job.preset.to_owned(),
+            model: job.model.name.clone(),
+            seed: job.seed,
+            config_hash: job.config_hash(),
+            commit,
+            dirty,
+            date,
+            command,
+            machine,
+            status,
+            outcome,
+        };
+        record.save(&job.record_path(Place::Target))?;
+        record.save(&job.record_path(self.place))
+    }
+
+    fn call(&self, job: &Job<'_>) -> Result<Outcome> {
+        let directory = job.directory();
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg(job.config_path()).arg("--out").arg(&directory);
+        command.args(["--resume", "auto"]);
+        if self.at_once > 1 && std::env::var_os("RAYON_NUM_THREADS").is_none() {
+            // Each run would take all cores, and all would be slower for it.
+            let cores = thread::available_parallelism().map_or(1, usize::from);
+            command.env("RAYON_NUM_THREADS", (cores / self.at_once).max(1).to_string());
+        }
+        // On a terminal the progress bar is worth more than a log.
+        let shown = self.at_once == 1 && std::io::stderr().is_terminal();
+        let log = job.log_path();
+        if !shown {
+            let file = File::create(&log).with_context(|| format!("writing {}", log.display()))?;
+            command.stdout(file.try_clone().context("sharing the log")?).stderr(file);
+        }
+        let program = self.program.display();
+        let status = command.status().with_context(|| format!("starting {program}"))?;
+        if !status.success() {
+            let output = if shown { String::new() } else { read_lossy(&log)? };
+            match complaint(&output) {
+                Some(complaint) => bail!("{complaint} ({status})"),
+                None => bail!("{status}"),
+            }
+        }
+        Outcome::load(&directory)
+    }
+}
+
+fn read_lossy(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What a program says when it ends badly: its `Error:` with the causes, else its last line.
+fn complaint(output: &str) -> Option<String> {
+    let error = output.rfind("Error: ").map(|at| {
+        let lines = output[at..].lines().map(str::trim);
+        let lines = lines.take_while(|line| !line.starts_with("Stack backtrace"));
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    });
+    let last = || output.lines().map(str::trim).rfind(|line| !line.is_empty());
+    error.or_else(|| last().map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaint;
+
+    #[test]
+    fn the_error_is_picked_out_of_the_output() {
+        let output = "step 3\nError: training\n\nCaused by:\n    NaN\n\nStack backtrace:\n 0: f\n";
+        assert_eq!(complaint(output).as_deref(), Some("Error: training Caused by: NaN"));
+        assert_eq!(complaint("step 3\nkilled\n\n").as_deref(), Some("killed"));
+        assert_eq!(complaint("\n"), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! CI's smoke run: the smallest reproduction, through the program, with bounds on what it finds.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::files;
+use crate::reproduce::{Experiment, Outcome};
+use crate::shell::{self, Lock};
+
+/// Runs preset `smoke` of the default experiment afresh and checks its `[assert]` bounds.
+pub(crate) fn run() -> Result<()> {
+    let experiment = Experiment::load("polynomial-surface")?;
+    let model = experiment.model.first().context("the experiment has no [[model]]")?;
+    let config = Path::new("target/smoke.toml");
+    let out = Path::new("target/smoke");
+    files::remove_folder(out)?;
+    files::write(config, experiment.resolve("smoke", model, 1)?.as_bytes())?;
+    let mut mflow = shell::cargo("run --profile ci -p mflow --bin mflow", Lock::Locked);
+    shell::run(mflow.args(["--", "run"]).arg(config).arg("--out").arg(out))?;
+
+    let outcome = Outcome::load(out)?;
+    let broken = outcome.beyond(&experiment.assert);
+    ensure!(broken.is_empty(), "the smoke run missed its bounds: {}", broken.join("; "));
+    println!("{} bounds hold", experiment.assert.len());
+    Ok(())
+}

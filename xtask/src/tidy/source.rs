@@ -1,0 +1,130 @@
+//! Rules on the text of `.rs` files.
+
+use std::path::Path;
+
+use super::{Violation, lexer};
+
+/// Longer files are hard to find one's way in.
+const MAX_LINES: usize = 700;
+
+/// The only file that may hold the keyword `unsafe`.
+const UNSAFE_FILE: &str = "crates/mflow-bijectors/src/kernel/gemm.rs";
+
+/// Text that library code may not contain, with the reason and the way out.
+const BANS: [(&str, &str); 6] = [
+    ("softmax_last_dim", "it cuts the gradient's graph; write exp and sum out"),
+    (".scatter(", "its gradient is wrong; use index_select, cat or where_cond"),
+    ("scatter_add", "its gradient is wrong; use index_select, cat or where_cond"),
+    ("VarMap", "it has hash order and starts unseeded; keep parameters in an ordered struct"),
+    // Also randn, rand_like and randn_like.
+    ("Tensor::rand", "candle's CPU generator cannot be seeded; draw from a Stream"),
+    ("Var::rand", "candle's CPU generator cannot be seeded; draw from a Stream"),
+];
+
+/// Checks one file.
+pub(super) fn check(path: &Path, text: &str) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut complain = |line: usize, what: String| {
+        violations.push(Violation::new(path, line, what));
+    };
+    if !starts_with_module_doc(text) {
+        complain(1, "no module doc; say in a //! line what the file is for".to_owned());
+    }
+    if !text.is_empty() && !text.ends_with('\n') {
+        complain(text.lines().count(), "no final newline; add one".to_owned());
+    }
+    let lines = text.lines().count();
+    if lines > MAX_LINES {
+        complain(MAX_LINES, format!("{lines} lines, more than {MAX_LINES}; split the file"));
+    }
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.trim_end() != line {
+            complain(number, "trailing white space; remove it".to_owned());
+        }
+        if line.contains('\t') {
+            complain(number, "a tab; use spaces, or \\t in a string".to_owned());
+        }
+    }
+    let library =
+        path.starts_with("crates") && path.components().any(|part| part.as_os_str() == "src");
+    for (number, line) in (1..).zip(lexer::code_only(text).lines()) {
+        let banned = BANS.iter().filter(|(ban, _)| library && line.contains(ban));
+        banned.for_each(|(ban, reason)| complain(number, format!("{ban} is banned: {reason}")));
+        if has_word(line, "unsafe") && path != Path::new(UNSAFE_FILE) {
+            complain(number, format!("unsafe is for {UNSAFE_FILE} only; write it safely"));
+        }
+    }
+    violations
+}
+
+/// Whether nothing but blank lines and inner attributes comes before the first `//!`.
+fn starts_with_module_doc(text: &str) -> bool {
+    let mut rest = text.trim_start();
+    while rest.starts_with("#![") {
+        let mut depth = 0_usize;
+        let end = rest.find(|c| {
+            depth = match c {
+                '[' => depth + 1,
+                ']' => depth - 1,
+                _ => depth,
+            };
+            c == ']' && depth == 0
+        });
+        rest = end.map_or("", |end| rest[end + 1..].trim_start());
+    }
+    rest.starts_with("//!")
+}
+
+fn has_word(code: &str, word: &str) -> bool {
+    let in_word = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).any(|(at, _)| {
+        !code[..at].ends_with(in_word) && !code[at + word.len()..].starts_with(in_word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(path: &str, text: &str) -> String {
+        check(Path::new(path), text)
+            .iter()
+            .map(|violation| format!("{} ", violation.line))
+            .collect()
+    }
+
+    #[test]
+    fn a_module_doc_may_follow_inner_attributes() {
+        assert_eq!(
+            lines("a.rs", "#![allow(\n    dead_code,\n    reason = \"[]\"\n)]\n\n//! Doc.\n"),
+            ""
+        );
+        assert_eq!(lines("a.rs", "use std::fs;\n//! Doc.\n"), "1 ");
+        assert_eq!(lines("a.rs", ""), "1 ");
+    }
+
+    #[test]
+    fn white_space_is_checked() {
+        assert_eq!(lines("a.rs", "//! Doc. \n\tfn f() {}"), "2 1 2 ");
+    }
+
+    #[test]
+    fn bans_hold_for_library_code_only() {
+        let text = "//! VarMap\nlet a = x.scatter(y); // VarMap\nlet b = Tensor::rand(0.);\nf(\"VarMap\")\n";
+        assert_eq!(lines("crates/mflow/src/a.rs", text), "2 3 ");
+        assert_eq!(lines("crates/mflow/tests/a.rs", text), "");
+    }
+
+    #[test]
+    fn unsafe_is_for_one_file() {
+        let text = "#![deny(unsafe_code)]\n//! No unsafe.\nunsafe { f() }\n";
+        assert_eq!(lines("xtask/src/a.rs", text), "3 ");
+        assert_eq!(lines(UNSAFE_FILE, text), "");
+    }
+
+    #[test]
+    fn long_files_are_found() {
+        assert_eq!(lines("a.rs", &"//! Doc.\n".repeat(MAX_LINES)), "");
+        assert_eq!(lines("a.rs", &"//! Doc.\n".repeat(MAX_LINES + 1)), "700 ");
+    }
+}
