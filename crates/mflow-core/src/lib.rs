@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Manifold-learning flows: embeddings, base densities, models and model files.
+//!
+//! A model is built from a serde config over a parameter store, or loaded from one file, and asked
+//! through the trait [`Model`]: exact density on the manifold, projection, latents, samples.
+//!
+//! Architecture invariants: a model never knows how it is trained; normalisation of data is part of
+//! the decoder, so every density is in data units; the manifold density, the distance to the manifold
+//! and the density of coordinates have different names.
+//!
+//! ```
+//! use mflow_core::candle::{DType, Device};
+//! use mflow_core::{MFlowConfig, Model, Result};
+//! use mflow_bijectors::{ParamStore, Stream};
+//!
+//! # fn main() -> Result<()> {
+//! let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+//! let model = MFlowConfig::new(3, 2).build(&mut store, |_| true)?;
+//! let x = model.sample(5, None, &mut Stream::new(1, "sample"))?;
+//! let log_prob = model.log_prob(&x, None)?; // [5], nats
+//! assert_eq!(log_prob.dims(), [5]);
+//! # Ok(())
+//! # }
+//! ```
+mod atomic;
+mod base;
+mod embedding;
+mod error;
+mod file;
+mod gram;
+mod model;
+mod models;
+mod normalize;
+
+pub use atomic::write_atomically;
+pub use base::{BaseDensity, StandardNormal};
+pub use candle_core as candle;
+pub use embedding::{Embedding, PaddedFlow};
+pub use error::{Error, Result};
+pub use file::{
+    FORMAT_VERSION, LoadedModel, ModelCard, TensorFile, load_model, read_tensors, save_model,
+    write_tensors,
+};
+pub use gram::gram_log_det;
+pub use model::{Model, ModelSignature};
+pub use models::{MFlow, MFlowConfig, ModelConfig};
+pub use normalize::standardize;

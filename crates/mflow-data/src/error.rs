@@ -183,7 +183,8 @@ pub enum Error {
 
     /// A value is NaN or infinite.
     #[error(
-        "{place}: expected finite numbers, found {value} in row {row} (counting from 0{}), {column}",
+        "{place}: expected finite numbers, found {value} in row {row} (counting from 0{}), \
+         {column}",
         line.map(|line| format!("; line {line}")).unwrap_or_default()
     )]
     NonFinite {

@@ -1,1 +1,59 @@
-//! Placeholder.
+//! Training of manifold-learning flows: losses, phases, schedules, optimizer, checkpoints.
+//!
+//! A [`TrainConfig`] is data: phases that say which parameter groups train on which losses. One
+//! [`Trainer`] runs any of them on any [`RowSource`].
+//!
+//! Architecture invariants: a schedule never knows which data set it is fed; a run gives the same bits
+//! for any number of threads, and the same bits when it is interrupted and resumed.
+//!
+//! ```
+//! use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream};
+//! use mflow_core::candle::{DType, Device};
+//! use mflow_core::{MFlowConfig, ModelConfig};
+//! use mflow_train::{Pool, Rows, Silent, TrainConfig, Trainer};
+//! use std::sync::atomic::AtomicBool;
+//!
+//! # fn main() -> Result<(), mflow_train::Error> {
+//! // A noisy line in the plane.
+//! let t = Stream::new(1, "data").normal(200);
+//! let x = t.iter().flat_map(|t| [*t, 0.5 * t]).collect();
+//! let data = Rows::new(x, 2, None, DType::F32, &Device::Cpu)?;
+//! let model = ModelConfig::MFlow(MFlowConfig::new(2, 1));
+//! let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+//! let outcome = Trainer {
+//!     model: &model,
+//!     store: &mut store,
+//!     data: &data,
+//!     config: &TrainConfig::sequential(2),
+//!     seed: 1,
+//!     pool: &Pool::new(0)?,
+//!     run: None,
+//! }
+//! .run(&mut Silent, &AtomicBool::new(false))?;
+//! assert_eq!(outcome, mflow_train::Outcome::Finished);
+//! # Ok(())
+//! # }
+//! ```
+mod checkpoint;
+mod error;
+mod loss;
+mod lr;
+mod optim;
+mod progress;
+mod run_dir;
+mod schedule;
+mod shards;
+mod source;
+mod trainer;
+
+pub use checkpoint::Position;
+pub use error::{Error, Result};
+pub use loss::{Loss, WeightedLoss};
+pub use lr::LrSchedule;
+pub use optim::{AdamWConfig, Optimizer, adamw};
+pub use progress::{EpochMetrics, Observer, Progress, Silent};
+pub use run_dir::{Identity, RunDir};
+pub use schedule::{Keep, Phase, TrainConfig};
+pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, shards};
+pub use source::{Batch, RowSource, Rows};
+pub use trainer::{Outcome, Trainer};

@@ -150,7 +150,7 @@ impl Frame {
         }
         // Clear of the numbers: their width counts as far as the axis runs upwards.
         let clear = width * outward[0].abs() + 1.3 * f64::from(sizes.tick) * outward[1].abs();
-        let [x, y] = off(middle, TICK + 10.0 + clear);
+        let [x, y] = off(middle, TICK + 13.0 + clear);
         let font = Font { anchor, ..Font::centered(sizes.label) };
         paint::text(scene, [x, baseline(sizes.label, y)], name, font, INK);
     }
@@ -173,11 +173,11 @@ impl Frame {
     }
 
     /// The ticks of `axis`, as dense as those of the others.
-    #[expect(clippy::cast_possible_truncation, reason = "between 1 and the constant")]
+    #[expect(clippy::cast_possible_truncation, reason = "between 3 and the constant")]
     fn ticks(&self, axis: usize) -> Vec<Tick> {
         let side = |k: usize| self.limits.high[k] - self.limits.low[k];
         let longest = (0..3).map(side).fold(0.0, f64::max);
-        let target = (TICKS * side(axis) / longest).round().max(2.0) as usize;
+        let target = (TICKS * side(axis) / longest).round().max(3.0) as usize;
         ticks(self.limits.low[axis], self.limits.high[axis], target)
     }
 }

@@ -14,7 +14,7 @@ const TICKS: usize = 6;
 
 /// Height of the bar with its texts, pixels.
 pub(super) fn height(sizes: TextSizes) -> f64 {
-    6.4 * f64::from(sizes.tick)
+    6.1 * f64::from(sizes.tick)
 }
 
 /// Draws the bar across, `length` pixels long, its middle at `center` and its upper edge at `top`;
@@ -69,7 +69,7 @@ pub(super) fn draw(
         let baseline = bottom + 8.0 + line_height;
         paint::text(scene, [x, baseline], &tick.label, Font::centered(sizes.tick), INK);
     }
-    let baseline = bottom + 2.4 * line_height + f64::from(sizes.label);
+    let baseline = bottom + 2.0 * line_height + f64::from(sizes.label);
     if colors.under || colors.over {
         let note = "colours end at the 2nd and the 98th percentile";
         let at = [center, baseline + 1.3 * line_height];

@@ -5,25 +5,12 @@ use std::path::Path;
 use kuva::render::color::Color;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 
+use super::legend::{COLORS, Legend, STROKE};
+use super::marks::Marks;
 use super::output::Format;
-use super::paint::{self, Font, GREY_INK, HALF_CAPITAL, INK, TextSizes};
+use super::paint::{self, Font, INK, TextSizes};
 use super::plane::Plane;
 use crate::{Error, Result};
-
-/// Colours of the series, in turn: those of Okabe and Ito that show on white.
-const COLORS: [Color; 7] = [
-    Color::Rgb(0x00, 0x72, 0xb2),
-    Color::Rgb(0xd5, 0x5e, 0x00),
-    Color::Rgb(0x00, 0x9e, 0x73),
-    Color::Rgb(0xcc, 0x79, 0xa7),
-    Color::Rgb(0xe6, 0x9f, 0x00),
-    Color::Rgb(0x56, 0xb4, 0xe9),
-    Color::Rgb(0x00, 0x00, 0x00),
-];
-/// Width of a curve, pixels.
-const STROKE: f64 = 2.5;
-/// Length of a curve's sample in the legend, pixels.
-const SAMPLE: f64 = 34.0;
 
 /// A named curve.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -103,11 +90,11 @@ pub fn draw_curves(
     let sizes = TextSizes::of(style.size[1]);
     let [tick, label] = [f64::from(sizes.tick), f64::from(sizes.label)];
     let legend = Legend::lay_out(series, width - 4.0 * tick, sizes);
-    let marks = Marks::lay_out(boundaries, sizes);
+    let marks = Marks::of(boundaries, sizes);
 
     let title_height = if style.title.is_empty() { 0.0 } else { 1.9 * label };
     // The plane's room, without a guess how the labels of the boundaries stack above it.
-    let top = |rows: usize| title_height + 2.0 * label + 1.35 * tick * rows as f64;
+    let top = |rows: usize| title_height + 1.7 * label + 1.35 * tick * rows as f64;
     let bottom = height - legend.height() - 2.0 * label - 2.2 * tick;
     let xs = boundaries.iter().map(|boundary| boundary.at);
     let points = runs.iter().flatten().copied().flatten().copied();
@@ -132,7 +119,7 @@ pub fn draw_curves(
     plane.draw_outline(&mut scene);
     let x_label_at = [plane.center(), bottom + 2.0 * tick + label];
     paint::text(&mut scene, x_label_at, &style.x_label, font, INK);
-    let y_label_at = [0.8 * tick, title_height + 1.3 * label];
+    let y_label_at = [0.8 * tick, title_height + 1.1 * label];
     let font = Font { anchor: TextAnchor::Start, ..font };
     paint::text(&mut scene, y_label_at, &style.y_label, font, INK);
     legend.draw(&mut scene, series, [0.5 * width, height - legend.height()]);
@@ -182,101 +169,5 @@ impl Series {
             return Err(Error::EmptySeries { series: self.name.clone(), points });
         }
         Ok(runs)
-    }
-}
-
-/// The names of the curves in columns of one width.
-#[derive(Debug)]
-struct Legend {
-    columns: usize,
-    rows: usize,
-    /// Width of a column, pixels.
-    column: f64,
-    size: u32,
-}
-
-impl Legend {
-    fn lay_out(series: &[Series], width: f64, sizes: TextSizes) -> Self {
-        let size = sizes.tick;
-        let longest = series.iter().map(|s| paint::text_width(&s.name, size)).fold(0.0, f64::max);
-        let column = SAMPLE + 8.0 + longest + 1.5 * f64::from(size);
-        let most = (1..=series.len()).take_while(|n| *n as f64 * column <= width).last();
-        // As few rows as fit, then no more columns than those rows need.
-        let rows = series.len().div_ceil(most.unwrap_or(1));
-        Self { columns: series.len().div_ceil(rows), rows, column, size }
-    }
-
-    fn height(&self) -> f64 {
-        f64::from(self.size) * (1.5 * self.rows as f64 + 0.5)
-    }
-
-    fn draw(&self, scene: &mut Scene, series: &[Series], [center, top]: [f64; 2]) {
-        let left = center - 0.5 * self.column * self.columns as f64;
-        for (k, (curve, color)) in series.iter().zip(COLORS.iter().cycle()).enumerate() {
-            let x = left + self.column * (k % self.columns) as f64;
-            let y = top + f64::from(self.size) * (1.5 * (k / self.columns) as f64 + 0.5);
-            paint::line(scene, [x, y], [x + SAMPLE, y], color.clone(), STROKE);
-            let font = Font { anchor: TextAnchor::Start, ..Font::centered(self.size) };
-            let baseline = y + HALF_CAPITAL * f64::from(self.size);
-            paint::text(scene, [x + SAMPLE + 8.0, baseline], &curve.name, font, INK);
-        }
-    }
-}
-
-/// The labels of the boundaries, above the plane and clear of one another.
-#[derive(Debug)]
-struct Marks<'a> {
-    boundaries: &'a [Boundary],
-    size: u32,
-}
-
-impl<'a> Marks<'a> {
-    fn lay_out(boundaries: &'a [Boundary], sizes: TextSizes) -> Self {
-        Self { boundaries, size: sizes.tick }
-    }
-
-    /// The left end of each label, pulled in where it would leave a picture `width` wide.
-    fn left(&self, boundary: &Boundary, plane: &Plane, width: f64) -> f64 {
-        let room = width - paint::text_width(&boundary.label, self.size) - 4.0;
-        plane.x(boundary.at).min(room).max(4.0)
-    }
-
-    /// The row of each label above the plane, 0 the lowest: the first in which it is free.
-    fn rows(&self, plane: &Plane, width: f64) -> Vec<usize> {
-        let mut taken: Vec<Vec<[f64; 2]>> = Vec::new();
-        let gap = 0.5 * f64::from(self.size);
-        self.boundaries
-            .iter()
-            .map(|boundary| {
-                let left = self.left(boundary, plane, width);
-                let right = left + paint::text_width(&boundary.label, self.size) + gap;
-                let free = |row: &Vec<[f64; 2]>| row.iter().all(|[a, b]| right <= *a || *b <= left);
-                let row = taken.iter().position(free).unwrap_or(taken.len());
-                if row == taken.len() {
-                    taken.push(Vec::new());
-                }
-                taken[row].push([left, right]);
-                row
-            })
-            .collect()
-    }
-
-    fn draw(&self, scene: &mut Scene, plane: &Plane, rows: &[usize]) {
-        for (boundary, row) in self.boundaries.iter().zip(rows) {
-            let x = plane.x(boundary.at);
-            let rise = 1.35 * f64::from(self.size) * *row as f64;
-            scene.add(Primitive::Line {
-                x1: x,
-                y1: plane.top() - rise - 4.0,
-                x2: x,
-                y2: plane.bottom(),
-                stroke: GREY_INK,
-                stroke_width: 1.4,
-                stroke_dasharray: Some("7 5".to_owned()),
-            });
-            let left = self.left(boundary, plane, scene.width);
-            let font = Font { anchor: TextAnchor::Start, ..Font::centered(self.size) };
-            paint::text(scene, [left, plane.top() - rise - 7.0], &boundary.label, font, GREY_INK);
-        }
     }
 }

@@ -52,9 +52,14 @@ pub(super) fn canvas(width: f64, height: f64) -> Scene {
     scene
 }
 
-/// A bound on the width of `text` in pixels: the plotting library doesn't say what it measures.
+/// About the width of `text`, pixels: the plotting library keeps its measures to itself.
 pub(super) fn text_width(text: &str, size: u32) -> f64 {
-    0.62 * f64::from(size) * text.chars().count() as f64
+    let em = |c: char| match c {
+        '0'..='9' => 0.64,
+        '\u{2212}' | 'm' | 'w' | 'A'..='Z' => 0.84,
+        _ => 0.56,
+    };
+    f64::from(size) * text.chars().map(em).sum::<f64>()
 }
 
 /// Refuses sides of a picture, in pixels, whose texts or bytes would have no room.

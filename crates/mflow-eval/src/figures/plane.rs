@@ -4,7 +4,7 @@ use kuva::render::color::Color;
 use kuva::render::render::{Scene, TextAnchor};
 
 use super::paint::{self, Font, HALF_CAPITAL, INK, TextSizes};
-use super::ticks::{Tick, log_ticks, ticks};
+use super::ticks::{Tick, log_minor, log_ticks, ticks};
 
 const GRID: Color = Color::Rgb(0xe2, 0xe2, 0xe6);
 /// Ticks that an axis should have.
@@ -95,6 +95,10 @@ impl Plane {
             let at = [x, self.bottom() + 10.0 + size];
             paint::text(scene, at, &label, Font::centered(sizes.tick), INK);
         }
+        for value in self.minor_y_ticks() {
+            let [_, y] = self.place((self.x[0], value));
+            paint::line(scene, [left - 4.0, y], [left, y], INK, 1.0);
+        }
         for Tick { value, label } in self.y_ticks() {
             let [_, y] = self.place((self.x[0], value));
             paint::line(scene, [left, y], [right, y], GRID, 1.0);
@@ -110,6 +114,16 @@ impl Plane {
             log_ticks(low, high, TICKS)
         } else {
             ticks(self.y[0], self.y[1], TICKS)
+        }
+    }
+
+    /// The ticks without a number.
+    fn minor_y_ticks(&self) -> Vec<f64> {
+        if self.log_y {
+            let [low, high] = self.y.map(|y| 10f64.powf(y));
+            log_minor(low, high, TICKS)
+        } else {
+            Vec::new()
         }
     }
 

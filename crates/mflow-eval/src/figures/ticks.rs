@@ -17,7 +17,8 @@ pub(super) fn ticks(low: f64, high: f64, target: usize) -> Vec<Tick> {
     let step = [1.0, 2.0, 5.0]
         .into_iter()
         .map(|factor| factor * power)
-        .find(|step| *step >= rough * (1.0 - 1e-9))
+        // A few more than the target rather than many fewer.
+        .find(|step| *step >= 0.6 * rough)
         .unwrap_or(10.0 * power);
     // `step` has one digit: its decimal exponent is how many places a label needs.
     let places = format!("{step:.0e}")
@@ -49,6 +50,21 @@ pub(super) fn log_ticks(low: f64, high: f64, target: usize) -> Vec<Tick> {
         .collect()
 }
 
+/// 2, 3, ..., 9 times each power of ten, inside `[low, high]`, both positive: the ticks without a
+/// number between those of a logarithmic axis. None where the powers are too many to tell apart.
+pub(super) fn log_minor(low: f64, high: f64, target: usize) -> Vec<f64> {
+    let (first, last) = (low.log10().floor(), high.log10().floor());
+    let decades = last - first;
+    if !(decades >= 0.0 && decades <= target as f64) {
+        return Vec::new();
+    }
+    (0..=target)
+        .flat_map(|k| (2..10).map(move |digit| (k, digit)))
+        .map(|(k, digit)| f64::from(digit) * 10f64.powf(first + k as f64))
+        .filter(|value| (low..=high).contains(value))
+        .collect()
+}
+
 fn label(value: f64, places: usize) -> String {
     let text = if places > 4 || value.abs() >= 1e6 {
         format!("{value:.2e}")
@@ -67,7 +83,7 @@ fn superscript(power: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tick, log_ticks, ticks};
+    use super::{Tick, log_minor, log_ticks, ticks};
 
     fn labels(ticks: Vec<Tick>) -> Vec<String> {
         ticks.into_iter().map(|tick| tick.label).collect()
@@ -75,7 +91,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        // Worked by hand: the step is the first of 1, 2, 5, 10 (times 10^k) over (high - low) / n.
+        // Worked by hand: the step is the first of 1, 2, 5, 10 (times 10^k) from 0.6 (high - low) / n.
         assert_eq!(labels(ticks(-4.0, 4.0, 4)), ["−4", "−2", "0", "2", "4"], "step 2");
         assert_eq!(labels(ticks(0.03, 0.21, 4)), ["0.05", "0.10", "0.15", "0.20"], "step 0.05");
         assert_eq!(labels(ticks(-1250.0, 990.0, 3)), ["−1000", "0"], "step 1000");
@@ -88,5 +104,11 @@ mod tests {
         assert_eq!(labels(log_ticks(0.01, 12.0, 6)), ["10⁻²", "10⁻¹", "10⁰", "10¹"], "all");
         assert_eq!(labels(log_ticks(1e-12, 1.0, 4)), ["10⁻¹²", "10⁻⁹", "10⁻⁶", "10⁻³", "10⁰"], "");
         assert_eq!(labels(log_ticks(2.0, 5.0, 3)), ["2", "3", "4", "5"], "no power inside");
+    }
+
+    #[test]
+    fn minor_ticks_lie_between_powers() {
+        assert_eq!(log_minor(0.75, 4.5, 6), [0.8, 0.9, 2.0, 3.0, 4.0], "around 10⁰");
+        assert!(log_minor(1e-12, 1.0, 4).is_empty(), "none over twelve decades");
     }
 }

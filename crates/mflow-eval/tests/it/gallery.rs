@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mflow_eval::figures::{
-    Boundary, CurveStyle, Series, SurfacePanel, SurfaceStyle, draw_curves, draw_surfaces,
+    Boundary, Camera, CurveStyle, Series, SurfacePanel, SurfaceStyle, draw_curves, draw_surfaces,
 };
 
 /// A surface over `[-4, 4]²` whose points and values `bend` changes.
@@ -35,6 +35,15 @@ fn gallery() {
         panel.value.iter_mut().take(400).for_each(|value| *value = f64::NAN);
     }
     draw_surfaces(&panels, &SurfaceStyle::default(), &folder.join("holes.png")).unwrap();
+
+    for azimuth in [30.0, 135.0, -90.0] {
+        let camera = Camera { azimuth, elevation: 40.0 };
+        let mut tall = panels[0].clone();
+        tall.points.iter_mut().for_each(|point| point[2] *= 3.0);
+        let style = SurfaceStyle { camera, ..SurfaceStyle::default() };
+        let path = folder.join(format!("azimuth{azimuth}.png"));
+        draw_surfaces(&[tall], &style, &path).unwrap();
+    }
 
     let loss = |scale: f64, from: u32, to: u32| {
         let y = |k: f64| scale * (0.02 + (-0.06 * k).exp() * (1.0 + 0.1 * (3.0 * k).sin()));

@@ -1,0 +1,67 @@
+//! The error type of this crate.
+use std::path::PathBuf;
+
+/// Result alias used throughout the crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong when a model is built, evaluated, saved or loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A bijector refused its arguments or its config.
+    #[error(transparent)]
+    Bijector(#[from] mflow_bijectors::Error),
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// A value that must be finite is not.
+    #[error("{op}: `{arg}` must be finite, found {value} at row {row}, column {column}")]
+    NonFinite {
+        /// Public function that rejected the argument.
+        op: &'static str,
+        /// Name of the argument.
+        arg: &'static str,
+        /// Row, counted from 0.
+        row: usize,
+        /// Column, counted from 0.
+        column: usize,
+        /// What was found.
+        value: f64,
+    },
+    /// An argument has another shape than documented.
+    #[error("{op}: expected `{arg}` of shape {expected}, found {found:?}")]
+    Shape {
+        /// Public function that rejected the argument.
+        op: &'static str,
+        /// Name of the argument.
+        arg: &'static str,
+        /// Expected shape.
+        expected: String,
+        /// Shape received.
+        found: Vec<usize>,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file is not a model file of a version that this program reads.
+    #[error("{path}: not a readable model file: {reason}")]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong: what was expected and what was found.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] at `path`; a full disk is said in plain words.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,152 @@
+//! Model files: one safetensors file holds a whole model.
+use crate::atomic::write_atomically;
+use crate::models::ModelConfig;
+use crate::{Error, Model, Result};
+use candle_core::{DType, Device, Tensor};
+use mflow_bijectors::ParamStore;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// Version of the file format that this crate writes; it reads this one and older ones.
+pub const FORMAT_VERSION: u32 = 1;
+
+const FORMAT: &str = "mflow-model";
+
+/// What a model file says besides its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCard {
+    /// The model, normalisation included.
+    pub config: ModelConfig,
+    /// Names of the data columns, if they have names.
+    pub columns: Option<Vec<String>>,
+    /// Where the model comes from: versions, seed, data, date; free-form.
+    pub provenance: BTreeMap<String, String>,
+}
+
+/// A model with its parameters and its card.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// The model.
+    pub model: Box<dyn Model>,
+    /// Its parameters.
+    pub store: ParamStore,
+    /// What the file says of it.
+    pub card: ModelCard,
+}
+
+/// Named tensors with string metadata, as one safetensors file, written atomically.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_tensors(
+    path: &Path,
+    tensors: &BTreeMap<String, Tensor>,
+    metadata: BTreeMap<String, String>,
+) -> Result<()> {
+    let metadata: HashMap<String, String> = metadata.into_iter().collect();
+    let bytes =
+        safetensors::serialize(tensors.iter(), Some(metadata)).map_err(candle_core::Error::from)?;
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// Tensors and metadata of a safetensors file.
+#[derive(Debug)]
+pub struct TensorFile {
+    /// The tensors, on the CPU.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// The metadata.
+    pub metadata: HashMap<String, String>,
+}
+
+/// Read what [`write_tensors`] wrote. Nothing is mapped into memory and nothing executed.
+///
+/// # Errors
+/// If the file is missing, truncated or no safetensors file.
+pub fn read_tensors(path: &Path) -> Result<TensorFile> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let foreign = |e: &dyn std::fmt::Display| Error::ModelFile {
+        path: path.to_owned(),
+        reason: format!("expected a complete safetensors file, found {} bytes: {e}", bytes.len()),
+    };
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| foreign(&e))?;
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+        .map_err(|e| foreign(&e))?
+        .into_iter()
+        .collect();
+    Ok(TensorFile { tensors, metadata: header.metadata().clone().unwrap_or_default() })
+}
+
+impl TensorFile {
+    /// Check the format name and version, and parse the metadata entry `key` as JSON.
+    ///
+    /// # Errors
+    /// If the file is of another format or a newer version, or the entry is missing or malformed.
+    pub fn parse<T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        format: &str,
+        newest: u32,
+        key: &str,
+    ) -> Result<T> {
+        let reject = |reason: String| Err(Error::ModelFile { path: path.to_owned(), reason });
+        let entry = |key: &str| self.metadata.get(key).map(String::as_str);
+        if entry("format") != Some(format) {
+            let found = entry("format").unwrap_or("none");
+            return reject(format!("expected the format entry `{format}`, found `{found}`"));
+        }
+        let version = entry("format_version").unwrap_or_default();
+        if version.parse::<u32>().ok().is_none_or(|v| v > newest) {
+            return reject(format!(
+                "format version {version} is newer than {newest}, the newest this program reads: \
+                 update mflow"
+            ));
+        }
+        let Some(text) = entry(key) else {
+            return reject(format!("the metadata has no entry `{key}`"));
+        };
+        serde_json::from_str(text).or_else(|e| reject(format!("metadata entry `{key}`: {e}")))
+    }
+}
+
+fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|e| Error::ModelFile { path: path.to_owned(), reason: e.to_string() })
+}
+
+/// Write a model: its tensors by name, weights `[out, in]`, and its card as metadata.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_model(path: &Path, card: &ModelCard, store: &ParamStore) -> Result<()> {
+    let metadata = BTreeMap::from([
+        ("format".to_owned(), FORMAT.to_owned()),
+        ("format_version".to_owned(), FORMAT_VERSION.to_string()),
+        ("config".to_owned(), json(path, &card.config)?),
+        ("columns".to_owned(), json(path, &card.columns)?),
+        ("provenance".to_owned(), json(path, &card.provenance)?),
+    ]);
+    write_tensors(path, &store.to_named()?, metadata)
+}
+
+/// Rebuild a model from its file, strict on names both ways. `dtype` converts the weights once; by
+/// default they keep their own.
+///
+/// # Errors
+/// If the file is missing, truncated, foreign, of a newer version, or does not fit its own config.
+pub fn load_model(path: &Path, dtype: Option<DType>, device: &Device) -> Result<LoadedModel> {
+    let file = read_tensors(path)?;
+    let card = ModelCard {
+        config: file.parse(path, FORMAT, FORMAT_VERSION, "config")?,
+        columns: file.parse(path, FORMAT, FORMAT_VERSION, "columns")?,
+        provenance: file.parse(path, FORMAT, FORMAT_VERSION, "provenance")?,
+    };
+    let stored = file.tensors.values().map(Tensor::dtype).find(DType::is_float);
+    let dtype = dtype.or(stored).unwrap_or(DType::F32);
+    let mut store = ParamStore::from_named(file.tensors, dtype, device);
+    let model = card.config.build(&mut store, |_| false).map_err(|e| Error::ModelFile {
+        path: path.to_owned(),
+        reason: format!("its weights do not fit its config: {e}"),
+    })?;
+    Ok(LoadedModel { model, store, card })
+}

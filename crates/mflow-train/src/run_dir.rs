@@ -1,0 +1,182 @@
+//! A run's directory: its identity, its lock, its metrics, its checkpoint.
+use crate::progress::EpochMetrics;
+use crate::{Error, Result};
+use mflow_core::write_atomically;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What a resumed run must share with the one that was started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Version of mflow.
+    pub version: String,
+    /// Everything that was configured.
+    pub config: Value,
+    /// Hash of the data.
+    pub data: String,
+    /// Number of row shards.
+    pub shards: usize,
+}
+
+/// A locked directory that holds one run.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    /// Held for as long as the run lives; the system lets go when the process dies.
+    _lock: File,
+    resumed: bool,
+}
+
+const IDENTITY: &str = "run.json";
+const LOCK: &str = "lock";
+const METRICS: &str = "metrics.jsonl";
+
+impl RunDir {
+    /// Start a run in `path`, or with `resume` continue the one that is there, if any.
+    ///
+    /// # Errors
+    /// If the directory is in use, holds another run (without `resume`) or anything that is no run,
+    /// or cannot be written.
+    pub fn open(path: &Path, resume: bool) -> Result<Self> {
+        let io = |p: &Path| mflow_core::Error::io(p.to_owned());
+        let foreign = || {
+            let entries = fs::read_dir(path).ok()?.filter_map(std::result::Result::ok);
+            entries.map(|e| e.file_name()).find(|name| name != LOCK)
+        };
+        let started = path.join(IDENTITY).exists();
+        if path.exists() && !path.is_dir() {
+            return Err(Error::run(path, "expected a directory, found a file"));
+        }
+        match (started, resume) {
+            (true, false) => {
+                let reason = "already holds a run; continue it with --resume auto or choose another \
+                              --out";
+                return Err(Error::run(path, reason));
+            }
+            (false, _) => {
+                if let Some(name) = foreign() {
+                    let reason = format!(
+                        "expected an empty directory or a run, found {}; choose another --out",
+                        name.display()
+                    );
+                    return Err(Error::run(path, reason));
+                }
+            }
+            (true, true) => {}
+        }
+        fs::create_dir_all(path).map_err(io(path))?;
+        let lock_path = path.join(LOCK);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(io(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::run(path, "is in use by another process"));
+            }
+            Err(TryLockError::Error(e)) => return Err(io(&lock_path)(e).into()),
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock, resumed: started })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+    /// Whether it held a run already.
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+    /// The file `name` in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Write the identity of a new run, or compare it with that of a resumed one.
+    ///
+    /// # Errors
+    /// [`Error::ResumeMismatch`], naming the first field that differs.
+    pub fn identify(&self, now: &Identity) -> Result<()> {
+        let path = self.file(IDENTITY);
+        let to_value =
+            |i: &Identity| serde_json::to_value(i).map_err(|e| Error::run(&path, e.to_string()));
+        let now = to_value(now)?;
+        if !self.resumed {
+            let text =
+                serde_json::to_string_pretty(&now).map_err(|e| Error::run(&path, e.to_string()))?;
+            write_atomically(&path, |file| writeln!(file, "{text}"))?;
+            return Ok(());
+        }
+        let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
+        let was: Value = serde_json::from_str(&text)
+            .map_err(|e| Error::run(&path, format!("is no run description: {e}")))?;
+        match difference("", &was, &now) {
+            None => Ok(()),
+            Some((field, was, now)) => {
+                Err(Error::ResumeMismatch { path: self.path.clone(), field, was, now })
+            }
+        }
+    }
+
+    /// Length of the metrics file in bytes.
+    pub(crate) fn metrics_len(&self) -> u64 {
+        fs::metadata(self.file(METRICS)).map_or(0, |m| m.len())
+    }
+
+    /// Cut the metrics back to `len` bytes: what the checkpoint has seen.
+    pub(crate) fn truncate_metrics(&self, len: u64) -> Result<()> {
+        let path = self.file(METRICS);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let cut = file.and_then(|f| f.set_len(len));
+        Ok(cut.map_err(mflow_core::Error::io(path))?)
+    }
+
+    /// Append a line of metrics.
+    pub(crate) fn append_metrics(&self, metrics: &EpochMetrics) -> Result<()> {
+        let path = self.file(METRICS);
+        let mut line =
+            serde_json::to_string(metrics).map_err(|e| Error::run(&path, e.to_string()))?;
+        line.push('\n');
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let written = file.and_then(|mut f| f.write_all(line.as_bytes()));
+        Ok(written.map_err(mflow_core::Error::io(path))?)
+    }
+
+    /// The metrics so far.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a line is malformed.
+    pub fn metrics(&self) -> Result<Vec<EpochMetrics>> {
+        let path = self.file(METRICS);
+        let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
+        let parse = |(i, line): (usize, &str)| {
+            serde_json::from_str(line)
+                .map_err(|e| Error::run(&path, format!("line {}: {e}", i + 1)))
+        };
+        text.lines().enumerate().map(parse).collect()
+    }
+}
+
+/// The first field in which two JSON values differ, with both values.
+fn difference(path: &str, was: &Value, now: &Value) -> Option<(String, String, String)> {
+    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match (was, now) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            keys.into_iter().find_map(|key| {
+                let missing = &Value::Null;
+                let (a, b) = (a.get(key).unwrap_or(missing), b.get(key).unwrap_or(missing));
+                difference(&join(key), a, b)
+            })
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let mut pairs = a.iter().zip(b).enumerate();
+            pairs.find_map(|(i, (a, b))| difference(&format!("{path}[{i}]"), a, b))
+        }
+        _ if was == now => None,
+        _ => Some((path.to_owned(), was.to_string(), now.to_string())),
+    }
+}

@@ -1,0 +1,137 @@
+//! What a trainer eats: rows by index.
+use crate::{Error, Result};
+use candle_core::{DType, Device, Tensor};
+use mflow_bijectors::fnv1a;
+use std::fmt::Debug;
+
+/// Some rows of a data set.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Data, `[B, D]`.
+    pub x: Tensor,
+    /// Context, `[B, C]`, if the data have one.
+    pub context: Option<Tensor>,
+}
+
+impl Batch {
+    /// Number of rows `B`.
+    pub fn rows(&self) -> usize {
+        self.x.dims()[0]
+    }
+    /// The rows `start .. start + len`, without a copy.
+    ///
+    /// # Errors
+    /// If out of range.
+    pub fn narrow(&self, start: usize, len: usize) -> Result<Self> {
+        let context = self.context.as_ref().map(|c| c.narrow(0, start, len)).transpose()?;
+        Ok(Self { x: self.x.narrow(0, start, len)?, context })
+    }
+}
+
+/// A data set that gives rows by index.
+pub trait RowSource: Debug + Send + Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+    /// Number of features `D`.
+    fn data_dim(&self) -> usize;
+    /// Number of context features `C`, 0 for none.
+    fn context_dim(&self) -> usize;
+    /// The listed rows, in order.
+    ///
+    /// # Errors
+    /// If a row is out of range or cannot be read.
+    fn gather(&self, rows: &[usize]) -> Result<Batch>;
+    /// A hash of all values: a resumed run must see the same data.
+    fn fingerprint(&self) -> u64;
+}
+
+/// A data set in memory.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    all: Batch,
+    fingerprint: u64,
+}
+
+impl Rows {
+    /// Rows of `x: [R, D]` with an optional context `[R, C]`, both row-major.
+    ///
+    /// # Errors
+    /// If the lengths do not fit.
+    pub fn new(
+        x: Vec<f64>,
+        data_dim: usize,
+        context: Option<(Vec<f64>, usize)>,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let fits = |what, values: &[f64], dim: usize| {
+            if dim > 0 && values.len().is_multiple_of(dim) {
+                return Ok(values.len() / dim);
+            }
+            let (expected, found) =
+                (format!("a multiple of {dim} values"), values.len().to_string());
+            Err(Error::Data { what, expected, found })
+        };
+        let rows = fits("data", &x, data_dim)?;
+        let hash = |values: &[f64], h: u64| {
+            values.iter().fold(h, |h, v| fnv1a(&(h ^ v.to_bits()).to_le_bytes()))
+        };
+        let mut fingerprint = hash(&x, data_dim as u64);
+        let tensor = |values: Vec<f64>, dim: usize| -> Result<Tensor> {
+            let t = Tensor::from_vec(values, (rows, dim), &Device::Cpu)?;
+            Ok(t.to_dtype(dtype)?.to_device(device)?)
+        };
+        let context = match context {
+            None => None,
+            Some((values, dim)) => {
+                let found = fits("context", &values, dim)?;
+                if found != rows {
+                    let (expected, found) = (format!("{rows} rows"), format!("{found} rows"));
+                    return Err(Error::Data { what: "context", expected, found });
+                }
+                fingerprint = hash(&values, fingerprint);
+                Some(tensor(values, dim)?)
+            }
+        };
+        Ok(Self { all: Batch { x: tensor(x, data_dim)?, context }, fingerprint })
+    }
+
+    /// All rows.
+    pub fn all(&self) -> &Batch {
+        &self.all
+    }
+
+    /// The same rows and context with other data, for instance their coordinates on a manifold.
+    pub(crate) fn with_data(batch: Batch) -> Self {
+        Self { all: batch, fingerprint: 0 }
+    }
+}
+
+impl RowSource for Rows {
+    fn rows(&self) -> usize {
+        self.all.rows()
+    }
+    fn data_dim(&self) -> usize {
+        self.all.x.dims()[1]
+    }
+    fn context_dim(&self) -> usize {
+        self.all.context.as_ref().map_or(0, |c| c.dims()[1])
+    }
+    fn gather(&self, rows: &[usize]) -> Result<Batch> {
+        let index = rows.iter().map(|&i| u32::try_from(i));
+        let index = index.collect::<std::result::Result<Vec<_>, _>>().map_err(|_| Error::Data {
+            what: "rows",
+            expected: format!("at most {}", u32::MAX),
+            found: self.rows().to_string(),
+        })?;
+        let index = Tensor::from_vec(index, rows.len(), self.all.x.device())?;
+        let pick = |t: &Tensor| t.index_select(&index, 0);
+        Ok(Batch {
+            x: pick(&self.all.x)?,
+            context: self.all.context.as_ref().map(pick).transpose()?,
+        })
+    }
+    fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+}
