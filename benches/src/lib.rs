@@ -1,1 +1,138 @@
-//! Placeholder.
+//! Shared set-up of the benchmarks: the power configuration, and the matrix products inside it.
+//!
+//! The power configuration is that of the published polynomial surface: 5 outer couplings on R³, 5
+//! inner ones on R² with one context feature, hidden width 100, 2 blocks, 10 bins, f32. All timings use
+//! a pool of two threads, or one where the name says so.
+use candle_core::{DType, Device, Result, Tensor};
+use mflow_bijectors::{Bijector, ParamStore, Parameter, Route, SplineFlowConfig, Stream};
+use mflow_core::{BaseDensity, StandardNormal};
+use mflow_train::{AdamWConfig, Optimizer, Pool, adamw, cut, shards};
+
+/// Standard deviation of the latents off the manifold in the benchmark's likelihood.
+const EPSILON: f64 = 0.1;
+
+/// Run `f`, which cannot fail in a benchmark.
+///
+/// # Panics
+/// If it does.
+pub fn must<T, E: std::fmt::Display>(result: std::result::Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(e) => panic!("benchmark set-up: {e}"),
+    }
+}
+
+/// Seeded standard normal rows.
+pub fn rows(n: usize, dim: usize, purpose: &str) -> Tensor {
+    must(Stream::new(1, purpose).normal_tensor(&[n, dim], DType::F32, &Device::Cpu))
+}
+
+/// The flows of the power configuration, with an optimizer over both.
+#[derive(Debug)]
+pub struct PowerFlows {
+    outer: Box<dyn Bijector>,
+    inner: Box<dyn Bijector>,
+    parameters: Vec<Parameter>,
+    optimizer: Box<dyn Optimizer>,
+}
+
+impl PowerFlows {
+    /// Build on the given route.
+    pub fn new(route: Route) -> Self {
+        let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+        let mut flow = SplineFlowConfig::default();
+        flow.route = route;
+        let (outer, inner) = must(store.build(
+            |_| true,
+            |params| {
+                let outer = flow.bijector(3, 0)?.build(&mut params.scope("outer"))?;
+                Ok((outer, flow.bijector(2, 1)?.build(&mut params.scope("inner"))?))
+            },
+        ));
+        let parameters: Vec<Parameter> = store.parameters().cloned().collect();
+        let optimizer = adamw(&AdamWConfig::default(), parameters.clone());
+        Self { outer, inner, parameters, optimizer }
+    }
+
+    /// Negative log-likelihood of `x: [B, 3]` summed over rows: `N(0, 1)` on `u`, `N(0, ε²)` on `v`.
+    fn nll_sum(&self, x: &Tensor, context: &Tensor) -> mflow_core::Result<Tensor> {
+        let latent = self.outer.inverse(x, None)?;
+        let (u, v) = (latent.value.narrow(1, 0, 2)?.contiguous()?, latent.value.narrow(1, 2, 1)?);
+        let base = self.inner.inverse(&u, Some(context))?;
+        let log_prob = StandardNormal { dim: 2 }.log_prob(&base.value)?.sum_all()?;
+        let log_dets = (latent.log_abs_det + base.log_abs_det)?.sum_all()?;
+        Ok(((v.sqr()?.sum_all()? * (0.5 / EPSILON / EPSILON))? - (log_prob + log_dets)?)?)
+    }
+
+    /// One update: loss and gradient on row shards, clipping, AdamW.
+    pub fn step(&mut self, pool: &Pool, x: &Tensor, context: &Tensor) -> f64 {
+        let batch = x.dims()[0];
+        let n = shards(batch, pool.threads());
+        let parts = pool.map(n, |i| {
+            let r = cut(batch, n, i);
+            let narrow = |t: &Tensor| must(t.narrow(0, r.start, r.len()));
+            let loss = must(self.nll_sum(&narrow(x), &narrow(context)));
+            let loss = must(loss / batch as f64);
+            let mut gradients = must(loss.backward());
+            self.parameters.iter().map(|p| gradients.remove(&p.var)).collect::<Vec<_>>()
+        });
+        let norm = must(self.optimizer.accumulate(pool, &parts));
+        must(self.optimizer.step(pool, 1e-6, (10. / norm).min(1.)));
+        norm
+    }
+}
+
+/// `(inputs, outputs)` of the matrix products of one coupling of the power configuration.
+fn products(inputs: usize, context: usize, moved: usize) -> Vec<(usize, usize)> {
+    let mut all = vec![(inputs + context, 100)];
+    for _ in 0..2 {
+        all.extend([(100, 100), (100, 100)]);
+        if context > 0 {
+            all.push((context, 100));
+        }
+    }
+    all.push((100, 29 * moved));
+    all
+}
+
+/// The matrix products of the power configuration's 5 outer and 5 inner couplings.
+pub fn power_products() -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+    let moved = |dim: usize, i: usize| if i.is_multiple_of(2) { dim.div_ceil(2) } else { dim / 2 };
+    let flow = |dim: usize, context: usize| {
+        (0..5).flat_map(move |i| products(dim - moved(dim, i), context, moved(dim, i))).collect()
+    };
+    (flow(3, 0), flow(2, 1))
+}
+
+/// Operands of a product and of its two backward products, made outside the timing.
+#[derive(Debug)]
+pub struct Gemms {
+    operands: Vec<(Tensor, Tensor, Tensor)>,
+    backward: bool,
+}
+
+impl Gemms {
+    /// The products `sizes` on `rows` rows, forward or forward and backward.
+    pub fn new(sizes: &[(usize, usize)], rows_: usize, backward: bool) -> Self {
+        let operands = sizes
+            .iter()
+            .map(|&(i, o)| (rows(rows_, i, "x"), rows(i, o, "w"), rows(rows_, o, "g")))
+            .collect();
+        Self { operands, backward }
+    }
+
+    /// Compute them, one after the other.
+    ///
+    /// # Errors
+    /// If a product fails.
+    pub fn run(&self) -> Result<()> {
+        for (x, w, g) in &self.operands {
+            x.matmul(w)?;
+            if self.backward {
+                x.t()?.matmul(g)?;
+                g.matmul(&w.t()?)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// A result whose error is this crate's [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a statistic or a figure could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -136,5 +136,28 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+
+    /// A model refused its arguments.
+    #[error(transparent)]
+    ModelCall(#[from] mflow_core::Error),
+
+    /// A data set or simulator refused its arguments.
+    #[error(transparent)]
+    Data(#[from] mflow_data::Error),
+
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] mflow_core::candle::Error),
+
+    /// A metric was asked of a model that it does not fit.
+    #[error("{what}: expected {expected}, found {found}")]
+    Model {
+        /// The metric.
+        what: &'static str,
+        /// What it needs.
+        expected: String,
+        /// What it was given.
+        found: String,
     },
 }

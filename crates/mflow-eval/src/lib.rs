@@ -1,13 +1,13 @@
 //! Evaluation of manifold-learning flows: statistics of the metrics and figures for the report.
 //!
-//! What is here takes plain numbers, so that it can be tested without a model:
-//!
+//! - [`metrics`]: distances, likelihoods and divergences of a model against a simulator.
 //! - [`Estimate`]: a mean with its standard error.
 //! - [`figures`]: surfaces in three dimensions coloured by log-density, and training curves.
 
 mod error;
 mod estimate;
 pub mod figures;
+pub mod metrics;
 
 pub use error::{Error, Result};
 pub use estimate::Estimate;

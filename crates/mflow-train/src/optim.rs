@@ -62,7 +62,7 @@ struct Moments<T> {
 }
 
 /// An optimizer over parameters of one dtype, without naming the dtype.
-pub trait Optimizer: Debug + Send {
+pub trait Optimizer: Debug + Send + Sync {
     /// Sum gradients over shards, in order, and return the norm of all of them together.
     ///
     /// # Errors

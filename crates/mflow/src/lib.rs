@@ -1,1 +1,17 @@
-//! Placeholder.
+//! Manifold-learning normalizing flows: the front door.
+//!
+//! Re-exports the layers, and holds what the `mflow` program is made of: fitting a model to a table
+//! ([`fit`]) and running an experiment against an exact simulator ([`experiment`]).
+pub mod experiment;
+pub mod fit;
+
+mod error;
+mod report;
+
+pub use error::{Error, Result};
+pub use mflow_bijectors as bijectors;
+pub use mflow_core as core;
+pub use mflow_data as data;
+pub use mflow_eval as eval;
+pub use mflow_train as train;
+pub use report::Report;

@@ -94,7 +94,7 @@ mod tests {
         // Worked by hand: the step is the first of 1, 2, 5, 10 (times 10^k) from 0.6 (high - low) / n.
         assert_eq!(labels(ticks(-4.0, 4.0, 4)), ["−4", "−2", "0", "2", "4"], "step 2");
         assert_eq!(labels(ticks(0.03, 0.21, 4)), ["0.05", "0.10", "0.15", "0.20"], "step 0.05");
-        assert_eq!(labels(ticks(-1250.0, 990.0, 3)), ["−1000", "0"], "step 1000");
+        assert_eq!(labels(ticks(-1250.0, 990.0, 3)), ["−1000", "−500", "0", "500"], "step 500");
         assert!(ticks(1.0, 1.0, 4).is_empty(), "an empty range has no ticks");
         assert!(ticks(f64::NAN, 1.0, 4).is_empty(), "nor has one that is not a number");
     }

@@ -1,0 +1,254 @@
+//! Configs as files hold them, and what all public types promise.
+use crate::cases::{net, small, small_flow};
+use crate::numbers::CPU;
+use mflow_bijectors::candle::DType;
+use mflow_bijectors::{
+    Activation, Bijector, BijectorConfig, Chain, Direction, Dual, Error, FeatureAffineConfig,
+    LinearKind, LuLinearConfig, Mapped, Mask, ParamStore, PermutationConfig, Result, Route,
+    RqCouplingConfig, SplineFlowConfig,
+};
+
+fn permutation(dim: usize) -> BijectorConfig {
+    BijectorConfig::Permutation(PermutationConfig::new(dim))
+}
+
+fn build(config: &BijectorConfig) -> Result<Box<dyn Bijector>> {
+    ParamStore::new(1, DType::F64, CPU).build(|_| true, |p| config.build(p))
+}
+
+fn message(config: &BijectorConfig) -> String {
+    match build(config) {
+        Err(e @ Error::Config { .. }) => e.to_string(),
+        other => panic!("{config:?} is refused as a config, not {other:?}"),
+    }
+}
+
+#[test]
+fn json_round_trips() {
+    let affine = FeatureAffineConfig::new(vec![0.1, -1. / 3.], vec![1e-3, 2.]);
+    let coupling = RqCouplingConfig::new(3, Mask::Moved(vec![2, 0]))
+        .with_context(2)
+        .with_bins(7, 2.5)
+        .with_net(net(9, 1, Activation::Tanh))
+        .with_route(Route::Composed);
+    let mut flow = small_flow();
+    flow.linear = LinearKind::Lu;
+    let all = [
+        permutation(3),
+        BijectorConfig::LuLinear(LuLinearConfig::new(4)),
+        BijectorConfig::FeatureAffine(affine),
+        BijectorConfig::RqCoupling(coupling),
+        BijectorConfig::RqCoupling(small(2, Mask::Even)),
+        flow.bijector(3, 1).unwrap(),
+        SplineFlowConfig::default().bijector(2, 0).unwrap(),
+    ];
+    for config in all {
+        let text = serde_json::to_string(&config).unwrap();
+        let back: BijectorConfig = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, config, "{text}");
+    }
+    let text = serde_json::to_string(&flow).unwrap();
+    let back: SplineFlowConfig = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, flow, "{text}");
+}
+
+#[test]
+fn files_may_leave_out_what_has_a_default() {
+    let text = r#"{"kind": "rq_coupling", "dim": 3, "mask": "odd"}"#;
+    let config: BijectorConfig = serde_json::from_str(text).unwrap();
+    let expected = BijectorConfig::RqCoupling(RqCouplingConfig::new(3, Mask::Odd));
+    assert_eq!(config, expected, "10 bins on ±6, width 100, 2 blocks, ReLU, no context");
+    let text = r#"{"kind": "rq_coupling", "dim": 3, "mask": {"moved": [1]},
+        "net": {"hidden": 8, "activation": "silu"}}"#;
+    let config: BijectorConfig = serde_json::from_str(text).unwrap();
+    let coupling = RqCouplingConfig::new(3, Mask::Moved(vec![1]));
+    let coupling = coupling.with_net(net(8, 2, Activation::Silu));
+    assert_eq!(config, BijectorConfig::RqCoupling(coupling), "also inside of the network");
+    let flow: SplineFlowConfig = serde_json::from_str("{}").unwrap();
+    assert_eq!(flow, SplineFlowConfig::default(), "a flow has a default for everything");
+    assert_eq!((flow.layers, flow.bins, flow.tail_bound), (5, 10, 6.), "the published numbers");
+    assert_eq!((flow.hidden, flow.blocks), (100, 2), "the published numbers");
+    assert_eq!(flow.activation, Activation::Relu, "the published activation");
+}
+
+#[test]
+fn unknown_keys_are_refused() {
+    for text in [
+        r#"{"kind": "rq_coupling", "dim": 3, "mask": "odd", "binz": 4}"#,
+        r#"{"kind": "rq_coupling", "dim": 3, "mask": "odd", "net": {"hiden": 4}}"#,
+        r#"{"kind": "rq_coupling", "dim": 3, "mask": "some"}"#,
+        r#"{"kind": "permutation", "dim": 3, "seed": 4}"#,
+        r#"{"kind": "lu_linear", "dim": 3, "bias": true}"#,
+        r#"{"kind": "feature_affine", "shift": [0], "scale": [1], "dim": 1}"#,
+        r#"{"kind": "chain", "layers": [{"kind": "permutation", "dim": 3}], "extra": 1}"#,
+        r#"{"kind": "inverted", "of": {"kind": "permutation", "dim": 3}, "extra": 1}"#,
+        r#"{"kind": "inverted", "of": {"kind": "permutation", "dim": 3, "extra": 1}}"#,
+        r#"{"kind": "made_up", "dim": 3}"#,
+        r#"{"dim": 3}"#,
+    ] {
+        let parsed = serde_json::from_str::<BijectorConfig>(text);
+        assert!(parsed.is_err(), "{text} is refused, not read as {parsed:?}");
+    }
+    let flow = serde_json::from_str::<SplineFlowConfig>(r#"{"layer": 3}"#);
+    assert!(flow.is_err(), "a flow refuses unknown keys");
+}
+
+#[test]
+fn fields_out_of_range_are_refused() {
+    let coupling = |c: RqCouplingConfig| message(&BijectorConfig::RqCoupling(c));
+    let ok = || small(3, Mask::Even);
+    let affine = |shift: &[f64], scale: &[f64]| {
+        let config = FeatureAffineConfig::new(shift.to_vec(), scale.to_vec());
+        message(&BijectorConfig::FeatureAffine(config))
+    };
+    for (found, expected) in [
+        (coupling(ok().with_bins(0, 3.)), "`spline.bins` must be in 1..1000, found 0"),
+        (coupling(ok().with_bins(1000, 3.)), "`spline.bins` must be in 1..1000, found 1000"),
+        (
+            coupling(ok().with_bins(5, -1.)),
+            "`spline.tail_bound` must be positive and finite, found -1",
+        ),
+        (
+            coupling(ok().with_bins(5, 0.)),
+            "`spline.tail_bound` must be positive and finite, found 0",
+        ),
+        (
+            coupling(ok().with_bins(5, f64::NAN)),
+            "`spline.tail_bound` must be positive and finite, found NaN",
+        ),
+        (
+            coupling(ok().with_bins(5, f64::INFINITY)),
+            "`spline.tail_bound` must be positive and finite, found inf",
+        ),
+        (coupling(small(0, Mask::Even)), "`rq_coupling.dim` must be positive, found 0"),
+        (
+            coupling(ok().with_net(net(0, 1, Activation::Relu))),
+            "`rq_coupling.net.hidden` must be positive, found 0",
+        ),
+        (
+            coupling(small(3, Mask::Moved(vec![3]))),
+            "`coupling.mask.moved` must list distinct features below 3, found [3]",
+        ),
+        (
+            coupling(small(3, Mask::Moved(vec![1, 1]))),
+            "`coupling.mask.moved` must list distinct features below 3, found [1, 1]",
+        ),
+        (
+            coupling(small(3, Mask::Moved(vec![]))),
+            "`coupling.mask.moved` must list distinct features below 3, found []",
+        ),
+        (
+            coupling(small(1, Mask::Moved(vec![1]))),
+            "`coupling.mask.moved` must list distinct features below 1, found [1]",
+        ),
+        (
+            message(&permutation(0)),
+            "`permutation.dim` must be positive and fit in 32 bits, found 0",
+        ),
+        (
+            message(&BijectorConfig::LuLinear(LuLinearConfig::new(0))),
+            "`lu_linear.dim` must be positive, found 0",
+        ),
+        (
+            affine(&[1.], &[1., 2.]),
+            "`feature_affine.scale` must be as long as `shift` and not empty, found 2 and 1",
+        ),
+        (
+            affine(&[], &[]),
+            "`feature_affine.scale` must be as long as `shift` and not empty, found 0 and 0",
+        ),
+        (
+            affine(&[0., 0.], &[1., -2.]),
+            "`feature_affine.scale` must be positive and finite, found -2 at 1",
+        ),
+        (
+            affine(&[0.], &[f64::NAN]),
+            "`feature_affine.scale` must be positive and finite, found NaN at 0",
+        ),
+        (affine(&[f64::INFINITY], &[1.]), "`feature_affine.shift` must be finite, found inf at 0"),
+        (message(&BijectorConfig::Chain { layers: vec![] }), "`chain.layers` must not be empty"),
+    ] {
+        assert_eq!(found, format!("invalid config: {expected}"), "the whole message");
+    }
+    let mut none = SplineFlowConfig::default();
+    none.layers = 0;
+    let message = none.bijector(3, 0).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(message, "invalid config: `layers` must be positive, found 0", "a flow of nothing");
+}
+
+#[test]
+fn chains_must_fit() {
+    let chain = |layers: Vec<BijectorConfig>| message(&BijectorConfig::Chain { layers });
+    let misfit = chain(vec![permutation(3), permutation(3), permutation(2)]);
+    let expected = "invalid config: `chain.layers` must fit: layer 1 ends in shape [3], \
+                    layer 2 starts from [2]";
+    assert_eq!(misfit, expected, "dimensions, with the place");
+    let with = |c: usize| BijectorConfig::RqCoupling(small(3, Mask::Even).with_context(c));
+    let context = chain(vec![with(2), permutation(3), with(1)]);
+    assert!(context.contains("number of context features"), "context sizes: {context}");
+    assert!(context.contains('2') && context.contains('1'), "with both: {context}");
+    let nested = BijectorConfig::Chain { layers: vec![permutation(3), with(0), permutation(0)] };
+    let nested = chain(vec![permutation(3), BijectorConfig::Inverted { of: Box::new(nested) }]);
+    let expected = "invalid config: `layers.1.layers.2.permutation.dim` must be positive and fit \
+                    in 32 bits, found 0";
+    assert_eq!(nested, expected, "a field inside is named by its path");
+    let of = |dtype: DType| {
+        ParamStore::new(1, dtype, CPU).build(|_| true, |p| permutation(3).build(p)).unwrap()
+    };
+    let mixed = Chain::new(vec![of(DType::F64), of(DType::F32)]).map(|_| ()).unwrap_err();
+    assert!(mixed.to_string().contains("layer 1 F32"), "dtypes, with the place: {mixed}");
+}
+
+#[test]
+fn a_flow_alternates_and_is_inverted() {
+    let mut config = small_flow();
+    config.layers = 2;
+    let BijectorConfig::Inverted { of } = config.bijector(3, 2).unwrap() else {
+        panic!("the flow is the inverse of its chain");
+    };
+    let BijectorConfig::Chain { layers } = *of else { panic!("of a chain") };
+    let coupling = |mask| {
+        BijectorConfig::RqCoupling(small(3, mask).with_context(2).with_net(net(
+            16,
+            2,
+            Activation::Silu,
+        )))
+    };
+    let expected =
+        [permutation(3), coupling(Mask::Even), permutation(3), coupling(Mask::Odd), permutation(3)];
+    assert_eq!(layers, expected, "as published, from data to latent");
+}
+
+#[test]
+fn every_config_type_builds_the_same_in_both_ways() {
+    let signature = |config: &BijectorConfig| build(config).unwrap().signature().clone();
+    let s = signature(&SplineFlowConfig::default().bijector(4, 3).unwrap());
+    assert_eq!((s.latent_shape, s.data_shape), (vec![4], vec![4]), "shapes of a flow");
+    assert_eq!((s.context_dim, s.dtype), (Some(3), DType::F64), "its context and dtype");
+    let s = signature(&SplineFlowConfig::default().bijector(4, 0).unwrap());
+    assert_eq!(s.context_dim, None, "no context is none, not zero features");
+}
+
+/// Every public type is `Debug`, `Send` and `Sync`, so that maps can be shared between threads.
+#[test]
+fn public_types_are_debug_send_and_sync() {
+    fn ok<T: std::fmt::Debug + Send + Sync + 'static>() {}
+    macro_rules! all {
+        ($($t:ident)*) => { $(ok::<mflow_bijectors::$t>();)* };
+    }
+    all! {
+        Activation BijectorConfig Chain Direction Dual Error FeatureAffine FeatureAffineConfig
+        Gradient Init Inverted Linear LinearKind LogSlopeGradient LuLinear LuLinearConfig Mask
+        ParamStore Parameter Permutation PermutationConfig Piece Pushed RationalQuadratic
+        ResidualConfig ResidualNet Route RqCoupling RqCouplingConfig Signature SplineFlowConfig
+        Stream
+    }
+    ok::<Box<dyn Bijector>>();
+    ok::<Mapped>();
+    ok::<Mapped<Dual>>();
+    ok::<mflow_bijectors::Conditioned<Dual>>();
+    ok::<mflow_bijectors::Jet<f64>>();
+    ok::<mflow_bijectors::Point<f64>>();
+    assert_eq!(Direction::Forward.reversed(), Direction::Inverse, "and directions reverse");
+    assert_eq!(Direction::Inverse.reversed(), Direction::Forward, "both ways");
+}

@@ -1,0 +1,298 @@
+//! The table of maps, and the laws that each of them keeps.
+use crate::cases::{
+    Case, DIRECTIONS, Inputs, Probe, Subject, TANGENTS, evaluate, net, small, small_flow,
+};
+use crate::numbers::{CPU, close, gap, identity_rows, log_abs_det, normal, numbers, tensor};
+use crate::{gradients, routes};
+use mflow_bijectors::candle::{DType, Tensor};
+use mflow_bijectors::{
+    Activation, BijectorConfig, Direction, Dual, FeatureAffineConfig, LinearKind, LuLinearConfig,
+    Mask, PermutationConfig, SplineFlowConfig,
+};
+
+macro_rules! laws_hold_for {
+    ($($name:ident: $case:expr;)*) => {
+        mod of {
+            use super::*;
+
+            $(#[test]
+            fn $name() {
+                check_laws(stringify!($name), &$case);
+            })*
+        }
+    };
+}
+
+laws_hold_for! {
+    permutation: Case::new(permutation(5), 5, 0);
+    permutation_of_one: Case::new(permutation(1), 1, 0);
+    lu: Case::new(lu(4), 4, 0);
+    lu_of_one: Case::new(lu(1), 1, 0);
+    feature_affine: Case::new(affine(), 3, 0);
+
+    coupling: Case::coupling(small(3, Mask::Even));
+    coupling_odd: Case::coupling(small(3, Mask::Odd));
+    coupling_context: Case::coupling(small(3, Mask::Even).with_context(2));
+    coupling_context_odd: Case::coupling(small(3, Mask::Odd).with_context(1));
+    coupling_of_one: Case::coupling(small(1, Mask::Odd));
+    coupling_of_one_context: Case::coupling(small(1, Mask::Even).with_context(2));
+    coupling_of_two: Case::coupling(small(2, Mask::Odd));
+    coupling_of_two_tanh: Case::coupling(small(2, Mask::Even).with_net(net(7, 2, Activation::Tanh)));
+    coupling_of_six: Case::coupling(small(6, Mask::Odd).with_context(2));
+    coupling_explicit: Case::coupling(small(6, Mask::Moved(vec![5, 0, 3])));
+    coupling_moves_all: Case::coupling(small(3, Mask::Moved(vec![0, 1, 2])).with_context(2));
+    coupling_moves_all_alone: Case::coupling(small(2, Mask::Moved(vec![1, 0])));
+    coupling_tanh_context:
+        Case::coupling(small(3, Mask::Odd).with_context(3).with_net(net(9, 2, Activation::Tanh)));
+    coupling_relu: Case::coupling(small(4, Mask::Even).with_net(net(16, 2, Activation::Relu)));
+    coupling_relu_context:
+        Case::coupling(small(3, Mask::Even).with_context(2).with_net(net(16, 2, Activation::Relu)));
+    coupling_without_blocks:
+        Case::coupling(small(3, Mask::Even).with_context(2).with_net(net(5, 0, Activation::Silu)));
+    coupling_three_blocks:
+        Case::coupling(small(3, Mask::Even).with_context(2).with_net(net(8, 3, Activation::Silu)));
+    coupling_width_one: Case::coupling(small(3, Mask::Even).with_net(net(1, 1, Activation::Tanh)));
+    coupling_one_bin: Case::coupling(small(3, Mask::Even).with_bins(1, 3.).with_context(1));
+    coupling_two_bins: Case::coupling(small(3, Mask::Even).with_bins(2, 3.).with_context(1));
+    coupling_ten_bins: Case::coupling(small(3, Mask::Odd).with_bins(10, 6.).with_context(1));
+    coupling_narrow_box: Case::coupling(small(3, Mask::Odd).with_bins(4, 0.7));
+    coupling_wide_box: Case::coupling(small(3, Mask::Even).with_bins(8, 25.));
+
+    inverted: Case::new(inverted(), 3, 2);
+    inverted_twice: Case::new(BijectorConfig::Inverted { of: Box::new(inverted()) }, 3, 2);
+    chain: Case::new(chain(), 3, 2);
+    chain_of_one: Case::new(BijectorConfig::Chain { layers: vec![lu(3)] }, 3, 0);
+    chain_of_chains: Case::new(BijectorConfig::Chain { layers: vec![chain(), inverted()] }, 3, 2)
+        .looser(5.);
+
+    flow: Case::flow(&small_flow(), 3, 0).looser(5.);
+    flow_context: Case::flow(&small_flow(), 3, 2).looser(5.);
+    flow_lu: Case::flow(&with_lu(small_flow()), 4, 0).gain(0.8).looser(10.);
+    flow_lu_context: Case::flow(&with_lu(small_flow()), 2, 2).gain(0.8).looser(10.);
+    flow_as_published: Case::flow(&SplineFlowConfig::default(), 3, 0).gain(0.7).looser(10.);
+    flow_as_published_context: Case::flow(&SplineFlowConfig::default(), 2, 2).gain(0.7).looser(10.);
+}
+
+fn permutation(dim: usize) -> BijectorConfig {
+    BijectorConfig::Permutation(PermutationConfig::new(dim))
+}
+
+fn lu(dim: usize) -> BijectorConfig {
+    BijectorConfig::LuLinear(LuLinearConfig::new(dim))
+}
+
+fn affine() -> BijectorConfig {
+    let config = FeatureAffineConfig::new(vec![0.5, -2., 0.], vec![2., 0.3, 1.7]);
+    BijectorConfig::FeatureAffine(config)
+}
+
+fn inverted() -> BijectorConfig {
+    let coupling = small(3, Mask::Even).with_context(2);
+    BijectorConfig::Inverted { of: Box::new(BijectorConfig::RqCoupling(coupling)) }
+}
+
+/// Parts with and without context, an inverted one among them.
+fn chain() -> BijectorConfig {
+    let coupling = small(3, Mask::Odd);
+    let layers = vec![affine(), permutation(3), BijectorConfig::RqCoupling(coupling), inverted()];
+    BijectorConfig::Chain { layers }
+}
+
+fn with_lu(mut config: SplineFlowConfig) -> SplineFlowConfig {
+    config.linear = LinearKind::Lu;
+    config
+}
+
+fn check_laws(name: &str, case: &Case) {
+    let subject = Subject::new(case);
+    for direction in DIRECTIONS {
+        let at = &format!("{name}, {direction:?}");
+        round_trip(at, case, &subject, direction);
+        log_det_is_that_of_the_jacobian(at, case, &subject, direction);
+        tangents_are_differences(at, case, &subject, direction);
+        pulling_back_undoes_pushing(at, case, &subject, direction);
+        context_counts_where_declared(at, case, &subject, direction);
+        rows_do_not_mix(at, case, &subject, direction);
+        single_precision(at, case, &subject, direction);
+        gradients::are_differences(at, case, &subject, direction);
+        gradients::repeat(at, case, &subject, direction);
+        routes::agree(at, case, &subject, direction);
+        routes::frozen_layers_share(at, case, &subject, direction);
+    }
+}
+
+/// Laws 1 and 3.
+fn round_trip(at: &str, case: &Case, subject: &Subject, direction: Direction) {
+    let inputs = Inputs::random(case, 7);
+    let c = inputs.context.as_ref();
+    for (route, map) in [("fused", &subject.map), ("composed", &subject.composed)] {
+        let there = map.map(direction, &inputs.x, c).unwrap();
+        let back = map.map(direction.reversed(), &there.value, c).unwrap();
+        let tolerance = case.tolerance.exact;
+        close(&format!("{at}, {route}: round trip"), &back.value, &inputs.x, tolerance);
+        let opposite = there.log_abs_det.neg().unwrap();
+        close(&format!("{at}, {route}: inverse log-det"), &back.log_abs_det, &opposite, tolerance);
+    }
+}
+
+/// Law 2: tangents of the identity give the Jacobian, transposed.
+fn log_det_is_that_of_the_jacobian(at: &str, case: &Case, subject: &Subject, direction: Direction) {
+    let (rows, d) = (6, case.dim);
+    let inputs = Inputs::random(case, rows);
+    let c = inputs.context.as_ref();
+    let log_det = numbers(&subject.map.map(direction, &inputs.x, c).unwrap().log_abs_det);
+    let check = |law: &str, jacobian: &[f64], tolerance: f64| {
+        for (b, (expected, j)) in log_det.iter().zip(jacobian.chunks_exact(d * d)).enumerate() {
+            let j: Vec<Vec<f64>> = j.chunks_exact(d).map(<[f64]>::to_vec).collect();
+            let gap = (log_abs_det(&j) - expected).abs() / (1. + expected.abs());
+            assert!(gap <= tolerance, "{at}: log-det of the {law}, row {b}: gap {gap:.2e}");
+        }
+    };
+    let eye = identity_rows(rows, d, DType::F64);
+    let identity = Inputs { x_rows: eye, ..inputs.clone() };
+    for (law, map) in [("pushed identity", &subject.frozen), ("tracked identity", &subject.map)] {
+        let outputs = evaluate(map.as_ref(), direction, &identity, Some(Probe::X));
+        check(law, &numbers(&outputs[2].1), case.tolerance.exact);
+    }
+    let mut jacobian = vec![0.; rows * d * d];
+    for k in 0..d {
+        let unit = Tensor::eye(d, DType::F64, CPU).unwrap().narrow(0, k, 1).unwrap();
+        let column = difference(subject, direction, &inputs, Some(&unit), None);
+        for (b, column) in numbers(&column[0]).chunks_exact(d).enumerate() {
+            jacobian[(b * d + k) * d..][..d].copy_from_slice(column);
+        }
+    }
+    check("finite differences", &jacobian, case.tolerance.difference);
+}
+
+/// Central differences of value and log-det along directions of `x` and context.
+fn difference(
+    subject: &Subject,
+    direction: Direction,
+    inputs: &Inputs,
+    along_x: Option<&Tensor>,
+    along_context: Option<&Tensor>,
+) -> [Tensor; 2] {
+    let step = 1e-6;
+    let moved = |sign: f64| {
+        let go = |t: &Tensor, along: Option<&Tensor>| match along {
+            Some(v) => t.broadcast_add(&(v * (sign * step)).unwrap()).unwrap(),
+            None => t.clone(),
+        };
+        let context = inputs.context.as_ref().map(|c| go(c, along_context));
+        subject.map.map(direction, &go(&inputs.x, along_x), context.as_ref()).unwrap()
+    };
+    let (up, down) = (moved(1.), moved(-1.));
+    let slope = |a: Tensor, b: Tensor| ((a - b).unwrap() / (2. * step)).unwrap();
+    [slope(up.value, down.value), slope(up.log_abs_det, down.log_abs_det)]
+}
+
+/// Laws 4 and 6: along x, along the context, and along both at once.
+fn tangents_are_differences(at: &str, case: &Case, subject: &Subject, direction: Direction) {
+    let inputs = Inputs::random(case, 6);
+    for probe in Probe::every(case) {
+        let maps = [("frozen", &subject.frozen), ("tracked", &subject.map)];
+        for (kind, map) in maps.iter().chain(&[("composed", &subject.composed)]) {
+            let outputs = evaluate(map.as_ref(), direction, &inputs, Some(probe));
+            for k in 0..TANGENTS {
+                let row = |t: &Tensor| t.narrow(1, k, 1).unwrap().squeeze(1).unwrap();
+                let along_x = probe.x.then(|| row(&inputs.x_rows));
+                let along_c = inputs.context_rows.as_ref().filter(|_| probe.context).map(row);
+                let [value, log_det] =
+                    difference(subject, direction, &inputs, along_x.as_ref(), along_c.as_ref());
+                let what = format!("{at}, {kind}, {probe:?}: tangent {k}");
+                close(&what, &row(&outputs[2].1), &value, case.tolerance.difference);
+                if let Some((_, of_log_det)) = outputs.get(3) {
+                    let what = format!("{what} of the log-det");
+                    close(&what, &row(of_log_det), &log_det, case.tolerance.difference);
+                }
+            }
+        }
+    }
+}
+
+/// Law 5.
+fn pulling_back_undoes_pushing(at: &str, case: &Case, subject: &Subject, direction: Direction) {
+    let inputs = Inputs::random(case, 6);
+    for (kind, map) in [("frozen", &subject.frozen), ("tracked", &subject.map)] {
+        for probe in [Probe::X, Probe::ALL] {
+            let there = evaluate(map.as_ref(), direction, &inputs, Some(probe));
+            let pushed =
+                Inputs { x: there[0].1.clone(), x_rows: there[2].1.clone(), ..inputs.clone() };
+            let back = evaluate(map.as_ref(), direction.reversed(), &pushed, Some(probe));
+            let what = format!("{at}, {kind}, {probe:?}: pull back of push forward");
+            close(&what, &back[2].1, &inputs.x_rows, 10. * case.tolerance.exact);
+            if let (Some(there), Some(back)) = (there.get(3), back.get(3)) {
+                let what = format!("{what}, log-det");
+                close(&what, &back.1, &there.1.neg().unwrap(), 10. * case.tolerance.exact);
+            }
+        }
+    }
+}
+
+/// Law 8.
+fn context_counts_where_declared(at: &str, case: &Case, subject: &Subject, direction: Direction) {
+    let inputs = Inputs::random(case, 6);
+    for map in [&subject.map, &subject.composed] {
+        let with = |c: Option<&Tensor>| map.map(direction, &inputs.x, c).unwrap();
+        if case.context == 0 {
+            let none = with(None);
+            let any = tensor(vec![f64::NAN; 8], &[4, 2]).to_dtype(DType::F32).unwrap();
+            let some = with(Some(&any));
+            let same = gap(&none.value, &some.value) + gap(&none.log_abs_det, &some.log_abs_det);
+            assert!(same == 0., "{at}: an undeclared context is ignored, whatever it is");
+            let dual =
+                Dual::new(any, normal("undeclared", &[4, 9, 2]).to_dtype(DType::F32).unwrap());
+            let x = Dual::new(inputs.x.clone(), inputs.x_rows.clone()).unwrap();
+            let pushed = map.push(direction, &x, Some(&dual.unwrap()));
+            assert!(pushed.is_ok(), "{at}: so are its tangents");
+            continue;
+        }
+        let a = with(inputs.context.as_ref());
+        let b = with(Some(&normal("another context", &[6, case.context])));
+        assert!(gap(&a.value, &b.value) > 1e-4, "{at}: the context changes the value");
+        assert!(gap(&a.log_abs_det, &b.log_abs_det) > 1e-4, "{at}: and the log-det");
+    }
+}
+
+/// Law 13: batches of 0, 1 and 37 rows, and what surrounds a row.
+fn rows_do_not_mix(at: &str, case: &Case, subject: &Subject, direction: Direction) {
+    let n = 37;
+    let inputs = Inputs::random(case, n);
+    let probes = [None, Some(Probe::X), Some(Probe::ALL)];
+    for (kind, map) in [("tracked", &subject.map), ("frozen", &subject.frozen)] {
+        for probe in probes {
+            let all = evaluate(map.as_ref(), direction, &inputs, probe);
+            for (start, len) in [(0, 0), (0, 1), (17, 1), (36, 1), (3, 8), (8, 29)] {
+                let some = evaluate(map.as_ref(), direction, &inputs.narrow(start, len), probe);
+                for ((output, all), (_, some)) in all.iter().zip(&some) {
+                    let what = format!("{at}, {kind}, {probe:?}: {output} of {len} rows of {n}");
+                    close(&what, some, &all.narrow(0, start, len).unwrap(), case.tolerance.exact);
+                }
+            }
+        }
+    }
+}
+
+/// Law 9: the dtype is kept, and f32 is near f64.
+fn single_precision(at: &str, case: &Case, subject: &Subject, direction: Direction) {
+    let single = subject.single(case);
+    let inputs = Inputs::random(case, 6).to(DType::F32);
+    // The same numbers in f64: those that f32 can hold.
+    let exact = inputs.to(DType::F64);
+    let tolerance = case.tolerance;
+    for probe in [None, Some(Probe::X), Some(Probe::ALL)] {
+        let maps = [("frozen", &single.frozen), ("tracked", &single.map)];
+        for (kind, map) in maps.iter().chain(&[("composed", &single.composed)]) {
+            let outputs = evaluate(map.as_ref(), direction, &inputs, probe);
+            let expected = evaluate(subject.map.as_ref(), direction, &exact, probe);
+            for (i, ((output, found), (_, expected))) in outputs.iter().zip(&expected).enumerate() {
+                let what = format!("{at}, {kind}, {probe:?}: {output} in f32");
+                assert_eq!(found.dtype(), DType::F32, "{what} keeps the dtype");
+                assert_eq!(expected.dtype(), DType::F64, "{what}: and so does f64");
+                let limit = if i < 2 { tolerance.single } else { tolerance.single_derivative };
+                close(&what, &found.to_dtype(DType::F64).unwrap(), expected, limit);
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Metrics of a model against the truth: each with its standard error.
+mod chart_kl;
+mod likelihood;
+mod manifold;
+
+pub use chart_kl::chart_kl;
+pub use likelihood::log_likelihood_gap;
+pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error};
+
+use crate::Result;
+use mflow_core::Model;
+use mflow_core::candle::{DType, Device, Tensor};
+use mflow_train::Pool;
+use std::ops::Range;
+
+/// A model with the threads that evaluate it.
+#[derive(Clone, Copy, Debug)]
+pub struct Evaluated<'a> {
+    /// The model.
+    pub model: &'a dyn Model,
+    /// The threads.
+    pub pool: &'a Pool,
+}
+
+impl Evaluated<'_> {
+    /// Row-major numbers as a tensor `[rows, cols]` of the model's dtype and device.
+    ///
+    /// # Errors
+    /// If the length is no multiple of `cols`.
+    pub fn tensor(&self, values: &[f64], cols: usize) -> Result<Tensor> {
+        let signature = self.model.signature();
+        let t = Tensor::from_slice(values, (values.len() / cols.max(1), cols), &Device::Cpu)?;
+        Ok(t.to_dtype(signature.dtype)?.to_device(&signature.device)?)
+    }
+
+    /// `rows` context rows from parameters `[rows, P]`; none if the model is unconditional.
+    ///
+    /// # Errors
+    /// If the length does not fit.
+    pub fn context(&self, parameters: &[f64]) -> Result<Option<Tensor>> {
+        self.model.signature().context_dim.map(|c| self.tensor(parameters, c)).transpose()
+    }
+
+    /// Evaluate `f(rows of x, rows of the context)` block by block, as row-major f64.
+    ///
+    /// # Errors
+    /// As `f`.
+    pub fn by_rows(
+        &self,
+        x: &Tensor,
+        context: Option<&Tensor>,
+        f: impl Fn(&Tensor, Option<&Tensor>) -> mflow_core::Result<Tensor> + Sync + Send,
+    ) -> Result<Vec<f64>> {
+        let block = |r: Range<usize>| -> mflow_core::Result<Tensor> {
+            let context = context.map(|c| c.narrow(0, r.start, r.len())).transpose()?;
+            f(&x.narrow(0, r.start, r.len())?, context.as_ref())
+        };
+        let all = self.pool.by_rows(x.dims()[0], block)?;
+        Ok(all.flatten_all()?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1()?)
+    }
+}

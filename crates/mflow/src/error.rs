@@ -1,0 +1,33 @@
+//! The error type of the front door.
+
+/// Result alias used throughout the crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong in a fit or an experiment.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A model refused its arguments, or a file could not be read or written.
+    #[error(transparent)]
+    Model(#[from] mflow_core::Error),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] mflow_train::Error),
+    /// A data set or simulator failed.
+    #[error(transparent)]
+    Data(#[from] mflow_data::Error),
+    /// An evaluation or a figure failed.
+    #[error(transparent)]
+    Eval(#[from] mflow_eval::Error),
+    /// A bijector refused something.
+    #[error(transparent)]
+    Bijector(#[from] mflow_bijectors::Error),
+    /// A configuration field is out of range.
+    #[error("invalid config: `{field}` {reason}")]
+    Config {
+        /// Path of the field.
+        field: &'static str,
+        /// What is wrong, as a predicate.
+        reason: String,
+    },
+}

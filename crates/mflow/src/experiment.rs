@@ -1,0 +1,162 @@
+//! Experiments: exact simulator, training and evaluation in one.
+use crate::fit::{DTypeName, FitConfig, MODEL_FILE, fit};
+use crate::report::{Report, Seconds, peak_memory_mib};
+use crate::{Error, Result};
+use mflow_bijectors::Stream;
+use mflow_core::candle::{DType, Device};
+use mflow_core::{Model, ModelConfig, load_model, write_atomically};
+use mflow_data::{PolynomialSurface, Simulator, simulator_by_name};
+use mflow_eval::Estimate;
+use mflow_eval::metrics::{
+    Evaluated, chart_kl, log_likelihood_gap, manifold_distance, reconstruction_error,
+};
+use mflow_train::{Observer, Outcome, Pool, Rows, RunDir, TrainConfig};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// An experiment, as it is written in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentConfig {
+    /// Its name.
+    pub name: String,
+    /// Seed of all random streams, data included.
+    #[serde(default)]
+    pub seed: u64,
+    /// Precision of training.
+    #[serde(default)]
+    pub dtype: DTypeName,
+    /// Where the data come from.
+    pub data: DataConfig,
+    /// The model.
+    pub model: ModelConfig,
+    /// The schedule.
+    pub train: TrainConfig,
+    /// What is measured.
+    #[serde(default)]
+    pub evaluation: EvaluationConfig,
+}
+
+/// Data of an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Name of the simulator; its parameters, drawn from the prior, are the context.
+    pub simulator: String,
+    /// Rows to train on, validation included.
+    pub rows: usize,
+}
+
+/// Sizes of the evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationConfig {
+    /// Samples of the model for distances and divergences.
+    pub samples: usize,
+    /// Rows of test data at `parameter`.
+    pub test_rows: usize,
+    /// The parameter of test data and divergences.
+    pub parameter: f64,
+    /// Precision of the evaluation.
+    pub dtype: DTypeName,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self { samples: 10_000, test_rows: 10_000, parameter: 0., dtype: DTypeName::F32 }
+    }
+}
+
+/// Run an experiment in `run`, or go on with it. `None` if it was interrupted.
+///
+/// Writes the model file and `result.json`.
+///
+/// # Errors
+/// If the config is invalid, training diverges, a metric is not finite, or a file cannot be written.
+pub fn run(
+    config: &ExperimentConfig,
+    run: &RunDir,
+    pool: &Pool,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Option<Report>> {
+    let start = Instant::now();
+    let simulator = simulator_by_name(&config.data.simulator)?;
+    let mut stream = Stream::new(config.seed, "training data");
+    let parameters = simulator.sample_prior(config.data.rows, &mut stream);
+    let x = simulator.sample(config.data.rows, &parameters, &mut stream)?;
+    let conditional = simulator.parameter_dim() > 0;
+    let context = conditional.then(|| (parameters, simulator.parameter_dim()));
+    let dtype: DType = config.dtype.into();
+    let data = Rows::new(x, simulator.data_dim(), context, dtype, &Device::Cpu)?;
+    let settings = FitConfig {
+        seed: config.seed,
+        dtype: config.dtype,
+        model: config.model.clone(),
+        train: config.train.clone(),
+    };
+    let provenance = BTreeMap::from([
+        ("experiment".to_owned(), config.name.clone()),
+        ("seed".to_owned(), config.seed.to_string()),
+        ("mflow".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ]);
+    if fit(&settings, &data, None, provenance, run, pool, observer, stop)? == Outcome::Interrupted {
+        return Ok(None);
+    }
+    let train = start.elapsed().as_secs_f64();
+    drop(data);
+    let loaded =
+        load_model(&run.file(MODEL_FILE), Some(config.evaluation.dtype.into()), &Device::Cpu)?;
+    let of = Evaluated { model: loaded.model.as_ref(), pool };
+    let evaluation = evaluate(config, of)?;
+    let report = Report {
+        name: config.name.clone(),
+        model: config.model.name().to_owned(),
+        seed: config.seed,
+        metrics: evaluation.metrics,
+        seconds: Seconds { train, total: start.elapsed().as_secs_f64() },
+        peak_memory_mib: peak_memory_mib(),
+        round_trip_error: evaluation.round_trip_error,
+    };
+    let path = run.file("result.json");
+    let text = serde_json::to_string_pretty(&report)
+        .map_err(|e| Error::Config { field: "result.json", reason: e.to_string() })?;
+    write_atomically(&path, |file| writeln!(file, "{text}"))?;
+    Ok(Some(report))
+}
+
+struct Evaluation {
+    metrics: BTreeMap<String, Estimate>,
+    round_trip_error: f64,
+}
+
+/// All metrics of the polynomial surface.
+fn evaluate(config: &ExperimentConfig, of: Evaluated<'_>) -> Result<Evaluation> {
+    let EvaluationConfig { samples, test_rows, parameter, .. } = config.evaluation;
+    let surface = PolynomialSurface;
+    let stream = |purpose: &str| Stream::new(config.seed, purpose);
+    let parameters = vec![parameter; test_rows];
+    let x = surface.sample(test_rows, &parameters, &mut stream("test data"))?;
+    let distance = manifold_distance(of, &surface, samples, &mut stream("model samples"))?;
+    let kl = chart_kl(of, &surface, parameter, samples, &mut stream("chart samples"))?;
+    let metrics = BTreeMap::from([
+        ("manifold_distance".to_owned(), distance.vertical),
+        ("manifold_distance_euclidean".to_owned(), distance.euclidean),
+        ("reconstruction_error".to_owned(), reconstruction_error(of, &x, &parameters)?),
+        ("log_likelihood_gap".to_owned(), log_likelihood_gap(of, &surface, &x, &parameters)?),
+        ("kl_chart".to_owned(), kl),
+    ]);
+    Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, &x, &parameters)? })
+}
+
+/// A projected point is on the manifold: projecting it again must not move it.
+fn round_trip_error(of: Evaluated<'_>, x: &[f64], parameters: &[f64]) -> Result<f64> {
+    let model: &dyn Model = of.model;
+    let (x, context) = (of.tensor(x, model.signature().data_dim)?, of.context(parameters)?);
+    let moved = of.by_rows(&x, context.as_ref(), |x, c| {
+        model.reconstruction_error(&model.project(x, c)?, c)
+    })?;
+    Ok(moved.into_iter().fold(0., f64::max))
+}
