@@ -74,10 +74,14 @@ impl Layer for FeatureAffine {
     }
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let shift = T::constant(&self.shift);
+        // A fixed factor is a linear map: it scales tangents as it scales values.
         let (value, log_abs_det) = match direction {
-            Direction::Forward => (x.mul(&T::constant(&self.scale))?.add(&shift)?, self.log_scale),
+            Direction::Forward => {
+                (x.linear(|t| t.broadcast_mul(&self.scale))?.add(&shift)?, self.log_scale)
+            }
             Direction::Inverse => {
-                (x.sub(&shift)?.mul(&T::constant(&self.inverse_scale))?, -self.log_scale)
+                let centred = x.sub(&shift)?;
+                (centred.linear(|t| t.broadcast_mul(&self.inverse_scale))?, -self.log_scale)
             }
         };
         let v = x.value();

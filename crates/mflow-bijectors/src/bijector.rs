@@ -182,7 +182,8 @@ fn checked<L: Layer, T: Diff>(
             Some(context)
         }
     };
-    layer.apply(direction, x, context)
+    let Mapped { value, log_abs_det } = layer.apply(direction, x, context)?;
+    Ok(Mapped { value, log_abs_det: T::log_det_as_asked(log_abs_det, x, context) })
 }
 
 fn check_placement(

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Any bijector, as it is written in a config file: `kind` names it, the rest are its fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum BijectorConfig {
     /// [`crate::RqCoupling`].

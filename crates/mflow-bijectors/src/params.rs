@@ -55,9 +55,10 @@ impl Piece {
         }
         shape
     }
-    /// From memory to file, or back: transposing is its own inverse.
+    /// From memory to file, or back: transposing is its own inverse. Always a copy: what is saved must
+    /// not change when the parameter does.
     fn flip(&self, t: &Tensor) -> Result<Tensor> {
-        Ok(if self.transposed { t.t()?.contiguous()? } else { t.clone() })
+        Ok(if self.transposed { t.t()?.force_contiguous()? } else { t.force_contiguous()? })
     }
 }
 
@@ -163,7 +164,8 @@ impl ParamStore {
     /// backward, yet share the storage.
     ///
     /// # Errors
-    /// As `f`; if a name is requested twice; if loaded tensors are missing or left over.
+    /// As `f`, which comes first; if a name is requested twice; if loaded tensors are missing or left
+    /// over.
     pub fn build<R>(
         &mut self,
         trained: impl Fn(&str) -> bool,
@@ -171,14 +173,15 @@ impl ParamStore {
     ) -> Result<R> {
         self.seen.clear();
         let built = f(&mut Params { store: self, trained: &trained, prefix: String::new() });
-        let missing = std::mem::take(&mut self.missing);
-        if let Some(rest) = self.pending.take() {
+        let (missing, pending) = (std::mem::take(&mut self.missing), self.pending.take());
+        let built = built?;
+        if let Some(rest) = pending {
             let unexpected: Vec<String> = rest.into_keys().collect();
             if !missing.is_empty() || !unexpected.is_empty() {
                 return Err(Error::ParameterNames { missing, unexpected });
             }
         }
-        built
+        Ok(built)
     }
 
     /// All parameters in name order.
@@ -263,7 +266,8 @@ impl Params<'_> {
     /// The flat vector of this layer's trainable pieces.
     ///
     /// # Errors
-    /// If the layer name was used before, or loaded tensors have other shapes.
+    /// If the layer name was used before, or loaded tensors or those of an earlier session have other
+    /// names or shapes.
     pub fn flat(&mut self, pieces: Vec<Piece>) -> Result<Tensor> {
         let name = self.prefix.clone();
         for piece in &pieces {
@@ -277,9 +281,27 @@ impl Params<'_> {
             let var = Var::from_tensor(&Tensor::cat(&flat, 0)?)?;
             let parameter = Parameter { name: name.clone(), var, pieces };
             self.store.parameters.insert(name.clone(), parameter);
+        } else {
+            self.check_same(&name, &pieces)?;
         }
         let tensor = self.store.parameters[&name].var.as_tensor();
         Ok(if (self.trained)(&name) { tensor.clone() } else { tensor.detach() })
+    }
+
+    /// Whether the parameter `name` has these pieces.
+    fn check_same(&self, name: &str, pieces: &[Piece]) -> Result<()> {
+        let stored = &self.store.parameters[name].pieces;
+        if !stored.iter().map(|p| &p.name).eq(pieces.iter().map(|p| &p.name)) {
+            return Err(Error::DuplicateParameter { name: name.to_owned() });
+        }
+        for (piece, stored) in pieces.iter().zip(stored) {
+            let (expected, found) = (piece.file_shape(), stored.file_shape());
+            if expected != found {
+                let name = join(name, &piece.name);
+                return Err(Error::ParameterShape { name, expected, found });
+            }
+        }
+        Ok(())
     }
 
     fn initial(&mut self, name: &str, piece: &Piece) -> Result<Tensor> {

@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use mflow_core::write_atomically;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct RunDir {
 
 const IDENTITY: &str = "run.json";
 const LOCK: &str = "lock";
+/// What the caller keeps of the run's settings; written before the identity, if at all.
+const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 
 impl RunDir {
@@ -44,8 +47,11 @@ impl RunDir {
     pub fn open(path: &Path, resume: bool) -> Result<Self> {
         let io = |p: &Path| mflow_core::Error::io(p.to_owned());
         let foreign = || {
+            // A run that died before it described itself leaves its lock, its config and parts.
+            let locked = path.join(LOCK).exists();
+            let own = |name: &OsStr| name == LOCK || locked && (name == CONFIG || is_part(name));
             let entries = fs::read_dir(path).ok()?.filter_map(std::result::Result::ok);
-            entries.map(|e| e.file_name()).find(|name| name != LOCK)
+            entries.map(|e| e.file_name()).find(|name| !own(name))
         };
         let started = path.join(IDENTITY).exists();
         if path.exists() && !path.is_dir() {
@@ -78,6 +84,11 @@ impl RunDir {
                 return Err(Error::run(path, "is in use by another process"));
             }
             Err(TryLockError::Error(e)) => return Err(io(&lock_path)(e).into()),
+        }
+        // Whoever wrote these parts of files is dead: the lock is ours.
+        let entries = fs::read_dir(path).map_err(io(path))?.filter_map(std::result::Result::ok);
+        for part in entries.filter(|e| is_part(&e.file_name())) {
+            fs::remove_file(part.path()).map_err(io(&part.path()))?;
         }
         Ok(Self { path: path.to_owned(), _lock: lock, resumed: started })
     }
@@ -158,6 +169,13 @@ impl RunDir {
         };
         text.lines().enumerate().map(parse).collect()
     }
+}
+
+/// Whether a file called `name` is a part that an atomic write left behind: `NAME.PID.tmp`.
+fn is_part(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let process = name.strip_suffix(".tmp").and_then(|rest| rest.rsplit_once('.'));
+    process.is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The first field in which two JSON values differ, with both values.

@@ -1,5 +1,6 @@
 //! Experiments: exact simulator, training and evaluation in one.
-use crate::fit::{DTypeName, FitConfig, MODEL_FILE, fit};
+use crate::figures::{draw_losses, draw_surface};
+use crate::fit::{DTypeName, FitConfig, MODEL_FILE, Normalize, fit};
 use crate::report::{Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
@@ -47,6 +48,9 @@ pub struct DataConfig {
     pub simulator: String,
     /// Rows to train on, validation included.
     pub rows: usize,
+    /// How they are normalised.
+    #[serde(default)]
+    pub normalize: Normalize,
 }
 
 /// Sizes of the evaluation.
@@ -71,7 +75,7 @@ impl Default for EvaluationConfig {
 
 /// Run an experiment in `run`, or go on with it. `None` if it was interrupted.
 ///
-/// Writes the model file and `result.json`.
+/// Writes the model file, `result.json` and figures.
 ///
 /// # Errors
 /// If the config is invalid, training diverges, a metric is not finite, or a file cannot be written.
@@ -87,16 +91,13 @@ pub fn run(
     let mut stream = Stream::new(config.seed, "training data");
     let parameters = simulator.sample_prior(config.data.rows, &mut stream);
     let x = simulator.sample(config.data.rows, &parameters, &mut stream)?;
+    let model = config.data.normalize.apply(config.model.clone(), &x, simulator.data_dim())?;
     let conditional = simulator.parameter_dim() > 0;
     let context = conditional.then(|| (parameters, simulator.parameter_dim()));
     let dtype: DType = config.dtype.into();
     let data = Rows::new(x, simulator.data_dim(), context, dtype, &Device::Cpu)?;
-    let settings = FitConfig {
-        seed: config.seed,
-        dtype: config.dtype,
-        model: config.model.clone(),
-        train: config.train.clone(),
-    };
+    let settings =
+        FitConfig { seed: config.seed, dtype: config.dtype, model, train: config.train.clone() };
     let provenance = BTreeMap::from([
         ("experiment".to_owned(), config.name.clone()),
         ("seed".to_owned(), config.seed.to_string()),
@@ -111,6 +112,8 @@ pub fn run(
         load_model(&run.file(MODEL_FILE), Some(config.evaluation.dtype.into()), &Device::Cpu)?;
     let of = Evaluated { model: loaded.model.as_ref(), pool };
     let evaluation = evaluate(config, of)?;
+    draw_losses(run)?;
+    draw_surface(run, of, config.evaluation.parameter)?;
     let report = Report {
         name: config.name.clone(),
         model: config.model.name().to_owned(),

@@ -2,7 +2,7 @@
 use crate::Result;
 use mflow_bijectors::ParamStore;
 use mflow_core::candle::{DType, Device};
-use mflow_core::{ModelCard, ModelConfig, save_model};
+use mflow_core::{ModelCard, ModelConfig, save_model, standardize};
 use mflow_train::{Observer, Outcome, Pool, Rows, RunDir, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,6 +27,30 @@ impl From<DTypeName> for DType {
         match name {
             DTypeName::F32 => Self::F32,
             DTypeName::F64 => Self::F64,
+        }
+    }
+}
+
+/// How data are normalised before a model sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalize {
+    /// Not at all.
+    None,
+    /// To mean 0 and standard deviation 1 of each feature.
+    #[default]
+    Standardize,
+}
+
+impl Normalize {
+    /// `model` with the normalisation of `values: [rows, cols]`, row-major, as part of its decoder.
+    ///
+    /// # Errors
+    /// If the length does not fit.
+    pub fn apply(self, model: ModelConfig, values: &[f64], cols: usize) -> Result<ModelConfig> {
+        match self {
+            Self::None => Ok(model),
+            Self::Standardize => Ok(model.with_normalization(standardize(values, cols)?)),
         }
     }
 }

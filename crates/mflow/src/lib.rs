@@ -3,6 +3,7 @@
 //! Re-exports the layers, and holds what the `mflow` program is made of: fitting a model to a table
 //! ([`fit`]) and running an experiment against an exact simulator ([`experiment`]).
 pub mod experiment;
+pub mod figures;
 pub mod fit;
 
 mod error;

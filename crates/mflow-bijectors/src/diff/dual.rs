@@ -106,8 +106,13 @@ impl Diff for Dual {
         })
     }
     fn mul(&self, rhs: &Self) -> Result<Self> {
+        // A factor without a batch axis, such as one number per feature, has no place for rows either.
         let half = |t: &Option<Tensor>, v: &Tensor| {
-            t.as_ref().map(|t| t.broadcast_mul(&row(v)?)).transpose()
+            let scale = |t: &Tensor| match v.rank() + 1 == t.rank() {
+                true => t.broadcast_mul(&row(v)?),
+                false => t.broadcast_mul(v),
+            };
+            t.as_ref().map(scale).transpose()
         };
         let (l, r) = (half(&self.tangents, &rhs.value)?, half(&rhs.tangents, &self.value)?);
         Ok(Self {
@@ -192,7 +197,11 @@ impl Diff for Dual {
             y = Some(rows.matmul(&a.permute((1, 2, 0))?.contiguous()?)?);
             if let Some(dl) = &g.log_det {
                 // Only the sum over the features is wanted: one ordinary matmul.
-                let a = dl.dp.reshape((b, ()))?.matmul(&last.weight.t()?)?.unsqueeze(2)?;
+                let a = dl
+                    .dp
+                    .reshape((b, t * map.parameters()))?
+                    .matmul(&last.weight.t()?)?
+                    .unsqueeze(2)?;
                 l = Some(rows.matmul(&a)?.squeeze(2)?);
             }
         }
@@ -205,6 +214,13 @@ impl Diff for Dual {
         }
         let like = |value, tangents| Self { value, tangents, log_det };
         Ok(Mapped { value: like(g.y, y), log_abs_det: like(g.l.sum(1)?, l) })
+    }
+    fn log_det_as_asked(log_abs_det: Self, x: &Self, context: Option<&Self>) -> Self {
+        if x.log_det || context.is_some_and(|c| c.log_det) {
+            log_abs_det
+        } else {
+            Self::constant(&log_abs_det.value)
+        }
     }
     fn check_tangents(op: &'static str, x: &Self, context: &Self) -> Result<()> {
         if let (Some(a), Some(b)) = (&x.tangents, &context.tangents)

@@ -51,7 +51,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// # Errors
     /// If the shapes do not broadcast.
     fn add(&self, rhs: &Self) -> Result<Self>;
-    /// Product, broadcasting the event axes.
+    /// Product, broadcasting the event axes; a constant factor may lack the batch axis.
     ///
     /// # Errors
     /// If the shapes do not broadcast.
@@ -99,6 +99,9 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// # Errors
     /// [`crate::Error::Shape`] if both have tangents and their numbers differ.
     fn check_tangents(op: &'static str, x: &Self, context: &Self) -> Result<()>;
+    /// Drop the tangents of a log-det unless `x` or `context` asks for them.
+    #[must_use]
+    fn log_det_as_asked(log_abs_det: Self, x: &Self, context: Option<&Self>) -> Self;
 
     /// Features `start .. start + len` of the last axis.
     ///
@@ -230,13 +233,12 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
         let y = self.value().sqrt()?;
         self.elementwise(y.clone(), || y.recip()? * 0.5)
     }
-    /// `max(self, 0)`, with derivative 0 at 0.
+    /// `max(self, 0)`, with derivative 0 at 0 (candle's own is 1 there) and NaN where `self` is.
     ///
     /// # Errors
     /// If the tensor operation fails.
     fn relu(&self) -> Result<Self> {
-        let x = self.value();
-        self.elementwise(x.relu()?, || x.gt(0.)?.to_dtype(x.dtype()))
+        self.masked(&self.value().le(0.)?.eq(0u8)?)
     }
     /// Hyperbolic tangent.
     ///

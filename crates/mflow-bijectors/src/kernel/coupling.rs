@@ -154,6 +154,9 @@ impl<U: ScalarMap> Plan<U> {
         let (d, width, outputs) = (self.dim, self.net.config.hidden, self.outputs());
         let k = if rows == 0 { 0 } else { tangents.len() / (rows * d) };
         let evaluated = self.evaluate(direction, theta, x, context, rows)?;
+        if k == 0 {
+            return Ok((evaluated, vec![]));
+        }
         let saved = &evaluated.saved;
         // dy/dx replaces the moved entries of a matrix of ones; dy/dp comes as [T P, B].
         let (mut dy_dx, mut dy_dp) =

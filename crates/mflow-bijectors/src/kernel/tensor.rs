@@ -27,6 +27,11 @@ pub(crate) fn with_slice<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R)
 /// # Errors
 /// If the lengths do not add up.
 pub fn split(flat: &Tensor, lens: &[usize]) -> Result<Vec<Tensor>> {
+    let total: usize = lens.iter().sum();
+    if total != flat.elem_count() {
+        let found = flat.elem_count();
+        return Err(Error::Msg(format!("pieces of {total} numbers in all, cut from {found}")));
+    }
     if let [_] | [] = lens {
         return Ok(lens.iter().map(|_| flat.clone()).collect());
     }

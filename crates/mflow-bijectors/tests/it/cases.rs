@@ -35,13 +35,15 @@ pub(crate) struct Case {
     /// Standard deviation of the inputs.
     pub(crate) spread: f64,
     pub(crate) tolerance: Tolerances,
+    /// Whatever the parameters and the context are, such as with one bin between unit slopes.
+    pub(crate) identity: bool,
 }
 
 impl Case {
     pub(crate) fn new(config: BijectorConfig, dim: usize, context: usize) -> Self {
         let tolerance =
             Tolerances { exact: 1e-10, difference: 2e-6, single: 1e-4, single_derivative: 2e-3 };
-        Self { config, dim, context, gain: 1., spread: 1.7, tolerance }
+        Self { config, dim, context, gain: 1., spread: 1.7, tolerance, identity: false }
     }
     pub(crate) fn coupling(config: RqCouplingConfig) -> Self {
         let (dim, context, spread) = (config.dim, config.context_dim, 0.6 * config.tail_bound);
@@ -53,6 +55,10 @@ impl Case {
     }
     pub(crate) fn gain(self, gain: f64) -> Self {
         Self { gain, ..self }
+    }
+    /// Nothing changes this map.
+    pub(crate) fn identity(self) -> Self {
+        Self { identity: true, ..self }
     }
     /// Multiply every tolerance.
     pub(crate) fn looser(mut self, factor: f64) -> Self {

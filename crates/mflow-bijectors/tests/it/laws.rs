@@ -24,10 +24,10 @@ macro_rules! laws_hold_for {
 }
 
 laws_hold_for! {
-    permutation: Case::new(permutation(5), 5, 0);
-    permutation_of_one: Case::new(permutation(1), 1, 0);
-    lu: Case::new(lu(4), 4, 0);
-    lu_of_one: Case::new(lu(1), 1, 0);
+    permutation: Case::new(permuting(5), 5, 0);
+    permutation_of_one: Case::new(permuting(1), 1, 0);
+    lu: Case::new(lu_linear(4), 4, 0);
+    lu_of_one: Case::new(lu_linear(1), 1, 0);
     feature_affine: Case::new(affine(), 3, 0);
 
     coupling: Case::coupling(small(3, Mask::Even));
@@ -52,17 +52,17 @@ laws_hold_for! {
     coupling_three_blocks:
         Case::coupling(small(3, Mask::Even).with_context(2).with_net(net(8, 3, Activation::Silu)));
     coupling_width_one: Case::coupling(small(3, Mask::Even).with_net(net(1, 1, Activation::Tanh)));
-    coupling_one_bin: Case::coupling(small(3, Mask::Even).with_bins(1, 3.).with_context(1));
+    coupling_one_bin: Case::coupling(small(3, Mask::Even).with_bins(1, 3.).with_context(1)).identity();
     coupling_two_bins: Case::coupling(small(3, Mask::Even).with_bins(2, 3.).with_context(1));
     coupling_ten_bins: Case::coupling(small(3, Mask::Odd).with_bins(10, 6.).with_context(1));
     coupling_narrow_box: Case::coupling(small(3, Mask::Odd).with_bins(4, 0.7));
-    coupling_wide_box: Case::coupling(small(3, Mask::Even).with_bins(8, 25.));
+    coupling_wide_box: Case::coupling(small(3, Mask::Even).with_bins(8, 25.)).gain(0.25);
 
-    inverted: Case::new(inverted(), 3, 2);
-    inverted_twice: Case::new(BijectorConfig::Inverted { of: Box::new(inverted()) }, 3, 2);
-    chain: Case::new(chain(), 3, 2);
-    chain_of_one: Case::new(BijectorConfig::Chain { layers: vec![lu(3)] }, 3, 0);
-    chain_of_chains: Case::new(BijectorConfig::Chain { layers: vec![chain(), inverted()] }, 3, 2)
+    inverted: Case::new(inverse_coupling(), 3, 2);
+    inverted_twice: Case::new(BijectorConfig::Inverted { of: Box::new(inverse_coupling()) }, 3, 2);
+    chain: Case::new(mixed_chain(), 3, 2);
+    chain_of_one: Case::new(BijectorConfig::Chain { layers: vec![lu_linear(3)] }, 3, 0);
+    chain_of_chains: Case::new(BijectorConfig::Chain { layers: vec![mixed_chain(), inverse_coupling()] }, 3, 2)
         .looser(5.);
 
     flow: Case::flow(&small_flow(), 3, 0).looser(5.);
@@ -73,11 +73,11 @@ laws_hold_for! {
     flow_as_published_context: Case::flow(&SplineFlowConfig::default(), 2, 2).gain(0.7).looser(10.);
 }
 
-fn permutation(dim: usize) -> BijectorConfig {
+fn permuting(dim: usize) -> BijectorConfig {
     BijectorConfig::Permutation(PermutationConfig::new(dim))
 }
 
-fn lu(dim: usize) -> BijectorConfig {
+fn lu_linear(dim: usize) -> BijectorConfig {
     BijectorConfig::LuLinear(LuLinearConfig::new(dim))
 }
 
@@ -86,15 +86,16 @@ fn affine() -> BijectorConfig {
     BijectorConfig::FeatureAffine(config)
 }
 
-fn inverted() -> BijectorConfig {
+fn inverse_coupling() -> BijectorConfig {
     let coupling = small(3, Mask::Even).with_context(2);
     BijectorConfig::Inverted { of: Box::new(BijectorConfig::RqCoupling(coupling)) }
 }
 
 /// Parts with and without context, an inverted one among them.
-fn chain() -> BijectorConfig {
+fn mixed_chain() -> BijectorConfig {
     let coupling = small(3, Mask::Odd);
-    let layers = vec![affine(), permutation(3), BijectorConfig::RqCoupling(coupling), inverted()];
+    let layers =
+        vec![affine(), permuting(3), BijectorConfig::RqCoupling(coupling), inverse_coupling()];
     BijectorConfig::Chain { layers }
 }
 
@@ -250,8 +251,9 @@ fn context_counts_where_declared(at: &str, case: &Case, subject: &Subject, direc
         }
         let a = with(inputs.context.as_ref());
         let b = with(Some(&normal("another context", &[6, case.context])));
-        assert!(gap(&a.value, &b.value) > 1e-4, "{at}: the context changes the value");
-        assert!(gap(&a.log_abs_det, &b.log_abs_det) > 1e-4, "{at}: and the log-det");
+        let changes = [gap(&a.value, &b.value), gap(&a.log_abs_det, &b.log_abs_det)];
+        let enough = changes.iter().all(|c| (*c > 1e-4) != case.identity);
+        assert!(enough, "{at}: the context changes value and log-det: {changes:?}");
     }
 }
 

@@ -39,6 +39,14 @@ impl ModelConfig {
         }
     }
 
+    /// The same model with another normalisation of data.
+    #[must_use]
+    pub fn with_normalization(self, normalization: FeatureAffineConfig) -> Self {
+        match self {
+            Self::MFlow(config) => Self::MFlow(config.with_normalization(normalization)),
+        }
+    }
+
     /// The normalisation of data that is part of the decoder.
     pub fn normalization(&self) -> Option<&FeatureAffineConfig> {
         match self {

@@ -1,0 +1,39 @@
+//! `mflow encode`: data to latents.
+use super::evaluate::{by_rows, warn_of_non_finite};
+use super::exit::Done;
+use super::model::Opened;
+use super::options::ModelOptions;
+use super::output::{OutFile, latent_names};
+use super::threads;
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Latents of points: data [B, D] to latents [B, N]
+///
+/// The latents of data are standard normal under the model; `mflow decode` takes them back to the
+/// projections of the points.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  mflow encode run data.csv --out latents.npy")]
+pub(super) struct Options {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Points, [B, D]: .npy, .npz or .csv
+    data: PathBuf,
+    /// File for the latents, [B, N]: .npy, .npz or .csv
+    #[arg(long, value_parser = OutFile::array)]
+    out: OutFile,
+}
+
+pub(super) fn run(options: &Options) -> Result<Done> {
+    options.out.check()?;
+    let opened = Opened::from_options(&options.model)?;
+    let x = opened.data(&options.data)?;
+    let context = opened.context(options.model.context.as_deref(), x.dim(0)?)?;
+    let pool = threads::pool(options.model.threads)?;
+    let model = opened.model();
+    let latents = by_rows(&pool, &x, context.as_ref(), |x, c| model.encode(x, c))?;
+    warn_of_non_finite(&latents)?;
+    options.out.write(&latents, Some(&latent_names(opened.signature().manifold_dim)))?;
+    Ok(Done::Finished)
+}

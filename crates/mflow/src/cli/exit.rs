@@ -1,0 +1,55 @@
+//! How the program ends: exit codes, and errors on one line.
+use super::output;
+use anyhow::{Error, Result};
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a verb ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// All is done.
+    Finished,
+    /// A signal stopped it, after a checkpoint.
+    Interrupted,
+}
+
+/// The command line itself is wrong, whatever the files hold.
+#[derive(Debug)]
+pub(super) struct Usage(pub(super) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The exit code; an error is printed first.
+pub(crate) fn exit_code(result: Result<Done>) -> ExitCode {
+    match result {
+        Ok(Done::Finished) => ExitCode::SUCCESS,
+        Ok(Done::Interrupted) => ExitCode::from(130),
+        // Whoever reads the results has seen enough.
+        Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            output::message(format_args!("error: {}", one_line(&e)));
+            ExitCode::from(if e.downcast_ref::<Usage>().is_some() { 2 } else { 1 })
+        }
+    }
+}
+
+/// The error and its causes, `a: b: c`; a cause that its effect quotes already is left out.
+fn one_line(error: &Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        let cause = cause.trim().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

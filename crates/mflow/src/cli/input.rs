@@ -1,0 +1,64 @@
+//! Tables that come in, checked against what they are for.
+use super::output::message;
+use anyhow::{Result, bail};
+use mflow::core::candle::{DType, Device, Tensor};
+use mflow::data::io::{Table, read_table};
+use mflow::data::{Error, Place};
+use std::path::Path;
+
+/// A table that fits `dtype`.
+pub(super) fn read(path: &Path, dtype: DType) -> Result<Table> {
+    let table = read_table(path)?;
+    check_range(path, &table, dtype)?;
+    Ok(table)
+}
+
+/// Refuse values that single precision cannot hold, where it must.
+pub(super) fn check_range(path: &Path, table: &Table, dtype: DType) -> Result<()> {
+    if dtype != DType::F32 {
+        return Ok(());
+    }
+    Ok(table.to_f32().map(|_| ()).map_err(|e| match e {
+        Error::F32Overflow { row, column, value, .. } => {
+            Error::F32Overflow { place: Place::file(path), row, column, value }
+        }
+        e => e,
+    })?)
+}
+
+/// Refuse a table of another width. `what` explains the number: `the features of the model`.
+pub(super) fn check_columns(path: &Path, table: &Table, expected: usize, what: &str) -> Result<()> {
+    if table.cols() != expected {
+        let (path, found) = (path.display(), table.cols());
+        bail!("{path}: expected {expected} columns, {what}, found {found}");
+    }
+    Ok(())
+}
+
+/// Compare names of columns: the same ones in another order are a mistake, other ones may be one.
+pub(super) fn check_names(path: &Path, table: &Table, expected: Option<&[String]>) -> Result<()> {
+    let (Some(expected), Some(found)) = (expected, table.columns()) else { return Ok(()) };
+    if expected == found {
+        return Ok(());
+    }
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    let (path, same) = (path.display(), sorted(expected) == sorted(found));
+    let (expected, found) = (expected.join(", "), found.join(", "));
+    if same {
+        bail!("{path}: expected the columns in the order {expected}, found {found}");
+    }
+    message(format_args!(
+        "warning: {path}: the model was fitted to columns {expected}, these are called {found}"
+    ));
+    Ok(())
+}
+
+/// The table as a tensor, `[rows, cols]`.
+pub(super) fn tensor(table: Table, dtype: DType) -> Result<Tensor> {
+    let shape = (table.rows(), table.cols());
+    Ok(Tensor::from_vec(table.into_values(), shape, &Device::Cpu)?.to_dtype(dtype)?)
+}

@@ -1,0 +1,73 @@
+//! The command line: one file per verb, and what verbs share.
+mod decode;
+mod encode;
+mod evaluate;
+mod exit;
+mod fit;
+mod info;
+mod input;
+mod interrupt;
+mod model;
+mod options;
+mod output;
+mod progress;
+mod project;
+mod run;
+mod run_folder;
+mod sample;
+mod score;
+mod settings;
+pub(crate) mod threads;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use exit::Done;
+
+pub(crate) use exit::exit_code;
+
+/// Manifold-learning flows: learn a manifold and the density on it from a table of numbers
+#[derive(Debug, Parser)]
+#[command(
+    name = "mflow",
+    version,
+    after_help = "A first session:\n  \
+        mflow fit data.csv --manifold-dim 2 --out run    train; 100 epochs by default\n  \
+        mflow info run                                   what it is and how exactly it inverts\n  \
+        mflow score run data.csv --out scores.npz        density and distance of each row\n  \
+        mflow sample run -n 1000 --out new.csv           new points\n\n\
+        Files are .npy, .npz (the array `x`, or the only one) or .csv; rows are points.\n\
+        Results go to the standard output, messages to the standard error.\n\
+        Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted with a checkpoint written."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Fit(fit::Options),
+    Run(run::Options),
+    Score(score::Options),
+    Sample(sample::Options),
+    Project(project::Options),
+    Encode(encode::Options),
+    Decode(decode::Options),
+    Info(info::Options),
+}
+
+impl Cli {
+    /// Do what was asked for.
+    pub(crate) fn run(&self) -> Result<Done> {
+        match &self.verb {
+            Verb::Fit(options) => fit::run(options),
+            Verb::Run(options) => run::run(options),
+            Verb::Score(options) => score::run(options),
+            Verb::Sample(options) => sample::run(options),
+            Verb::Project(options) => project::run(options),
+            Verb::Encode(options) => encode::run(options),
+            Verb::Decode(options) => decode::run(options),
+            Verb::Info(options) => info::run(options),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! MODEL: a run folder or a model file, and the context that goes with it.
+use super::input;
+use super::options::ModelOptions;
+use anyhow::{Result, bail};
+use mflow::core::candle::{DType, Device, Tensor};
+use mflow::core::{LoadedModel, Model, ModelSignature, load_model};
+use mflow::data::io::Table;
+use mflow::fit::MODEL_FILE;
+use std::path::{Path, PathBuf};
+
+/// A model that was read.
+pub(super) struct Opened {
+    /// The model file.
+    pub(super) path: PathBuf,
+    /// The model.
+    pub(super) loaded: LoadedModel,
+}
+
+/// Read the model at `path`, in its own precision or another.
+pub(super) fn open(path: &Path, dtype: Option<DType>) -> Result<Opened> {
+    let path = file(path)?;
+    let loaded = load_model(&path, dtype, &Device::Cpu)?;
+    Ok(Opened { path, loaded })
+}
+
+/// The model file in a run folder, or the path itself.
+fn file(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let model = path.join(MODEL_FILE);
+    if model.is_file() {
+        return Ok(model);
+    }
+    if path.join("run.json").is_file() {
+        bail!(
+            "{}: training is unfinished; repeat its command with --resume auto, then ask again",
+            path.display()
+        );
+    }
+    bail!("{}: expected a model file or a run folder, found a folder without {MODEL_FILE}", {
+        path.display()
+    });
+}
+
+impl Opened {
+    /// The model that the options name.
+    pub(super) fn from_options(options: &ModelOptions) -> Result<Self> {
+        open(&options.model, options.dtype.map(Into::into))
+    }
+
+    /// The model.
+    pub(super) fn model(&self) -> &dyn Model {
+        self.loaded.model.as_ref()
+    }
+
+    /// Sizes and precision.
+    pub(super) fn signature(&self) -> &ModelSignature {
+        self.model().signature()
+    }
+
+    /// Names of the data columns.
+    pub(super) fn columns(&self) -> Option<&[String]> {
+        self.loaded.card.columns.as_deref()
+    }
+
+    /// Data for the model, `[B, D]`.
+    pub(super) fn data(&self, path: &Path) -> Result<Tensor> {
+        let signature = self.signature();
+        let table = input::read(path, signature.dtype)?;
+        let what = match self.columns() {
+            Some(columns) => format!("those of the model ({})", columns.join(", ")),
+            None => "those of the model".to_owned(),
+        };
+        input::check_columns(path, &table, signature.data_dim, &what)?;
+        input::check_names(path, &table, self.columns())?;
+        input::tensor(table, signature.dtype)
+    }
+
+    /// Latents for the model, `[B, N]`.
+    pub(super) fn latents(&self, path: &Path) -> Result<Tensor> {
+        let signature = self.signature();
+        let table = input::read(path, signature.dtype)?;
+        let what = "the latent coordinates of the model";
+        input::check_columns(path, &table, signature.manifold_dim, what)?;
+        input::tensor(table, signature.dtype)
+    }
+
+    /// The context, as the file has it; none exactly if the model has none.
+    pub(super) fn context_table(&self, path: Option<&Path>) -> Result<Option<Table>> {
+        let signature = self.signature();
+        match (signature.context_dim, path) {
+            (None, None) => Ok(None),
+            (None, Some(path)) => bail!(
+                "{}: expected no context, as the model {} is unconditional; leave out --context",
+                path.display(),
+                self.path.display()
+            ),
+            (Some(c), None) => bail!(
+                "{}: the model is conditional: expected --context CTX, a table of {c} columns, \
+                 found none",
+                self.path.display()
+            ),
+            (Some(c), Some(path)) => {
+                let table = input::read(path, signature.dtype)?;
+                input::check_columns(path, &table, c, "the context features of the model")?;
+                Ok(Some(table))
+            }
+        }
+    }
+
+    /// The context of `rows` rows, `[rows, C]`; a single row is repeated.
+    pub(super) fn context(&self, path: Option<&Path>, rows: usize) -> Result<Option<Tensor>> {
+        let (Some(table), Some(path)) = (self.context_table(path)?, path) else { return Ok(None) };
+        let (found, c) = (table.rows(), table.cols());
+        let tensor = input::tensor(table, self.signature().dtype)?;
+        match found {
+            _ if found == rows => Ok(Some(tensor)),
+            1 => Ok(Some(tensor.broadcast_as((rows, c))?.contiguous()?)),
+            _ => bail!(
+                "{}: expected {rows} rows of context, one for each row, or 1 for all; found {found}",
+                path.display()
+            ),
+        }
+    }
+}

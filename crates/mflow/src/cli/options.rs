@@ -1,0 +1,67 @@
+//! Options that several verbs share.
+use clap::{Args, ValueEnum};
+use mflow::core::candle::DType;
+use mflow::fit::DTypeName;
+use std::path::PathBuf;
+
+/// Precision of a computation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Precision {
+    /// Single.
+    F32,
+    /// Double.
+    F64,
+}
+
+impl From<Precision> for DTypeName {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::F64 => Self::F64,
+        }
+    }
+}
+
+impl From<Precision> for DType {
+    fn from(precision: Precision) -> Self {
+        DTypeName::from(precision).into()
+    }
+}
+
+/// What to do about a run that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Resume {
+    /// Continue it if there is one, else start.
+    Auto,
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Place {
+    /// The processor.
+    Cpu,
+}
+
+/// `--threads`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Threads {
+    /// Worker threads [default: RAYON_NUM_THREADS if set, else one per core]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+}
+
+/// Which model, and how it is evaluated.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ModelOptions {
+    /// A run folder, or a model file
+    #[arg(value_name = "MODEL")]
+    pub(super) model: PathBuf,
+    /// Context of a conditional model, [B, C]; one row stands for all
+    #[arg(long, value_name = "CTX")]
+    pub(super) context: Option<PathBuf>,
+    /// Precision of computation and output [default: that of the model file]
+    #[arg(long, value_enum)]
+    pub(super) dtype: Option<Precision>,
+    #[command(flatten)]
+    pub(super) threads: Threads,
+}

@@ -1,0 +1,106 @@
+//! What goes out: results on the standard output, messages on the standard error, arrays in files.
+use super::exit::Usage;
+use anyhow::{Result, bail};
+use mflow::core::candle::{DType, Tensor};
+use mflow::data::io::{Array, Dtype, write_array};
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// A line of results.
+pub(super) fn result(line: Arguments<'_>) -> Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+}
+
+/// A line to whoever runs the program. That nobody listens is no failure.
+pub(super) fn message(line: Arguments<'_>) {
+    writeln!(std::io::stderr().lock(), "{line}").ok();
+}
+
+/// Whether the reader of the results has gone.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+}
+
+/// A file for arrays, whose extension and folder are checked before the work begins.
+#[derive(Clone, Debug)]
+pub(super) struct OutFile(PathBuf);
+
+impl OutFile {
+    /// For clap: an array by itself.
+    pub(super) fn array(text: &str) -> Result<Self, String> {
+        Self::parse(text, &["npy", "npz", "csv"])
+    }
+    /// For clap: several arrays.
+    pub(super) fn arrays(text: &str) -> Result<Self, String> {
+        Self::parse(text, &["npz", "csv"])
+    }
+
+    fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
+        let path = PathBuf::from(text);
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        if known.contains(&extension.as_str()) {
+            return Ok(Self(path));
+        }
+        let known: Vec<String> = known.iter().map(|e| format!(".{e}")).collect();
+        let found = if extension.is_empty() { "none".into() } else { format!(".{extension}") };
+        Err(format!("expected the extension {}, found {found}", known.join(" or ")))
+    }
+
+    /// The path.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Whether it is a .csv file.
+    pub(super) fn is_csv(&self) -> bool {
+        self.0.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"))
+    }
+
+    /// Refuse a file that cannot be written, before hours of work for it.
+    pub(super) fn check(&self) -> Result<()> {
+        let folder = self.0.parent().filter(|p| !p.as_os_str().is_empty());
+        if let Some(folder) = folder
+            && !folder.is_dir()
+        {
+            bail!("{}: there is no folder {} to write to", self.0.display(), folder.display());
+        }
+        if self.0.is_dir() {
+            bail!(Usage(format!("{}: expected a file to write, found a folder", self.0.display())));
+        }
+        Ok(())
+    }
+
+    /// Write the matrix `t: [B, K]` in its own precision; `columns` name it in a .csv file.
+    pub(super) fn write(&self, t: &Tensor, columns: Option<&[String]>) -> Result<()> {
+        let (rows, cols) = t.dims2()?;
+        let values = values(t)?;
+        let mut array = Array::matrix(rows, cols, &values, precision(t))?;
+        if let Some(columns) = columns {
+            array = array.with_columns(columns)?;
+        }
+        write_array(&self.0, &array)?;
+        self.announce(format_args!("[{rows}, {cols}]"))
+    }
+
+    /// Say on the standard output what was written.
+    pub(super) fn announce(&self, what: Arguments<'_>) -> Result<()> {
+        result(format_args!("{}: {what}", self.0.display()))
+    }
+}
+
+/// All values in row-major order.
+pub(super) fn values(t: &Tensor) -> Result<Vec<f64>> {
+    Ok(t.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+/// The precision in which a tensor is written: its own.
+pub(super) fn precision(t: &Tensor) -> Dtype {
+    if t.dtype() == DType::F64 { Dtype::F64 } else { Dtype::F32 }
+}
+
+/// `latent_0`, `latent_1`, ..
+pub(super) fn latent_names(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("latent_{i}")).collect()
+}

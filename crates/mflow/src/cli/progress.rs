@@ -1,0 +1,103 @@
+//! Progress of training: a bar on a terminal, else a line for each epoch.
+use super::output::message;
+use indicatif::{ProgressBar, ProgressStyle};
+use mflow::train::{EpochMetrics, Observer, Progress};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Shows where training stands.
+pub(super) struct Watch {
+    /// None where nobody sees it.
+    bar: Option<ProgressBar>,
+    phase: String,
+    epochs: usize,
+    steps: usize,
+    total_steps: usize,
+    /// Updates that the phase had behind it at `start`: more than 0 after a resume.
+    first_step: usize,
+    start: Instant,
+}
+
+const BAR: &str = "{prefix} {wide_bar} {msg}, {per_sec}, {eta} left in this phase";
+
+impl Watch {
+    /// To the standard error.
+    pub(super) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            // The template is a constant; were it wrong, the default style would do.
+            ProgressStyle::with_template(BAR).map(|style| bar.set_style(style)).ok();
+            bar
+        });
+        let start = Instant::now();
+        let phase = String::new();
+        Self { bar, phase, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start }
+    }
+
+    /// Time until the end of the phase, at the rate so far.
+    fn left(&self) -> Duration {
+        let done = self.steps.saturating_sub(self.first_step).max(1) as f64;
+        let left = self.total_steps.saturating_sub(self.steps) as f64;
+        self.start.elapsed().mul_f64(left / done)
+    }
+
+    /// Take the bar away.
+    pub(super) fn close(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn batch(&mut self, now: Progress<'_>) {
+        let new_phase = now.phase != self.phase || now.steps < self.steps;
+        if new_phase {
+            now.phase.clone_into(&mut self.phase);
+            (self.first_step, self.start) = (now.steps, Instant::now());
+        }
+        (self.epochs, self.steps, self.total_steps) = (now.epochs, now.steps, now.total_steps);
+        if let Some(bar) = &self.bar {
+            if new_phase {
+                bar.set_length(now.total_steps as u64);
+                bar.set_position(now.steps as u64);
+                bar.reset_eta();
+            }
+            bar.set_prefix(format!("{}: epoch {}/{}", now.phase, now.epoch, now.epochs));
+            bar.set_message(format!("loss {:.3e}", now.loss));
+            bar.set_position(now.steps as u64);
+        }
+    }
+
+    fn epoch(&mut self, metrics: &EpochMetrics) {
+        if self.bar.is_some() {
+            return;
+        }
+        let EpochMetrics { phase, epoch, train_loss, validation_loss, .. } = metrics;
+        let rate = self.steps.saturating_sub(self.first_step).max(1) as f64
+            / self.start.elapsed().as_secs_f64().max(1e-9);
+        message(format_args!(
+            "{phase}: epoch {epoch}/{}, loss {train_loss:.3e}, validation {validation_loss:.3e}, \
+             {rate:.0} updates/s, {} left in this phase",
+            self.epochs,
+            in_words(self.left())
+        ));
+    }
+}
+
+/// `12 s`, `3 min`, `1 h 5 min`.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A bar over `rows` that are evaluated; hidden unless a terminal sees it.
+pub(super) fn of_rows(rows: usize) -> ProgressBar {
+    let bar = ProgressBar::new(rows as u64);
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} rows, {per_sec}, {eta} left");
+    style.map(|style| bar.set_style(style)).ok();
+    bar
+}

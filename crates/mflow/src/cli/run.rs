@@ -1,0 +1,59 @@
+//! `mflow run`: an experiment with exact truth, from data to metrics.
+use super::exit::Done;
+use super::options::Threads;
+use super::output::{message, result};
+use super::progress::Watch;
+use super::run_folder::RunOptions;
+use super::settings::{self, Setting};
+use super::{interrupt, threads};
+use anyhow::Result;
+use clap::Args;
+use mflow::experiment;
+use mflow::experiment::ExperimentConfig;
+use std::path::PathBuf;
+use toml::Table;
+
+/// Run an experiment: simulated data, training, and metrics against the exact density
+///
+/// Writes a run folder like `mflow fit`, and result.json with the metrics, which are also printed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    mflow run experiment.toml --set seed=2 --set train.phases.0.epochs=10 --out run")]
+pub(super) struct Options {
+    /// The experiment: `name` and the tables [data], [model], [train], [evaluation]
+    #[arg(value_name = "EXPERIMENT.toml")]
+    experiment: PathBuf,
+    /// Set a field of the experiment, like data.rows=1000; again for more
+    #[arg(long, value_name = "A.B=C", value_parser = Setting::parse)]
+    set: Vec<Setting>,
+    #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+pub(super) fn run(options: &Options) -> Result<Done> {
+    let mut settings = settings::read(&options.experiment)?;
+    settings.extend(options.set.iter().cloned());
+    let mut config: ExperimentConfig = settings::config(&Table::new(), &settings)?;
+    let pool = threads::pool(options.threads)?;
+    options.run.settle_shards(&mut config.train, &pool);
+    let run = options.run.open(&config)?;
+    let stop = interrupt::flag()?;
+    let mut watch = Watch::new();
+    let report = experiment::run(&config, &run, &pool, &mut watch, &stop);
+    watch.close();
+    match report? {
+        Some(report) => {
+            result(format_args!("{report}"))?;
+            Ok(Done::Finished)
+        }
+        None => {
+            message(format_args!(
+                "interrupted; the checkpoint is written: go on with the same command and --resume \
+                 auto"
+            ));
+            Ok(Done::Interrupted)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The folder of a run: opening it, and its resolved config.
+use super::options::Resume;
+use anyhow::{Context, Result};
+use clap::Args;
+use mflow::core::write_atomically;
+use mflow::train::{Pool, RunDir, TrainConfig};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// `--out` and `--resume`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RunOptions {
+    /// Folder for the run: model.safetensors, config.toml, metrics.jsonl, checkpoint
+    #[arg(long, value_name = "RUN")]
+    pub(super) out: PathBuf,
+    /// Continue the run in RUN if there is one, else start it
+    #[arg(long, value_enum)]
+    pub(super) resume: Option<Resume>,
+}
+
+const CONFIG: &str = "config.toml";
+
+impl RunOptions {
+    /// The resolved config of the run that is to be continued, if there is one.
+    pub(super) fn earlier_config(&self) -> Option<PathBuf> {
+        let path = self.out.join(CONFIG);
+        (self.resume.is_some() && path.is_file()).then_some(path)
+    }
+
+    /// Settle the number of shards, on which the bits of the result depend: that of the run that
+    /// is continued, else one for each thread.
+    pub(super) fn settle_shards(&self, train: &mut TrainConfig, pool: &Pool) {
+        if train.shards == 0 {
+            let earlier = self.earlier_config().and_then(|path| shards(&path));
+            train.shards = earlier.unwrap_or_else(|| pool.threads());
+        }
+    }
+
+    /// Start or continue the run, and keep its config.
+    pub(super) fn open(&self, config: &impl Serialize) -> Result<RunDir> {
+        let run = RunDir::open(&self.out, self.resume.is_some())?;
+        if !run.resumed() {
+            let text = toml::to_string(config).context("the config cannot be written as TOML")?;
+            write_atomically(&run.file(CONFIG), |file| file.write_all(text.as_bytes()))?;
+        }
+        Ok(run)
+    }
+}
+
+/// The number of shards in a resolved config.
+fn shards(path: &Path) -> Option<usize> {
+    let table: toml::Table = toml::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+    usize::try_from(table.get("train")?.get("shards")?.as_integer()?).ok()
+}
