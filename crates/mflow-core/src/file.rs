@@ -44,10 +44,30 @@ pub fn write_tensors(
     tensors: &BTreeMap<String, Tensor>,
     metadata: BTreeMap<String, String>,
 ) -> Result<()> {
-    let metadata: HashMap<String, String> = metadata.into_iter().collect();
-    let bytes =
-        safetensors::serialize(tensors.iter(), Some(metadata)).map_err(candle_core::Error::from)?;
+    let bytes = safetensors::serialize(tensors.iter(), None).map_err(candle_core::Error::from)?;
+    let bytes = with_metadata(&bytes, &json(path, &metadata)?);
     write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// The safetensors file `bytes`, which has no metadata, with the JSON object `metadata`.
+///
+/// The library writes metadata in hash order: the same model would give other bytes each time.
+fn with_metadata(bytes: &[u8], metadata: &str) -> Vec<u8> {
+    /// Bytes of the header's length, to a multiple of which the header is padded.
+    const WORD: usize = 8;
+    let (length, rest) = bytes.split_at(WORD);
+    let length = length.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte));
+    let (header, data) = rest.split_at(length);
+    let header = String::from_utf8_lossy(header);
+    let entries = header.trim_end().strip_prefix('{').unwrap_or_default();
+    let comma = if entries == "}" { "" } else { "," };
+    let header = format!("{{\"__metadata__\":{metadata}{comma}{entries}");
+    let length = header.len().next_multiple_of(WORD);
+    let mut file = (length as u64).to_le_bytes().to_vec();
+    file.extend(header.bytes());
+    file.resize(WORD + length, b' ');
+    file.extend(data);
+    file
 }
 
 /// Tensors and metadata of a safetensors file.
@@ -95,8 +115,13 @@ impl TensorFile {
             let found = entry("format").unwrap_or("none");
             return reject(format!("expected the format entry `{format}`, found `{found}`"));
         }
-        let version = entry("format_version").unwrap_or_default();
-        if version.parse::<u32>().ok().is_none_or(|v| v > newest) {
+        let Some(version) = entry("format_version") else {
+            return reject("expected a format version, found none".to_owned());
+        };
+        let Ok(version) = version.parse::<u32>() else {
+            return reject(format!("expected a format version, found `{version}`"));
+        };
+        if version > newest {
             return reject(format!(
                 "format version {version} is newer than {newest}, the newest this program reads: \
                  update mflow"

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 /// `log det(T Tᵀ)` for tangent rows `T: [B, N, D]`, `[B]`, by Cholesky in f64; differentiable.
 ///
 /// Half of it is the log-volume in the density of an M-flow (Brehmer & Cranmer 2020, eq. 6): with
-/// `T` the rows of the Jacobian, `T Tᵀ = Jᵀ J`. Rows that are linearly dependent give `-inf`, NaN
-/// gives NaN. The backward pass is `2 g (T Tᵀ)⁻¹ T`. `N x N` matrices are small: a tensor of another
+/// `T` the rows of the Jacobian, `T Tᵀ = Jᵀ J`. Rows that are linearly dependent, to within rounding,
+/// give `-inf`, NaN gives NaN. The backward pass is `2 g (T Tᵀ)⁻¹ T`. `N x N` matrices are small: a tensor of another
 /// device goes to the host and its gradient back.
 ///
 /// # Errors
@@ -50,8 +50,9 @@ impl Cholesky {
                 let known: f64 = (0..j).map(|k| self.l[i * n + k] * self.l[j * n + k]).sum();
                 let rest = gram - known;
                 self.l[i * n + j] = if i == j {
-                    // A pivot that rounding made negative is a row that depends on the others.
-                    let pivot = if rest < 0. { 0. } else { rest };
+                    // A pivot within the rounding of its sums is a row that depends on the others.
+                    let rounding = (n + d) as f64 * f64::EPSILON * gram;
+                    let pivot = if rest <= rounding { 0. } else { rest };
                     log_det += pivot.ln();
                     pivot.sqrt()
                 } else {

@@ -49,7 +49,8 @@ pub trait Model: Debug + Send + Sync {
     /// The coordinates `u` on the manifold's chart of the projection of `x`, `[B, N]`.
     fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
     /// Log-density of coordinates, `log p(ũ) - log|det J_h(ũ)|`, `[B]`: what the density phase
-    /// maximises. It lacks the volume of the manifold, so it is no density of data.
+    /// maximises. It lacks the volume of the manifold, so it is no density of data. Alone among these
+    /// methods it lets non-finite values through, to a result that is not finite either.
     fn coordinate_log_prob(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
 
     /// `rows` base-space latents, `[rows, N]`.

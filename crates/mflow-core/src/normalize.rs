@@ -18,7 +18,8 @@ pub fn standardize(values: &[f64], cols: usize) -> Result<FeatureAffineConfig> {
     }
     let rows = values.len() / cols;
     let column = |j: usize| values.iter().skip(j).step_by(cols);
-    let mean = |j: usize| column(j).sum::<f64>() / rows as f64;
+    // Relative to the first value: the mean of a constant column is exact, so its deviation is 0.
+    let mean = |j: usize| values[j] + column(j).map(|v| v - values[j]).sum::<f64>() / rows as f64;
     let shift: Vec<f64> = (0..cols).map(mean).collect();
     let deviation = |j: usize| {
         let square: f64 = column(j).map(|v| (v - shift[j]).powi(2)).sum();

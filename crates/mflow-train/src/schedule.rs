@@ -171,7 +171,7 @@ impl TrainConfig {
             let reason = format!("must be between 0 and 1, found {}", self.validation_fraction);
             return Err(Error::config("train.validation_fraction", reason));
         }
-        if !(self.checkpoint_seconds >= 0.) {
+        if self.checkpoint_seconds.is_nan() || self.checkpoint_seconds < 0. {
             let reason = format!("must not be negative, found {}", self.checkpoint_seconds);
             return Err(Error::config("train.checkpoint_seconds", reason));
         }

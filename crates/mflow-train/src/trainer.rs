@@ -83,11 +83,12 @@ impl Trainer<'_> {
         let mut start = resumed.as_ref().map_or(Position::default(), |c| c.position);
         let (mut sums, mut best) = (EpochSums::default(), None);
         let mut restore = None;
+        if let Some(run) = self.run {
+            // A run that died before its first checkpoint may have left metrics.
+            run.truncate_metrics(resumed.as_ref().map_or(0, |c| c.metrics_len))?;
+        }
         if let Some(checkpoint) = resumed {
             self.store.assign(&checkpoint.weights)?;
-            if let Some(run) = self.run {
-                run.truncate_metrics(checkpoint.metrics_len)?;
-            }
             (sums, best) = (checkpoint.sums, checkpoint.best);
             restore =
                 (!checkpoint.moments.is_empty()).then_some((checkpoint.moments, checkpoint.steps));
@@ -212,12 +213,16 @@ impl Trainer<'_> {
         let batches = rows.div_ceil(phase.batch_size);
         let total_steps = batches * phase.epochs;
         let interval = Duration::from_secs_f64(self.config.checkpoint_seconds.min(1e9));
+        // A function of the step alone: a run may be resumed right before the end of an epoch.
+        let rate = |step: usize| {
+            let factor = phase.lr_schedule.factor(step as f64 / total_steps as f64);
+            phase.optimizer.learning_rate * factor
+        };
         let mut saved = Instant::now();
         while state.position.epoch < phase.epochs {
             let epoch = state.position.epoch;
             let name = format!("shuffle phase {} epoch {epoch}", stage.index);
             let order = Stream::new(self.seed, &name).permutation(rows);
-            let mut rate = 0.;
             while state.position.batch < batches {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(Outcome::Interrupted);
@@ -226,9 +231,7 @@ impl Trainer<'_> {
                 let steps = epoch * batches + i;
                 let end = rows.min((i + 1) * phase.batch_size);
                 let batch = stage.train.gather(&order[i * phase.batch_size..end])?;
-                let factor = phase.lr_schedule.factor(steps as f64 / total_steps as f64);
-                rate = phase.optimizer.learning_rate * factor;
-                let loss = self.update(stage, state, &batch, rate)?;
+                let loss = self.update(stage, state, &batch, rate(steps))?;
                 state.sums.loss += loss * batch.rows() as f64;
                 state.sums.rows += batch.rows();
                 state.sums.batches += 1;
@@ -247,7 +250,7 @@ impl Trainer<'_> {
                     saved = Instant::now();
                 }
             }
-            let metrics = self.end_epoch(stage, state, rate)?;
+            let metrics = self.end_epoch(stage, state, rate((epoch + 1) * batches - 1))?;
             observer.epoch(&metrics);
             self.checkpoint(state, true)?;
             saved = Instant::now();

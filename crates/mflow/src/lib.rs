@@ -16,3 +16,8 @@ pub use mflow_data as data;
 pub use mflow_eval as eval;
 pub use mflow_train as train;
 pub use report::Report;
+
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -282,3 +282,241 @@ impl<S: Simd> F32s<S> {
         Self::select(positive, Self::select(finite, y, self), rest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! The elementary functions against the standard library in f64.
+    use super::*;
+    use crate::kernel::Jet;
+
+    /// Apply `f` to each number, in lanes.
+    struct Each<'a, T, F>(&'a [T], &'a mut [T], F);
+
+    /// A function of any lanes; closures cannot be generic.
+    trait Function: Copy {
+        fn call<R: Real>(self, x: R) -> R;
+    }
+
+    impl<T: Element, F: Function> WithSimd for Each<'_, T, F> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(x, y, f) = self;
+            for r in registers::<T, S>(x.len()) {
+                let v = f.call(T::load(simd, &x[r.clone()]));
+                T::store(simd, v, &mut y[r]);
+            }
+        }
+    }
+
+    fn each<T: Element, F: Function>(x: &[T], f: F) -> Vec<T> {
+        let mut y = vec![T::default(); x.len()];
+        dispatch(Each(x, &mut y, f));
+        y
+    }
+
+    macro_rules! functions {
+        ($($name:ident = |$x:ident| $body:expr;)*) => {
+            $(#[derive(Clone, Copy)]
+            struct $name;
+            impl Function for $name {
+                #[inline(always)]
+                fn call<R: Real>(self, $x: R) -> R {
+                    $body
+                }
+            })*
+        };
+    }
+
+    functions! {
+        Exp = |x| x.exp();
+        Ln = |x| x.ln();
+        Sqrt = |x| x.sqrt();
+        Sigmoid = |x| x.sigmoid();
+        Tanh = |x| x.tanh();
+        Softplus = |x| x.softplus();
+        AtMostZero = |x| -(-x).maximum(x.constant(0.));
+        SigmoidSlope = |x| Jet { v: x, d: x.constant(1.) }.sigmoid().d;
+        TanhSlope = |x| Jet { v: x, d: x.constant(1.) }.tanh().d;
+        SoftplusSlope = |x| Jet { v: x, d: x.constant(1.) }.softplus().d;
+        LnSlope = |x| Jet { v: x, d: x.constant(1.) }.ln().d;
+        SqrtSlope = |x| Jet { v: x, d: x.constant(1.) }.sqrt().d;
+        QuotientSlope = |x| {
+            let x = Jet { v: x, d: x.constant(1.) };
+            let one = x.constant(1.);
+            (x.exp() / (one + x * x)).d
+        };
+    }
+
+    /// Distance from `exact` in units of the last place of the f32 next to it.
+    fn ulps(found: f32, exact: f64) -> f64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the unit is that of the rounded number"
+        )]
+        let near = (exact as f32).abs().max(f32::MIN_POSITIVE);
+        let unit = f64::from(f32::from_bits(near.to_bits() + 1)) - f64::from(near);
+        (f64::from(found) - exact).abs() / unit
+    }
+
+    /// `n + 1` numbers from `low` to `high`.
+    #[expect(clippy::cast_possible_truncation, reason = "f32 is under test")]
+    fn grid(low: f64, high: f64, n: u32) -> Vec<f32> {
+        (0..=n).map(|i| (low + (high - low) * f64::from(i) / f64::from(n)) as f32).collect()
+    }
+
+    fn within(what: &str, x: &[f32], y: &[f32], exact: impl Fn(f64) -> f64, limit: f64) {
+        for (x, y) in x.iter().zip(y) {
+            let error = ulps(*y, exact(f64::from(*x)));
+            assert!(error <= limit, "{what}({x}) = {y} is off by {error:.2} ulp");
+        }
+    }
+
+    #[test]
+    fn exp_is_within_two_ulp() {
+        for (low, high, n) in [(-87.3, 88.3, 400_003), (-1., 1., 200_001), (-1e-4, 1e-4, 20_001)] {
+            let x = grid(low, high, n);
+            within("exp", &x, &each(&x, Exp), f64::exp, 2.);
+        }
+        // Around the multiples of ln(2)/2, where the reduction changes.
+        let x: Vec<f32> = (-250_i16..=250)
+            .flat_map(|k| {
+                let at = f32::from(k) * 0.5 * std::f32::consts::LN_2;
+                (-2_i16..=2).map(move |j| at + f32::from(j) * at.abs().max(1e-3) * f32::EPSILON)
+            })
+            .filter(|x| (-87.3..=88.3).contains(x))
+            .collect();
+        within("exp", &x, &each(&x, Exp), f64::exp, 2.);
+    }
+
+    #[test]
+    fn exp_is_clamped_and_keeps_nan() {
+        let x = [-87.3, -88., -104., -1e30, f32::NEG_INFINITY];
+        for (x, y) in x.iter().zip(each(&x, Exp)) {
+            assert!(y > 0. && y <= 1.3e-38, "exp({x}) = {y} is the least");
+        }
+        let x = [88.3, 88.8, 1e30, f32::INFINITY];
+        for (x, y) in x.iter().zip(each(&x, Exp)) {
+            assert!(y > 2e38 && y.is_finite(), "exp({x}) = {y} is the largest");
+        }
+        let special = [f32::NAN, -f32::NAN, 0., -0., f32::MIN_POSITIVE, 1e-45];
+        let y = each(&special, Exp);
+        assert!(y[0].is_nan() && y[1].is_nan(), "NaN stays NaN: {y:?}");
+        assert_eq!(y[2..], [1.; 4], "exp of nothing");
+    }
+
+    #[test]
+    fn ln_is_within_two_ulp() {
+        // Every exponent of a normal number, with mantissas in between.
+        let mut x = vec![f32::MIN_POSITIVE, f32::MAX, 1., 2., 0.5];
+        for exponent in 1_u32..=254 {
+            x.extend((0..601).map(|i| f32::from_bits((exponent << 23) + i * 13_958)));
+        }
+        within("ln", &x, &each(&x, Ln), f64::ln, 2.);
+        let near_one = grid(0.9, 1.1, 100_001);
+        within("ln", &near_one, &each(&near_one, Ln), f64::ln, 2.);
+        // Where the mantissa is halved.
+        let half = grid(0.707, 0.7072, 10_001);
+        within("ln", &half, &each(&half, Ln), f64::ln, 2.);
+    }
+
+    #[test]
+    fn ln_of_special_numbers() {
+        let x = [0., -0., -1., f32::NEG_INFINITY, f32::NAN, f32::INFINITY, -f32::MIN_POSITIVE];
+        let y = each(&x, Ln);
+        assert_eq!(y[..2], [f32::NEG_INFINITY; 2], "ln of zero");
+        assert!(y[2..5].iter().all(|v| v.is_nan()), "ln of negative numbers and NaN: {y:?}");
+        assert!(y[5] == f32::INFINITY && y[6].is_nan(), "ln of infinity, and just below 0: {y:?}");
+        // Subnormal numbers are outside of what kernels meet: finite and small is enough.
+        let y = each(&[1e-45_f32, 1e-40, 1.1e-38], Ln);
+        assert!(y.iter().all(|v| *v < -86. && v.is_finite()), "ln of subnormal numbers: {y:?}");
+    }
+
+    #[test]
+    fn functions_made_of_them() {
+        let sigmoid = |x: f64| 1. / (1. + (-x).exp());
+        let x = grid(-80., 80., 100_003);
+        within("sigmoid", &x, &each(&x, Sigmoid), sigmoid, 4.);
+        // The sum with 1 rounds: absolute errors of the order of an epsilon.
+        for (name, found, exact) in [
+            ("tanh", each(&x, Tanh), Box::new(f64::tanh) as Box<dyn Fn(f64) -> f64>),
+            (
+                "softplus",
+                each(&x, Softplus),
+                Box::new(|x: f64| x.max(0.) + (-x.abs()).exp().ln_1p()),
+            ),
+            ("sigmoid'", each(&x, SigmoidSlope), Box::new(move |x| sigmoid(x) * sigmoid(-x))),
+            ("tanh'", each(&x, TanhSlope), Box::new(|x: f64| x.cosh().powi(-2))),
+            ("softplus'", each(&x, SoftplusSlope), Box::new(sigmoid)),
+            ("min(x, 0)", each(&x, AtMostZero), Box::new(|x: f64| x.min(0.))),
+        ] {
+            for (x, y) in x.iter().zip(found) {
+                let exact = exact(f64::from(*x));
+                let error = (f64::from(y) - exact).abs() / (1. + exact.abs());
+                assert!(error < 5e-7, "{name}({x}) = {y} is off by {error:.1e}");
+            }
+        }
+    }
+
+    /// Far out, values saturate and derivatives vanish; neither is NaN.
+    #[test]
+    fn saturation_is_finite() {
+        let far = [90., 300., 1e30, f32::INFINITY];
+        let both: Vec<f32> = far.iter().flat_map(|x| [*x, -*x]).collect();
+        for (name, y, limits) in [
+            ("sigmoid", each(&both, Sigmoid), [1., 0.]),
+            ("tanh", each(&both, Tanh), [1., -1.]),
+            ("sigmoid'", each(&both[..6], SigmoidSlope), [0., 0.]),
+            ("tanh'", each(&both[..6], TanhSlope), [0., 0.]),
+            ("softplus'", each(&both[..6], SoftplusSlope), [1., 0.]),
+        ] {
+            for (y, limit) in y.chunks_exact(2).flat_map(|y| y.iter().zip(limits)) {
+                assert!((y - limit).abs() < 1e-37, "{name} far out: {y} is {limit}");
+            }
+        }
+        let double = each(&[800_f64, -800., 1e200, -1e200], SigmoidSlope);
+        assert_eq!(double, [0.; 4], "in f64 as well");
+        let nan =
+            [each(&[f32::NAN], Sigmoid), each(&[f32::NAN], Tanh), each(&[f32::NAN], Softplus)];
+        assert!(nan.iter().all(|y| y[0].is_nan()), "NaN stays NaN: {nan:?}");
+    }
+
+    #[test]
+    fn double_precision_is_that_of_the_standard_library() {
+        let x: Vec<f64> = (0..4003).map(|i| 0.037 * f64::from(i) - 74.).collect();
+        let same = |a: &[f64], f: fn(f64) -> f64| {
+            a.iter().zip(&x).all(|(a, x)| a.to_bits() == f(*x).to_bits() || f(*x).is_nan())
+        };
+        assert!(same(&each(&x, Exp), f64::exp), "exp");
+        assert!(same(&each(&x, Ln), f64::ln), "ln");
+        assert!(same(&each(&x, Sqrt), f64::sqrt), "sqrt");
+    }
+
+    #[test]
+    fn jets_carry_derivatives() {
+        let x: Vec<f64> = (1..400).map(|i| 0.01 * f64::from(i)).collect();
+        let check = |name: &str, found: Vec<f64>, exact: fn(f64) -> f64| {
+            for (x, d) in x.iter().zip(found) {
+                let error = (d - exact(*x)).abs() / exact(*x).abs().max(1.);
+                assert!(error < 1e-14, "derivative of {name} at {x}: off by {error:.1e}");
+            }
+        };
+        check("ln", each(&x, LnSlope), f64::recip);
+        check("sqrt", each(&x, SqrtSlope), |x| 0.5 / x.sqrt());
+        check("tanh", each(&x, TanhSlope), |x| x.cosh().powi(-2));
+        check("a quotient", each(&x, QuotientSlope), |x| {
+            x.exp() * (1. + x * x - 2. * x) / (1. + x * x).powi(2)
+        });
+    }
+
+    #[test]
+    fn partial_registers_leave_the_rest_alone() {
+        for n in 0..40_u8 {
+            let x: Vec<f32> = (0..n).map(f32::from).collect();
+            let mut y = vec![-1_f32; usize::from(n) + 3];
+            dispatch(Each(&x, &mut y[..usize::from(n)], Sqrt));
+            let expected: Vec<f32> = x.iter().map(|x| x.sqrt()).chain([-1.; 3]).collect();
+            assert_eq!(y, expected, "{n} numbers");
+        }
+    }
+}

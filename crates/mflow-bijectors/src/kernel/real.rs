@@ -43,18 +43,21 @@ pub trait Real:
     fn recip(self) -> Self {
         self.constant(1.) / self
     }
-    /// Logistic function.
+    /// Logistic function, by `exp(-|x|)`: neither it nor its derivative overflows.
     #[inline(always)]
     #[must_use]
     fn sigmoid(self) -> Self {
-        (self.constant(1.) + (-self).exp()).recip()
+        let one = self.constant(1.);
+        let positive = self.ge(self.constant(0.));
+        let e = Self::select(positive, -self, self).exp();
+        Self::select(positive, one, e) / (one + e)
     }
-    /// Hyperbolic tangent, as `1 - 2 / (1 + exp(2 x))`.
+    /// Hyperbolic tangent, as `2 sigmoid(2 x) - 1`.
     #[inline(always)]
     #[must_use]
     fn tanh(self) -> Self {
         let two = self.constant(2.);
-        self.constant(1.) - two * (self.constant(1.) + (two * self).exp()).recip()
+        two * (two * self).sigmoid() - self.constant(1.)
     }
     /// `ln(1 + exp(self))`; from 40 on it is the identity to the last digit of an f64.
     #[inline(always)]

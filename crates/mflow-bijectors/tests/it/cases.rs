@@ -37,13 +37,16 @@ pub(crate) struct Case {
     pub(crate) tolerance: Tolerances,
     /// Whatever the parameters and the context are, such as with one bin between unit slopes.
     pub(crate) identity: bool,
+    /// Single entries of each named piece along which gradients are checked, besides two random
+    /// directions through all of a vector.
+    pub(crate) entries: usize,
 }
 
 impl Case {
     pub(crate) fn new(config: BijectorConfig, dim: usize, context: usize) -> Self {
         let tolerance =
             Tolerances { exact: 1e-10, difference: 2e-6, single: 1e-4, single_derivative: 2e-3 };
-        Self { config, dim, context, gain: 1., spread: 1.7, tolerance, identity: false }
+        Self { config, dim, context, gain: 1., spread: 1.7, tolerance, identity: false, entries: 2 }
     }
     pub(crate) fn coupling(config: RqCouplingConfig) -> Self {
         let (dim, context, spread) = (config.dim, config.context_dim, 0.6 * config.tail_bound);
@@ -51,7 +54,8 @@ impl Case {
     }
     pub(crate) fn flow(config: &SplineFlowConfig, dim: usize, context: usize) -> Self {
         let spread = 0.6 * config.tail_bound;
-        Self { spread, ..Self::new(config.bijector(dim, context).unwrap(), dim, context) }
+        let config = config.bijector(dim, context).unwrap();
+        Self { spread, entries: 0, ..Self::new(config, dim, context) }
     }
     pub(crate) fn gain(self, gain: f64) -> Self {
         Self { gain, ..self }

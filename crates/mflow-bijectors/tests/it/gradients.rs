@@ -54,7 +54,7 @@ pub(crate) fn are_differences(at: &str, case: &Case, subject: &Subject, directio
         for (v, (name, var)) in variables.iter().enumerate() {
             let old = numbers(var);
             let scale = |g: &[f64]| 1. + g.iter().fold(0_f64, |m, x| m.max(x.abs()));
-            for along in directions(subject, name, var) {
+            for along in directions(subject, name, var, case.entries) {
                 let step = 1e-6;
                 let moved = |sign: f64| {
                     let new = old.iter().zip(&along).map(|(o, a)| o + sign * step * a).collect();
@@ -79,8 +79,8 @@ pub(crate) fn are_differences(at: &str, case: &Case, subject: &Subject, directio
     }
 }
 
-/// Two random unit vectors, and unit vectors along two entries of every named piece of a variable.
-fn directions(subject: &Subject, name: &str, var: &Var) -> Vec<Vec<f64>> {
+/// Two random unit vectors, and unit vectors along some entries of every named piece of a variable.
+fn directions(subject: &Subject, name: &str, var: &Var, entries: usize) -> Vec<Vec<f64>> {
     let n = var.elem_count();
     let mut all: Vec<Vec<f64>> = (0..2)
         .map(|i| {
@@ -91,9 +91,10 @@ fn directions(subject: &Subject, name: &str, var: &Var) -> Vec<Vec<f64>> {
         .collect();
     let mut unit = |i: usize| all.push((0..n).map(|k| f64::from(k == i)).collect());
     let mut stream = Stream::new(3, name);
+    let count = entries;
     let mut entries = |start: usize, len: usize| {
         let picks = stream.permutation(len);
-        picks.into_iter().take(2).for_each(|k| unit(start + k));
+        picks.into_iter().take(count).for_each(|k| unit(start + k));
     };
     match subject.store.parameters().find(|p| p.name == name && p.var.id() == var.id()) {
         Some(parameter) => {

@@ -1,5 +1,6 @@
 //! The spline where something changes: at knots, at the tail bound, far out, and at NaN.
 use crate::cases::{Case, DIRECTIONS, Inputs, Probe, Subject, evaluate, small};
+use crate::gradients::{gradients, losses};
 use crate::numbers::{close, gap, numbers, tensor};
 use crate::spline::{Oracle, fixed, random_parameters};
 use mflow_bijectors::candle::{DType, Tensor};
@@ -181,6 +182,37 @@ fn nan_stays_in_its_row() {
                         } else {
                             assert!(row(0)[2].is_nan(), "{what}: the moved feature is NaN");
                         }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Raw slopes that saturate the softplus, and points outside: what reverse mode multiplies by zero
+/// must be finite.
+#[test]
+fn gradients_of_saturated_slopes_are_finite() {
+    for (dtype, size) in [(DType::F32, 95.), (DType::F32, 300.), (DType::F64, 800.)] {
+        for sign in [-1., 1.] {
+            let mut p = random_parameters("saturated", 1, 4, 1.);
+            p[8..].iter_mut().for_each(|v| *v = sign * size);
+            for route in ROUTES {
+                let (map, store) = fixed(1, BOUND, &p, dtype, route);
+                let x = tensor(vec![-1e3, -2.9, -0.7, 0.1, 1.9, 2.99, 40.], &[7, 1]);
+                let x = x.to_dtype(dtype).unwrap();
+                let x_rows = x.ones_like().unwrap().unsqueeze(1).unwrap();
+                let inputs = Inputs { x, x_rows, context: None, context_rows: None };
+                for direction in DIRECTIONS {
+                    let probe = Probe { x: true, context: false, log_det: true };
+                    let outputs = losses(map.as_ref(), direction, &inputs, Some(probe));
+                    for (output, loss) in outputs {
+                        let vars = store.parameters().map(|p| (p.name.clone(), p.var.clone()));
+                        let vars: Vec<_> = vars.collect();
+                        let finite = gradients(&loss, &vars)[0].iter().all(|g| g.is_finite());
+                        let size = sign * size;
+                        let what = format!("{dtype:?}, {route:?}, {direction:?}, slopes {size}");
+                        assert!(finite, "{what}: gradient of {output} is finite");
                     }
                 }
             }

@@ -6,7 +6,8 @@ use crate::model::{Model, ModelSignature, check_finite};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{
-    Bijector, Chain, Diff, Dual, FeatureAffineConfig, ParamStore, SplineFlowConfig, Stream,
+    Bijector, Chain, Diff, Dual, FeatureAffineConfig, LinearKind, ParamStore, SplineFlowConfig,
+    Stream,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +26,9 @@ pub struct MFlowConfig {
     /// Whether the manifold too, not only the density on it, depends on the context.
     #[serde(default)]
     pub conditional_manifold: bool,
-    /// The outer flow `f`, on `R^D`.
-    #[serde(default)]
+    /// The outer flow `f`, on `R^D`; by default with trained linear maps, so that the manifold can turn
+    /// to face the data from whatever permutations the seed draws.
+    #[serde(default = "default_outer")]
     pub outer: SplineFlowConfig,
     /// The inner flow `h`, on `R^N`.
     #[serde(default)]
@@ -36,15 +38,22 @@ pub struct MFlowConfig {
     pub normalization: Option<FeatureAffineConfig>,
 }
 
+fn default_outer() -> SplineFlowConfig {
+    let mut flow = SplineFlowConfig::default();
+    flow.linear = LinearKind::Lu;
+    flow
+}
+
 impl MFlowConfig {
-    /// The published flows of the polynomial surface, unconditional, without normalisation.
+    /// The published flows of the polynomial surface, but for trained linear maps in `f`;
+    /// unconditional, without normalisation.
     pub fn new(data_dim: usize, manifold_dim: usize) -> Self {
         Self {
             data_dim,
             manifold_dim,
             context_dim: 0,
             conditional_manifold: false,
-            outer: SplineFlowConfig::default(),
+            outer: default_outer(),
             inner: SplineFlowConfig::default(),
             normalization: None,
         }
@@ -131,9 +140,23 @@ impl MFlow {
         self.embedding.as_ref()
     }
 
-    /// Refuse arguments that the layers would not: non-finite values, a context nobody asked for, a
-    /// wrong shape of data (named as the caller knows it).
+    /// [`Self::check_shapes`], and refuse non-finite values.
     fn check(
+        &self,
+        op: &'static str,
+        arg: &'static str,
+        x: &Tensor,
+        columns: usize,
+        context: Option<&Tensor>,
+    ) -> Result<()> {
+        self.check_shapes(op, arg, x, columns, context)?;
+        check_finite(op, arg, x)?;
+        context.map_or(Ok(()), |c| check_finite(op, "context", c))
+    }
+
+    /// Refuse arguments that the layers would not: a context nobody asked for, a wrong shape of data
+    /// (named as the caller knows it).
+    fn check_shapes(
         &self,
         op: &'static str,
         arg: &'static str,
@@ -147,17 +170,15 @@ impl MFlow {
         if x.dims().len() != 2 || x.dims()[1] != columns {
             return shape(arg, format!("[B, {columns}]"), x);
         }
-        check_finite(op, arg, x)?;
         match (self.signature.context_dim, context) {
             (Some(c), Some(t)) if t.dims() != [x.dims()[0], c] => {
                 shape("context", format!("[{}, {c}]", x.dims()[0]), t)
             }
-            (Some(_), Some(t)) => check_finite(op, "context", t),
             (Some(c), None) => {
                 Err(mflow_bijectors::Error::MissingContext { op, expected: c }.into())
             }
             (None, Some(t)) => shape("context", "none: the model is unconditional".into(), t),
-            (None, None) => Ok(()),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
         }
     }
 }
@@ -214,6 +235,9 @@ impl Model for MFlow {
         self.embedding.coordinates(x, context)
     }
     fn coordinate_log_prob(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        // Values are not checked: training tells a loss that is not finite by where it happened.
+        let n = self.signature.manifold_dim;
+        self.check_shapes("coordinate_log_prob", "u", u, n, context)?;
         let latent = self.h.inverse(u, context)?;
         // log|det| of h⁻¹ is minus that of h.
         Ok((self.base.log_prob(&latent.value)? + latent.log_abs_det)?)

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 ///
 /// Writes a run folder with the model file, the resolved config, the metrics of each epoch and a
 /// checkpoint. Command-line options override the config file, `--set` overrides both. A tenth of
-/// the rows is held out to choose the weights of the best epoch (train.validation_fraction).
+/// the rows is held out to choose the weights of the best epoch (`train.validation_fraction`).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     mflow fit data.csv --manifold-dim 2 --out run\n  \
@@ -52,7 +52,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
     /// Learning rate at the start of each phase [default: 0.001]
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// Normalisation of data; results are in data units in any case [default: standardize]
     #[arg(long, value_enum)]
@@ -167,6 +167,10 @@ fn resolve(options: &Options, table: &Table, context: Option<&Table>) -> Result<
         Some(_) => None,
         None => options.run.earlier_config(),
     };
+    if table.cols() < 2 {
+        let path = options.data.display();
+        bail!("{path}: expected at least 2 columns, as a manifold has fewer dimensions; found 1");
+    }
     let file = options.config.clone().or_else(earlier);
     let file = file.map_or(Ok(vec![]), |path| settings::read(&path))?;
     let is_dim = |setting: &Setting| setting.is_at("model.manifold_dim");

@@ -45,7 +45,7 @@ pub(super) enum Place {
 /// `--threads`.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Threads {
-    /// Worker threads [default: RAYON_NUM_THREADS if set, else one per core]
+    /// Worker threads [default: `RAYON_NUM_THREADS` if set, else one per core]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) threads: Option<u16>,
 }

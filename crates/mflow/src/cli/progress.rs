@@ -18,7 +18,7 @@ pub(super) struct Watch {
     start: Instant,
 }
 
-const BAR: &str = "{prefix} {wide_bar} {msg}, {per_sec}, {eta} left in this phase";
+const BAR: &str = "{prefix} {wide_bar} {msg}, {eta} left in this phase";
 
 impl Watch {
     /// To the standard error.
@@ -34,11 +34,16 @@ impl Watch {
         Self { bar, phase, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start }
     }
 
-    /// Time until the end of the phase, at the rate so far.
-    fn left(&self) -> Duration {
+    /// Updates per second in this phase, in this process.
+    fn rate(&self) -> f64 {
         let done = self.steps.saturating_sub(self.first_step).max(1) as f64;
+        done / self.start.elapsed().as_secs_f64().max(1e-3)
+    }
+
+    /// Time until the end of the phase at this rate.
+    fn left(&self) -> Duration {
         let left = self.total_steps.saturating_sub(self.steps) as f64;
-        self.start.elapsed().mul_f64(left / done)
+        Duration::from_secs_f64((left / self.rate()).min(1e9))
     }
 
     /// Take the bar away.
@@ -58,13 +63,13 @@ impl Observer for Watch {
         }
         (self.epochs, self.steps, self.total_steps) = (now.epochs, now.steps, now.total_steps);
         if let Some(bar) = &self.bar {
+            bar.set_prefix(format!("{}: epoch {}/{}", now.phase, now.epoch, now.epochs));
+            bar.set_message(format!("loss {:.3e}, {:.0} updates/s", now.loss, self.rate()));
             if new_phase {
                 bar.set_length(now.total_steps as u64);
                 bar.set_position(now.steps as u64);
                 bar.reset_eta();
             }
-            bar.set_prefix(format!("{}: epoch {}/{}", now.phase, now.epoch, now.epochs));
-            bar.set_message(format!("loss {:.3e}", now.loss));
             bar.set_position(now.steps as u64);
         }
     }
@@ -74,12 +79,11 @@ impl Observer for Watch {
             return;
         }
         let EpochMetrics { phase, epoch, train_loss, validation_loss, .. } = metrics;
-        let rate = self.steps.saturating_sub(self.first_step).max(1) as f64
-            / self.start.elapsed().as_secs_f64().max(1e-9);
         message(format_args!(
             "{phase}: epoch {epoch}/{}, loss {train_loss:.3e}, validation {validation_loss:.3e}, \
-             {rate:.0} updates/s, {} left in this phase",
+             {:.0} updates/s, {} left in this phase",
             self.epochs,
+            self.rate(),
             in_words(self.left())
         ));
     }
@@ -97,7 +101,7 @@ fn in_words(time: Duration) -> String {
 /// A bar over `rows` that are evaluated; hidden unless a terminal sees it.
 pub(super) fn of_rows(rows: usize) -> ProgressBar {
     let bar = ProgressBar::new(rows as u64);
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} rows, {per_sec}, {eta} left");
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} rows, {eta} left");
     style.map(|style| bar.set_style(style)).ok();
     bar
 }

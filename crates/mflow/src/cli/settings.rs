@@ -53,7 +53,8 @@ impl Setting {
         for key in folders {
             place = place.and_then(|value| inside(value, key));
         }
-        let done = place.and_then(|value| Ok(*inside(value, last)? = self.value.clone()));
+        let entry = place.and_then(|value| inside(value, last));
+        let done = entry.map(|entry| self.value.clone_into(entry));
         if let Value::Table(table) = root_value {
             *root = table;
         }

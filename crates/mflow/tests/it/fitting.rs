@@ -1,0 +1,125 @@
+//! `fit` and `run` where all goes well.
+use crate::folder::Folder;
+use mflow::core::candle::Device;
+use mflow::core::{ModelConfig, load_model};
+use mflow::fit::FitConfig;
+
+#[test]
+fn a_fit_leaves_a_complete_run_folder() {
+    let folder = Folder::new();
+    let out = folder.succeeds("fit data.csv --config small.toml --epochs 5 --seed 3 --out run");
+    assert!(out.starts_with("run/model.safetensors\n"), "the model file is named: {out}");
+    let text = String::from_utf8(folder.read("run/config.toml")).expect("text");
+    let config: FitConfig = toml::from_str(&text).expect("a config");
+    let ModelConfig::MFlow(model) = &config.model else { panic!("an M-flow: {config:?}") };
+    assert_eq!((model.data_dim, model.manifold_dim, config.seed), (3, 1, 3), "what was asked for");
+    assert_eq!((model.outer.layers, model.outer.bins), (2, 10), "the file, and a default");
+    assert!(model.normalization.is_some(), "the data are standardized");
+    let epochs: Vec<usize> = config.train.phases.iter().map(|phase| phase.epochs).collect();
+    assert_eq!(epochs, [2, 3], "epochs of the two phases");
+    let metrics = String::from_utf8(folder.read("run/metrics.jsonl")).expect("text");
+    assert_eq!(metrics.lines().count(), 5, "a line for each epoch");
+
+    let path = folder.path("run/model.safetensors");
+    let loaded = load_model(&path, None, &Device::Cpu).expect("a model");
+    assert_eq!(loaded.card.config, config.model, "the model file and the config agree");
+    let columns = loaded.card.columns.expect("names");
+    assert_eq!(columns, ["x", "y", "z"], "the columns' names are kept");
+    let provenance = loaded.card.provenance;
+    assert_eq!(provenance.get("data").map(String::as_str), Some("data.csv"), "{provenance:?}");
+}
+
+#[test]
+fn options_override_the_file_and_set_overrides_both() {
+    let folder = Folder::new();
+    let config = |arguments: &str, out: &str| -> FitConfig {
+        folder.succeeds(&format!("fit data.csv --config small.toml {arguments} --out {out}"));
+        let text = String::from_utf8(folder.read(&format!("{out}/config.toml"))).expect("text");
+        toml::from_str(&text).expect("a config")
+    };
+    let a = config(
+        "--epochs 2 --manifold-dim 2 --batch-size 50 --learning-rate 0.01 --normalize none \
+         --dtype f64 --set train.phases[1].batch_size=60 --set model.inner.linear=lu",
+        "a",
+    );
+    let ModelConfig::MFlow(model) = &a.model else { panic!("an M-flow: {a:?}") };
+    let sizes: Vec<usize> = a.train.phases.iter().map(|phase| phase.batch_size).collect();
+    assert_eq!((model.manifold_dim, sizes), (2, vec![50, 60]), "an option, and --set over it");
+    assert!(a.train.phases.iter().all(|p| p.optimizer.learning_rate == 0.01), "in all phases");
+    let normalization = model.normalization.as_ref().expect("the one that does nothing");
+    assert_eq!(normalization.scale, [1., 1., 1.], "no normalisation");
+
+    // A resolved config says everything: the same model comes out of it.
+    folder.succeeds("fit data.csv --config a/config.toml --out b");
+    let (a, b) = (folder.read("a/model.safetensors"), folder.read("b/model.safetensors"));
+    assert!(a == b, "the same bytes from the resolved config");
+}
+
+#[test]
+fn a_finished_run_is_left_as_it_is() {
+    let folder = Folder::fitted();
+    let before = folder.read("run/model.safetensors");
+    folder.succeeds("fit data.csv --resume auto --out run");
+    assert!(folder.read("run/model.safetensors") == before, "the same bytes");
+}
+
+#[test]
+fn an_experiment_prints_its_metrics() {
+    let folder = Folder::new();
+    let experiment = "
+        name = 'tiny'
+        data = { simulator = 'polynomial-surface', rows = 300 }
+        evaluation = { samples = 200, test_rows = 200 }
+        [model]
+        kind = 'm-flow'
+        data_dim = 3
+        manifold_dim = 2
+        context_dim = 1
+        outer = { layers = 2, hidden = 8 }
+        inner = { layers = 2, hidden = 8 }
+        [[train.phases]]
+        name = 'manifold'
+        trains = ['outer']
+        losses = [{ loss = 'reconstruction', weight = 1000.0 }]
+        epochs = 2
+        [[train.phases]]
+        name = 'density'
+        trains = ['inner']
+        losses = [{ loss = 'coordinate_likelihood', weight = 1.0 }]
+        epochs = 1
+    ";
+    folder.write("tiny.toml", experiment.as_bytes());
+    let out = folder.succeeds("run tiny.toml --set train.phases.0.epochs=1 --out run");
+    assert!(out.contains("tiny") && out.contains("reconstruction_error"), "the metrics: {out}");
+    assert!(folder.path("run/result.json").is_file(), "the metrics as a file");
+    let config = String::from_utf8(folder.read("run/config.toml")).expect("text");
+    assert!(!config.contains("epochs = 2"), "the resolved config has what was set: {config}");
+
+    let unknown = "run tiny.toml --set data.row=3 --out other";
+    folder.fails(unknown, 2, &["--set data.row", "unknown field `row`", "`rows`"]);
+    let unknown = experiment.replace("samples", "sample");
+    folder.write("unknown.toml", unknown.as_bytes());
+    let parts = ["unknown.toml", "`evaluation.sample`", "`samples`"];
+    folder.fails("run unknown.toml --out other", 1, &parts);
+    folder.write("missing.toml", experiment.replace("name = 'tiny'", "").as_bytes());
+    folder.fails("run missing.toml --out other", 1, &["missing.toml", "missing field `name`"]);
+    assert!(!folder.path("other").exists(), "no folder for what cannot run");
+}
+
+#[test]
+fn the_threads_do_not_change_the_bits() {
+    let folder = Folder::new();
+    for threads in [1, 2] {
+        folder.succeeds(&format!(
+            "fit data.csv --config small.toml --epochs 4 --threads {threads} --out {threads}"
+        ));
+    }
+    let [one, two] = ["1/model.safetensors", "2/model.safetensors"].map(|name| folder.read(name));
+    assert!(one == two, "the same bytes from 1 and from 2 threads");
+    // Without --threads the usual variable is heard.
+    let mut command = folder.command("fit data.csv --manifold-dim 1 --epochs 2 --out three");
+    let output = command.env("RAYON_NUM_THREADS", "3").output().expect("the program starts");
+    assert!(output.status.success(), "a fit on 3 threads");
+    let config = String::from_utf8(folder.read("three/config.toml")).expect("text");
+    assert!(config.contains("shards = 3"), "one shard for each thread: {config}");
+}
