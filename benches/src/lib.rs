@@ -82,8 +82,11 @@ impl PowerFlows {
     }
 }
 
-/// `(inputs, outputs)` of the matrix products of one coupling of the power configuration.
-fn products(inputs: usize, context: usize, moved: usize) -> Vec<(usize, usize)> {
+/// `(inputs, outputs)` of a matrix product.
+pub type Size = (usize, usize);
+
+/// Sizes of the matrix products of one coupling of the power configuration.
+fn products(inputs: usize, context: usize, moved: usize) -> Vec<Size> {
     let mut all = vec![(inputs + context, 100)];
     for _ in 0..2 {
         all.extend([(100, 100), (100, 100)]);
@@ -96,7 +99,7 @@ fn products(inputs: usize, context: usize, moved: usize) -> Vec<(usize, usize)> 
 }
 
 /// The matrix products of the power configuration's 5 outer and 5 inner couplings.
-pub fn power_products() -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+pub fn power_products() -> (Vec<Size>, Vec<Size>) {
     let moved = |dim: usize, i: usize| if i.is_multiple_of(2) { dim.div_ceil(2) } else { dim / 2 };
     let flow = |dim: usize, context: usize| {
         (0..5).flat_map(move |i| products(dim - moved(dim, i), context, moved(dim, i))).collect()
@@ -113,7 +116,7 @@ pub struct Gemms {
 
 impl Gemms {
     /// The products `sizes` on `rows` rows, forward or forward and backward.
-    pub fn new(sizes: &[(usize, usize)], rows_: usize, backward: bool) -> Self {
+    pub fn new(sizes: &[Size], rows_: usize, backward: bool) -> Self {
         let operands = sizes
             .iter()
             .map(|&(i, o)| (rows(rows_, i, "x"), rows(i, o, "w"), rows(rows_, o, "g")))

@@ -88,6 +88,14 @@ pub fn run(
 ) -> Result<Option<Report>> {
     let start = Instant::now();
     let simulator = simulator_by_name(&config.data.simulator)?;
+    if simulator.name() != PolynomialSurface.name() {
+        let reason = format!(
+            "must be `{}`, the one simulator whose metrics exist, found `{}`",
+            PolynomialSurface.name(),
+            simulator.name()
+        );
+        return Err(Error::Config { field: "data.simulator", reason });
+    }
     let mut stream = Stream::new(config.seed, "training data");
     let parameters = simulator.sample_prior(config.data.rows, &mut stream);
     let x = simulator.sample(config.data.rows, &parameters, &mut stream)?;

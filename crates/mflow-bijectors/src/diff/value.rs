@@ -8,19 +8,19 @@ use crate::spline::Univariate;
 use candle_core::{D, Tensor};
 
 impl Diff for Tensor {
-    fn value(&self) -> &Tensor {
+    fn value(&self) -> &Self {
         self
     }
-    fn constant(value: &Tensor) -> Self {
+    fn constant(value: &Self) -> Self {
         value.clone()
     }
-    fn linear(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
+    fn linear(&self, f: impl Fn(&Self) -> candle_core::Result<Self>) -> Result<Self> {
         Ok(f(&self.unsqueeze(1)?)?.squeeze(1)?)
     }
     fn elementwise(
         &self,
-        value: Tensor,
-        _: impl FnOnce() -> candle_core::Result<Tensor>,
+        value: Self,
+        _: impl FnOnce() -> candle_core::Result<Self>,
     ) -> Result<Self> {
         Ok(value)
     }

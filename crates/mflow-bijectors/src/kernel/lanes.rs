@@ -85,9 +85,8 @@ macro_rules! lanes {
         impl<S: Simd> Real for $name<S> {
             type Mask = S::$mask;
             #[inline(always)]
-            #[expect(clippy::cast_possible_truncation, reason = "constants round to the lane type")]
             fn constant(self, v: f64) -> Self {
-                Self { v: self.simd.$splat(v as $t), ..self }
+                Self { v: self.simd.$splat(<$t as WithDType>::from_f64(v)), ..self }
             }
             #[inline(always)]
             fn exp(self) -> Self {
@@ -234,7 +233,7 @@ impl<S: Simd> F32s<S> {
             8.333_452e-3,
             4.166_579_6e-2,
             1.666_666_5e-1,
-            5.000_000_1e-1,
+            0.5,
         ]);
         let y = p.mul_add(r * r, r) + self.splat(1.0);
         // The exponent field of 2^n: n + 127, built from the low bits of the shifted sum.
@@ -269,7 +268,7 @@ impl<S: Simd> F32s<S> {
             -1.666_805_8e-1,
             2.000_071_5e-1,
             -2.499_999_4e-1,
-            3.333_333_1e-1,
+            3.333_333e-1,
         ]);
         let y = p * m * z;
         let y = e.mul_add(self.splat(-2.121_944_4e-4), y);

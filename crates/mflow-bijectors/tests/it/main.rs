@@ -1,6 +1,8 @@
 //! The tests of mflow-bijectors: laws that hold for every map, and what is particular to each.
 //!
 //! Adding a map means adding one line to the table in `laws.rs`.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
 mod authors;
 mod cases;
 mod config;

@@ -1,4 +1,5 @@
 //! Tests of the crate as a user sees it, in one binary.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod csv_files;
 mod files;

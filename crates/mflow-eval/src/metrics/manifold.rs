@@ -1,6 +1,6 @@
 //! How far the learned manifold is from the true one.
 use super::Evaluated;
-use crate::{Estimate, Result};
+use crate::{Error, Estimate, Result};
 use mflow_bijectors::Stream;
 use mflow_data::{PolynomialSurface, Simulator};
 
@@ -20,13 +20,19 @@ const CLIP: f64 = 10.;
 /// Draw `samples` points, their parameters from the prior, and measure them. Data units.
 ///
 /// # Errors
-/// If the model cannot be evaluated.
+/// If the model is not one of points in three dimensions or cannot be evaluated.
 pub fn manifold_distance(
     of: Evaluated<'_>,
     surface: &PolynomialSurface,
     samples: usize,
     stream: &mut Stream,
 ) -> Result<ManifoldDistance> {
+    let found = of.model.signature().data_dim;
+    if found != surface.data_dim() {
+        let expected = format!("a model of {} features", surface.data_dim());
+        let found = found.to_string();
+        return Err(Error::Model { what: "manifold_distance", expected, found });
+    }
     let parameters = surface.sample_prior(samples, stream);
     let context = of.context(&parameters)?;
     let latent = of.model.sample_latent(samples, stream)?;

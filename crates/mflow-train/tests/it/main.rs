@@ -1,4 +1,5 @@
 //! The tests of mflow-train: each module states its oracle.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 mod bits;
 mod config;
 mod data;

@@ -1,4 +1,5 @@
 //! The program from outside: exit codes, messages, files.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 mod bad_input;
 mod evaluation;
 mod fitting;
