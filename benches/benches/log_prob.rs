@@ -9,6 +9,7 @@ use mflow_benches::{Gemms, must, power_products, rows};
 use mflow_bijectors::ParamStore;
 use mflow_core::{MFlowConfig, Model};
 use mflow_train::{EVALUATION_ROWS, Pool};
+use std::sync::Mutex;
 
 const POINTS: usize = 10_000;
 
@@ -32,10 +33,16 @@ fn log_prob(c: &mut Criterion) {
         let (outer, inner) = power_products();
         // Once for each of f⁻¹, h⁻¹ and f, and two more rows per point for the tangents.
         let passes = [outer.clone(), inner, outer.clone(), outer.clone(), outer].concat();
-        let blocks = POINTS.div_ceil(EVALUATION_ROWS);
-        let products = Gemms::new(&passes, EVALUATION_ROWS, false);
+        let blocks = POINTS / EVALUATION_ROWS / threads;
+        let stream = |_| Mutex::new(Gemms::new(&passes, EVALUATION_ROWS, false));
+        let streams: Vec<Mutex<Gemms>> = (0..threads).map(stream).collect();
         group.bench_function("gemm_bound", |b| {
-            b.iter(|| pool.map(blocks, |_| must(products.run())));
+            b.iter(|| {
+                pool.map(threads, |i| {
+                    let mut stream = must(streams[i].lock());
+                    (0..blocks).for_each(|_| must(stream.run()));
+                })
+            });
         });
         group.finish();
     }

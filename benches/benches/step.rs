@@ -6,6 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use mflow_benches::{Gemms, PowerFlows, must, power_products, rows};
 use mflow_bijectors::Route;
 use mflow_train::{Pool, shards};
+use std::sync::Mutex;
 
 fn nll_step(c: &mut Criterion) {
     for threads in [1, 2] {
@@ -21,9 +22,10 @@ fn nll_step(c: &mut Criterion) {
             let n = shards(batch, threads);
             let (outer, inner) = power_products();
             let both = [outer, inner].concat();
-            let streams: Vec<Gemms> = (0..n).map(|_| Gemms::new(&both, batch / n, true)).collect();
+            let stream = |_| Mutex::new(Gemms::new(&both, batch / n, true));
+            let streams: Vec<Mutex<Gemms>> = (0..n).map(stream).collect();
             group.bench_function("gemm_bound", |b| {
-                b.iter(|| pool.map(n, |i| must(streams[i].run())));
+                b.iter(|| pool.map(n, |i| must(must(streams[i].lock()).run())));
             });
             group.finish();
         }

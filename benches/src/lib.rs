@@ -4,6 +4,7 @@
 //! inner ones on R² with one context feature, hidden width 100, 2 blocks, 10 bins, f32. All timings use
 //! a pool of two threads, or one where the name says so.
 use candle_core::{DType, Device, Result, Tensor};
+use mflow_bijectors::gemm::{Matrix, MatrixMut, gemm};
 use mflow_bijectors::{Bijector, ParamStore, Parameter, Route, SplineFlowConfig, Stream};
 use mflow_core::{BaseDensity, StandardNormal};
 use mflow_train::{AdamWConfig, Optimizer, Pool, adamw, cut, shards};
@@ -107,33 +108,55 @@ pub fn power_products() -> (Vec<Size>, Vec<Size>) {
     (flow(3, 0), flow(2, 1))
 }
 
-/// Operands of a product and of its two backward products, made outside the timing.
+/// One product and its two backward products, with room for the results.
+#[derive(Debug)]
+struct Product {
+    rows: usize,
+    size: Size,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    y: Vec<f32>,
+    g_x: Vec<f32>,
+    g_w: Vec<f32>,
+}
+
+/// Matrix products alone, by the same routine as in the kernels, on memory made outside the timing:
+/// the bound that a step or an evaluation could reach at best.
 #[derive(Debug)]
 pub struct Gemms {
-    operands: Vec<(Tensor, Tensor, Tensor)>,
+    products: Vec<Product>,
     backward: bool,
 }
 
 impl Gemms {
     /// The products `sizes` on `rows` rows, forward or forward and backward.
-    pub fn new(sizes: &[Size], rows_: usize, backward: bool) -> Self {
-        let operands = sizes
-            .iter()
-            .map(|&(i, o)| (rows(rows_, i, "x"), rows(i, o, "w"), rows(rows_, o, "g")))
-            .collect();
-        Self { operands, backward }
+    pub fn new(sizes: &[Size], rows: usize, backward: bool) -> Self {
+        let numbers = |n: usize| vec![0.5; n];
+        let product = |&(inputs, outputs): &Size| Product {
+            rows,
+            size: (inputs, outputs),
+            x: numbers(rows * inputs),
+            w: numbers(inputs * outputs),
+            y: numbers(rows * outputs),
+            g_x: numbers(rows * inputs),
+            g_w: numbers(inputs * outputs),
+        };
+        Self { products: sizes.iter().map(product).collect(), backward }
     }
 
     /// Compute them, one after the other.
     ///
     /// # Errors
     /// If a product fails.
-    pub fn run(&self) -> Result<()> {
-        for (x, w, g) in &self.operands {
-            x.matmul(w)?;
+    pub fn run(&mut self) -> Result<()> {
+        for Product { rows, size: (inputs, outputs), x, w, y, g_x, g_w } in &mut self.products {
+            let x = Matrix::new(x, *rows, *inputs);
+            let w = Matrix::new(w, *inputs, *outputs);
+            gemm(MatrixMut::new(y, *rows, *outputs), false, x, w)?;
             if self.backward {
-                x.t()?.matmul(g)?;
-                g.matmul(&w.t()?)?;
+                let g = Matrix::new(y, *rows, *outputs);
+                gemm(MatrixMut::new(g_w, *inputs, *outputs), false, x.t(), g)?;
+                gemm(MatrixMut::new(g_x, *rows, *inputs), false, g, w.t())?;
             }
         }
         Ok(())

@@ -68,6 +68,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let criterion = metadata::load(Lock::Free)?.target_directory.join("criterion");
     let start = SystemTime::now();
     let mut bench = shell::cargo("bench -p mflow-benches", Lock::Free);
+    // Threads belong to the benches' own pools, as in the program; candle's would run inside them.
+    bench.env("RAYON_NUM_THREADS", "1").env("CANDLE_NUM_THREADS", "1");
     shell::run(bench.arg("--").args(&options.arguments))?;
 
     let mut medians = BTreeMap::new();

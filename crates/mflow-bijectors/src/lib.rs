@@ -51,6 +51,7 @@ pub use coupling::{Mask, Route, RqCoupling, RqCouplingConfig};
 pub use diff::{Diff, Dual};
 pub use error::{Error, Result};
 pub use flows::{LinearKind, SplineFlowConfig};
+pub use kernel::gemm;
 pub use kernel::{FusedLayer, Jet, Pushed, Real, split};
 pub use linear::{LuLinear, LuLinearConfig, Permutation, PermutationConfig};
 pub use nn::{Activation, Conditioned, Linear, ResidualConfig, ResidualNet};

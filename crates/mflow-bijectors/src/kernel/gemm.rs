@@ -1,16 +1,27 @@
 //! Matrix products on slices: the only `unsafe` code of the workspace, behind checked views.
 use candle_core::{Error, Result};
 
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// What products are computed in: `f32` or `f64` (sealed).
+pub trait Number: candle_core::WithDType + sealed::Sealed {}
+impl Number for f32 {}
+impl Number for f64 {}
+
 /// A strided view of a matrix.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matrix<'a, T> {
+pub struct Matrix<'a, T> {
     data: &'a [T],
     layout: Layout,
 }
 
 /// A strided mutable view of a matrix.
 #[derive(Debug)]
-pub(crate) struct MatrixMut<'a, T> {
+pub struct MatrixMut<'a, T> {
     data: &'a mut [T],
     layout: Layout,
 }
@@ -46,22 +57,22 @@ impl Layout {
 
 impl<'a, T> Matrix<'a, T> {
     /// A row-major matrix.
-    pub(crate) fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
+    pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
         Self { data, layout: Layout::row_major(rows, cols) }
     }
     /// Rows `stride` elements apart, `cols <= stride` of each.
-    pub(crate) fn with_stride(data: &'a [T], rows: usize, cols: usize, stride: usize) -> Self {
+    pub fn with_stride(data: &'a [T], rows: usize, cols: usize, stride: usize) -> Self {
         Self { data, layout: Layout { row_stride: stride, ..Layout::row_major(rows, cols) } }
     }
     /// The transpose, without moving anything.
-    pub(crate) fn t(self) -> Self {
+    pub fn t(self) -> Self {
         Self { layout: self.layout.t(), ..self }
     }
 }
 
 impl<'a, T> MatrixMut<'a, T> {
     /// A row-major matrix.
-    pub(crate) fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
+    pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
         Self { data, layout: Layout::row_major(rows, cols) }
     }
 }
@@ -70,7 +81,7 @@ impl<'a, T> MatrixMut<'a, T> {
 ///
 /// # Errors
 /// If the shapes do not fit or a view is longer than its data.
-pub(crate) fn gemm<T: super::lanes::Element>(
+pub fn gemm<T: Number>(
     c: MatrixMut<'_, T>,
     accumulate: bool,
     a: Matrix<'_, T>,
@@ -94,7 +105,7 @@ pub(crate) fn gemm<T: super::lanes::Element>(
         if !accumulate {
             for i in 0..m {
                 for j in 0..n {
-                    c.data[i * c.layout.row_stride + j * c.layout.col_stride] = T::default();
+                    c.data[i * c.layout.row_stride + j * c.layout.col_stride] = T::from_f64(0.);
                 }
             }
         }

@@ -11,7 +11,7 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
 }
 
 /// What a kernel computes in: `f32` or `f64`.
-pub(crate) trait Element: WithDType + Default {
+pub(crate) trait Element: super::gemm::Number + Default {
     /// One register of this element.
     type Lanes<S: Simd>: Real;
     /// Elements per register.

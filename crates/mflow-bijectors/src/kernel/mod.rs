@@ -5,7 +5,7 @@
 //! Loops over elements are written once over [`Real`] lanes and run with the widest instructions of
 //! the machine, found at run time.
 pub(crate) mod coupling;
-pub(crate) mod gemm;
+pub mod gemm;
 mod jet;
 mod lanes;
 mod real;

@@ -135,9 +135,11 @@ fn tensors_lie_as_other_programs_expect() {
 #[test]
 fn published_sizes_have_published_names() {
     let mut store = mflow_bijectors::ParamStore::new(1, DType::F32, CPU);
-    mflow_core::MFlowConfig::new(3, 2).build(&mut store, |_| true).unwrap();
-    let named = store.to_named().unwrap();
-    let shape = named["outer.1.net.blocks.1.linear.0.weight"].dims().to_vec();
+    // The published flow of the polynomial surface: permutations, and couplings at odd places.
+    let flow = mflow_bijectors::SplineFlowConfig::default();
+    let config = mflow_core::MFlowConfig::new(3, 2).with_flows(flow.clone(), flow);
+    config.build(&mut store, |_| true).unwrap();
+    let shape = store.to_named().unwrap()["outer.1.net.blocks.1.linear.0.weight"].dims().to_vec();
     assert_eq!(shape, [100, 100], "the second block of the first coupling");
 }
 

@@ -1,7 +1,9 @@
 //! Integration tests of `mflow-eval`: each module states its oracle.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod curves;
 mod estimate;
 mod gallery;
+mod metrics;
 mod picture;
 mod surfaces;
