@@ -108,11 +108,14 @@ pub fn power_products() -> (Vec<Size>, Vec<Size>) {
     (flow(3, 0), flow(2, 1))
 }
 
-/// One product and its two backward products, with room for the results.
+/// Matrix products alone, by the same routine as in the kernels, on memory made outside the timing and
+/// shared by all of them, so that it stays in the cache: the bound that a step or an evaluation could
+/// reach at best.
 #[derive(Debug)]
-struct Product {
+pub struct Gemms {
+    sizes: Vec<Size>,
     rows: usize,
-    size: Size,
+    backward: bool,
     x: Vec<f32>,
     w: Vec<f32>,
     y: Vec<f32>,
@@ -120,28 +123,22 @@ struct Product {
     g_w: Vec<f32>,
 }
 
-/// Matrix products alone, by the same routine as in the kernels, on memory made outside the timing:
-/// the bound that a step or an evaluation could reach at best.
-#[derive(Debug)]
-pub struct Gemms {
-    products: Vec<Product>,
-    backward: bool,
-}
-
 impl Gemms {
     /// The products `sizes` on `rows` rows, forward or forward and backward.
     pub fn new(sizes: &[Size], rows: usize, backward: bool) -> Self {
-        let numbers = |n: usize| vec![0.5; n];
-        let product = |&(inputs, outputs): &Size| Product {
+        let most = |f: fn(Size) -> usize| sizes.iter().map(|&s| f(s)).max().unwrap_or(0);
+        let (inputs, outputs) = (most(|s| s.0), most(|s| s.1));
+        let (numbers, weights) = (|n: usize| vec![0.5; n], inputs * outputs);
+        Self {
+            sizes: sizes.to_vec(),
             rows,
-            size: (inputs, outputs),
+            backward,
             x: numbers(rows * inputs),
-            w: numbers(inputs * outputs),
+            w: numbers(weights),
             y: numbers(rows * outputs),
             g_x: numbers(rows * inputs),
-            g_w: numbers(inputs * outputs),
-        };
-        Self { products: sizes.iter().map(product).collect(), backward }
+            g_w: numbers(weights),
+        }
     }
 
     /// Compute them, one after the other.
@@ -149,14 +146,15 @@ impl Gemms {
     /// # Errors
     /// If a product fails.
     pub fn run(&mut self) -> Result<()> {
-        for Product { rows, size: (inputs, outputs), x, w, y, g_x, g_w } in &mut self.products {
-            let x = Matrix::new(x, *rows, *inputs);
-            let w = Matrix::new(w, *inputs, *outputs);
-            gemm(MatrixMut::new(y, *rows, *outputs), false, x, w)?;
+        let rows = self.rows;
+        for &(inputs, outputs) in &self.sizes {
+            let x = Matrix::new(&self.x, rows, inputs);
+            let w = Matrix::new(&self.w, inputs, outputs);
+            gemm(MatrixMut::new(&mut self.y, rows, outputs), false, x, w)?;
             if self.backward {
-                let g = Matrix::new(y, *rows, *outputs);
-                gemm(MatrixMut::new(g_w, *inputs, *outputs), false, x.t(), g)?;
-                gemm(MatrixMut::new(g_x, *rows, *inputs), false, g, w.t())?;
+                let g = Matrix::new(&self.y, rows, outputs);
+                gemm(MatrixMut::new(&mut self.g_w, inputs, outputs), false, x.t(), g)?;
+                gemm(MatrixMut::new(&mut self.g_x, rows, inputs), false, g, w.t())?;
             }
         }
         Ok(())

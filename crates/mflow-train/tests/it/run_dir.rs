@@ -27,9 +27,8 @@ fn identity() -> Identity {
 fn a_new_folder_and_an_empty_one_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     for resume in [false, true] {
-        for path in
-            [folder.path().join(format!("new/deep {resume}")), tempfile::tempdir().unwrap().keep()]
-        {
+        let empty = tempfile::tempdir().unwrap();
+        for path in [folder.path().join(format!("new/deep {resume}")), empty.path().to_owned()] {
             let run = RunDir::open(&path, resume).unwrap();
             assert!(!run.resumed(), "nothing was there");
             assert_eq!(run.path(), path, "the folder");
