@@ -62,22 +62,24 @@ fn the_bound_is_a_fixed_point() {
     for bins in [1, 6, 200] {
         let p = random_parameters("bound", 1, bins, 1.5);
         for route in ROUTES {
-            for (dtype, tolerance) in [(DType::F64, 1e-15), (DType::F32, 1e-6)] {
+            for (dtype, epsilon) in [(DType::F64, 2e-16), (DType::F32, 1.2e-7)] {
                 let (map, _store) = fixed(1, BOUND, &p, dtype, route);
-                // Only the kernel pins the last knot.
-                let exact = route == Route::Auto || dtype == DType::F64;
-                let tolerance = if exact { 2. * tolerance } else { 200. * tolerance };
-                let tolerance = if bins > 100 { 20. * tolerance } else { tolerance };
-                let of_slope = if bins > 100 { 3e-2 } else { 1e-3 };
                 for direction in DIRECTIONS {
                     let (y, l) = at(map.as_ref(), direction, &[-BOUND, BOUND], dtype);
                     let what = format!("{bins} bins, {route:?}, {dtype:?}, {direction:?}");
                     assert_eq!(y[0], -BOUND, "{what}: the lower bound stays");
+                    // Only the kernel pins the last knot, so that rounding leaves no gap to the
+                    // tail; in a sum of 200 bins there is one.
+                    let loose = match (route, direction) {
+                        (Route::Auto, Direction::Forward) => 1.,
+                        (Route::Auto, Direction::Inverse) => 20.,
+                        _ => 20. * bins as f64,
+                    };
                     let gap = (y[1] - BOUND).abs() / BOUND;
-                    assert!(gap <= tolerance, "{what}: the upper bound stays, gap {gap:.1e}");
-                    for l in l {
-                        assert!(l.abs() < of_slope, "{what}: log-slope {l} is 0 at the bound");
-                    }
+                    assert!(gap <= loose * epsilon, "{what}: upper bound stays, gap {gap:.1e}");
+                    let l = l[0].abs().max(l[1].abs());
+                    let limit = loose * 10. * epsilon * bins as f64;
+                    assert!(l <= limit, "{what}: log-slope {l:.1e} is 0 at the bound");
                 }
             }
         }
