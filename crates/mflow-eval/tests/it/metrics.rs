@@ -13,7 +13,8 @@ use mflow_train::Pool;
 
 const SURFACE: PolynomialSurface = PolynomialSurface;
 
-/// `x = embed(z) + lift * normal`, `z = mean + width * ũ`; the density may lie by a factor.
+/// `x = embed(z) + lift * normal`, `z = mean + width * Q ũ` with a rotation `Q`; the density may lie by
+/// a factor.
 #[derive(Clone, Debug)]
 struct Hand {
     /// Chart mean and width: the wide component of the truth, or with a context its narrow one.
@@ -42,6 +43,12 @@ impl Hand {
         } else {
             ([1., -1.], self.stretch * 2.)
         }
+    }
+
+    /// `z` of a latent.
+    fn z(&self, u: [f64; 2], theta: f64) -> [f64; 2] {
+        let (mean, width) = self.gaussian(theta);
+        [0, 1].map(|i| mean[i] + width * (TURN[i][0] * u[0] + TURN[i][1] * u[1]))
     }
 
     /// `log q(z)` in the chart.
@@ -73,6 +80,9 @@ fn tensor(values: Vec<f64>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
+/// `Q`: no entry of the chart's Jacobian is zero.
+const TURN: [[f64; 2]; 2] = [[0.8, -0.6], [0.6, 0.8]];
+
 /// The surface's vertical direction: the last column of the rotation.
 fn lifted(x: [f64; 3], by: f64) -> [f64; 3] {
     [0, 1, 2].map(|i| x[i] + by * PolynomialSurface::ROTATION[i][2])
@@ -97,23 +107,25 @@ impl Model for Hand {
     fn encode(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let values = self.rows(x, context, |x, theta| {
             let (z, (mean, width)) = (SURFACE.chart(x), self.gaussian(theta));
-            [(z[0] - mean[0]) / width, (z[1] - mean[1]) / width]
+            let [a, b] = [0, 1].map(|i| (z[i] - mean[i]) / width);
+            [0, 1].map(|k| TURN[0][k] * a + TURN[1][k] * b)
         });
         tensor(values, &[x.dims()[0], 2])
     }
     fn decode(&self, latent: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        let values = self.rows(latent, context, |[a, b]: [f64; 2], theta| {
-            let (mean, width) = self.gaussian(theta);
-            lifted(SURFACE.embed([mean[0] + width * a, mean[1] + width * b]), self.lift)
+        let values = self.rows(latent, context, |u: [f64; 2], theta| {
+            lifted(SURFACE.embed(self.z(u, theta)), self.lift)
         });
         tensor(values, &[latent.dims()[0], 3])
     }
     fn decode_jacobian(&self, latent: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        let values = self.rows(latent, context, |[a, b]: [f64; 2], theta| {
-            let (mean, width) = self.gaussian(theta);
-            let slope = SURFACE.height_jet([mean[0] + width * a, mean[1] + width * b]).gradient;
-            let r = PolynomialSurface::ROTATION;
-            let row = |k: usize| [0, 1, 2].map(|i: usize| width * (r[i][k] + slope[k] * r[i][2]));
+        let values = self.rows(latent, context, |u: [f64; 2], theta| {
+            let slope = SURFACE.height_jet(self.z(u, theta)).gradient;
+            let (r, width) = (PolynomialSurface::ROTATION, self.gaussian(theta).1);
+            // dx/dz_k, then by the chain rule dx/du_i.
+            let of_z = |k: usize| [0, 1, 2].map(|i: usize| width * (r[i][k] + slope[k] * r[i][2]));
+            let (a, b) = (of_z(0), of_z(1));
+            let row = |i: usize| [0, 1, 2].map(|j| TURN[0][i] * a[j] + TURN[1][i] * b[j]);
             let [a, b] = [row(0), row(1)];
             [a[0], a[1], a[2], b[0], b[1], b[2]]
         });
@@ -128,6 +140,30 @@ impl Model for Hand {
     }
     fn sample_latent(&self, rows: usize, stream: &mut Stream) -> Result<Tensor> {
         Ok(stream.normal_tensor(&[rows, 2], DType::F64, &Device::Cpu)?)
+    }
+}
+
+#[test]
+fn the_hand_made_model_keeps_its_own_laws() {
+    let (model, context) = (Hand::new(true), tensor(vec![0.5, -0.5, 0.9], &[3, 1]).unwrap());
+    let latent = model.sample_latent(3, &mut Stream::new(1, "u")).unwrap();
+    let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let decode = |u: &Tensor| model.decode(u, Some(&context)).unwrap();
+    let back = numbers(&model.encode(&decode(&latent), Some(&context)).unwrap());
+    let gap = back.iter().zip(numbers(&latent)).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
+    assert!(gap < 1e-12, "encode(decode) is off by {gap:.1e}");
+    let rows = numbers(&model.decode_jacobian(&latent, Some(&context)).unwrap());
+    for i in 0..2 {
+        let unit = |by: f64| {
+            let unit = [0, 1].map(|k| if k == i { by } else { 0. });
+            numbers(&decode(
+                &latent.broadcast_add(&tensor(unit.to_vec(), &[1, 2]).unwrap()).unwrap(),
+            ))
+        };
+        for (k, (plus, minus)) in unit(1e-5).iter().zip(unit(-1e-5)).enumerate() {
+            let (expected, found) = ((plus - minus) / 2e-5, rows[k / 3 * 6 + i * 3 + k % 3]);
+            assert!((found - expected).abs() < 1e-8, "row {i}, element {k}: {found}, {expected}");
+        }
     }
 }
 
