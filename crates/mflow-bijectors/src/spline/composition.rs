@@ -52,6 +52,10 @@ impl Univariate for RationalQuadratic {
         } else {
             clamped.sub(&xk)?.div(&w)?
         };
+        // Rounding may leave the bin, where the slope could be negative.
+        let (under, over) = (theta.value().lt(0.)?, theta.value().gt(1.)?);
+        let theta = theta.masked(&(under + &over)?.eq(0u8)?)?;
+        let theta = theta.add(&T::constant(&over.to_dtype(v.dtype())?))?;
         let rest = theta.neg()?.shift(1.)?;
         let (u, theta2) = (theta.mul(&rest)?, theta.mul(&theta)?);
         let d = s.add(&curve.mul(&u)?)?;

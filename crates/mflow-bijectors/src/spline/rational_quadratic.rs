@@ -158,6 +158,10 @@ impl RationalQuadratic {
         } else {
             (x - xk) / w
         };
+        // Rounding may leave the bin, where between steep chords and flat knots the slope would be
+        // negative. `zero * theta` is 0, and NaN where `theta` is.
+        let theta = R::select(theta.ge(zero), theta, zero * theta);
+        let theta = R::select(one.ge(theta), theta, one + zero * theta);
         Bin { k, xk, w, yk, h, s, d0, d1, raw0, raw1, theta, pw, ph, below_w, below_h }
     }
 
