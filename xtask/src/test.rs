@@ -8,14 +8,19 @@ use crate::shell::{self, Lock};
 pub(crate) fn run(lock: Lock) -> Result<()> {
     if shell::read(&mut shell::cargo("nextest --version", Lock::Free)).is_ok() {
         println!("*** tests by cargo-nextest ***");
-        shell::run(&mut shell::cargo("nextest run --workspace --cargo-profile ci", lock))?;
+        run_tests("nextest run --workspace --cargo-profile ci", lock)?;
     } else {
         println!(
             "*** cargo-nextest is not installed: tests by cargo test, without time limits ***"
         );
-        let tests = "test --workspace --profile ci --lib --bins --tests";
-        shell::run(&mut shell::cargo(tests, lock))?;
+        run_tests("test --workspace --profile ci --lib --bins --tests", lock)?;
     }
     println!("*** documentation tests by cargo test (nextest cannot run them) ***");
-    shell::run(&mut shell::cargo("test --workspace --profile ci --doc", lock))
+    run_tests("test --workspace --profile ci --doc", lock)
+}
+
+/// Runs tests with candle on one thread: asked for more, it counts the cores anew in every product.
+fn run_tests(arguments: &str, lock: Lock) -> Result<()> {
+    let mut tests = shell::cargo(arguments, lock);
+    shell::run(tests.env("RAYON_NUM_THREADS", "1").env("CANDLE_NUM_THREADS", "1"))
 }

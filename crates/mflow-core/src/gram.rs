@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 ///
 /// Half of it is the log-volume in the density of an M-flow (Brehmer & Cranmer 2020, eq. 6): with
 /// `T` the rows of the Jacobian, `T Tᵀ = Jᵀ J`. Rows that are linearly dependent, to within rounding,
-/// give `-inf`, NaN gives NaN. The backward pass is `2 g (T Tᵀ)⁻¹ T`. `N x N` matrices are small: a tensor of another
-/// device goes to the host and its gradient back.
+/// give `-inf`, NaN gives NaN. The backward pass is `2 g (T Tᵀ)⁻¹ T`. `N x N` matrices are small: a
+/// tensor of another device goes to the host and its gradient back.
 ///
 /// # Errors
 /// If the shape is not `[B, N, D]`.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 ///
 /// The check is on points drawn from the model itself, which lie on its manifold: all of its
 /// numbers would be 0 in exact arithmetic. Numbers in f32 far above 1e-3 of the data's scale call
-/// for `--dtype f64`.
+/// for a fit with `--dtype f64`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow info run")]
 pub(super) struct Options {
