@@ -76,7 +76,15 @@ fn the_bound_is_a_fixed_point() {
                         _ => 20. * bins as f64,
                     };
                     let gap = (y[1] - BOUND).abs() / BOUND;
-                    assert!(gap <= loose * epsilon, "{what}: upper bound stays, gap {gap:.1e}");
+                    let most = match dtype {
+                        DType::F64 if bins > 100 => 4e-14,
+                        DType::F64 => 2e-15,
+                        _ => loose * epsilon,
+                    };
+                    assert!(
+                        gap <= most.min(loose * epsilon),
+                        "{what}: upper bound stays, gap {gap:.1e}"
+                    );
                     let l = l[0].abs().max(l[1].abs());
                     let limit = loose * 10. * epsilon * bins as f64;
                     assert!(l <= limit, "{what}: log-slope {l:.1e} is 0 at the bound");
