@@ -2,14 +2,14 @@
 use candle_core::{DType, Device};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mflow_benches::{must, rows};
-use mflow_bijectors::{Bijector, Dual, Mask, ParamStore, Route, RqCouplingConfig};
+use mflow_bijectors::{Bijector, CouplingConfig, Dual, Mask, ParamStore, Route};
 
 fn coupling(c: &mut Criterion) {
     for dim in [3, 40] {
         for (name, route) in [("fused", Route::Auto), ("composed", Route::Composed)] {
             let mut group = c.benchmark_group(format!("coupling/D={dim},B=100/{name}"));
             group.sample_size(30);
-            let config = RqCouplingConfig::new(dim, Mask::Even).with_route(route);
+            let config = CouplingConfig::new(dim, Mask::Even).with_route(route);
             let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
             let tracked = must(store.build(|_| true, |params| config.build(params)));
             let frozen = must(store.build(|_| false, |params| config.build(params)));

@@ -8,6 +8,7 @@ use mflow_bijectors::gemm::{Matrix, MatrixMut, gemm};
 use mflow_bijectors::{Bijector, ParamStore, Parameter, Route, SplineFlowConfig, Stream};
 use mflow_core::{BaseDensity, StandardNormal};
 use mflow_train::{AdamWConfig, Optimizer, Pool, adamw, cut, shards};
+use std::sync::Arc;
 
 /// Standard deviation of the latents off the manifold in the benchmark's likelihood.
 const EPSILON: f64 = 0.1;
@@ -31,8 +32,8 @@ pub fn rows(n: usize, dim: usize, purpose: &str) -> Tensor {
 /// The flows of the power configuration, with an optimizer over both.
 #[derive(Debug)]
 pub struct PowerFlows {
-    outer: Box<dyn Bijector>,
-    inner: Box<dyn Bijector>,
+    outer: Arc<dyn Bijector>,
+    inner: Arc<dyn Bijector>,
     parameters: Vec<Parameter>,
     optimizer: Box<dyn Optimizer>,
 }

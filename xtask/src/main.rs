@@ -1,9 +1,10 @@
-//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench` and `reproduce`.
+//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce` and `fixtures`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
 mod ci;
 mod files;
+mod fixtures;
 mod metadata;
 mod number;
 mod provenance;
@@ -36,6 +37,8 @@ enum Task {
     Bench(bench::Options),
     /// The runs behind the numbers in docs/results
     Reproduce(reproduce::Options),
+    /// The files that our transforms are compared with, from the Python package nflows
+    Fixtures(fixtures::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -47,5 +50,6 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Reproduce(options) => reproduce::run(&options),
+        Task::Fixtures(options) => fixtures::run(&options),
     }
 }

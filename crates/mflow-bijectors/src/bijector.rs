@@ -1,8 +1,11 @@
 //! [`Bijector`] for users, [`Layer`] for authors: the contract of this crate.
 use crate::diff::{Diff, Dual};
+use crate::domain::Domain;
+use crate::noise::Noise;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// Which way a bijector is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +40,14 @@ pub struct Mapped<T = Tensor> {
 /// What a bijector accepts; checked once, before any layer code runs.
 #[derive(Clone, Debug)]
 pub struct Signature {
-    /// Shape of one latent point: `[D]`.
+    /// Shape of one latent point: `[D]`, or `[C, H, W]` for images.
     pub latent_shape: Vec<usize>,
     /// Shape of one data point; equal to `latent_shape` for most maps.
     pub data_shape: Vec<usize>,
+    /// Where `forward` is defined.
+    pub latent_domain: Domain,
+    /// Where `inverse` is defined.
+    pub data_domain: Domain,
     /// Number of context features `C`, or `None` if any context is ignored.
     pub context_dim: Option<usize>,
     /// Dtype of the parameters and of every argument.
@@ -52,13 +59,39 @@ pub struct Signature {
 impl Signature {
     /// An unconditional map of `R^dim` to itself.
     pub fn vector(dim: usize, dtype: DType, device: &Device) -> Self {
-        let shape = vec![dim];
+        Self::event(&[dim], dtype, device)
+    }
+    /// An unconditional map of real events of this shape to themselves.
+    pub fn event(shape: &[usize], dtype: DType, device: &Device) -> Self {
         Self {
-            latent_shape: shape.clone(),
-            data_shape: shape,
+            latent_shape: shape.to_vec(),
+            data_shape: shape.to_vec(),
+            latent_domain: Domain::Reals,
+            data_domain: Domain::Reals,
             context_dim: None,
             dtype,
             device: device.clone(),
+        }
+    }
+    /// The same between these domains.
+    #[must_use]
+    pub fn between(self, latent: Domain, data: Domain) -> Self {
+        Self { latent_domain: latent, data_domain: data, ..self }
+    }
+    /// The same with another shape of data points.
+    #[must_use]
+    pub fn with_data_shape(self, shape: &[usize]) -> Self {
+        Self { data_shape: shape.to_vec(), ..self }
+    }
+    /// The signature of the inverse map.
+    #[must_use]
+    pub fn inverted(self) -> Self {
+        Self {
+            latent_shape: self.data_shape,
+            data_shape: self.latent_shape,
+            latent_domain: self.data_domain,
+            data_domain: self.latent_domain,
+            ..self
         }
     }
     /// The same with `context_dim` context features; `0` means none.
@@ -92,6 +125,19 @@ pub trait Bijector: Debug + Send + Sync {
     /// The same, carrying tangent rows of `x`, of `context`, or of both.
     fn push(&self, direction: Direction, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>>;
 
+    /// [`Bijector::map`] of a batch that layers may learn statistics from: an [`crate::ActNorm`] that
+    /// is not initialised yet initialises itself, a [`crate::BatchNorm`] moves its running averages.
+    /// The explicit call of a trainer; `map` and `push` never change anything.
+    fn observe(
+        &self,
+        direction: Direction,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Mapped<Tensor>>;
+    /// This map as it is while training, with the random numbers that dropout takes from `noise`;
+    /// `None` where training makes no difference. Shares the parameters.
+    fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>>;
+
     /// Latent to data.
     fn forward(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>> {
         self.map(Direction::Forward, x, context)
@@ -121,6 +167,25 @@ pub trait Layer: Debug + Send + Sync {
     /// If a tensor operation fails.
     fn apply<T: Diff>(&self, direction: Direction, x: &T, context: Option<&T>)
     -> Result<Mapped<T>>;
+    /// [`Bijector::observe`]; the default learns nothing. Arguments are already checked.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn observe(
+        &self,
+        direction: Direction,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Mapped<Tensor>> {
+        self.apply(direction, x, context)
+    }
+    /// [`Bijector::training`]; by default training makes no difference.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn training(&self, _: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
+        Ok(None)
+    }
 }
 
 impl<L: Layer> Bijector for L {
@@ -133,20 +198,35 @@ impl<L: Layer> Bijector for L {
         x: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Mapped<Tensor>> {
-        checked(self, direction, x, context)
+        let context = checked(Layer::signature(self), direction, x, context)?;
+        self.apply(direction, x, context)
     }
     fn push(&self, direction: Direction, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
-        checked(self, direction, x, context)
+        let context = checked(Layer::signature(self), direction, x, context)?;
+        let Mapped { value, log_abs_det } = self.apply(direction, x, context)?;
+        Ok(Mapped { value, log_abs_det: log_abs_det.log_det_as_asked(x, context) })
+    }
+    fn observe(
+        &self,
+        direction: Direction,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Mapped<Tensor>> {
+        let context = checked(Layer::signature(self), direction, x, context)?;
+        Layer::observe(self, direction, x, context)
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
+        Layer::training(self, noise)
     }
 }
 
-fn checked<L: Layer, T: Diff>(
-    layer: &L,
+/// Check the arguments of a map; gives the context back if the map has one.
+fn checked<'a, T: Diff>(
+    signature: &Signature,
     direction: Direction,
     x: &T,
-    context: Option<&T>,
-) -> Result<Mapped<T>> {
-    let signature = Layer::signature(layer);
+    context: Option<&'a T>,
+) -> Result<Option<&'a T>> {
     let (op, arg, shape) = match direction {
         Direction::Forward => ("Bijector::forward", "x", &signature.latent_shape),
         Direction::Inverse => ("Bijector::inverse", "y", &signature.data_shape),
@@ -165,9 +245,9 @@ fn checked<L: Layer, T: Diff>(
         });
     }
     check_placement(op, arg, x.value(), signature)?;
-    let context = match (signature.context_dim, context) {
-        (None, _) => None,
-        (Some(expected), None) => return Err(Error::MissingContext { op, expected }),
+    match (signature.context_dim, context) {
+        (None, _) => Ok(None),
+        (Some(expected), None) => Err(Error::MissingContext { op, expected }),
         (Some(c), Some(context)) => {
             if context.value().dims() != [dims[0], c] {
                 return Err(Error::Shape {
@@ -179,11 +259,9 @@ fn checked<L: Layer, T: Diff>(
             }
             check_placement(op, "context", context.value(), signature)?;
             T::check_tangents(op, x, context)?;
-            Some(context)
+            Ok(Some(context))
         }
-    };
-    let Mapped { value, log_abs_det } = layer.apply(direction, x, context)?;
-    Ok(Mapped { value, log_abs_det: T::log_det_as_asked(log_abs_det, x, context) })
+    }
 }
 
 fn check_placement(

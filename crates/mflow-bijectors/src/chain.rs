@@ -1,12 +1,16 @@
 //! Composition: [`Chain`] and [`Inverted`].
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
+use crate::domain::Domain;
+use crate::noise::Noise;
 use crate::{Error, Result};
+use candle_core::Tensor;
+use std::sync::Arc;
 
 /// Bijectors composed: `forward` applies them first to last, `inverse` last to first.
 #[derive(Debug)]
 pub struct Chain {
-    parts: Vec<Box<dyn Bijector>>,
+    parts: Vec<Arc<dyn Bijector>>,
     signature: Signature,
 }
 
@@ -14,9 +18,9 @@ impl Chain {
     /// Compose at least one bijector.
     ///
     /// # Errors
-    /// If there is none, or if two neighbours disagree on their shapes, or any two on the context
-    /// size, dtype or device.
-    pub fn new(parts: Vec<Box<dyn Bijector>>) -> Result<Self> {
+    /// If there is none, or if two neighbours disagree on their shapes or domains, or any two on the
+    /// context size, dtype or device.
+    pub fn new(parts: Vec<Arc<dyn Bijector>>) -> Result<Self> {
         let reject = |reason: String| Err(Error::config("chain.layers", reason));
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
             return reject("must not be empty".into());
@@ -25,6 +29,8 @@ impl Chain {
             data_shape: last.signature().data_shape.clone(),
             ..first.signature().clone()
         };
+        // The domain that the layers so far end in; layers of any domain hand it on.
+        let mut domain = signature.latent_domain.clone();
         for (i, part) in parts.iter().enumerate() {
             let s = part.signature();
             if let Some(previous) = i.checked_sub(1).map(|k| parts[k].signature())
@@ -37,6 +43,16 @@ impl Chain {
                     s.latent_shape
                 ));
             }
+            if !domain.fits(&s.latent_domain) {
+                return reject(format!(
+                    "must fit: the layers before layer {i} end in {domain}, it starts from {}",
+                    s.latent_domain
+                ));
+            }
+            if signature.latent_domain == Domain::Any {
+                signature.latent_domain = s.latent_domain.moved();
+            }
+            domain = s.data_domain.after(&domain);
             if s.dtype != signature.dtype || !s.device.same_device(&signature.device) {
                 return reject(format!(
                     "must share dtype and device: layer 0 has {:?} on {:?}, layer {i} {:?} on {:?}",
@@ -56,7 +72,38 @@ impl Chain {
                 _ => {}
             }
         }
+        signature.data_domain = domain;
         Ok(Self { parts, signature })
+    }
+
+    /// The parts in the order in which `direction` applies them.
+    fn order(&self, direction: Direction) -> impl Iterator<Item = &dyn Bijector> {
+        let n = self.parts.len();
+        (0..n).map(move |i| match direction {
+            Direction::Forward => self.parts[i].as_ref(),
+            Direction::Inverse => self.parts[n - 1 - i].as_ref(),
+        })
+    }
+
+    /// Apply `step` to the parts one after the other, summing log-dets.
+    fn fold<T: Diff>(
+        &self,
+        direction: Direction,
+        x: &T,
+        step: impl Fn(&dyn Bijector, &T) -> Result<Mapped<T>>,
+    ) -> Result<Mapped<T>> {
+        let mut mapped: Option<Mapped<T>> = None;
+        for part in self.order(direction) {
+            mapped = Some(match mapped {
+                None => step(part, x)?,
+                Some(before) => {
+                    let next = step(part, &before.value)?;
+                    let log_abs_det = before.log_abs_det.add(&next.log_abs_det)?;
+                    Mapped { value: next.value, log_abs_det }
+                }
+            });
+        }
+        mapped.ok_or_else(|| Error::config("chain.layers", "must not be empty"))
     }
 }
 
@@ -70,39 +117,47 @@ impl Layer for Chain {
         x: &T,
         context: Option<&T>,
     ) -> Result<Mapped<T>> {
-        let n = self.parts.len();
-        let part = |i: usize| match direction {
-            Direction::Forward => self.parts[i].as_ref(),
-            Direction::Inverse => self.parts[n - 1 - i].as_ref(),
-        };
-        let mut mapped = x.through(part(0), direction, context)?;
-        for i in 1..n {
-            let next = mapped.value.through(part(i), direction, context)?;
-            mapped = Mapped {
-                value: next.value,
-                log_abs_det: mapped.log_abs_det.add(&next.log_abs_det)?,
-            };
-        }
-        Ok(mapped)
+        self.fold(direction, x, |part, x| x.through(part, direction, context))
     }
+    fn observe(
+        &self,
+        direction: Direction,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Mapped<Tensor>> {
+        self.fold(direction, x, |part, x| part.observe(direction, x, context))
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
+        let parts = training(&self.parts, noise)?;
+        let signature = self.signature.clone();
+        Ok(parts.map(|parts| Arc::new(Self { parts, signature }) as Arc<dyn Bijector>))
+    }
+}
+
+/// All parts as they are while training; `None` if it makes no difference to any.
+pub(crate) fn training(
+    parts: &[Arc<dyn Bijector>],
+    noise: &Noise,
+) -> Result<Option<Vec<Arc<dyn Bijector>>>> {
+    let trained = parts.iter().map(|part| part.training(noise)).collect::<Result<Vec<_>>>()?;
+    if trained.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let all = trained.into_iter().zip(parts).map(|(t, part)| t.unwrap_or_else(|| part.clone()));
+    Ok(Some(all.collect()))
 }
 
 /// A bijector with its two directions swapped.
 #[derive(Debug)]
 pub struct Inverted {
-    inner: Box<dyn Bijector>,
+    inner: Arc<dyn Bijector>,
     signature: Signature,
 }
 
 impl Inverted {
     /// Swap the directions of `inner`.
-    pub fn new(inner: Box<dyn Bijector>) -> Self {
-        let s = inner.signature();
-        let signature = Signature {
-            latent_shape: s.data_shape.clone(),
-            data_shape: s.latent_shape.clone(),
-            ..s.clone()
-        };
+    pub fn new(inner: Arc<dyn Bijector>) -> Self {
+        let signature = inner.signature().clone().inverted();
         Self { inner, signature }
     }
 }
@@ -118,5 +173,17 @@ impl Layer for Inverted {
         context: Option<&T>,
     ) -> Result<Mapped<T>> {
         x.through(self.inner.as_ref(), direction.reversed(), context)
+    }
+    fn observe(
+        &self,
+        direction: Direction,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Mapped<Tensor>> {
+        self.inner.observe(direction.reversed(), x, context)
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
+        let inner = self.inner.training(noise)?;
+        Ok(inner.map(|inner| Arc::new(Self::new(inner)) as Arc<dyn Bijector>))
     }
 }

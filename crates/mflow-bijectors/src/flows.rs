@@ -1,8 +1,9 @@
 //! Ready-made flows.
 use crate::config::BijectorConfig;
-use crate::coupling::{Mask, Route, RqCouplingConfig};
+use crate::coupling::{CouplingConfig, Mask, Route};
 use crate::linear::{LuLinearConfig, PermutationConfig};
-use crate::nn::{Activation, ResidualConfig};
+use crate::nn::{Activation, NetConfig};
+use crate::univariate::UnivariateConfig;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ impl Default for SplineFlowConfig {
     /// 5 couplings of 10 bins on `[-6, 6]`, permutations, conditioners of 2 blocks of width 100: the
     /// published flow of the polynomial surface.
     fn default() -> Self {
-        let net = ResidualConfig::default();
+        let net = NetConfig::default();
         Self {
             layers: 5,
             linear: LinearKind::Permutation,
@@ -78,16 +79,17 @@ impl SplineFlowConfig {
                 layers.push(BijectorConfig::LuLinear(LuLinearConfig::new(dim)));
             }
         };
-        let net = ResidualConfig::new(self.hidden, self.blocks).with_activation(self.activation);
+        let net = NetConfig::new(self.hidden, self.blocks).with_activation(self.activation);
         let mut layers = vec![];
         for i in 0..self.layers {
             linear(&mut layers);
-            let coupling = RqCouplingConfig::new(dim, Mask::alternating(i))
+            let (bins, tail_bound) = (self.bins, self.tail_bound);
+            let coupling = CouplingConfig::new(dim, Mask::alternating(i))
                 .with_context(context_dim)
-                .with_bins(self.bins, self.tail_bound)
+                .with_map(UnivariateConfig::RationalQuadratic { bins, tail_bound })
                 .with_net(net.clone())
                 .with_route(self.route);
-            layers.push(BijectorConfig::RqCoupling(coupling));
+            layers.push(BijectorConfig::Coupling(coupling));
         }
         linear(&mut layers);
         Ok(BijectorConfig::Inverted { of: Box::new(BijectorConfig::Chain { layers }) })

@@ -27,34 +27,47 @@
 //! # }
 //! ```
 mod affine;
+mod autoregressive;
 mod bijector;
 mod chain;
 mod config;
 mod coupling;
 mod diff;
+mod domain;
+mod elementwise;
 mod error;
 mod flows;
 mod kernel;
 mod linear;
 mod nn;
+mod noise;
 mod params;
-mod spline;
+mod shape;
 mod stream;
+mod univariate;
 
 pub use affine::{FeatureAffine, FeatureAffineConfig};
+pub use autoregressive::AutoregressiveConfig;
 pub use bijector::{Bijector, Direction, Layer, Mapped, Signature};
 /// The tensor library; a new major version of it is a breaking change here.
 pub use candle_core as candle;
 pub use chain::{Chain, Inverted};
 pub use config::BijectorConfig;
-pub use coupling::{Mask, Route, RqCoupling, RqCouplingConfig};
+pub use coupling::{CouplingConfig, Mask, Route};
 pub use diff::{Diff, Dual};
+pub use domain::Domain;
+pub use elementwise::ElementwiseConfig;
 pub use error::{Error, Result};
 pub use flows::{LinearKind, SplineFlowConfig};
 pub use kernel::gemm;
 pub use kernel::{FusedLayer, Jet, Pushed, Real, split};
 pub use linear::{LuLinear, LuLinearConfig, Permutation, PermutationConfig};
-pub use nn::{Activation, Conditioned, Linear, ResidualConfig, ResidualNet};
+pub use nn::{Activation, Conditioned, Linear, Net, NetConfig, NetKind};
+pub use noise::Noise;
 pub use params::{Init, ParamStore, Parameter, Params, Piece};
-pub use spline::{Gradient, LogSlopeGradient, Point, RationalQuadratic, ScalarMap, Univariate};
+pub use shape::PartialMap;
 pub use stream::{Stream, fnv1a};
+pub use univariate::{
+    Additive, Affine, AffineScale, Gradient, LogSlopeGradient, Point, RationalQuadratic, ScalarMap,
+    Univariate, UnivariateConfig,
+};

@@ -41,6 +41,10 @@ impl Piece {
     pub fn weight(name: impl Into<String>, inputs: usize, outputs: usize, init: Init) -> Self {
         Self { name: name.into(), shape: vec![inputs, outputs], transposed: true, init }
     }
+    /// An array that lies in memory as in files.
+    pub fn array(name: impl Into<String>, shape: &[usize], init: Init) -> Self {
+        Self { name: name.into(), shape: shape.to_vec(), transposed: false, init }
+    }
     /// A vector.
     pub fn vector(name: impl Into<String>, len: usize, init: Init) -> Self {
         Self { name: name.into(), shape: vec![len], transposed: false, init }
@@ -128,6 +132,8 @@ fn check_shape(name: &str, expected: &[usize], found: &Tensor) -> Result<()> {
 pub struct ParamStore {
     parameters: BTreeMap<String, Parameter>,
     buffers: BTreeMap<String, Tensor>,
+    /// Buffers that an explicit call may change, such as running averages.
+    states: BTreeMap<String, Var>,
     /// Loaded tensors that no layer has asked for yet; `None` once the first session is over.
     pending: Option<BTreeMap<String, Tensor>>,
     /// Names requested in the present session.
@@ -145,6 +151,7 @@ impl ParamStore {
         Self {
             parameters: BTreeMap::new(),
             buffers: BTreeMap::new(),
+            states: BTreeMap::new(),
             pending: None,
             seen: BTreeSet::new(),
             missing: vec![],
@@ -195,19 +202,32 @@ impl ParamStore {
     /// If a tensor operation fails.
     pub fn to_named(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut named: BTreeMap<String, Tensor> = self.buffers.clone();
+        for (name, state) in &self.states {
+            // A copy: what is saved must not change when the state does.
+            named.insert(name.clone(), state.as_detached_tensor().copy()?);
+        }
         for parameter in self.parameters.values() {
             named.extend(parameter.to_named(parameter.var.as_tensor())?);
         }
         Ok(named)
     }
 
-    /// Overwrite all parameters, in place, so that built layers see them. Buffers never change and are left alone.
+    /// Overwrite all parameters and states, in place, so that built layers see them. Other buffers
+    /// never change and are left alone.
     ///
     /// # Errors
     /// If a name is missing or a tensor has another shape.
     pub fn assign(&self, named: &BTreeMap<String, Tensor>) -> Result<()> {
         for parameter in self.parameters.values() {
             parameter.var.set(&parameter.from_named(|name| named.get(name))?)?;
+        }
+        for (name, state) in &self.states {
+            let Some(t) = named.get(name) else {
+                let missing = vec![name.clone()];
+                return Err(Error::ParameterNames { missing, unexpected: vec![] });
+            };
+            check_shape(name, state.dims(), t)?;
+            state.set(&t.to_dtype(state.dtype())?.to_device(state.device())?)?;
         }
         Ok(())
     }
@@ -288,6 +308,12 @@ impl Params<'_> {
         Ok(if (self.trained)(&name) { tensor.clone() } else { tensor.detach() })
     }
 
+    /// The variable behind [`Params::flat`], for layers that set their parameters themselves when
+    /// they see the first data.
+    pub(crate) fn variable(&self) -> Option<Var> {
+        self.store.parameters.get(&self.prefix).map(|p| p.var.clone())
+    }
+
     /// Whether the parameter `name` has these pieces.
     fn check_same(&self, name: &str, pieces: &[Piece]) -> Result<()> {
         let stored = &self.store.parameters[name].pieces;
@@ -346,6 +372,26 @@ impl Params<'_> {
             self.store.buffers.insert(name.clone(), tensor);
         }
         Ok(self.store.buffers[&name].clone())
+    }
+
+    /// A buffer that an explicit call may change: saved with the model, never trained.
+    ///
+    /// # Errors
+    /// If the name was used before, or a loaded tensor has another shape.
+    pub fn state(&mut self, name: &str, initial: &Tensor) -> Result<Var> {
+        let name = join(&self.prefix, name);
+        self.claim(&name)?;
+        if !self.store.states.contains_key(&name) {
+            let value = match self.take(&name) {
+                Some(loaded) => {
+                    check_shape(&name, initial.dims(), &loaded)?;
+                    loaded.to_dtype(initial.dtype())?.to_device(initial.device())?
+                }
+                None => initial.clone(),
+            };
+            self.store.states.insert(name.clone(), Var::from_tensor(&value)?);
+        }
+        Ok(self.store.states[&name].clone())
     }
 
     /// The full dotted name of `name`, for messages.

@@ -3,6 +3,7 @@ use crate::Result;
 use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Dual};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// A differentiable map from coordinates `u` in `U`, of dimension `N`, onto a manifold in `R^D`, with
 /// a projection back. Not a bijector: nobody can ask it for a determinant that it does not have.
@@ -39,7 +40,7 @@ pub trait Embedding: Debug + Send + Sync {
 /// part of `f`: it shapes the volume of the manifold, so it must be seen by the tangents.
 #[derive(Debug)]
 pub struct PaddedFlow {
-    f: Box<dyn Bijector>,
+    f: Arc<dyn Bijector>,
     manifold_dim: usize,
 }
 
@@ -48,7 +49,7 @@ impl PaddedFlow {
     ///
     /// # Errors
     /// If `manifold_dim` is not in `1..D` or `f` is no map of vectors.
-    pub fn new(f: Box<dyn Bijector>, manifold_dim: usize) -> Result<Self> {
+    pub fn new(f: Arc<dyn Bijector>, manifold_dim: usize) -> Result<Self> {
         let shape = &f.signature().latent_shape;
         let d = shape.iter().product();
         if shape.len() != 1 || manifold_dim == 0 || manifold_dim >= d {

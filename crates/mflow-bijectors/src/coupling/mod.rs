@@ -1,17 +1,20 @@
 //! Coupling layers: some features move by a map whose parameters the other features determine.
+mod config;
 mod mask;
-mod rational_quadratic;
 
+pub use config::CouplingConfig;
+pub(crate) use config::NEAR_IDENTITY;
 pub use mask::Mask;
-pub use rational_quadratic::{RqCoupling, RqCouplingConfig};
 
-use crate::Result;
-use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::kernel::coupling::{CouplingOp, Plan, push};
 use crate::kernel::{FusedLayer, Pushed};
-use crate::spline::Univariate;
-use candle_core::{DType, Tensor};
+use crate::nn::Conditioned;
+use crate::noise::{LayerNoise, Noise};
+use crate::univariate::Univariate;
+use crate::{Error, Result};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -27,38 +30,88 @@ pub enum Route {
     Composed,
 }
 
-/// The layer behind every coupling: `y_keep = x_keep`, `y_moved = g(x_moved; net(x_keep, c))`.
+/// `y_keep = x_keep`, `y_moved = g(x_moved; net(x_keep, c))` with an element-wise map `g`.
 ///
-/// `log|det J|` is the sum of the log-slopes of `g`.
-#[derive(Debug)]
+/// **Shapes**: `[B, D]` to `[B, D]`, context `[B, C]`. `log|det J|` is the sum of the log-slopes of
+/// the moved features. Both directions cost one evaluation of the conditioner.
+///
+/// **Reference**: Dinh, Sohl-Dickstein & Bengio (2017), *Real NVP*, arXiv 1605.08803, eq. 4 to 8;
+/// with splines Durkan, Bekasov, Murray & Papamakarios (2019), *Neural Spline Flows*, arXiv
+/// 1906.04032, section 3.1. Published weights are for the direction data to latent: they load into an
+/// [`crate::Inverted`] chain of these layers.
+#[derive(Clone, Debug)]
 pub(crate) struct Coupling<U> {
-    plan: Arc<Plan<U>>,
-    signature: Signature,
-    route: Route,
+    pub(crate) plan: Arc<Plan<U>>,
+    pub(crate) signature: Signature,
+    pub(crate) route: Route,
     /// All parameters, flat; tracked, or detached when frozen (the same storage either way).
     theta: Tensor,
+    /// Factors of the parameters: zeros where a network is masked.
+    mask: Option<Tensor>,
     keep: Tensor,
     moved: Tensor,
-    /// Puts `[keep, moved]` back in order.
+    /// Puts `[keep, moved]` back in order; of a feature that is in both the moved one is taken.
     merge: Tensor,
+    /// Of a training step; then hidden units are dropped.
+    noise: Option<LayerNoise>,
 }
 
 impl<U: Univariate> Coupling<U> {
-    fn new(plan: Plan<U>, theta: Tensor, route: Route) -> Result<Self> {
+    pub(crate) fn new(
+        plan: Plan<U>,
+        theta: Tensor,
+        mask: Option<Tensor>,
+        route: Route,
+    ) -> Result<Self> {
         let device = theta.device();
-        let index = |v: &[usize]| -> Result<Tensor> {
-            let v = v.iter().map(|&i| u32::try_from(i)).collect::<std::result::Result<Vec<_>, _>>();
-            let v = v.map_err(|e| crate::Error::config("coupling.dim", e.to_string()))?;
-            let n = v.len();
-            Ok(Tensor::from_vec(v, n, device)?)
-        };
         let mut merge = vec![0; plan.dim];
         plan.keep.iter().chain(&plan.moved).enumerate().for_each(|(i, &k)| merge[k] = i);
+        let index = |v: &[usize]| indices("coupling.dim", v, device);
         let (keep, moved, merge) = (index(&plan.keep)?, index(&plan.moved)?, index(&merge)?);
-        let signature =
-            Signature::vector(plan.dim, theta.dtype(), device).with_context(plan.net.context);
-        Ok(Self { plan: Arc::new(plan), signature, route, theta, keep, moved, merge })
+        let domain = plan.map.domain();
+        let signature = Signature::vector(plan.dim, theta.dtype(), device)
+            .with_context(plan.net.context)
+            .between(domain.clone(), domain);
+        let plan = Arc::new(plan);
+        Ok(Self { plan, signature, route, theta, mask, keep, moved, merge, noise: None })
     }
+
+    /// The parameters as the network uses them.
+    pub(crate) fn theta(&self) -> Result<Tensor> {
+        Ok(match &self.mask {
+            Some(mask) => (&self.theta * mask)?,
+            None => self.theta.clone(),
+        })
+    }
+
+    /// Whether the kernels do the work: on the CPU, unless a route or dropout forbids.
+    pub(crate) fn is_fused(&self, x: &Tensor) -> bool {
+        self.route == Route::Auto && x.device().is_cpu() && self.noise.is_none()
+    }
+
+    /// The network's last hidden layer and last map.
+    pub(crate) fn conditioned<T: Diff>(
+        &self,
+        theta: &Tensor,
+        keep: &T,
+        context: Option<&T>,
+    ) -> Result<Conditioned<T>> {
+        self.plan.net.apply(theta, keep, context, self.noise.as_ref())
+    }
+
+    /// This layer while training.
+    pub(crate) fn with_noise(&self, noise: &Noise) -> Option<Self> {
+        let drops = self.plan.net.config.dropout > 0.;
+        drops.then(|| Self { noise: Some(noise.layer()), ..self.clone() })
+    }
+}
+
+/// `u32` indices on a device.
+pub(crate) fn indices(field: &str, v: &[usize], device: &Device) -> Result<Tensor> {
+    let v = v.iter().map(|&i| u32::try_from(i)).collect::<std::result::Result<Vec<_>, _>>();
+    let v = v.map_err(|e| Error::config(field, e.to_string()))?;
+    let n = v.len();
+    Ok(Tensor::from_vec(v, n, device)?)
 }
 
 /// One direction of a coupling, as its kernels see it.
@@ -67,20 +120,20 @@ struct Fused<'a, U> {
     direction: Direction,
 }
 
-impl<U: Univariate> Fused<'_, U> {
-    fn context(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        Ok(match context {
-            Some(c) => c.contiguous()?,
-            None => Tensor::zeros(0, x.dtype(), x.device())?,
-        })
-    }
+/// The context as kernels take it: an empty tensor if there is none.
+pub(crate) fn or_empty(x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+    Ok(match context {
+        Some(c) => c.contiguous()?,
+        None => Tensor::zeros(0, x.dtype(), x.device())?,
+    })
 }
 
 impl<U: Univariate> FusedLayer for Fused<'_, U> {
     fn values(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>> {
-        let Coupling { plan, theta, .. } = self.coupling;
+        let Coupling { plan, .. } = self.coupling;
+        let theta = &self.coupling.theta()?;
         let (b, d) = x.dims2()?;
-        let (x, c) = (x.contiguous()?, self.context(x, context)?);
+        let (x, c) = (x.contiguous()?, or_empty(x, context)?);
         let save = x.track_op() || c.track_op() || theta.track_op();
         let (plan, direction) = (plan.clone(), self.direction);
         let packed = match x.dtype() {
@@ -97,8 +150,9 @@ impl<U: Univariate> FusedLayer for Fused<'_, U> {
         tangents: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Option<Pushed>> {
-        let Coupling { plan, theta, .. } = self.coupling;
-        let c = self.context(x, context)?;
+        let Coupling { plan, .. } = self.coupling;
+        let theta = &self.coupling.theta()?;
+        let c = or_empty(x, context)?;
         if [x, tangents, &c, theta].iter().any(|t| t.track_op()) {
             return Ok(None);
         }
@@ -120,12 +174,12 @@ impl<U: Univariate> Layer for Coupling<U> {
         x: &T,
         context: Option<&T>,
     ) -> Result<Mapped<T>> {
-        let fused = self.route == Route::Auto && x.value().device().is_cpu();
+        let fused = self.is_fused(x.value());
         if fused && let Some(mapped) = x.fused(&Fused { coupling: self, direction }, context)? {
             return Ok(mapped);
         }
         let (keep, moved) = (x.select(&self.keep)?, x.select(&self.moved)?);
-        let net = self.plan.net.apply(&self.theta, &keep, context)?;
+        let net = self.conditioned(&self.theta()?, &keep, context)?;
         let moved = if fused {
             moved.univariate(&net, &self.plan.map, direction)?
         } else {
@@ -133,5 +187,8 @@ impl<U: Univariate> Layer for Coupling<U> {
         };
         let value = T::cat(&[&keep, &moved.value])?.select(&self.merge)?;
         Ok(Mapped { value, log_abs_det: moved.log_abs_det })
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
+        Ok(self.with_noise(noise).map(|layer| Arc::new(layer) as Arc<dyn Bijector>))
     }
 }

@@ -3,7 +3,7 @@ use super::Diff;
 use crate::bijector::{Bijector, Direction, Mapped};
 use crate::kernel::FusedLayer;
 use crate::nn::Conditioned;
-use crate::spline::Univariate;
+use crate::univariate::Univariate;
 use crate::{Error, Result};
 use candle_core::{D, Tensor};
 
@@ -59,6 +59,15 @@ impl Dual {
     /// Whether log-dets carry tangents.
     pub fn has_log_det(&self) -> bool {
         self.log_det
+    }
+
+    /// Drop the tangents of this log-det unless `x` or `context` asks for them.
+    pub(crate) fn log_det_as_asked(self, x: &Self, context: Option<&Self>) -> Self {
+        if x.log_det || context.is_some_and(|c| c.log_det) {
+            self
+        } else {
+            Self::constant(&self.value)
+        }
     }
 
     fn like(&self, value: Tensor, tangents: Option<Tensor>) -> Self {
@@ -183,9 +192,7 @@ impl Diff for Dual {
         let log_det = self.log_det || hidden.log_det;
         let (b, t) = self.value.dims2()?;
         let p = Diff::affine(&hidden.value, last)?.reshape((b, t, map.parameters()))?;
-        let Some(g) = map.gradient(direction, &self.value, &p, log_det)? else {
-            return net.compose(self, map, direction);
-        };
+        let g = map.gradient(direction, &self.value, &p, log_det)?;
         // Contract dy/dp with the last affine map first:
         // A[b,t,h] = sum_k dy/dp[b,t,k] W[h,(t,k)]; then push the tangents of the hidden layer.
         let width = last.weight.dim(0)?;
@@ -215,12 +222,31 @@ impl Diff for Dual {
         let like = |value, tangents| Self { value, tangents, log_det };
         Ok(Mapped { value: like(g.y, y), log_abs_det: like(g.l.sum(1)?, l) })
     }
-    fn log_det_as_asked(log_abs_det: Self, x: &Self, context: Option<&Self>) -> Self {
-        if x.log_det || context.is_some_and(|c| c.log_det) {
-            log_abs_det
-        } else {
-            Self::constant(&log_abs_det.value)
+    fn pointwise<U: Univariate>(
+        &self,
+        p: &Self,
+        map: &U,
+        direction: Direction,
+    ) -> Result<Mapped<Self>> {
+        let log_det = self.log_det || p.log_det;
+        let like = |value, tangents| Self { value, tangents, log_det };
+        if self.tangents.is_none() && p.tangents.is_none() {
+            let [y, l] = map.values(direction, &self.value, &p.value)?;
+            return Ok(Mapped { value: like(y, None), log_abs_det: like(l.sum(D::Minus1)?, None) });
         }
+        let g = map.gradient(direction, &self.value, &p.value, log_det)?;
+        // The tangent of an output whose derivatives by x and p are these, element by element.
+        let push = |dx: &Tensor, dp: &Tensor| {
+            let of_x = self.tangents.as_ref().map(|t| t.broadcast_mul(&row(dx)?)).transpose()?;
+            let contract = |t: &Tensor| t.broadcast_mul(&row(dp)?)?.sum(D::Minus1);
+            plus(of_x, p.tangents.as_ref().map(contract).transpose()?)
+        };
+        let y = push(&g.dy_dx, &g.dy_dp)?;
+        let l = match &g.log_det {
+            Some(of) => push(&of.dx, &of.dp)?.map(|t| t.sum(D::Minus1)).transpose()?,
+            None => None,
+        };
+        Ok(Mapped { value: like(g.y, y), log_abs_det: like(g.l.sum(D::Minus1)?, l) })
     }
     fn check_tangents(op: &'static str, x: &Self, context: &Self) -> Result<()> {
         if let (Some(a), Some(b)) = (&x.tangents, &context.tangents)

@@ -12,7 +12,7 @@ use crate::Result;
 use crate::bijector::{Bijector, Direction, Mapped};
 use crate::kernel::FusedLayer;
 use crate::nn::{Conditioned, Linear};
-use crate::spline::Univariate;
+use crate::univariate::Univariate;
 use candle_core::{D, Tensor};
 
 mod sealed {
@@ -24,9 +24,10 @@ mod sealed {
 /// A batch `[B, ..shape]`, with or without tangent rows `[B, K, ..shape]` (sealed: [`Tensor`] and
 /// [`Dual`]).
 ///
-/// Two primitives carry all arithmetic, [`Diff::linear`] and [`Diff::elementwise`]; three hooks reach
+/// Two primitives carry all arithmetic, [`Diff::linear`] and [`Diff::elementwise`]; four hooks reach
 /// other code: [`Diff::through`] crosses a `dyn` boundary, [`Diff::fused`] offers a whole layer to a
-/// CPU kernel, [`Diff::univariate`] an element-wise map with its conditioner's last layer.
+/// CPU kernel, [`Diff::univariate`] an element-wise map with its conditioner's last layer,
+/// [`Diff::pointwise`] an element-wise map with its parameters.
 pub trait Diff: sealed::Sealed + Clone + Sized {
     /// The primal value, `[B, ..shape]`.
     fn value(&self) -> &Tensor;
@@ -81,7 +82,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
         context: Option<&Self>,
     ) -> Result<Option<Mapped<Self>>>;
     /// `y = g(self; p)` with the parameters `p` of `net`, element-wise in `self: [B, T]`; the log-det
-    /// is summed over `T`. Uses the fused gradient operation where there is one.
+    /// is summed over `T`. Uses the fused gradient operation, which is one of the CPU.
     ///
     /// Giving the hook the network's last affine map, and not only its result, lets the tangents be contracted
     /// with it first: `dg/dp` times `W` costs `P + K` instead of `P K` per unit.
@@ -94,14 +95,22 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
         map: &U,
         direction: Direction,
     ) -> Result<Mapped<Self>>;
+    /// `y = g(self; p)` with the parameters `p: [B, T, P]`, element-wise in `self: [B, T]`; the
+    /// log-det is summed over `T`. Uses the fused operations, which are those of the CPU.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn pointwise<U: Univariate>(
+        &self,
+        p: &Self,
+        map: &U,
+        direction: Direction,
+    ) -> Result<Mapped<Self>>;
     /// Whether tangents of `x` and `context` fit each other; called once, by the argument checks.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] if both have tangents and their numbers differ.
     fn check_tangents(op: &'static str, x: &Self, context: &Self) -> Result<()>;
-    /// Drop the tangents of a log-det unless `x` or `context` asks for them.
-    #[must_use]
-    fn log_det_as_asked(log_abs_det: Self, x: &Self, context: Option<&Self>) -> Self;
 
     /// Features `start .. start + len` of the last axis.
     ///
@@ -144,6 +153,16 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// If the tensor operation fails.
     fn unsqueeze_last(&self) -> Result<Self> {
         self.linear(|t| t.unsqueeze(D::Minus1))
+    }
+    /// The same elements as events of another shape.
+    ///
+    /// # Errors
+    /// If the number of elements differs.
+    fn reshape(&self, shape: &[usize]) -> Result<Self> {
+        self.linear(|t| {
+            let all: Vec<usize> = t.dims()[..2].iter().chain(shape).copied().collect();
+            t.contiguous()?.reshape(all)
+        })
     }
     /// `self W` on the last axis, `W: [in, out]`.
     ///

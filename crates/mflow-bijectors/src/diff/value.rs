@@ -4,7 +4,7 @@ use crate::Result;
 use crate::bijector::{Bijector, Direction, Mapped};
 use crate::kernel::FusedLayer;
 use crate::nn::Conditioned;
-use crate::spline::Univariate;
+use crate::univariate::Univariate;
 use candle_core::{D, Tensor};
 
 impl Diff for Tensor {
@@ -56,8 +56,14 @@ impl Diff for Tensor {
     ) -> Result<Mapped<Self>> {
         net.compose(self, map, direction)
     }
-    fn log_det_as_asked(log_abs_det: Self, _: &Self, _: Option<&Self>) -> Self {
-        log_abs_det
+    fn pointwise<U: Univariate>(
+        &self,
+        p: &Self,
+        map: &U,
+        direction: Direction,
+    ) -> Result<Mapped<Self>> {
+        let [value, log_slopes] = map.values(direction, self, p)?;
+        Ok(Mapped { value, log_abs_det: log_slopes.sum(D::Minus1)? })
     }
     fn check_tangents(_: &'static str, _: &Self, _: &Self) -> Result<()> {
         Ok(())

@@ -1,18 +1,17 @@
 //! A whole coupling layer as one operation: conditioner network, element-wise map, log-det.
 //!
-//! The parameters of the element-wise map are computed transposed, `[T P, B]`, so that one register
-//! holds the same parameter of neighbouring rows and the scalar arithmetic runs in lanes.
+//! An autoregressive layer is the coupling that keeps and moves every feature, with a masked network.
 use super::Pushed;
+use super::elements::{Features, MapRows, PullRows};
 use super::gemm::{Matrix, MatrixMut, gemm};
-use super::lanes::{Element, dispatch, registers};
-use super::residual::{self, Activations};
+use super::lanes::{Element, dispatch};
+use super::net::{self, Activations};
 use super::rows::{dot, sum};
 use super::tensor::{slice, with_slice};
 use crate::bijector::Direction;
-use crate::nn::ResidualNet;
-use crate::spline::{Point, ScalarMap};
+use crate::nn::Net;
+use crate::univariate::ScalarMap;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
-use pulp::{Simd, WithSimd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a coupling layer is: which features it keeps and moves, by which network and map.
@@ -21,18 +20,18 @@ pub(crate) struct Plan<U> {
     pub(crate) dim: usize,
     pub(crate) keep: Vec<usize>,
     pub(crate) moved: Vec<usize>,
-    pub(crate) net: ResidualNet,
+    pub(crate) net: Net,
     pub(crate) map: U,
 }
 
 /// One evaluation, with what the backward pass needs.
-struct Evaluated<T> {
+pub(super) struct Evaluated<T> {
     y: Vec<T>,
     log_det: Vec<T>,
-    saved: Saved<T>,
+    pub(super) saved: Saved<T>,
 }
 
-struct Saved<T> {
+pub(super) struct Saved<T> {
     /// Moved features, `[T, B]`.
     moved: Vec<T>,
     net: Activations<T>,
@@ -53,19 +52,23 @@ fn gather<T: Element, U>(plan: &Plan<U>, x: &[T], context: &[T], rows: usize) ->
 }
 
 impl<U: ScalarMap> Plan<U> {
+    fn features(&self) -> Features<'_> {
+        Features { dim: self.dim, moved: &self.moved }
+    }
+
     /// Number of outputs of the network, `T P`.
     fn outputs(&self) -> usize {
         self.moved.len() * self.map.parameters()
     }
 
     /// The last affine map's `(weight, bias)`.
-    fn last<'a, T>(&self, theta: &'a [T]) -> (&'a [T], &'a [T]) {
+    pub(super) fn last<'a, T>(&self, theta: &'a [T]) -> (&'a [T], &'a [T]) {
         let n = self.outputs();
         let (rest, bias) = theta.split_at(theta.len() - n);
         (&rest[rest.len() - n * self.net.config.hidden..], bias)
     }
 
-    fn evaluate<T: Element>(
+    pub(super) fn evaluate<T: Element>(
         &self,
         direction: Direction,
         theta: &[T],
@@ -75,15 +78,16 @@ impl<U: ScalarMap> Plan<U> {
     ) -> Result<Evaluated<T>> {
         let (width, outputs) = (self.net.config.hidden, self.outputs());
         let (input, moved) = gather(self, x, context, rows);
-        let net = residual::forward(&self.net, theta, input, context, rows)?;
+        let activations = net::forward(&self.net, theta, input, context, rows)?;
         let (weight, bias) = self.last(theta);
         let mut p = vec![T::default(); outputs * rows];
-        let hidden = Matrix::new(&net.hidden, rows, width);
+        let hidden = Matrix::new(&activations.hidden, rows, width);
         let weight = Matrix::new(weight, width, outputs);
         gemm(MatrixMut::new(&mut p, outputs, rows), false, weight.t(), hidden.t())?;
         let (mut y, mut log_det) = (x.to_vec(), vec![T::default(); rows]);
         let op = MapRows {
-            plan: self,
+            map: self.map,
+            features: self.features(),
             direction,
             moved: &moved,
             p: &p,
@@ -92,11 +96,11 @@ impl<U: ScalarMap> Plan<U> {
             log_det: &mut log_det,
         };
         dispatch(op);
-        Ok(Evaluated { y, log_det, saved: Saved { moved, net, p } })
+        Ok(Evaluated { y, log_det, saved: Saved { moved, net: activations, p } })
     }
 
     /// Gradients with respect to `x`, context and parameters, given those of `y` and log-det.
-    fn backward<T: Element>(
+    pub(super) fn backward<T: Element>(
         &self,
         direction: Direction,
         theta: &[T],
@@ -109,9 +113,11 @@ impl<U: ScalarMap> Plan<U> {
         let (keep, c, d) = (self.keep.len(), self.net.context, self.dim);
         let (mut g_x, mut g_p) = (g_y.to_vec(), vec![T::default(); outputs * rows]);
         let op = PullRows {
-            plan: self,
+            map: self.map,
+            features: self.features(),
             direction,
-            saved,
+            moved: &saved.moved,
+            p: &saved.p,
             bias: self.last(theta).1,
             g_log_det: Some(g_log_det),
             g_x: &mut g_x,
@@ -128,8 +134,7 @@ impl<U: ScalarMap> Plan<U> {
         let mut g_hidden = vec![T::default(); rows * width];
         let weight = Matrix::new(&theta[first..], width, outputs);
         gemm(MatrixMut::new(&mut g_hidden, rows, width), false, g_rows, weight.t())?;
-        let net = &self.net;
-        let g = residual::backward(net, theta, &saved.net, context, rows, g_hidden, &mut g_theta)?;
+        let g = net::backward(&self.net, theta, &saved.net, context, rows, g_hidden, &mut g_theta)?;
         let mut g_context = g.gates;
         if keep + c > 0 {
             for (b, row) in g.input.chunks_exact(keep + c).enumerate() {
@@ -139,6 +144,30 @@ impl<U: ScalarMap> Plan<U> {
             }
         }
         Ok([g_x, g_context, g_theta])
+    }
+
+    /// `dy/dx` of the moved features and 1 for the others, `[B, D]`; `dy/dp`, `[T P, B]`.
+    pub(super) fn slopes<T: Element>(
+        &self,
+        direction: Direction,
+        theta: &[T],
+        saved: &Saved<T>,
+        rows: usize,
+    ) -> (Vec<T>, Vec<T>) {
+        let (mut dy_dx, mut dy_dp) =
+            (vec![T::from_f64(1.); rows * self.dim], vec![T::default(); self.outputs() * rows]);
+        dispatch(PullRows {
+            map: self.map,
+            features: self.features(),
+            direction,
+            moved: &saved.moved,
+            p: &saved.p,
+            bias: self.last(theta).1,
+            g_log_det: None,
+            g_x: &mut dy_dx,
+            g_p: &mut dy_dp,
+        });
+        (dy_dx, dy_dp)
     }
 
     /// Values, log-dets and `k` pushed rows per point, `[B, K, D]`; the context is constant.
@@ -158,25 +187,13 @@ impl<U: ScalarMap> Plan<U> {
             return Ok((evaluated, vec![]));
         }
         let saved = &evaluated.saved;
-        // dy/dx replaces the moved entries of a matrix of ones; dy/dp comes as [T P, B].
-        let (mut dy_dx, mut dy_dp) =
-            (vec![T::from_f64(1.); rows * d], vec![T::default(); outputs * rows]);
-        let (weight, bias) = self.last(theta);
-        let op = PullRows {
-            plan: self,
-            direction,
-            saved,
-            bias,
-            g_log_det: None,
-            g_x: &mut dy_dx,
-            g_p: &mut dy_dp,
-        };
-        dispatch(op);
+        let (dy_dx, dy_dp) = self.slopes(direction, theta, saved, rows);
+        let weight = self.last(theta).0;
         let mut of_keep = Vec::with_capacity(rows * k * self.keep.len());
         for t in tangents.chunks_exact(d) {
             of_keep.extend(self.keep.iter().map(|&i| t[i]));
         }
-        let hidden = residual::push(&self.net, theta, &saved.net, &of_keep, rows, k)?;
+        let hidden = net::push(&self.net, theta, &saved.net, &of_keep, rows, k)?;
         let mut pushed = tangents.to_vec();
         // Contract dy/dp with the last map first: A[b, h] = sum_p dy/dp[b, p] W[h, p].
         let per = self.map.parameters();
@@ -193,108 +210,6 @@ impl<U: ScalarMap> Plan<U> {
             }
         }
         Ok((evaluated, pushed))
-    }
-}
-
-/// Apply the map to the moved features.
-struct MapRows<'a, U, T> {
-    plan: &'a Plan<U>,
-    direction: Direction,
-    moved: &'a [T],
-    p: &'a [T],
-    bias: &'a [T],
-    y: &'a mut [T],
-    log_det: &'a mut [T],
-}
-
-/// Load the `P` parameters of one feature for the rows `r` of `[T P, B]`.
-#[inline(always)]
-fn load_parameters<T: Element, S: Simd>(
-    simd: S,
-    p: &[T],
-    bias: &[T],
-    rows: usize,
-    r: &std::ops::Range<usize>,
-    out: &mut [T::Lanes<S>],
-) {
-    for (k, out) in out.iter_mut().enumerate() {
-        let v = T::load(simd, &p[k * rows + r.start..k * rows + r.end]);
-        *out = v + T::splat(simd, bias[k]);
-    }
-}
-
-impl<U: ScalarMap, T: Element> WithSimd for MapRows<'_, U, T> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { plan, direction, moved, p, bias, y, log_det } = self;
-        let (rows, per, zero) =
-            (log_det.len(), plan.map.parameters(), T::splat(simd, T::default()));
-        let (mut ps, mut scratch) = (vec![zero; per], vec![zero; plan.map.scratch()]);
-        let mut lanes = [T::default(); 16];
-        for (t, &feature) in plan.moved.iter().enumerate() {
-            let (x, p, bias) = (&moved[t * rows..], &p[t * per * rows..], &bias[t * per..]);
-            for r in registers::<T, S>(rows) {
-                load_parameters(simd, p, bias, rows, &r, &mut ps);
-                let xs = T::load(simd, &x[r.clone()]);
-                let point = plan.map.value(direction, xs, &ps, &mut scratch);
-                T::store(simd, point.y, &mut lanes);
-                for (v, b) in lanes.iter().zip(r.clone()) {
-                    y[b * plan.dim + feature] = *v;
-                }
-                let total = T::load(simd, &log_det[r.clone()]) + point.log_slope;
-                T::store(simd, total, &mut log_det[r]);
-            }
-        }
-    }
-}
-
-/// Pull cotangents of the moved features back to them (in place, in `g_x`) and to the parameters.
-struct PullRows<'a, U, T> {
-    plan: &'a Plan<U>,
-    direction: Direction,
-    saved: &'a Saved<T>,
-    bias: &'a [T],
-    /// Cotangent of the log-det, `[B]`; none is zero.
-    g_log_det: Option<&'a [T]>,
-    g_x: &'a mut [T],
-    g_p: &'a mut [T],
-}
-
-impl<U: ScalarMap, T: Element> WithSimd for PullRows<'_, U, T> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { plan, direction, saved, bias, g_log_det, g_x, g_p } = self;
-        let (d, per, zero) = (plan.dim, plan.map.parameters(), T::splat(simd, T::default()));
-        let rows = g_x.len() / d;
-        let (mut ps, mut gs) = (vec![zero; per], vec![zero; per]);
-        let mut scratch = vec![zero; plan.map.scratch()];
-        let mut lanes = [T::default(); 16];
-        for (t, &feature) in plan.moved.iter().enumerate() {
-            let x = &saved.moved[t * rows..];
-            let (p, bias) = (&saved.p[t * per * rows..], &bias[t * per..]);
-            let g_p = &mut g_p[t * per * rows..];
-            for r in registers::<T, S>(rows) {
-                load_parameters(simd, p, bias, rows, &r, &mut ps);
-                for (lane, b) in lanes.iter_mut().zip(r.clone()) {
-                    *lane = g_x[b * d + feature];
-                }
-                let cotangent = Point {
-                    y: T::load(simd, &lanes),
-                    log_slope: g_log_det.map_or(zero, |g| T::load(simd, &g[r.clone()])),
-                };
-                let xs = T::load(simd, &x[r.clone()]);
-                let g = plan.map.pullback(direction, xs, &ps, cotangent, &mut gs, &mut scratch);
-                T::store(simd, g, &mut lanes);
-                for (lane, b) in lanes.iter().zip(r.clone()) {
-                    g_x[b * d + feature] = *lane;
-                }
-                for (k, g) in gs.iter().enumerate() {
-                    T::store(simd, *g, &mut g_p[k * rows + r.start..k * rows + r.end]);
-                }
-            }
-        }
     }
 }
 

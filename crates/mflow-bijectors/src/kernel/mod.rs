@@ -4,12 +4,15 @@
 //! tested against. Kernels are single-threaded: threads belong to whoever cuts a batch into rows.
 //! Loops over elements are written once over [`Real`] lanes and run with the widest instructions of
 //! the machine, found at run time.
+pub(crate) mod autoregressive;
 pub(crate) mod coupling;
+mod elements;
 pub mod gemm;
 mod jet;
 mod lanes;
+pub(crate) mod net;
+pub(crate) mod pointwise;
 mod real;
-pub(crate) mod residual;
 mod rows;
 mod tensor;
 pub(crate) mod triangular;

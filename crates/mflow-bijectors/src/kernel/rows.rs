@@ -31,22 +31,28 @@ pub(crate) fn bias_activate<T: Element>(
     out
 }
 
-/// One residual update: `u += bias`, `gate = sigmoid(gate + gate_bias)`, returns `h + u gate`.
-/// Without a gate, `h + u`.
+/// One update of a hidden layer: `u += bias`, `gate = sigmoid(gate + gate_bias)`, returns
+/// `h + u gate`; without a gate `h + u`, without `h` only the second term.
 pub(crate) fn residual<T: Element>(
-    h: &[T],
+    h: Option<&[T]>,
     u: &mut [T],
     bias: &[T],
     gate: Option<(&mut [T], &[T])>,
 ) -> Vec<T> {
-    struct Op<'a, T>(&'a [T], &'a mut [T], &'a [T], Option<(&'a mut [T], &'a [T])>, &'a mut [T]);
+    struct Op<'a, T>(
+        Option<&'a [T]>,
+        &'a mut [T],
+        &'a [T],
+        Option<(&'a mut [T], &'a [T])>,
+        &'a mut [T],
+    );
     impl<T: Element> WithSimd for Op<'_, T> {
         type Output = ();
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
             let Self(h, u, bias, mut gate, out) = self;
             let width = bias.len();
-            for start in (0..h.len()).step_by(width) {
+            for start in (0..u.len()).step_by(width) {
                 for r in registers::<T, S>(width) {
                     let at = start + r.start..start + r.end;
                     let x = T::load(simd, &u[at.clone()]) + T::load(simd, &bias[r.clone()]);
@@ -58,13 +64,16 @@ pub(crate) fn residual<T: Element>(
                         T::store(simd, g, &mut gate[at.clone()]);
                         x = x * g;
                     }
-                    T::store(simd, T::load(simd, &h[at.clone()]) + x, &mut out[at]);
+                    if let Some(h) = h {
+                        x = T::load(simd, &h[at.clone()]) + x;
+                    }
+                    T::store(simd, x, &mut out[at]);
                 }
             }
         }
     }
-    let mut out = vec![T::default(); h.len()];
-    if !h.is_empty() {
+    let mut out = vec![T::default(); u.len()];
+    if !u.is_empty() {
         dispatch(Op(h, u, bias, gate, &mut out));
     }
     out

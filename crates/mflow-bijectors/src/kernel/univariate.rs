@@ -4,7 +4,7 @@ use super::tensor::{slice, split, with_slice};
 use super::{Jet, Real};
 use crate::Result;
 use crate::bijector::Direction;
-use crate::spline::{Gradient, LogSlopeGradient, Point, ScalarMap};
+use crate::univariate::{Gradient, LogSlopeGradient, Point, ScalarMap};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;

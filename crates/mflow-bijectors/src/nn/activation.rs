@@ -15,7 +15,13 @@ pub enum Activation {
     Silu,
     /// Hyperbolic tangent: smooth and bounded.
     Tanh,
+    /// `x (1 + tanh(√(2/π) (x + 0.044715 x³)))/2`: the tanh form of the GELU, Hendrycks & Gimpel
+    /// (2016), arXiv 1606.08415, section 2.
+    Gelu,
 }
+
+/// `√(2/π)` and the cubic coefficient of [`Activation::Gelu`].
+const GELU: (f64, f64) = (0.797_884_560_802_865_4, 0.044715);
 
 impl Activation {
     /// As a composition of tensor operations.
@@ -27,6 +33,10 @@ impl Activation {
             Self::Relu => x.relu(),
             Self::Silu => x.silu(),
             Self::Tanh => x.tanh(),
+            Self::Gelu => {
+                let inner = x.mul(&x.mul(x)?.scale(GELU.1)?.shift(1.)?)?.scale(GELU.0)?;
+                x.mul(&inner.tanh()?.shift(1.)?)?.scale(0.5)
+            }
         }
     }
 
@@ -37,7 +47,15 @@ impl Activation {
             Self::Relu => R::select(x.constant(0.).ge(x), x.constant(0.), x),
             Self::Silu => x * x.sigmoid(),
             Self::Tanh => x.tanh(),
+            Self::Gelu => x * Self::gelu_gate(x),
         }
+    }
+
+    /// `(1 + tanh(inner))/2`, which is `sigmoid(2 inner)`.
+    #[inline(always)]
+    fn gelu_gate<R: Real>(x: R) -> R {
+        let inner = x * (x.constant(1.) + x * x * x.constant(GELU.1)) * x.constant(GELU.0);
+        (inner + inner).sigmoid()
     }
 
     #[inline(always)]
@@ -52,6 +70,11 @@ impl Activation {
             Self::Tanh => {
                 let y = x.tanh();
                 one - y * y
+            }
+            Self::Gelu => {
+                let s = Self::gelu_gate(x);
+                let slope = x.constant(GELU.0) * (one + x.constant(3. * GELU.1) * x * x);
+                s + x * (slope + slope) * s * (one - s)
             }
         }
     }

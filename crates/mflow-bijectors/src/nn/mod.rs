@@ -1,10 +1,11 @@
 //! Conditioner networks: what computes the parameters of a coupling or autoregressive map.
 mod activation;
-mod residual;
+mod masked;
+mod net;
 
 pub use activation::Activation;
-pub(crate) use residual::LinearSize;
-pub use residual::{Conditioned, ResidualConfig, ResidualNet};
+pub(crate) use net::LinearSize;
+pub use net::{Conditioned, Net, NetConfig, NetKind};
 
 use candle_core::Tensor;
 

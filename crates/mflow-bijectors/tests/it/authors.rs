@@ -5,6 +5,7 @@ use mflow_bijectors::candle::{DType, Device, Tensor, Var};
 use mflow_bijectors::{
     Bijector, Chain, Diff, Direction, Dual, Error, Inverted, Layer, Mapped, Result, Signature,
 };
+use std::sync::Arc;
 
 /// A function of a batch `[4, 3]`, for values and for values with tangents.
 trait Operation {
@@ -159,8 +160,8 @@ impl Layer for Steepen {
 
 #[test]
 fn a_layer_from_outside_is_a_bijector() {
-    let parts: Vec<Box<dyn Bijector>> =
-        vec![Box::new(Steepen::new(3)), Box::new(Inverted::new(Box::new(Steepen::new(3))))];
+    let parts: Vec<Arc<dyn Bijector>> =
+        vec![Arc::new(Steepen::new(3)), Arc::new(Inverted::new(Arc::new(Steepen::new(3))))];
     let identity = Chain::new(parts).unwrap();
     let (x, c) = (normal("x", &[4, 3]), normal("c", &[4, 1]));
     let mapped = identity.forward(&x, Some(&c)).unwrap();

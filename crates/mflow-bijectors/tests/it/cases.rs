@@ -2,10 +2,11 @@
 use crate::numbers::{CPU, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor, Var};
 use mflow_bijectors::{
-    Activation, Bijector, BijectorConfig, Direction, Dual, Mask, ParamStore, ResidualConfig, Route,
-    RqCouplingConfig, SplineFlowConfig,
+    Activation, AutoregressiveConfig, Bijector, BijectorConfig, CouplingConfig, Direction, Domain,
+    Dual, Mask, NetConfig, ParamStore, Route, Signature, SplineFlowConfig, UnivariateConfig,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Inverse];
 /// Tangent rows per point: no register, and no other size here, is as long.
@@ -28,7 +29,9 @@ pub(crate) struct Tolerances {
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) config: BijectorConfig,
-    pub(crate) dim: usize,
+    /// Shapes and domains of the map.
+    pub(crate) signature: Signature,
+    /// Number of context features.
     pub(crate) context: usize,
     /// Size of the random parameters.
     pub(crate) gain: f64,
@@ -37,25 +40,62 @@ pub(crate) struct Case {
     pub(crate) tolerance: Tolerances,
     /// Whatever the parameters and the context are, such as with one bin between unit slopes.
     pub(crate) identity: bool,
+    /// The log-det depends on nothing but parameters.
+    pub(crate) constant_log_det: bool,
     /// Single entries of each named piece along which gradients are checked, besides two random
     /// directions through all of a vector.
     pub(crate) entries: usize,
 }
 
 impl Case {
-    pub(crate) fn new(config: BijectorConfig, dim: usize, context: usize) -> Self {
+    pub(crate) fn new(config: BijectorConfig) -> Self {
         let tolerance =
             Tolerances { exact: 1e-10, difference: 2e-6, single: 1e-4, single_derivative: 2e-3 };
-        Self { config, dim, context, gain: 1., spread: 1.7, tolerance, identity: false, entries: 2 }
+        let map = ParamStore::new(5, DType::F64, CPU).build(|_| true, |p| config.build(p)).unwrap();
+        let signature = map.signature().clone();
+        Self {
+            config,
+            context: signature.context_dim.unwrap_or(0),
+            signature,
+            gain: 1.,
+            spread: 1.7,
+            tolerance,
+            identity: false,
+            constant_log_det: false,
+            entries: 2,
+        }
     }
-    pub(crate) fn coupling(config: RqCouplingConfig) -> Self {
-        let (dim, context, spread) = (config.dim, config.context_dim, 0.6 * config.tail_bound);
-        Self { spread, ..Self::new(BijectorConfig::RqCoupling(config), dim, context) }
+    pub(crate) fn coupling(config: CouplingConfig) -> Self {
+        let spread = 0.6 * tail_bound(&config.map);
+        Self { spread, ..Self::new(BijectorConfig::Coupling(config)) }
+    }
+    pub(crate) fn autoregressive(config: AutoregressiveConfig) -> Self {
+        let spread = 0.6 * tail_bound(&config.map);
+        Self { spread, ..Self::new(BijectorConfig::Autoregressive(config)) }
     }
     pub(crate) fn flow(config: &SplineFlowConfig, dim: usize, context: usize) -> Self {
         let spread = 0.6 * config.tail_bound;
         let config = config.bijector(dim, context).unwrap();
-        Self { spread, entries: 0, ..Self::new(config, dim, context) }
+        Self { spread, entries: 0, ..Self::new(config) }
+    }
+    /// Shape of the points that go in.
+    pub(crate) fn shape(&self, direction: Direction) -> &[usize] {
+        match direction {
+            Direction::Forward => &self.signature.latent_shape,
+            Direction::Inverse => &self.signature.data_shape,
+        }
+    }
+    /// Number of elements of a point.
+    pub(crate) fn size(&self) -> usize {
+        self.signature.latent_shape.iter().product()
+    }
+    /// With inputs of this standard deviation.
+    pub(crate) fn spread(self, spread: f64) -> Self {
+        Self { spread, ..self }
+    }
+    /// With fewer gradients along single entries.
+    pub(crate) fn entries(self, entries: usize) -> Self {
+        Self { entries, ..self }
     }
     pub(crate) fn gain(self, gain: f64) -> Self {
         Self { gain, ..self }
@@ -63,6 +103,10 @@ impl Case {
     /// Nothing changes this map.
     pub(crate) fn identity(self) -> Self {
         Self { identity: true, ..self }
+    }
+    /// Its log-det depends on nothing but parameters.
+    pub(crate) fn constant_log_det(self) -> Self {
+        Self { constant_log_det: true, ..self }
     }
     /// Multiply every tolerance.
     pub(crate) fn looser(mut self, factor: f64) -> Self {
@@ -74,13 +118,21 @@ impl Case {
     }
 }
 
-/// A small coupling: 5 bins on `[-3, 3]`, width 16, one block, SiLU.
-pub(crate) fn small(dim: usize, mask: Mask) -> RqCouplingConfig {
-    RqCouplingConfig::new(dim, mask).with_bins(5, 3.).with_net(net(16, 1, Activation::Silu))
+/// Half the width of the box of splines; 3 for a map without a box.
+pub(crate) fn tail_bound(map: &UnivariateConfig) -> f64 {
+    match map {
+        UnivariateConfig::RationalQuadratic { tail_bound, .. } => *tail_bound,
+        _ => 3.,
+    }
 }
 
-pub(crate) fn net(hidden: usize, blocks: usize, activation: Activation) -> ResidualConfig {
-    ResidualConfig::new(hidden, blocks).with_activation(activation)
+/// A small coupling: 5 bins on `[-3, 3]`, width 16, one block, SiLU.
+pub(crate) fn small(dim: usize, mask: Mask) -> CouplingConfig {
+    CouplingConfig::new(dim, mask).with_bins(5, 3.).with_net(net(16, 1, Activation::Silu))
+}
+
+pub(crate) fn net(hidden: usize, blocks: usize, activation: Activation) -> NetConfig {
+    NetConfig::new(hidden, blocks).with_activation(activation)
 }
 
 /// A small flow: 3 couplings of 5 bins on `[-3, 3]`, width 16, SiLU.
@@ -94,9 +146,20 @@ pub(crate) fn small_flow() -> SplineFlowConfig {
 /// The same map without kernels.
 pub(crate) fn composed(config: &BijectorConfig) -> BijectorConfig {
     match config {
-        BijectorConfig::RqCoupling(c) => {
-            BijectorConfig::RqCoupling(c.clone().with_route(Route::Composed))
+        BijectorConfig::Coupling(c) => {
+            BijectorConfig::Coupling(c.clone().with_route(Route::Composed))
         }
+        BijectorConfig::Autoregressive(c) => {
+            BijectorConfig::Autoregressive(c.clone().with_route(Route::Composed))
+        }
+        BijectorConfig::Elementwise(c) => {
+            BijectorConfig::Elementwise(c.clone().with_route(Route::Composed))
+        }
+        BijectorConfig::Partial { dim, features, of } => BijectorConfig::Partial {
+            dim: *dim,
+            features: features.clone(),
+            of: Box::new(composed(of)),
+        },
         BijectorConfig::Chain { layers } => {
             BijectorConfig::Chain { layers: layers.iter().map(composed).collect() }
         }
@@ -122,12 +185,12 @@ pub(crate) fn randomise(store: &ParamStore, seed: &str, gain: f64) {
 /// A case built in every form that the laws compare; all of one dtype share their storage.
 pub(crate) struct Subject {
     pub(crate) store: ParamStore,
-    pub(crate) map: Box<dyn Bijector>,
+    pub(crate) map: Arc<dyn Bijector>,
     /// Without kernels.
-    pub(crate) composed: Box<dyn Bijector>,
+    pub(crate) composed: Arc<dyn Bijector>,
     /// Nothing to train.
-    pub(crate) frozen: Box<dyn Bijector>,
-    pub(crate) frozen_composed: Box<dyn Bijector>,
+    pub(crate) frozen: Arc<dyn Bijector>,
+    pub(crate) frozen_composed: Arc<dyn Bijector>,
 }
 
 impl Subject {
@@ -164,16 +227,22 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// `rows` random points, the first one far out in the tails.
-    pub(crate) fn random(case: &Case, rows: usize) -> Self {
-        let (d, c) = (case.dim, case.context);
+    /// `rows` random points of the domain, the first one far out in the tails.
+    pub(crate) fn random(case: &Case, direction: Direction, rows: usize) -> Self {
+        let (d, c) = (case.size(), case.context);
+        let domain = match direction {
+            Direction::Forward => &case.signature.latent_domain,
+            Direction::Inverse => &case.signature.data_domain,
+        };
         let mut x = numbers(&(normal("x", &[rows, d]) * case.spread).unwrap());
         x.iter_mut().take(if rows > 1 { d } else { 0 }).for_each(|v| *v *= 4.);
+        x.iter_mut().enumerate().for_each(|(i, v)| *v = inside(domain, i % d, *v, case.spread));
+        let shape = case.shape(direction);
         let of_context = |name: &str, shape: &[usize]| (c > 0).then(|| normal(name, shape));
         Self {
-            x: tensor(x, &[rows, d]),
+            x: tensor(x, &[&[rows], shape].concat()),
             context: of_context("context", &[rows, c]),
-            x_rows: normal("tangents", &[rows, TANGENTS, d]),
+            x_rows: normal("tangents", &[&[rows, TANGENTS], shape].concat()),
             context_rows: of_context("context tangents", &[rows, TANGENTS, c]),
         }
     }
@@ -207,6 +276,19 @@ impl Inputs {
             context_rows: of(3),
         };
         (tracked, vars.into_iter().map(|(name, v)| (name.to_owned(), v)).collect())
+    }
+}
+
+/// A real number of size `spread` moved into the domain of feature `i`.
+fn inside(domain: &Domain, i: usize, v: f64, spread: f64) -> f64 {
+    // In (0, 1), and not too near to its ends: the maps there are as steep as one likes.
+    let unit = |v: f64| 0.5 + 0.49 * (v / (2. * spread)).tanh();
+    match domain {
+        Domain::Positive => (v / spread).exp(),
+        Domain::Interval { low, high } => low + (high - low) * unit(v),
+        Domain::Angle => std::f64::consts::PI * (2. * unit(v) - 1.),
+        Domain::Features(each) => inside(&each[i], i, v, spread),
+        _ => v,
     }
 }
 

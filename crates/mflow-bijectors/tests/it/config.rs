@@ -3,16 +3,17 @@ use crate::cases::{net, small, small_flow};
 use crate::numbers::CPU;
 use mflow_bijectors::candle::DType;
 use mflow_bijectors::{
-    Activation, Bijector, BijectorConfig, Chain, Direction, Dual, Error, FeatureAffineConfig,
-    LinearKind, LuLinearConfig, Mapped, Mask, ParamStore, PermutationConfig, Result, Route,
-    RqCouplingConfig, SplineFlowConfig,
+    Activation, Bijector, BijectorConfig, Chain, CouplingConfig, Direction, Dual, Error,
+    FeatureAffineConfig, LinearKind, LuLinearConfig, Mapped, Mask, ParamStore, PermutationConfig,
+    Result, Route, SplineFlowConfig,
 };
+use std::sync::Arc;
 
 fn permutation(dim: usize) -> BijectorConfig {
     BijectorConfig::Permutation(PermutationConfig::new(dim))
 }
 
-fn build(config: &BijectorConfig) -> Result<Box<dyn Bijector>> {
+fn build(config: &BijectorConfig) -> Result<Arc<dyn Bijector>> {
     ParamStore::new(1, DType::F64, CPU).build(|_| true, |p| config.build(p))
 }
 
@@ -26,7 +27,7 @@ fn message(config: &BijectorConfig) -> String {
 #[test]
 fn json_round_trips() {
     let affine = FeatureAffineConfig::new(vec![0.1, -1. / 3.], vec![1e-3, 2.]);
-    let coupling = RqCouplingConfig::new(3, Mask::Moved(vec![2, 0]))
+    let coupling = CouplingConfig::new(3, Mask::Moved(vec![2, 0]))
         .with_context(2)
         .with_bins(7, 2.5)
         .with_net(net(9, 1, Activation::Tanh))
@@ -37,8 +38,8 @@ fn json_round_trips() {
         permutation(3),
         BijectorConfig::LuLinear(LuLinearConfig::new(4)),
         BijectorConfig::FeatureAffine(affine),
-        BijectorConfig::RqCoupling(coupling),
-        BijectorConfig::RqCoupling(small(2, Mask::Even)),
+        BijectorConfig::Coupling(coupling),
+        BijectorConfig::Coupling(small(2, Mask::Even)),
         flow.bijector(3, 1).unwrap(),
         SplineFlowConfig::default().bijector(2, 0).unwrap(),
     ];
@@ -54,16 +55,16 @@ fn json_round_trips() {
 
 #[test]
 fn files_may_leave_out_what_has_a_default() {
-    let text = r#"{"kind": "rq_coupling", "dim": 3, "mask": "odd"}"#;
+    let text = r#"{"kind": "coupling", "dim": 3, "mask": "odd"}"#;
     let config: BijectorConfig = serde_json::from_str(text).unwrap();
-    let expected = BijectorConfig::RqCoupling(RqCouplingConfig::new(3, Mask::Odd));
+    let expected = BijectorConfig::Coupling(CouplingConfig::new(3, Mask::Odd));
     assert_eq!(config, expected, "10 bins on ±6, width 100, 2 blocks, ReLU, no context");
-    let text = r#"{"kind": "rq_coupling", "dim": 3, "mask": {"moved": [1]},
+    let text = r#"{"kind": "coupling", "dim": 3, "mask": {"moved": [1]},
         "net": {"hidden": 8, "activation": "silu"}}"#;
     let config: BijectorConfig = serde_json::from_str(text).unwrap();
-    let coupling = RqCouplingConfig::new(3, Mask::Moved(vec![1]));
+    let coupling = CouplingConfig::new(3, Mask::Moved(vec![1]));
     let coupling = coupling.with_net(net(8, 2, Activation::Silu));
-    assert_eq!(config, BijectorConfig::RqCoupling(coupling), "also inside of the network");
+    assert_eq!(config, BijectorConfig::Coupling(coupling), "also inside of the network");
     let flow: SplineFlowConfig = serde_json::from_str("{}").unwrap();
     assert_eq!(flow, SplineFlowConfig::default(), "a flow has a default for everything");
     assert_eq!((flow.layers, flow.bins, flow.tail_bound), (5, 10, 6.), "the published numbers");
@@ -74,9 +75,9 @@ fn files_may_leave_out_what_has_a_default() {
 #[test]
 fn unknown_keys_are_refused() {
     for text in [
-        r#"{"kind": "rq_coupling", "dim": 3, "mask": "odd", "binz": 4}"#,
-        r#"{"kind": "rq_coupling", "dim": 3, "mask": "odd", "net": {"hiden": 4}}"#,
-        r#"{"kind": "rq_coupling", "dim": 3, "mask": "some"}"#,
+        r#"{"kind": "coupling", "dim": 3, "mask": "odd", "binz": 4}"#,
+        r#"{"kind": "coupling", "dim": 3, "mask": "odd", "net": {"hiden": 4}}"#,
+        r#"{"kind": "coupling", "dim": 3, "mask": "some"}"#,
         r#"{"kind": "permutation", "dim": 3, "seed": 4}"#,
         r#"{"kind": "lu_linear", "dim": 3, "bias": true}"#,
         r#"{"kind": "feature_affine", "shift": [0], "scale": [1], "dim": 1}"#,
@@ -95,7 +96,7 @@ fn unknown_keys_are_refused() {
 
 #[test]
 fn fields_out_of_range_are_refused() {
-    let coupling = |c: RqCouplingConfig| message(&BijectorConfig::RqCoupling(c));
+    let coupling = |c: CouplingConfig| message(&BijectorConfig::Coupling(c));
     let ok = || small(3, Mask::Even);
     let affine = |shift: &[f64], scale: &[f64]| {
         let config = FeatureAffineConfig::new(shift.to_vec(), scale.to_vec());
@@ -120,10 +121,10 @@ fn fields_out_of_range_are_refused() {
             coupling(ok().with_bins(5, f64::INFINITY)),
             "`spline.tail_bound` must be positive and finite, found inf",
         ),
-        (coupling(small(0, Mask::Even)), "`rq_coupling.dim` must be positive, found 0"),
+        (coupling(small(0, Mask::Even)), "`coupling.dim` must be positive, found 0"),
         (
             coupling(ok().with_net(net(0, 1, Activation::Relu))),
-            "`rq_coupling.net.hidden` must be positive, found 0",
+            "`coupling.net.hidden` must be positive, found 0",
         ),
         (
             coupling(small(3, Mask::Moved(vec![3]))),
@@ -183,7 +184,7 @@ fn chains_must_fit() {
     let expected = "invalid config: `chain.layers` must fit: layer 1 ends in shape [3], \
                     layer 2 starts from [2]";
     assert_eq!(misfit, expected, "dimensions, with the place");
-    let with = |c: usize| BijectorConfig::RqCoupling(small(3, Mask::Even).with_context(c));
+    let with = |c: usize| BijectorConfig::Coupling(small(3, Mask::Even).with_context(c));
     let context = chain(vec![with(2), permutation(3), with(1)]);
     assert!(context.contains("number of context features"), "context sizes: {context}");
     assert!(context.contains('2') && context.contains('1'), "with both: {context}");
@@ -208,7 +209,7 @@ fn a_flow_alternates_and_is_inverted() {
     };
     let BijectorConfig::Chain { layers } = *of else { panic!("of a chain") };
     let coupling = |mask| {
-        BijectorConfig::RqCoupling(small(3, mask).with_context(2).with_net(net(
+        BijectorConfig::Coupling(small(3, mask).with_context(2).with_net(net(
             16,
             2,
             Activation::Silu,
@@ -240,10 +241,11 @@ fn public_types_are_debug_send_and_sync() {
         Activation BijectorConfig Chain Direction Dual Error FeatureAffine FeatureAffineConfig
         Gradient Init Inverted Linear LinearKind LogSlopeGradient LuLinear LuLinearConfig Mask
         ParamStore Parameter Permutation PermutationConfig Piece Pushed RationalQuadratic
-        ResidualConfig ResidualNet Route RqCoupling RqCouplingConfig Signature SplineFlowConfig
+        NetConfig Net Route CouplingConfig Signature SplineFlowConfig
+        AutoregressiveConfig ElementwiseConfig UnivariateConfig Affine Additive Domain Noise PartialMap
         Stream
     }
-    ok::<Box<dyn Bijector>>();
+    ok::<Arc<dyn Bijector>>();
     ok::<Mapped>();
     ok::<Mapped<Dual>>();
     ok::<mflow_bijectors::Conditioned<Dual>>();

@@ -46,7 +46,7 @@ pub(crate) fn are_differences(at: &str, case: &Case, subject: &Subject, directio
         if case.context == 0 && probe == Some(Probe::CONTEXT) {
             continue;
         }
-        let (inputs, vars) = Inputs::random(case, 4).tracked();
+        let (inputs, vars) = Inputs::random(case, direction, 4).tracked();
         let variables = variables(subject, vars);
         let run = || losses(map, direction, &inputs, probe);
         let analytic: Vec<(&str, Vec<Vec<f64>>)> =
@@ -113,7 +113,7 @@ fn directions(subject: &Subject, name: &str, var: &Var, entries: usize) -> Vec<V
 /// Law 11: a second backward through one graph, where kernels have to evaluate again.
 pub(crate) fn repeat(at: &str, case: &Case, subject: &Subject, direction: Direction) {
     for probe in [None, Some(Probe::ALL)] {
-        let (inputs, vars) = Inputs::random(case, 5).tracked();
+        let (inputs, vars) = Inputs::random(case, direction, 5).tracked();
         let variables = variables(subject, vars);
         for (output, loss) in losses(subject.map.as_ref(), direction, &inputs, probe) {
             let (first, second) = (gradients(&loss, &variables), gradients(&loss, &variables));
@@ -127,7 +127,7 @@ fn gradients_reach_every_part_of_a_coupling() {
     let case = Case::coupling(small(3, Mask::Even).with_context(2));
     let subject = Subject::new(&case);
     for direction in DIRECTIONS {
-        let (inputs, vars) = Inputs::random(&case, 5).tracked();
+        let (inputs, vars) = Inputs::random(&case, direction, 5).tracked();
         let parameter = subject.store.parameters().next().unwrap();
         for (output, loss) in losses(subject.map.as_ref(), direction, &inputs, Some(Probe::ALL)) {
             let store = loss.backward().unwrap();
@@ -148,8 +148,8 @@ fn gradients_reach_every_part_of_a_coupling() {
 fn what_is_frozen_gets_no_gradient() {
     let case = Case::coupling(small(3, Mask::Even).with_context(2));
     let subject = Subject::new(&case);
-    let (inputs, vars) = Inputs::random(&case, 5).tracked();
-    let untracked = Inputs::random(&case, 5);
+    let (inputs, vars) = Inputs::random(&case, Direction::Forward, 5).tracked();
+    let untracked = Inputs::random(&case, Direction::Forward, 5);
     for direction in DIRECTIONS {
         for probe in [None, Some(Probe::X), Some(Probe::ALL)] {
             for (output, loss) in losses(subject.frozen.as_ref(), direction, &untracked, probe) {

@@ -30,7 +30,7 @@ fn the_derivative_at_the_kink_is_zero() {
     clear(&subject, &["initial", "bias"]);
     for direction in DIRECTIONS {
         for probe in [None, Some(Probe::X), Some(Probe::ALL)] {
-            let (inputs, vars) = Inputs::random(&case, 5).tracked();
+            let (inputs, vars) = Inputs::random(&case, direction, 5).tracked();
             let variables = variables(&subject, vars);
             let fused = losses(subject.map.as_ref(), direction, &inputs, probe);
             let plain = losses(subject.composed.as_ref(), direction, &inputs, probe);
@@ -45,7 +45,7 @@ fn the_derivative_at_the_kink_is_zero() {
                 }
             }
         }
-        let inputs = Inputs::random(&case, 5);
+        let inputs = Inputs::random(&case, direction, 5);
         let value = losses(subject.map.as_ref(), direction, &inputs, None).remove(0).1;
         let parameter = subject.store.parameters().next().unwrap();
         let gradient = value.backward().unwrap();
@@ -70,7 +70,7 @@ fn kernels_and_compositions_agree_near_the_kink() {
     let subject = Subject::new(&case);
     clear(&subject, &["net.initial.bias", "linear.0.bias"]);
     for direction in DIRECTIONS {
-        let mut inputs = Inputs::random(&case, 5);
+        let mut inputs = Inputs::random(&case, direction, 5);
         // Kept features and context of some rows are 0: their first hidden layer is on the kink.
         let rows = Tensor::from_vec(vec![0_u32, 1, 0, 1, 1], (5, 1), inputs.x.device()).unwrap();
         let rows = rows.to_dtype(inputs.x.dtype()).unwrap();

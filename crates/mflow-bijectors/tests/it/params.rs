@@ -7,12 +7,13 @@ use mflow_bijectors::{
     PermutationConfig, Piece, Result, Stream, fnv1a, split,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 type Named = BTreeMap<String, Tensor>;
 
 /// Two couplings, an LU map and a permutation: weights, vectors and a buffer.
 fn model() -> BijectorConfig {
-    let coupling = || BijectorConfig::RqCoupling(small(3, Mask::Even).with_context(2));
+    let coupling = || BijectorConfig::Coupling(small(3, Mask::Even).with_context(2));
     let layers = vec![
         coupling(),
         BijectorConfig::Permutation(PermutationConfig::new(3)),
@@ -22,13 +23,13 @@ fn model() -> BijectorConfig {
     BijectorConfig::Chain { layers }
 }
 
-fn fresh(seed: u64, dtype: DType) -> (ParamStore, Box<dyn Bijector>) {
+fn fresh(seed: u64, dtype: DType) -> (ParamStore, Arc<dyn Bijector>) {
     let mut store = ParamStore::new(seed, dtype, CPU);
     let map = store.build(|_| true, |p| model().build(p)).unwrap();
     (store, map)
 }
 
-fn load(named: Named, dtype: DType) -> Result<(ParamStore, Box<dyn Bijector>)> {
+fn load(named: Named, dtype: DType) -> Result<(ParamStore, Arc<dyn Bijector>)> {
     let mut store = ParamStore::from_named(named, dtype, CPU);
     let map = store.build(|_| true, |p| model().build(p))?;
     Ok((store, map))

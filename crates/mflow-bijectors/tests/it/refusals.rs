@@ -6,14 +6,15 @@ use mflow_bijectors::{
     Bijector, BijectorConfig, Diff, Direction, Dual, Error, FeatureAffineConfig, LuLinearConfig,
     Mask, ParamStore, PermutationConfig,
 };
+use std::sync::Arc;
 
-fn build(config: &BijectorConfig) -> Box<dyn Bijector> {
+fn build(config: &BijectorConfig) -> Arc<dyn Bijector> {
     ParamStore::new(1, DType::F64, CPU).build(|_| true, |p| config.build(p)).unwrap()
 }
 
 /// Maps of 3 features, those with context first.
-fn maps() -> [Vec<Box<dyn Bijector>>; 2] {
-    let conditional = BijectorConfig::RqCoupling(small(3, Mask::Even).with_context(2));
+fn maps() -> [Vec<Arc<dyn Bijector>>; 2] {
+    let conditional = BijectorConfig::Coupling(small(3, Mask::Even).with_context(2));
     let with = [
         composed(&conditional),
         conditional.clone(),
@@ -22,7 +23,7 @@ fn maps() -> [Vec<Box<dyn Bijector>>; 2] {
     ];
     let affine = FeatureAffineConfig::new(vec![0.; 3], vec![1.; 3]);
     let without = [
-        BijectorConfig::RqCoupling(small(3, Mask::Even)),
+        BijectorConfig::Coupling(small(3, Mask::Even)),
         BijectorConfig::Permutation(PermutationConfig::new(3)),
         BijectorConfig::LuLinear(LuLinearConfig::new(3)),
         BijectorConfig::FeatureAffine(affine),

@@ -26,7 +26,7 @@ fn compare(
     probes.extend(Probe::every(case).into_iter().map(Some));
     for probe in probes {
         // Nothing tracked: the kernels that keep no graph.
-        let inputs = Inputs::random(case, 19).to(dtype);
+        let inputs = Inputs::random(case, direction, 19).to(dtype);
         let fused = evaluate(subject.frozen.as_ref(), direction, &inputs, probe);
         let plain = evaluate(subject.frozen_composed.as_ref(), direction, &inputs, probe);
         for (i, ((output, a), (_, b))) in fused.iter().zip(&plain).enumerate() {
@@ -59,7 +59,7 @@ fn compare(
 
 /// Law 12: a frozen layer sees what happens to its parameters, and tracks nothing.
 pub(crate) fn frozen_layers_share(at: &str, case: &Case, subject: &Subject, direction: Direction) {
-    let inputs = Inputs::random(case, 5);
+    let inputs = Inputs::random(case, direction, 5);
     for probe in [None, Some(Probe::X), Some(Probe::ALL)] {
         let trained = || evaluate(subject.map.as_ref(), direction, &inputs, probe);
         let frozen = || evaluate(subject.frozen.as_ref(), direction, &inputs, probe);

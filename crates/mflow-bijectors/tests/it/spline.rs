@@ -3,9 +3,10 @@ use crate::cases::{DIRECTIONS, net};
 use crate::numbers::{CPU, close, gap_of, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
-    Activation, Bijector, Direction, Mask, ParamStore, RationalQuadratic, Route, RqCouplingConfig,
+    Activation, Bijector, CouplingConfig, Direction, Mask, ParamStore, RationalQuadratic, Route,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One spline by its knots and derivatives; nothing is shared with the library.
 pub(crate) struct Oracle {
@@ -79,9 +80,9 @@ pub(crate) fn fixed(
     parameters: &[f64],
     dtype: DType,
     route: Route,
-) -> (Box<dyn Bijector>, ParamStore) {
+) -> (Arc<dyn Bijector>, ParamStore) {
     let bins = (parameters.len() / dim + 1) / 3;
-    let config = RqCouplingConfig::new(dim, Mask::Moved((0..dim).collect()))
+    let config = CouplingConfig::new(dim, Mask::Moved((0..dim).collect()))
         .with_bins(bins, bound)
         .with_net(net(4, 0, Activation::Relu))
         .with_route(route);
@@ -91,7 +92,7 @@ pub(crate) fn fixed(
     named.values_mut().for_each(|t| *t = t.zeros_like().unwrap());
     named.insert("net.final.bias".into(), tensor(parameters.to_vec(), &[parameters.len()]));
     store.assign(&named).unwrap();
-    (Box::new(map), store)
+    (map, store)
 }
 
 /// Parameters of `dim` splines, of the given size.

@@ -152,7 +152,7 @@ fn infinities_pass_through() {
 fn nan_stays_in_its_row() {
     let case = Case::coupling(small(3, Mask::Even).with_context(2));
     let (rows, bad) = (11, 4);
-    let clean = Inputs::random(&case, rows);
+    let clean = Inputs::random(&case, Direction::Forward, rows);
     let spoil = |t: &Tensor, feature: usize| {
         let mut v = numbers(t);
         v[bad * t.dim(1).unwrap() + feature] = f64::NAN;

@@ -10,6 +10,7 @@ use mflow_bijectors::{
     Stream,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Config of [`MFlow`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ impl MFlowConfig {
             let outer = self.outer.bijector(d, of_manifold)?.build(&mut params.scope("outer"))?;
             let mut parts = vec![outer];
             if let Some(normalization) = &self.normalization {
-                parts.push(Box::new(normalization.build(params)?));
+                parts.push(Arc::new(normalization.build(params)?));
             }
             let inner = self.inner.bijector(n, c)?.build(&mut params.scope("inner"))?;
             Ok((Chain::new(parts)?, inner))
@@ -113,7 +114,7 @@ impl MFlowConfig {
             dtype: store.dtype(),
             device: store.device().clone(),
         };
-        let embedding = Box::new(PaddedFlow::new(Box::new(f), n)?);
+        let embedding = Box::new(PaddedFlow::new(Arc::new(f), n)?);
         Ok(MFlow { embedding, h, base: Box::new(StandardNormal { dim: n }), signature })
     }
 }
@@ -129,7 +130,7 @@ impl MFlowConfig {
 #[derive(Debug)]
 pub struct MFlow {
     embedding: Box<dyn Embedding>,
-    h: Box<dyn Bijector>,
+    h: Arc<dyn Bijector>,
     base: Box<dyn BaseDensity>,
     signature: ModelSignature,
 }

@@ -7,6 +7,12 @@ use crate::{Diff, Result};
 use candle_core::{D, DType, Tensor};
 
 impl Univariate for RationalQuadratic {
+    /// Equal bins with unit derivatives.
+    fn identity(&self) -> Vec<f64> {
+        let mut p = vec![0.; 3 * self.bins - 1];
+        p[2 * self.bins..].fill(Self::unit_slope());
+        p
+    }
     fn compose<T: Diff>(&self, direction: Direction, x: &T, p: &T) -> Result<Mapped<T>> {
         let (n, bound, v) = (self.bins, self.bound, x.value());
         let inverse = direction == Direction::Inverse;

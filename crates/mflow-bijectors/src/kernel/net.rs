@@ -1,10 +1,10 @@
-//! The residual conditioner network on slices: forward, backward, and tangents without a graph.
+//! The conditioner network on slices: forward, backward, and tangents without a graph.
 use super::gemm::{Matrix, MatrixMut, gemm};
 use super::lanes::Element;
 use super::rows::{
     add_column_sums, add_gated, bias_activate, gate_back, residual, scale_by_derivative,
 };
-use crate::nn::ResidualNet;
+use crate::nn::{Net, NetKind};
 use candle_core::Result;
 
 /// What the backward pass and the tangents need of one block.
@@ -13,7 +13,7 @@ struct Block<T> {
     /// Input of the block, before the activation.
     h: Vec<T>,
     r1: Vec<T>,
-    /// Output of the first affine map, before the activation.
+    /// Output of the first affine map, before the activation; empty in a perceptron, as `r2`.
     a: Vec<T>,
     r2: Vec<T>,
     u: Vec<T>,
@@ -26,12 +26,14 @@ struct Block<T> {
 pub(crate) struct Activations<T> {
     input: Vec<T>,
     blocks: Vec<Block<T>>,
+    /// The last hidden layer of a perceptron before its activation.
+    last: Vec<T>,
     /// The last hidden layer, `[rows, hidden]`.
     pub(crate) hidden: Vec<T>,
 }
 
 /// `(weight, bias)` of each affine map.
-pub(crate) fn maps<'a, T>(net: &ResidualNet, mut theta: &'a [T]) -> Vec<(&'a [T], &'a [T])> {
+pub(crate) fn maps<'a, T>(net: &Net, mut theta: &'a [T]) -> Vec<(&'a [T], &'a [T])> {
     let cut = |s: crate::nn::LinearSize| {
         let (wb, rest) = theta.split_at(s.len());
         theta = rest;
@@ -55,13 +57,14 @@ fn product<T: Element>(
 
 /// Evaluate on `input: [rows, inputs + context]`; `context: [rows, context]` feeds the gates.
 pub(crate) fn forward<T: Element>(
-    net: &ResidualNet,
+    net: &Net,
     theta: &[T],
     input: Vec<T>,
     context: &[T],
     rows: usize,
 ) -> Result<Activations<T>> {
     let (width, act, c) = (net.config.hidden, net.config.activation, net.context);
+    let is_residual = net.config.kind == NetKind::Residual;
     let mut maps = maps(net, theta).into_iter();
     let mut next = || maps.next().unwrap_or((&[], &[]));
     let (w, b) = next();
@@ -72,27 +75,36 @@ pub(crate) fn forward<T: Element>(
     let zero = vec![T::default(); width];
     for _ in 0..net.config.blocks {
         let r1 = bias_activate(&mut h, h_bias.take().unwrap_or(&zero), act);
+        let (mut a, mut r2) = (vec![], vec![]);
+        if is_residual {
+            let (w, b) = next();
+            a = product(&r1, rows, width, w, width)?;
+            r2 = bias_activate(&mut a, b, act);
+        }
         let (w, b) = next();
-        let mut a = product(&r1, rows, width, w, width)?;
-        let r2 = bias_activate(&mut a, b, act);
-        let (w, b) = next();
-        let mut u = product(&r2, rows, width, w, width)?;
+        let mut u = product(if is_residual { &r2 } else { &r1 }, rows, width, w, width)?;
+        let skip = is_residual.then_some(h.as_slice());
         let mut gate = vec![];
-        let next_h = if c > 0 {
+        let next_h = if net.gated() {
             let (w, gate_bias) = next();
             gate = product(context, rows, c, w, width)?;
-            residual(&h, &mut u, b, Some((&mut gate, gate_bias)))
+            residual(skip, &mut u, b, Some((&mut gate, gate_bias)))
         } else {
-            residual(&h, &mut u, b, None)
+            residual(skip, &mut u, b, None)
         };
         blocks.push(Block { h: std::mem::replace(&mut h, next_h), r1, a, r2, u, gate });
     }
-    if let Some(b) = h_bias {
+    let b = h_bias.unwrap_or(&zero);
+    if !is_residual {
+        let hidden = bias_activate(&mut h, b, act);
+        return Ok(Activations { input, blocks, last: h, hidden });
+    }
+    if h_bias.is_some() {
         for row in h.chunks_exact_mut(width) {
             row.iter_mut().zip(b).for_each(|(h, b)| *h += *b);
         }
     }
-    Ok(Activations { input, blocks, hidden: h })
+    Ok(Activations { input, blocks, last: vec![], hidden: h })
 }
 
 /// Gradients of a network.
@@ -106,7 +118,7 @@ pub(crate) struct Gradients<T> {
 
 /// Pull `g: [rows, hidden]` back; `g_theta` receives the gradient of all maps but the last.
 pub(crate) fn backward<T: Element>(
-    net: &ResidualNet,
+    net: &Net,
     theta: &[T],
     saved: &Activations<T>,
     context: &[T],
@@ -115,6 +127,7 @@ pub(crate) fn backward<T: Element>(
     g_theta: &mut [T],
 ) -> Result<Gradients<T>> {
     let (width, act, c) = (net.config.hidden, net.config.activation, net.context);
+    let is_residual = net.config.kind == NetKind::Residual;
     let sizes = net.linears();
     let mut gates = vec![T::default(); rows * c];
     // Walk the maps backwards, from the one before the last.
@@ -134,18 +147,28 @@ pub(crate) fn backward<T: Element>(
         Ok(())
     };
     let (mut g_a, mut g_h) = (vec![T::default(); rows * width], vec![T::default(); rows * width]);
+    if !is_residual {
+        scale_by_derivative(&mut g, &saved.last, width, 1, act);
+    }
     for block in saved.blocks.iter().rev() {
-        if c > 0 {
-            let (gu, ggate) = gate_back(&g, &block.u, &block.gate);
-            back(context, &ggate, &mut gates, true)?;
-            back(&block.r2, &gu, &mut g_a, false)?;
-        } else {
-            back(&block.r2, &g, &mut g_a, false)?;
+        let gated = net.gated().then(|| gate_back(&g, &block.u, &block.gate));
+        if let Some((_, g_gate)) = &gated {
+            back(context, g_gate, &mut gates, true)?;
         }
-        scale_by_derivative(&mut g_a, &block.a, width, 1, act);
-        back(&block.r1, &g_a, &mut g_h, false)?;
+        let g_u = gated.as_ref().map_or(&g, |(g_u, _)| g_u);
+        if is_residual {
+            back(&block.r2, g_u, &mut g_a, false)?;
+            scale_by_derivative(&mut g_a, &block.a, width, 1, act);
+            back(&block.r1, &g_a, &mut g_h, false)?;
+        } else {
+            back(&block.r1, g_u, &mut g_h, false)?;
+        }
         scale_by_derivative(&mut g_h, &block.h, width, 1, act);
-        add_gated(&mut g, &g_h, None, width, 1);
+        if is_residual {
+            add_gated(&mut g, &g_h, None, width, 1);
+        } else {
+            std::mem::swap(&mut g, &mut g_h);
+        }
     }
     let mut input = vec![T::default(); rows * (net.inputs + c)];
     back(&saved.input, &g, &mut input, false)?;
@@ -154,7 +177,7 @@ pub(crate) fn backward<T: Element>(
 
 /// Push `k` tangent rows per input, `[rows * k, inputs]`, to the last hidden layer.
 pub(crate) fn push<T: Element>(
-    net: &ResidualNet,
+    net: &Net,
     theta: &[T],
     saved: &Activations<T>,
     tangents: &[T],
@@ -167,17 +190,25 @@ pub(crate) fn push<T: Element>(
     let n = rows * k;
     // The context is constant: only the first rows of the first weight see the tangents.
     let mut h = product(tangents, n, net.inputs, &next()[..net.inputs * width], width)?;
+    let is_residual = net.config.kind == NetKind::Residual;
     for block in &saved.blocks {
         let mut t = h.clone();
         scale_by_derivative(&mut t, &block.h, width, k, act);
-        let mut t = product(&t, n, width, next(), width)?;
-        scale_by_derivative(&mut t, &block.a, width, k, act);
+        if is_residual {
+            t = product(&t, n, width, next(), width)?;
+            scale_by_derivative(&mut t, &block.a, width, k, act);
+        } else {
+            h.fill(T::default());
+        }
         let t = product(&t, n, width, next(), width)?;
-        let gate = (net.context > 0).then(|| {
+        let gate = net.gated().then(|| {
             next();
             block.gate.as_slice()
         });
         add_gated(&mut h, &t, gate, width, k);
+    }
+    if !is_residual {
+        scale_by_derivative(&mut h, &saved.last, width, k, act);
     }
     Ok(h)
 }

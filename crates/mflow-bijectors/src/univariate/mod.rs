@@ -1,11 +1,19 @@
-//! Monotone element-wise maps whose parameters a conditioner computes.
+//! Monotone element-wise maps `y = g(x; p)`: scalar arithmetic for kernels, compositions beside it.
+mod additive;
+mod affine;
 mod composition;
+mod config;
 mod rational_quadratic;
 
+pub use additive::Additive;
+pub use affine::{Affine, AffineScale};
+pub use config::UnivariateConfig;
+pub(crate) use config::Visitor;
 pub use rational_quadratic::RationalQuadratic;
 
 use crate::bijector::{Direction, Mapped};
-use crate::kernel::{Real, univariate};
+use crate::domain::Domain;
+use crate::kernel::{Real, pointwise, univariate};
 use crate::{Diff, Result};
 use candle_core::Tensor;
 use std::fmt::Debug;
@@ -41,13 +49,28 @@ pub struct Point<R> {
 
 /// A [`ScalarMap`] with the composition of tensor operations that its kernels must equal.
 pub trait Univariate: ScalarMap {
+    /// Parameters with which the map is the identity, or as near to it as it comes.
+    fn identity(&self) -> Vec<f64>;
+    /// Where the map and its inverse are defined.
+    fn domain(&self) -> Domain {
+        Domain::Reals
+    }
+
     /// `x: [B, T]`, `p: [B, T, P]`; the log-det is summed over `T`.
     ///
     /// # Errors
     /// If a tensor operation fails.
     fn compose<T: Diff>(&self, direction: Direction, x: &T, p: &T) -> Result<Mapped<T>>;
 
-    /// Values with their gradients by the fused CPU operation, or `None` where there is none.
+    /// Values and log-slopes, `[B, T]`, by the fused CPU operation.
+    ///
+    /// # Errors
+    /// If the kernel fails.
+    fn values(&self, direction: Direction, x: &Tensor, p: &Tensor) -> Result<[Tensor; 2]> {
+        pointwise::values(*self, direction, x, p)
+    }
+
+    /// Values with their gradients by the fused CPU operation.
     ///
     /// # Errors
     /// If the kernel fails.
@@ -57,12 +80,8 @@ pub trait Univariate: ScalarMap {
         x: &Tensor,
         p: &Tensor,
         log_det: bool,
-    ) -> Result<Option<Gradient>> {
-        if x.device().is_cpu() {
-            univariate::gradient(*self, direction, x, p, log_det).map(Some)
-        } else {
-            Ok(None)
-        }
+    ) -> Result<Gradient> {
+        univariate::gradient(*self, direction, x, p, log_det)
     }
 }
 

@@ -1,69 +1,125 @@
-//! The residual conditioner network of neural spline flows.
+//! The conditioner network of vector maps: residual or feed-forward.
 use super::{Activation, Linear};
 use crate::bijector::{Direction, Mapped};
+use crate::noise::LayerNoise;
 use crate::params::{Init, Piece};
-use crate::spline::Univariate;
+use crate::univariate::Univariate;
 use crate::{Diff, Error, Result, kernel};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Size of a [`ResidualNet`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How the hidden layers of a conditioner are connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NetKind {
+    /// Residual blocks of two affine maps each.
+    #[default]
+    Residual,
+    /// A multi-layer perceptron: one affine map per block.
+    Mlp,
+}
+
+/// Size and kind of a conditioner network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
-pub struct ResidualConfig {
+pub struct NetConfig {
+    /// Residual or feed-forward.
+    pub kind: NetKind,
     /// Width of the hidden layers.
     pub hidden: usize,
-    /// Number of residual blocks, of two affine maps each.
+    /// Number of blocks between the first hidden layer and the last.
     pub blocks: usize,
     /// Activation function.
     pub activation: Activation,
+    /// Whether a context also gates each block, besides entering the first layer.
+    pub gate: bool,
+    /// Probability that a hidden unit is dropped while training.
+    pub dropout: f64,
 }
 
-impl Default for ResidualConfig {
+impl Default for NetConfig {
+    /// Two residual blocks of width 100, ReLU, gated, no dropout: the published conditioner.
     fn default() -> Self {
-        Self { hidden: 100, blocks: 2, activation: Activation::Relu }
+        Self {
+            kind: NetKind::Residual,
+            hidden: 100,
+            blocks: 2,
+            activation: Activation::Relu,
+            gate: true,
+            dropout: 0.,
+        }
     }
 }
 
-impl ResidualConfig {
-    /// Width and number of blocks, ReLU.
+impl NetConfig {
+    /// Width and number of residual blocks, ReLU.
     pub fn new(hidden: usize, blocks: usize) -> Self {
         Self { hidden, blocks, ..Self::default() }
+    }
+    /// A perceptron of `blocks + 1` hidden layers, ReLU.
+    pub fn mlp(hidden: usize, blocks: usize) -> Self {
+        Self { kind: NetKind::Mlp, ..Self::new(hidden, blocks) }
     }
     /// With another activation function.
     #[must_use]
     pub fn with_activation(self, activation: Activation) -> Self {
         Self { activation, ..self }
     }
+    /// Whether a context gates each block.
+    #[must_use]
+    pub fn with_gate(self, gate: bool) -> Self {
+        Self { gate, ..self }
+    }
+    /// With dropout of this probability while training.
+    #[must_use]
+    pub fn with_dropout(self, dropout: f64) -> Self {
+        Self { dropout, ..self }
+    }
+    /// Factor on the logits of splines: `1/√hidden`, as nflows has it.
+    pub(crate) fn logit_scale(&self) -> f64 {
+        1. / (self.hidden.max(1) as f64).sqrt()
+    }
     pub(crate) fn validate(&self, path: &str) -> Result<()> {
         if self.hidden == 0 {
             return Err(Error::config(format!("{path}.hidden"), "must be positive, found 0"));
         }
-        Ok(())
+        check_dropout(path, self.dropout)
     }
 }
 
-/// A residual network `R^(inputs + context) -> R^outputs` over one flat parameter vector.
+/// Whether `p` can be the probability of dropping a unit.
+pub(super) fn check_dropout(path: &str, p: f64) -> Result<()> {
+    if (0. ..1.).contains(&p) {
+        return Ok(());
+    }
+    Err(Error::config(format!("{path}.dropout"), format!("must be in [0, 1), found {p}")))
+}
+
+/// A network `R^(inputs + context) -> R^outputs` over one flat parameter vector.
 ///
 /// ```text
 /// h = [x, c] W0 + b0
-/// each block:  u = act(act(h) W1 + b1) W2 + b2;   h = h + u * sigmoid(c Wc + bc)
-/// output = h W + b
+/// each block, residual:  u = act(act(h) W1 + b1) W2 + b2;   h = h + u * sigmoid(c Wc + bc)
+/// each block, mlp:       u = act(h) W1 + b1;                h = u * sigmoid(c Wc + bc)
+/// output = h W + b, of a perceptron act(h) W + b
 /// ```
 ///
-/// The context enters twice, concatenated to the input and as a gate on each block; without one the
-/// gates are absent. As in Durkan et al. (2019), *Neural Spline Flows*, arXiv 1906.04032, B.1.
+/// The context enters twice, concatenated to the input and as a gate on each block; without one, or
+/// with `gate` off, the gates are absent. The residual network is that of Durkan et al. (2019),
+/// *Neural Spline Flows*, arXiv 1906.04032, B.1. Dropout acts on the input of the last affine map of
+/// each block.
 #[derive(Clone, Debug)]
-pub struct ResidualNet {
+pub struct Net {
     /// Number of inputs; 0 makes the outputs depend on the context only.
     pub inputs: usize,
     /// Number of context features, 0 if there is none.
     pub context: usize,
     /// Number of outputs.
     pub outputs: usize,
-    /// Hidden width, blocks, activation.
-    pub config: ResidualConfig,
+    /// Kind, hidden width, blocks, activation.
+    pub config: NetConfig,
 }
 
 /// A conditioner evaluated up to its last hidden layer.
@@ -110,17 +166,30 @@ impl LinearSize {
     }
 }
 
-impl ResidualNet {
+impl Net {
+    /// Whether blocks are gated by the context.
+    pub(crate) fn gated(&self) -> bool {
+        self.config.gate && self.context > 0
+    }
+
+    /// Affine maps in a block, not counting the gate.
+    pub(crate) fn depth(&self) -> usize {
+        match self.config.kind {
+            NetKind::Residual => 2,
+            NetKind::Mlp => 1,
+        }
+    }
+
     /// Every affine map in storage order, with its name.
-    fn named_linears(&self) -> Vec<(String, LinearSize)> {
+    pub(super) fn named_linears(&self) -> Vec<(String, LinearSize)> {
         let hidden = self.config.hidden;
         let size = |inputs, outputs| LinearSize { inputs, outputs };
         let mut all = vec![("initial".into(), size(self.inputs + self.context, hidden))];
         for i in 0..self.config.blocks {
-            for k in 0..2 {
+            for k in 0..self.depth() {
                 all.push((format!("blocks.{i}.linear.{k}"), size(hidden, hidden)));
             }
-            if self.context > 0 {
+            if self.gated() {
                 all.push((format!("blocks.{i}.context"), size(self.context, hidden)));
             }
         }
@@ -154,15 +223,17 @@ impl ResidualNet {
         pieces
     }
 
-    /// Evaluate up to the last hidden layer as a composition of tensor operations.
+    /// Evaluate up to the last hidden layer as a composition of tensor operations; `noise` drops
+    /// hidden units.
     ///
     /// # Errors
     /// If a tensor operation fails.
-    pub fn apply<T: Diff>(
+    pub(crate) fn apply<T: Diff>(
         &self,
         theta: &Tensor,
         x: &T,
         context: Option<&T>,
+        noise: Option<&LayerNoise>,
     ) -> Result<Conditioned<T>> {
         let sizes = self.linears();
         let lens: Vec<usize> =
@@ -172,22 +243,37 @@ impl ResidualNet {
             Ok(Linear { weight: wb[0].reshape((s.inputs, s.outputs))?, bias: wb[1].clone() })
         });
         let mut maps = maps.collect::<Result<Vec<_>>>()?.into_iter();
-        let mut next =
-            || maps.next().ok_or_else(|| Error::config("residual_net", "has too few parameters"));
+        let mut next = || maps.next().ok_or_else(|| Error::config("net", "has too few parameters"));
         let first = next()?;
         let on_x = Linear { weight: first.weight.narrow(0, 0, self.inputs)?, bias: first.bias };
         let mut h = x.affine(&on_x)?;
         if let Some(c) = context {
             h = h.add(&c.matmul(&first.weight.narrow(0, self.inputs, self.context)?)?)?;
         }
-        let act = self.config.activation;
-        for _ in 0..self.config.blocks {
-            let u = act.apply(&h)?.affine(&next()?)?;
-            let mut u = act.apply(&u)?.affine(&next()?)?;
-            if let Some(c) = context {
+        let NetConfig { kind, activation, dropout, .. } = self.config;
+        for block in 0..self.config.blocks {
+            let mut u = activation.apply(&h)?;
+            for k in 0..self.depth() {
+                if k > 0 {
+                    u = activation.apply(&u)?;
+                }
+                if let Some(noise) = noise.filter(|_| k + 1 == self.depth()) {
+                    let v = u.value();
+                    let mask = noise.dropout(block, dropout, v.dims(), v.dtype(), v.device())?;
+                    u = u.mul(&T::constant(&mask))?;
+                }
+                u = u.affine(&next()?)?;
+            }
+            if let Some(c) = context.filter(|_| self.gated()) {
                 u = u.mul(&c.affine(&next()?)?.sigmoid()?)?;
             }
-            h = h.add(&u)?;
+            h = match kind {
+                NetKind::Residual => h.add(&u)?,
+                NetKind::Mlp => u,
+            };
+        }
+        if kind == NetKind::Mlp {
+            h = activation.apply(&h)?;
         }
         Ok(Conditioned { hidden: h, last: next()? })
     }

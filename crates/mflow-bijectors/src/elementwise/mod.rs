@@ -1,0 +1,4 @@
+//! Element-wise bijectors: fixed functions, and maps with parameters that depend on nothing.
+mod learned;
+
+pub use learned::ElementwiseConfig;

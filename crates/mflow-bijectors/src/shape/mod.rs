@@ -1,0 +1,20 @@
+//! Maps that move features about, and compositions over parts of a point.
+mod partial;
+
+pub use partial::PartialMap;
+
+use crate::{Error, Result};
+
+/// Number of elements of a point.
+pub(crate) fn size(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// Whether `shape` can be that of a point.
+pub(crate) fn check_shape(field: &str, shape: &[usize]) -> Result<()> {
+    let fits = u32::try_from(size(shape)).is_ok_and(|n| n > 0);
+    if fits && !shape.is_empty() {
+        return Ok(());
+    }
+    Err(Error::config(field, format!("must be positive and fit in 32 bits, found {shape:?}")))
+}

@@ -1,0 +1,104 @@
+//! `cargo xtask fixtures`: inputs and outputs of the Python package nflows, for our tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::table::Table;
+use crate::{files, shell};
+
+/// What makes the fixtures.
+const SOURCE: &str = "xtask/fixtures";
+
+/// The virtual environment, kept between runs.
+const ENVIRONMENT: &str = "target/fixtures-venv";
+
+/// Where Python writes, so that a failure leaves the tests as they were.
+const DRAFT: &str = "target/fixtures";
+
+/// Where the tests look.
+const FIXTURES: &str = "crates/mflow-bijectors/tests/fixtures";
+
+/// The fixtures are in git: a larger total is a mistake.
+const MAX_BYTES: usize = 2_000_000;
+
+/// Options of `cargo xtask fixtures`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// The Python that the virtual environment is made with, 3.9 to 3.11
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
+}
+
+/// Makes all fixtures afresh and lists them.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let python = environment(&options.python)?;
+    files::remove_folder(Path::new(DRAFT))?;
+    // One thread: sums of more have another order, and the last digits differ.
+    let mut make = Command::new(python);
+    make.arg(Path::new(SOURCE).join("make.py")).arg(DRAFT);
+    shell::run(make.env("OMP_NUM_THREADS", "1"))?;
+
+    let mut made = read(Path::new(DRAFT))?;
+    made.sort();
+    let total: usize = made.iter().map(|(_, bytes)| bytes.len()).sum();
+    ensure!(!made.is_empty(), "{DRAFT} has no files");
+    ensure!(total <= MAX_BYTES, "{total} bytes in {DRAFT}, more than {MAX_BYTES}");
+    let mut table = Table::new(["file", "bytes", "changed"]);
+    for (name, bytes) in &made {
+        let same = fs::read(Path::new(FIXTURES).join(name)).is_ok_and(|old| old == *bytes);
+        table.push([name.as_str(), &bytes.len().to_string(), if same { "no" } else { "yes" }]);
+    }
+    files::remove_folder(Path::new(FIXTURES))?;
+    for (name, bytes) in &made {
+        files::write(&Path::new(FIXTURES).join(name), bytes)?;
+    }
+    println!("\n{}\n{} files, {total} bytes in {FIXTURES}", table.text(), made.len());
+    Ok(())
+}
+
+/// Makes the virtual environment, unless it is there with what we require; returns its Python.
+fn environment(python: &Path) -> Result<PathBuf> {
+    let folder = Path::new(ENVIRONMENT);
+    let own = folder.join("bin/python");
+    let requirements = Path::new(SOURCE).join("requirements.txt");
+    let required = files::read(&requirements)?;
+    let installed = folder.join("installed.txt"); // only there after an install that succeeded
+    if own.exists() && files::read(&installed).is_ok_and(|text| text == required) {
+        println!("{ENVIRONMENT} has what {} asks for", requirements.display());
+        return Ok(own);
+    }
+    let version = shell::read(Command::new(python).arg("-c").arg("import sys; print(sys.version)"))
+        .with_context(|| format!("needs {}; name another with --python", python.display()))?;
+    ensure!(
+        ["3.9.", "3.10.", "3.11."].iter().any(|fits| version.starts_with(fits)),
+        "{} is {}, and torch needs Python 3.9 to 3.11; name another with --python",
+        python.display(),
+        version.trim(),
+    );
+    files::remove_folder(folder)?;
+    shell::run(Command::new(python).args(["-m", "venv", ENVIRONMENT]))?;
+    println!("installing: about 2 GB to download, 4 GB on disk");
+    let install = "-m pip install --no-deps --no-cache-dir --disable-pip-version-check -r";
+    shell::run(Command::new(&own).args(install.split(' ')).arg(&requirements))
+        .context("installing what the fixtures need; the messages of pip are above")?;
+    files::write(&installed, required.as_bytes())?;
+    Ok(own)
+}
+
+/// The names and contents of the files in a folder.
+fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let listed = || -> std::io::Result<Vec<_>> {
+        let entries = fs::read_dir(folder)?;
+        entries
+            .map(|entry| {
+                let entry = entry?;
+                Ok((entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?))
+            })
+            .collect()
+    };
+    listed().with_context(|| format!("reading {}", folder.display()))
+}
