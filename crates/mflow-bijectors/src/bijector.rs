@@ -48,6 +48,8 @@ pub struct Signature {
     pub latent_domain: Domain,
     /// Where `inverse` is defined.
     pub data_domain: Domain,
+    /// Whether `J Jᵀ = λ² I` everywhere; then `ln λ` is the log-det divided by the dimension.
+    pub conformal: bool,
     /// Number of context features `C`, or `None` if any context is ignored.
     pub context_dim: Option<usize>,
     /// Dtype of the parameters and of every argument.
@@ -68,6 +70,7 @@ impl Signature {
             data_shape: shape.to_vec(),
             latent_domain: Domain::Reals,
             data_domain: Domain::Reals,
+            conformal: false,
             context_dim: None,
             dtype,
             device: device.clone(),
@@ -77,6 +80,11 @@ impl Signature {
     #[must_use]
     pub fn between(self, latent: Domain, data: Domain) -> Self {
         Self { latent_domain: latent, data_domain: data, ..self }
+    }
+    /// The same, of a map that is conformal or not.
+    #[must_use]
+    pub fn with_conformal(self, conformal: bool) -> Self {
+        Self { conformal, ..self }
     }
     /// The same with another shape of data points.
     #[must_use]

@@ -53,6 +53,7 @@ impl Chain {
                 signature.latent_domain = s.latent_domain.moved();
             }
             domain = s.data_domain.after(&domain);
+            signature.conformal &= s.conformal;
             if s.dtype != signature.dtype || !s.device.same_device(&signature.device) {
                 return reject(format!(
                     "must share dtype and device: layer 0 has {:?} on {:?}, layer {i} {:?} on {:?}",

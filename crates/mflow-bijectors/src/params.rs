@@ -310,8 +310,14 @@ impl Params<'_> {
 
     /// The variable behind [`Params::flat`], for layers that set their parameters themselves when
     /// they see the first data.
-    pub(crate) fn variable(&self) -> Option<Var> {
-        self.store.parameters.get(&self.prefix).map(|p| p.var.clone())
+    pub(crate) fn variable(&self) -> Result<Var> {
+        match self.store.parameters.get(&self.prefix) {
+            Some(parameter) => Ok(parameter.var.clone()),
+            None => {
+                let missing = vec![self.prefix.clone()];
+                Err(Error::ParameterNames { missing, unexpected: vec![] })
+            }
+        }
     }
 
     /// Whether the parameter `name` has these pieces.

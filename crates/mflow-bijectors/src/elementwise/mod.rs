@@ -1,4 +1,6 @@
 //! Element-wise bijectors: fixed functions, and maps with parameters that depend on nothing.
+mod function;
 mod learned;
 
+pub use function::{Function, FunctionConfig, FunctionMap};
 pub use learned::ElementwiseConfig;

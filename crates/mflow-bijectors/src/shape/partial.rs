@@ -60,7 +60,8 @@ impl PartialMap {
         };
         let shape = vec![dim];
         let signature = Signature { latent_shape: shape.clone(), data_shape: shape, ..s.clone() }
-            .between(domain(&s.latent_domain), domain(&s.data_domain));
+            .between(domain(&s.latent_domain), domain(&s.data_domain))
+            .with_conformal(s.conformal && rest.is_empty());
         let (on, rest, merge) = (index(on)?, index(&rest)?, index(&merge)?);
         Ok(Self { on, rest, merge, signature, inner })
     }

@@ -1,0 +1,18 @@
+//! Normalisation layers: statistics of data that become parameters of a map.
+mod act_norm;
+mod batch_norm;
+
+pub use act_norm::{ActNorm, ActNormConfig};
+pub use batch_norm::{BatchNorm, BatchNormConfig};
+
+use crate::Result;
+use candle_core::Tensor;
+
+/// Mean and standard deviation of each feature of `x: [B, D]`, with `B - 1` in the denominator.
+fn moments(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    let rows = x.dim(0)?.max(2) as f64;
+    let mean = (x.sum(0)? / x.dim(0)?.max(1) as f64)?;
+    let centred = x.broadcast_sub(&mean)?;
+    let variance = (centred.sqr()?.sum(0)? / (rows - 1.))?;
+    Ok((mean, variance))
+}
