@@ -70,6 +70,14 @@ impl Domain {
         }
     }
 
+    /// The domain whose features lie in these.
+    pub(crate) fn of_features(each: Vec<Self>) -> Self {
+        if each.iter().all(|d| *d == each[0]) && !each.is_empty() {
+            return each[0].clone();
+        }
+        Self::Features(each)
+    }
+
     /// The domain after features have been moved about: that of each feature is lost.
     pub(crate) fn moved(&self) -> Self {
         match self {

@@ -31,6 +31,7 @@ mod autoregressive;
 mod bijector;
 mod chain;
 mod config;
+mod conformal;
 mod coupling;
 mod diff;
 mod domain;
@@ -41,6 +42,7 @@ mod kernel;
 mod linear;
 mod nn;
 mod noise;
+mod norm;
 mod params;
 mod shape;
 mod stream;
@@ -53,19 +55,28 @@ pub use bijector::{Bijector, Direction, Layer, Mapped, Signature};
 pub use candle_core as candle;
 pub use chain::{Chain, Inverted};
 pub use config::BijectorConfig;
+pub use conformal::{
+    Inversion, InversionConfig, Scaling, ScalingConfig, SpecialConformal, SpecialConformalConfig,
+};
 pub use coupling::{CouplingConfig, Mask, Route};
 pub use diff::{Diff, Dual};
 pub use domain::Domain;
-pub use elementwise::ElementwiseConfig;
+pub use elementwise::{ElementwiseConfig, Function, FunctionConfig, FunctionMap};
 pub use error::{Error, Result};
 pub use flows::{LinearKind, SplineFlowConfig};
 pub use kernel::gemm;
 pub use kernel::{FusedLayer, Jet, Pushed, Real, split};
-pub use linear::{LuLinear, LuLinearConfig, Permutation, PermutationConfig};
+pub use linear::{
+    LuLinear, LuLinearConfig, Order, Orthogonal, OrthogonalConfig, Permutation, PermutationConfig,
+    QrLinear, QrLinearConfig, SvdLinear, SvdLinearConfig,
+};
 pub use nn::{Activation, Conditioned, Linear, Net, NetConfig, NetKind};
 pub use noise::Noise;
+pub use norm::{ActNorm, ActNormConfig, BatchNorm, BatchNormConfig};
 pub use params::{Init, ParamStore, Parameter, Params, Piece};
-pub use shape::PartialMap;
+pub use shape::{
+    Concat, Multiscale, PartialMap, Pixelwise, Reshape, ReshapeConfig, Squeeze, SqueezeConfig,
+};
 pub use stream::{Stream, fnv1a};
 pub use univariate::{
     Additive, Affine, AffineScale, Gradient, LogSlopeGradient, Point, RationalQuadratic, ScalarMap,

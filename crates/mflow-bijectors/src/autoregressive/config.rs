@@ -84,7 +84,8 @@ impl AutoregressiveConfig {
             return Err(Error::config("autoregressive.dim", "must be positive, found 0"));
         }
         self.net.validate("autoregressive.net")?;
-        self.map.visit(self.net.logit_scale(), Build { config: self, params })
+        // nflows does not divide the logits here.
+        self.map.visit(1., Build { config: self, params })
     }
 }
 

@@ -4,6 +4,7 @@ mod mask;
 
 pub use config::CouplingConfig;
 pub(crate) use config::NEAR_IDENTITY;
+pub(crate) use mask::Halves;
 pub use mask::Mask;
 
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};

@@ -164,6 +164,14 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
             t.contiguous()?.reshape(all)
         })
     }
+    /// Reorder the axes of events: axis `i` of the result is axis `axes[i]`.
+    ///
+    /// # Errors
+    /// If `axes` is no permutation of the event axes.
+    fn permute(&self, axes: &[usize]) -> Result<Self> {
+        let all: Vec<usize> = [0, 1].into_iter().chain(axes.iter().map(|a| a + 2)).collect();
+        self.linear(|t| t.permute(all.as_slice())?.contiguous())
+    }
     /// `self W` on the last axis, `W: [in, out]`.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 //! A linear map by its LU factors.
+use super::triangle::{MIN_DIAGONAL, Triangle};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
 use crate::kernel::{split, triangular};
 use crate::params::{Init, Params, Piece};
@@ -14,9 +15,6 @@ pub struct LuLinearConfig {
     /// Number of features.
     pub dim: usize,
 }
-
-/// Smallest diagonal entry of `U`, as in nflows.
-const MIN_DIAGONAL: f64 = 1e-3;
 
 impl LuLinearConfig {
     /// A linear map of `dim` features, initially the identity.
@@ -34,7 +32,7 @@ impl LuLinearConfig {
         if d == 0 {
             return Err(Error::config("lu_linear.dim", "must be positive, found 0"));
         }
-        let off = d * (d - 1) / 2;
+        let off = Triangle::entries(d);
         let unit = (1. - MIN_DIAGONAL).exp_m1().ln();
         let theta = params.flat(vec![
             Piece::vector("lower_entries", off, Init::Constant(0.)),
@@ -42,20 +40,10 @@ impl LuLinearConfig {
             Piece::vector("unconstrained_upper_diag", d, Init::Constant(unit)),
             Piece::vector("bias", d, Init::Constant(0.)),
         ])?;
-        // Entry (i, j) of a triangle by its number in `[entries below the diagonal row by row, 0]`.
-        let below = |i: usize, j: usize| if j < i { i * (i - 1) / 2 + j } else { off };
-        // nflows stores the upper triangle row by row as well.
-        let above = |i: usize, j: usize| {
-            if j > i { i * (2 * d - i - 1) / 2 + (j - i - 1) } else { off }
-        };
-        let index = |at: &dyn Fn(usize, usize) -> usize| -> Result<Tensor> {
-            let all = (0..d * d).map(|e| u32::try_from(at(e / d, e % d)));
-            let all = all.collect::<std::result::Result<Vec<_>, _>>();
-            let all = all.map_err(|e| Error::config("lu_linear.dim", e.to_string()))?;
-            Ok(Tensor::from_vec(all, d * d, params.device())?)
-        };
+        let lower = Triangle::lower(d, "lu_linear.dim", params)?;
+        let upper = Triangle::upper(d, "lu_linear.dim", params)?;
         let signature = Signature::vector(d, params.dtype(), params.device());
-        Ok(LuLinear { theta, lower: index(&below)?, upper: index(&above)?, signature })
+        Ok(LuLinear { theta, lower, upper, signature })
     }
 }
 
@@ -70,9 +58,8 @@ impl LuLinearConfig {
 #[derive(Debug)]
 pub struct LuLinear {
     theta: Tensor,
-    /// Where the entries of the triangles are, `[D D]`.
-    lower: Tensor,
-    upper: Tensor,
+    lower: Triangle,
+    upper: Triangle,
     signature: Signature,
 }
 
@@ -87,29 +74,13 @@ struct Factors {
 impl LuLinear {
     fn factors(&self) -> Result<Factors> {
         let d = self.signature.latent_shape[0];
-        let off = d * (d - 1) / 2;
-        let (diagonal, bias, lower, upper) = if off > 0 {
-            let parts = split(&self.theta, &[off, off, d, d])?;
-            (parts[2].clone(), parts[3].clone(), Some(parts[0].clone()), Some(parts[1].clone()))
-        } else {
-            let parts = split(&self.theta, &[d, d])?;
-            (parts[0].clone(), parts[1].clone(), None, None)
-        };
-        let (dtype, device) = (self.theta.dtype(), self.theta.device());
-        let zero = Tensor::zeros(1, dtype, device)?;
-        let triangle = |entries: Option<Tensor>, index: &Tensor| -> Result<Tensor> {
-            let entries = match entries {
-                Some(entries) => Tensor::cat(&[&entries, &zero], 0)?,
-                None => zero.clone(),
-            };
-            Ok(entries.index_select(index, 0)?.reshape((d, d))?)
-        };
-        let eye = Tensor::eye(d, dtype, device)?;
-        let diagonal = diagonal.unsqueeze(0)?.softplus()?.shift(MIN_DIAGONAL)?;
+        let off = Triangle::entries(d);
+        let parts = split(&self.theta, &[off, off, d, d])?;
+        let diagonal = parts[2].unsqueeze(0)?.softplus()?.shift(MIN_DIAGONAL)?.squeeze(0)?;
         Ok(Factors {
-            l: (triangle(lower, &self.lower)? + &eye)?,
-            u: (triangle(upper, &self.upper)? + eye.broadcast_mul(&diagonal)?)?,
-            bias,
+            l: self.lower.matrix(&parts[0], &diagonal.ones_like()?)?,
+            u: self.upper.matrix(&parts[1], &diagonal)?,
+            bias: parts[3].clone(),
             log_abs_det: diagonal.log()?.sum_all()?,
         })
     }

@@ -1,6 +1,13 @@
-//! Linear maps: permutations and triangular factors.
+//! Linear maps: permutations, triangular and orthogonal factors.
+mod householder;
 mod lu;
 mod permutation;
+mod qr;
+mod svd;
+mod triangle;
 
+pub use householder::{Orthogonal, OrthogonalConfig};
 pub use lu::{LuLinear, LuLinearConfig};
-pub use permutation::{Permutation, PermutationConfig};
+pub use permutation::{Order, Permutation, PermutationConfig};
+pub use qr::{QrLinear, QrLinearConfig};
+pub use svd::{SvdLinear, SvdLinearConfig};

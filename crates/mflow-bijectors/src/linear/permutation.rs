@@ -1,29 +1,56 @@
 //! A fixed permutation of the features.
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::coupling::{Halves, Mask, indices};
+use crate::domain::Domain;
 use crate::params::Params;
+use crate::shape::no_log_det;
 use crate::{Diff, Error, Result};
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// Config of [`Permutation`]: drawn once from the seed, then a saved buffer.
+/// Which permutation a [`Permutation`] is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Order {
+    /// Drawn once from the seed.
+    #[default]
+    Random,
+    /// Last to first.
+    Reverse,
+    /// The features that a mask keeps, then those that it moves.
+    KeptFirst(Mask),
+    /// Listed: feature `i` of the result is feature `p(i)`.
+    Listed(Vec<usize>),
+}
+
+/// Config of [`Permutation`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PermutationConfig {
     /// Number of features.
     pub dim: usize,
+    /// Which permutation.
+    #[serde(default)]
+    pub order: Order,
 }
 
 impl PermutationConfig {
     /// A random permutation of `dim` features.
     pub fn new(dim: usize) -> Self {
-        Self { dim }
+        Self { dim, order: Order::Random }
+    }
+    /// Another permutation.
+    #[must_use]
+    pub fn with_order(self, order: Order) -> Self {
+        Self { order, ..self }
     }
 
     /// Create the layer; its buffer is `permutation`, `u32`, `[D]`.
     ///
     /// # Errors
-    /// If `dim` is 0 or a loaded buffer is no permutation.
+    /// If `dim` is 0 or the listed order or a loaded buffer is no permutation.
     pub fn build(&self, params: &mut Params<'_>) -> Result<Permutation> {
         let dim = self.dim;
         let small = u32::try_from(dim).ok().filter(|d| *d > 0);
@@ -31,9 +58,25 @@ impl PermutationConfig {
             let reason = format!("must be positive and fit in 32 bits, found {dim}");
             return Err(Error::config("permutation.dim", reason));
         }
+        let given = match &self.order {
+            Order::Random => None,
+            Order::Reverse => Some((0..dim).rev().collect()),
+            Order::KeptFirst(mask) => {
+                let Halves { keep, moved } = mask.halves(dim)?;
+                Some([keep, moved].concat())
+            }
+            Order::Listed(list) => {
+                let mut sorted = list.clone();
+                sorted.sort_unstable();
+                if sorted.into_iter().ne(0..dim) {
+                    let reason = format!("must list each of 0..{dim} once, found {list:?}");
+                    return Err(Error::config("permutation.order.listed", reason));
+                }
+                Some(list.clone())
+            }
+        };
         let index = params.buffer("permutation", |stream, device| {
-            let p = stream.permutation(dim).into_iter().filter_map(|i| u32::try_from(i).ok());
-            Ok(Tensor::from_vec(p.collect::<Vec<_>>(), dim, device)?)
+            indices("permutation.dim", &given.unwrap_or_else(|| stream.permutation(dim)), device)
         })?;
         let invalid = |found: String| Error::ParameterValue {
             name: params.full_name("permutation"),
@@ -50,7 +93,9 @@ impl PermutationConfig {
                 _ => return Err(invalid(format!("{values:?}"))),
             }
         }
-        let signature = Signature::vector(dim, params.dtype(), params.device());
+        let signature = Signature::vector(dim, params.dtype(), params.device())
+            .between(Domain::Any, Domain::Any)
+            .with_conformal(true);
         let inverse = Tensor::from_vec(inverse, dim, params.device())?;
         Ok(Permutation { index, inverse, signature })
     }
@@ -71,12 +116,10 @@ impl Layer for Permutation {
         &self.signature
     }
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
-        let v = x.value();
         let index = match direction {
             Direction::Forward => &self.index,
             Direction::Inverse => &self.inverse,
         };
-        let zero = Tensor::zeros(v.dim(0)?, v.dtype(), v.device())?;
-        Ok(Mapped { value: x.select(index)?, log_abs_det: T::constant(&zero) })
+        Ok(Mapped { value: x.select(index)?, log_abs_det: no_log_det(x)? })
     }
 }

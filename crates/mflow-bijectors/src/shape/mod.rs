@@ -1,7 +1,16 @@
 //! Maps that move features about, and compositions over parts of a point.
+mod concat;
+mod multiscale;
 mod partial;
+mod pixelwise;
+mod reshape;
 
+pub use concat::Concat;
+pub use multiscale::Multiscale;
 pub use partial::PartialMap;
+pub use pixelwise::Pixelwise;
+pub(crate) use reshape::no_log_det;
+pub use reshape::{Reshape, ReshapeConfig, Squeeze, SqueezeConfig};
 
 use crate::{Error, Result};
 

@@ -2,8 +2,9 @@
 use super::{Point, ScalarMap, Univariate};
 use crate::bijector::{Direction, Mapped};
 use crate::kernel::Real;
+use crate::shape::no_log_det;
 use crate::{Diff, Result};
-use candle_core::{D, Tensor};
+use candle_core::D;
 
 /// `y = x + p`; preserves volume: `log|dy/dx| = 0`.
 ///
@@ -54,8 +55,6 @@ impl Univariate for Additive {
             Direction::Forward => x.add(&p)?,
             Direction::Inverse => x.sub(&p)?,
         };
-        let v = x.value();
-        let zero = Tensor::zeros(v.dim(0)?, v.dtype(), v.device())?;
-        Ok(Mapped { value, log_abs_det: T::constant(&zero) })
+        Ok(Mapped { value, log_abs_det: no_log_det(x)? })
     }
 }

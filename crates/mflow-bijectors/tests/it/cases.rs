@@ -5,7 +5,6 @@ use mflow_bijectors::{
     Activation, AutoregressiveConfig, Bijector, BijectorConfig, CouplingConfig, Direction, Domain,
     Dual, Mask, NetConfig, ParamStore, Route, Signature, SplineFlowConfig, UnivariateConfig,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Inverse];
@@ -163,22 +162,41 @@ pub(crate) fn composed(config: &BijectorConfig) -> BijectorConfig {
         BijectorConfig::Chain { layers } => {
             BijectorConfig::Chain { layers: layers.iter().map(composed).collect() }
         }
+        BijectorConfig::Multiscale { levels } => {
+            BijectorConfig::Multiscale { levels: levels.iter().map(composed).collect() }
+        }
+        BijectorConfig::Concat { parts } => {
+            BijectorConfig::Concat { parts: parts.iter().map(composed).collect() }
+        }
         BijectorConfig::Inverted { of } => BijectorConfig::Inverted { of: Box::new(composed(of)) },
         other => other.clone(),
     }
 }
 
-/// Set every parameter to noise, well away from the near-identity start.
+/// Set every parameter to noise, well away from the near-identity start, and running averages to
+/// others.
 pub(crate) fn randomise(store: &ParamStore, seed: &str, gain: f64) {
-    let noise = |(name, old): (String, Tensor)| {
-        let scale = match old.dims() {
-            [_, inputs] => gain / (*inputs as f64).sqrt().max(1.),
-            _ => 0.5 * gain,
-        };
-        let random = (normal(&format!("{seed}/{name}"), old.dims()) * scale).unwrap();
-        (name, random)
-    };
-    let named: BTreeMap<_, _> = store.to_named().unwrap().into_iter().map(noise).collect();
+    let mut named = store.to_named().unwrap();
+    let noise = |name: &str, dims: &[usize]| normal(&format!("{seed}/{name}"), dims);
+    for parameter in store.parameters() {
+        for (name, old) in parameter.to_named(parameter.var.as_tensor()).unwrap() {
+            let scale = match old.dims() {
+                [_, rest @ ..] if !rest.is_empty() => {
+                    gain / (rest.iter().product::<usize>() as f64).sqrt().max(1.)
+                }
+                _ => 0.5 * gain,
+            };
+            named.insert(name.clone(), (noise(&name, old.dims()) * scale).unwrap());
+        }
+    }
+    for (name, state) in &mut named {
+        let new = noise(name, state.dims());
+        if name.ends_with("running_mean") {
+            *state = new;
+        } else if name.ends_with("running_var") {
+            *state = (new.sqr().unwrap() + 0.5).unwrap();
+        }
+    }
     store.assign(&named).unwrap();
 }
 

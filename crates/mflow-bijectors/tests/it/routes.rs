@@ -1,7 +1,7 @@
 //! Laws of the two routes: kernels equal the compositions that stand beside them.
 use crate::cases::{Case, Inputs, Probe, Subject, evaluate};
 use crate::gradients::{gradients, losses, variables};
-use crate::numbers::{close, gap_in_all};
+use crate::numbers::{close, gap_in_all, normal};
 use mflow_bijectors::Direction;
 use mflow_bijectors::candle::DType;
 
@@ -70,7 +70,9 @@ pub(crate) fn frozen_layers_share(at: &str, case: &Case, subject: &Subject, dire
         let old: Vec<_> =
             subject.store.parameters().map(|p| (p, p.var.as_tensor().copy().unwrap())).collect();
         for (p, old) in &old {
-            p.var.set(&(old * 1.1).unwrap()).unwrap();
+            // Not by a factor: to that a reflection is blind.
+            let step = (normal(&p.name, old.dims()) * 0.1).unwrap();
+            p.var.set(&(old + step).unwrap()).unwrap();
         }
         let (frozen, trained) = (frozen(), trained());
         for (p, old) in &old {
