@@ -92,6 +92,16 @@ pub enum Error {
         /// What is wrong, as a predicate.
         reason: String,
     },
+    /// A numerical inverse did not reach its tolerance.
+    #[error("{op}: {unfinished} elements have not converged after {steps} steps")]
+    NotConverged {
+        /// The method.
+        op: &'static str,
+        /// Steps made.
+        steps: usize,
+        /// Number of elements that still moved.
+        unfinished: f64,
+    },
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),

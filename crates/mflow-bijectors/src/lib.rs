@@ -45,6 +45,7 @@ mod noise;
 mod norm;
 mod params;
 mod shape;
+mod solve;
 mod stream;
 mod univariate;
 
@@ -79,6 +80,6 @@ pub use shape::{
 };
 pub use stream::{Stream, fnv1a};
 pub use univariate::{
-    Additive, Affine, AffineScale, Gradient, LogSlopeGradient, Point, RationalQuadratic, ScalarMap,
-    Univariate, UnivariateConfig,
+    Additive, Affine, AffineScale, CubicSpline, Gradient, LinearSpline, LogSlopeGradient, Point,
+    QuadraticSpline, RationalQuadratic, ScalarMap, Univariate, UnivariateConfig,
 };

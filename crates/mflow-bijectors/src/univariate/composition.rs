@@ -1,6 +1,7 @@
 //! The rational-quadratic spline as a composition of tensor operations: the path of other devices
 //! and the oracle of the kernels, for values and tangents at once.
-use super::rational_quadratic::{MIN_BIN, MIN_SLOPE};
+use super::knots::MIN_BIN;
+use super::rational_quadratic::MIN_SLOPE;
 use super::{RationalQuadratic, Univariate};
 use crate::bijector::{Direction, Mapped};
 use crate::{Diff, Result};

@@ -1,5 +1,8 @@
 //! [`UnivariateConfig`]: any element-wise map as it is written in a config file.
-use super::{Additive, Affine, AffineScale, RationalQuadratic, Univariate};
+use super::{
+    Additive, Affine, AffineScale, CubicSpline, LinearSpline, QuadraticSpline, RationalQuadratic,
+    Univariate,
+};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,27 @@ pub enum UnivariateConfig {
     Affine {
         /// How the scale is bounded.
         scale: AffineScale,
+    },
+    /// [`LinearSpline`].
+    LinearSpline {
+        /// Number of bins.
+        bins: usize,
+        /// Half the width of the box outside of which the map is the identity.
+        tail_bound: f64,
+    },
+    /// [`QuadraticSpline`].
+    QuadraticSpline {
+        /// Number of bins.
+        bins: usize,
+        /// Half the width of the box outside of which the map is the identity.
+        tail_bound: f64,
+    },
+    /// [`CubicSpline`].
+    CubicSpline {
+        /// Number of bins.
+        bins: usize,
+        /// Half the width of the box outside of which the map is the identity.
+        tail_bound: f64,
     },
     /// [`RationalQuadratic`].
     RationalQuadratic {
@@ -44,6 +68,15 @@ impl UnivariateConfig {
         match *self {
             Self::Additive => visitor.visit(Additive),
             Self::Affine { scale } => visitor.visit(Affine::new(scale)?),
+            Self::LinearSpline { bins, tail_bound } => {
+                visitor.visit(LinearSpline::new(bins, tail_bound)?)
+            }
+            Self::QuadraticSpline { bins, tail_bound } => {
+                visitor.visit(QuadraticSpline::new(bins, tail_bound, logit_scale)?)
+            }
+            Self::CubicSpline { bins, tail_bound } => {
+                visitor.visit(CubicSpline::new(bins, tail_bound, logit_scale)?)
+            }
             Self::RationalQuadratic { bins, tail_bound } => {
                 visitor.visit(RationalQuadratic::new(bins, tail_bound, logit_scale)?)
             }

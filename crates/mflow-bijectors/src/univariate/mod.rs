@@ -3,12 +3,19 @@ mod additive;
 mod affine;
 mod composition;
 mod config;
+mod cubic_spline;
+mod knots;
+mod linear_spline;
+mod quadratic_spline;
 mod rational_quadratic;
 
 pub use additive::Additive;
 pub use affine::{Affine, AffineScale};
 pub use config::UnivariateConfig;
 pub(crate) use config::Visitor;
+pub use cubic_spline::CubicSpline;
+pub use linear_spline::LinearSpline;
+pub use quadratic_spline::QuadraticSpline;
 pub use rational_quadratic::RationalQuadratic;
 
 use crate::bijector::{Direction, Mapped};

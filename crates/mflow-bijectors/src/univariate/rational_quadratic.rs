@@ -1,4 +1,5 @@
 //! The rational-quadratic spline, scalar arithmetic.
+use super::knots::{MIN_BIN, check, softmax};
 use super::{Point, ScalarMap};
 use crate::Error;
 use crate::bijector::Direction;
@@ -29,8 +30,6 @@ pub struct RationalQuadratic {
     pub logit_scale: f64,
 }
 
-/// Smallest width and height of a bin, as a fraction of the box.
-pub(super) const MIN_BIN: f64 = 1e-3;
 /// Smallest derivative at a knot.
 pub(super) const MIN_SLOPE: f64 = 1e-3;
 
@@ -62,14 +61,7 @@ impl RationalQuadratic {
     /// # Errors
     /// If `bins` is 0 or too many for the smallest bin, or `bound` is not positive.
     pub fn new(bins: usize, bound: f64, logit_scale: f64) -> Result<Self, Error> {
-        if bins == 0 || bins as f64 * MIN_BIN >= 1. {
-            let reason = format!("must be in 1..{}, found {bins}", 1. / MIN_BIN);
-            return Err(Error::config("spline.bins", reason));
-        }
-        if !(bound > 0. && bound.is_finite()) {
-            let reason = format!("must be positive and finite, found {bound}");
-            return Err(Error::config("spline.tail_bound", reason));
-        }
+        check(bins, 1, bound)?;
         Ok(Self { bins, bound, logit_scale })
     }
 
@@ -78,31 +70,13 @@ impl RationalQuadratic {
         (1. - MIN_SLOPE).exp_m1().ln()
     }
 
-    #[inline(always)]
-    fn softmax<R: Real>(&self, logits: &[R], out: &mut [R]) {
-        let scale = logits[0].constant(self.logit_scale);
-        let mut top = logits[0];
-        for u in &logits[1..] {
-            top = u.maximum(top);
-        }
-        let mut total = top.constant(0.);
-        for (o, u) in out.iter_mut().zip(logits) {
-            *o = ((*u - top) * scale).exp();
-            total += *o;
-        }
-        let r = total.recip();
-        for o in out {
-            *o = *o * r;
-        }
-    }
-
     /// Find the bin of `x`, which lies inside the box.
     #[inline(always)]
     fn locate<R: Real>(&self, inverse: bool, x: R, p: &[R], scratch: &mut [R]) -> Bin<R> {
         let n = self.bins;
         let (pw, ph) = scratch[..2 * n].split_at_mut(n);
-        self.softmax(&p[..n], pw);
-        self.softmax(&p[n..2 * n], ph);
+        softmax(self.logit_scale, &p[..n], pw);
+        softmax(self.logit_scale, &p[n..2 * n], ph);
         let (input, output) = if inverse { (ph, pw) } else { (pw, ph) };
         let (zero, end) = (x.constant(0.), x.constant(self.bound));
         let least = x.constant(2. * self.bound * MIN_BIN);

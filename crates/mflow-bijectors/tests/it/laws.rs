@@ -120,6 +120,21 @@ laws_hold_for! {
     coupling_affine_sigmoid: Case::coupling(small(3, Mask::Odd).with_map(affine_by(Sigmoid)));
     coupling_affine_softplus:
         Case::coupling(small(3, Mask::Even).with_context(1).with_map(affine_by(Softplus)));
+    coupling_linear: Case::coupling(small(3, Mask::Even).with_map(linear_splines(5)));
+    coupling_linear_context:
+        Case::coupling(small(4, Mask::Odd).with_context(2).with_map(linear_splines(3)));
+    coupling_linear_one_bin:
+        Case::coupling(small(3, Mask::Even).with_context(1).with_map(linear_splines(1))).identity();
+    coupling_quadratic: Case::coupling(small(3, Mask::Even).with_map(quadratic_splines(5)));
+    coupling_quadratic_context:
+        Case::coupling(small(4, Mask::Odd).with_context(2).with_map(quadratic_splines(3)));
+    coupling_quadratic_two_bins:
+        Case::coupling(small(3, Mask::Even).with_context(1).with_map(quadratic_splines(2)));
+    coupling_cubic: Case::coupling(small(3, Mask::Even).with_map(cubic_splines(5))).looser(2.);
+    coupling_cubic_context:
+        Case::coupling(small(4, Mask::Odd).with_context(2).with_map(cubic_splines(3))).looser(2.);
+    coupling_cubic_one_bin:
+        Case::coupling(small(3, Mask::Even).with_context(1).with_map(cubic_splines(1)));
     coupling_identity: Case::coupling(small(4, Mask::Even).with_context(2).with_identity(splines()));
 
     autoregressive: Case::autoregressive(made(3)).looser(5.);
@@ -169,6 +184,18 @@ fn affine_by(scale: AffineScale) -> UnivariateConfig {
 
 fn splines() -> UnivariateConfig {
     UnivariateConfig::RationalQuadratic { bins: 5, tail_bound: 3. }
+}
+
+fn linear_splines(bins: usize) -> UnivariateConfig {
+    UnivariateConfig::LinearSpline { bins, tail_bound: 3. }
+}
+
+fn quadratic_splines(bins: usize) -> UnivariateConfig {
+    UnivariateConfig::QuadraticSpline { bins, tail_bound: 3. }
+}
+
+fn cubic_splines(bins: usize) -> UnivariateConfig {
+    UnivariateConfig::CubicSpline { bins, tail_bound: 3. }
 }
 
 fn made(dim: usize) -> AutoregressiveConfig {
