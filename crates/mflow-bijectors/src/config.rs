@@ -4,12 +4,13 @@ use crate::autoregressive::AutoregressiveConfig;
 use crate::bijector::Bijector;
 use crate::chain::{Chain, Inverted};
 use crate::conformal::{InversionConfig, ScalingConfig, SpecialConformalConfig};
-use crate::coupling::CouplingConfig;
-use crate::elementwise::{ElementwiseConfig, FunctionConfig};
+use crate::coupling::{CouplingConfig, ImageCouplingConfig};
+use crate::elementwise::{AngleShiftConfig, ElementwiseConfig, FunctionConfig};
 use crate::linear::{
     LuLinearConfig, OrthogonalConfig, PermutationConfig, QrLinearConfig, SvdLinearConfig,
 };
 use crate::norm::{ActNormConfig, BatchNormConfig};
+use crate::numerical::{ResidualBlockConfig, TanhMixtureConfig};
 use crate::params::Params;
 use crate::shape::{Concat, Multiscale, PartialMap, Pixelwise, ReshapeConfig, SqueezeConfig};
 use crate::{Error, Result};
@@ -23,12 +24,20 @@ use std::sync::Arc;
 pub enum BijectorConfig {
     /// A coupling layer.
     Coupling(CouplingConfig),
+    /// A coupling layer of images.
+    ImageCoupling(ImageCouplingConfig),
     /// An autoregressive layer.
     Autoregressive(AutoregressiveConfig),
     /// An element-wise map with parameters of its own.
     Elementwise(ElementwiseConfig),
     /// A fixed function of every element, [`crate::FunctionMap`].
     Function(FunctionConfig),
+    /// [`crate::TanhMixture`].
+    TanhMixture(TanhMixtureConfig),
+    /// [`crate::ResidualBlock`].
+    ResidualBlock(ResidualBlockConfig),
+    /// [`crate::AngleShift`].
+    AngleShift(AngleShiftConfig),
     /// [`crate::Permutation`].
     Permutation(PermutationConfig),
     /// [`crate::LuLinear`].
@@ -103,9 +112,13 @@ impl BijectorConfig {
     pub fn build(&self, params: &mut Params<'_>) -> Result<Arc<dyn Bijector>> {
         Ok(match self {
             Self::Coupling(config) => config.build(params)?,
+            Self::ImageCoupling(config) => config.build(params)?,
             Self::Autoregressive(config) => config.build(params)?,
             Self::Elementwise(config) => config.build(params)?,
             Self::Function(config) => Arc::new(config.build(params)?),
+            Self::TanhMixture(config) => Arc::new(config.build(params)?),
+            Self::ResidualBlock(config) => Arc::new(config.build(params)?),
+            Self::AngleShift(config) => Arc::new(config.build(params)?),
             Self::Permutation(config) => Arc::new(config.build(params)?),
             Self::LuLinear(config) => Arc::new(config.build(params)?),
             Self::QrLinear(config) => Arc::new(config.build(params)?),

@@ -43,9 +43,9 @@ mod linear;
 mod nn;
 mod noise;
 mod norm;
+mod numerical;
 mod params;
 mod shape;
-mod solve;
 mod stream;
 mod univariate;
 
@@ -59,10 +59,12 @@ pub use config::BijectorConfig;
 pub use conformal::{
     Inversion, InversionConfig, Scaling, ScalingConfig, SpecialConformal, SpecialConformalConfig,
 };
-pub use coupling::{CouplingConfig, Mask, Route};
+pub use coupling::{CouplingConfig, ImageCouplingConfig, Mask, Route};
 pub use diff::{Diff, Dual};
 pub use domain::Domain;
-pub use elementwise::{ElementwiseConfig, Function, FunctionConfig, FunctionMap};
+pub use elementwise::{
+    AngleShift, AngleShiftConfig, ElementwiseConfig, Function, FunctionConfig, FunctionMap,
+};
 pub use error::{Error, Result};
 pub use flows::{LinearKind, SplineFlowConfig};
 pub use kernel::gemm;
@@ -71,9 +73,10 @@ pub use linear::{
     LuLinear, LuLinearConfig, Order, Orthogonal, OrthogonalConfig, Permutation, PermutationConfig,
     QrLinear, QrLinearConfig, SvdLinear, SvdLinearConfig,
 };
-pub use nn::{Activation, Conditioned, Linear, Net, NetConfig, NetKind};
+pub use nn::{Activation, Conditioned, ConvNet, ConvNetConfig, Linear, Net, NetConfig, NetKind};
 pub use noise::Noise;
 pub use norm::{ActNorm, ActNormConfig, BatchNorm, BatchNormConfig};
+pub use numerical::{ResidualBlock, ResidualBlockConfig, TanhMixture, TanhMixtureConfig};
 pub use params::{Init, ParamStore, Parameter, Params, Piece};
 pub use shape::{
     Concat, Multiscale, PartialMap, Pixelwise, Reshape, ReshapeConfig, Squeeze, SqueezeConfig,

@@ -1,7 +1,7 @@
 //! [`AutoregressiveConfig`]: an autoregressive layer as it is written in a config file.
 use super::Autoregressive;
 use crate::bijector::Bijector;
-use crate::coupling::{Coupling, NEAR_IDENTITY, Route};
+use crate::coupling::{Coupling, NEAR_IDENTITY, Route, check_real};
 use crate::kernel::coupling::Plan;
 use crate::nn::{Net, NetConfig};
 use crate::params::Params;
@@ -98,6 +98,7 @@ impl Visitor for Build<'_, '_> {
     type Output = Arc<dyn Bijector>;
     fn visit<U: Univariate>(self, map: U) -> Result<Self::Output> {
         let Self { config, params } = self;
+        check_real(&map, "autoregressive.map")?;
         let dim = config.dim;
         let net = Net {
             inputs: dim,

@@ -1,5 +1,5 @@
 //! [`CouplingConfig`]: a coupling layer as it is written in a config file.
-use super::{Coupling, Mask, Route};
+use super::{Coupling, Mask, Route, check_real};
 use crate::bijector::Bijector;
 use crate::chain::Chain;
 use crate::elementwise::ElementwiseConfig;
@@ -123,6 +123,7 @@ impl Visitor for Build<'_, '_> {
     type Output = Arc<dyn Bijector>;
     fn visit<U: Univariate>(self, map: U) -> Result<Self::Output> {
         let Self { config, params } = self;
+        check_real(&map, "coupling.map")?;
         let halves = config.mask.halves(config.dim)?;
         let net = Net {
             inputs: halves.keep.len(),

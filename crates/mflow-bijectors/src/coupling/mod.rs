@@ -1,14 +1,17 @@
 //! Coupling layers: some features move by a map whose parameters the other features determine.
 mod config;
+mod image;
 mod mask;
 
 pub use config::CouplingConfig;
 pub(crate) use config::NEAR_IDENTITY;
+pub use image::ImageCouplingConfig;
 pub(crate) use mask::Halves;
 pub use mask::Mask;
 
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
+use crate::domain::Domain;
 use crate::kernel::coupling::{CouplingOp, Plan, push};
 use crate::kernel::{FusedLayer, Pushed};
 use crate::nn::Conditioned;
@@ -69,10 +72,8 @@ impl<U: Univariate> Coupling<U> {
         plan.keep.iter().chain(&plan.moved).enumerate().for_each(|(i, &k)| merge[k] = i);
         let index = |v: &[usize]| indices("coupling.dim", v, device);
         let (keep, moved, merge) = (index(&plan.keep)?, index(&plan.moved)?, index(&merge)?);
-        let domain = plan.map.domain();
-        let signature = Signature::vector(plan.dim, theta.dtype(), device)
-            .with_context(plan.net.context)
-            .between(domain.clone(), domain);
+        let signature =
+            Signature::vector(plan.dim, theta.dtype(), device).with_context(plan.net.context);
         let plan = Arc::new(plan);
         Ok(Self { plan, signature, route, theta, mask, keep, moved, merge, noise: None })
     }
@@ -105,6 +106,17 @@ impl<U: Univariate> Coupling<U> {
         let drops = self.plan.net.config.dropout > 0.;
         drops.then(|| Self { noise: Some(noise.layer()), ..self.clone() })
     }
+}
+
+/// Whether `map` is one of real numbers: a conditioner would jump where an angle does.
+pub(crate) fn check_real<U: Univariate>(map: &U, field: &str) -> Result<()> {
+    if map.domain() == Domain::Reals {
+        return Ok(());
+    }
+    Err(Error::config(
+        field,
+        format!("must be a map of real numbers, found one of {}", map.domain()),
+    ))
 }
 
 /// `u32` indices on a device.

@@ -189,6 +189,22 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
             t.contiguous()?.reshape((rows, w.dim(0)?))?.matmul(w)?.reshape(shape)
         })
     }
+    /// The convolution of images `[C, H, W]` with `kernel: [out, in, k, k]`, `k` odd, with zeros around
+    /// them so that their size stays.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    fn conv2d(&self, kernel: &Tensor) -> Result<Self> {
+        self.linear(|t| {
+            let (b, r, c, h, w) = t.dims5()?;
+            let (out, _, k, _) = kernel.dims4()?;
+            if b * r == 0 {
+                return Tensor::zeros((b, r, out, h, w), t.dtype(), t.device());
+            }
+            let images = t.contiguous()?.reshape((b * r, c, h, w))?;
+            images.conv2d(kernel, k / 2, 1, 1, 1)?.reshape((b, r, out, h, w))
+        })
+    }
     /// `self W + b` on the last axis.
     ///
     /// # Errors

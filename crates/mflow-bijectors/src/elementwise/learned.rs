@@ -1,6 +1,8 @@
 //! Element-wise maps with parameters of their own.
+use super::angle::wrap;
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::coupling::Route;
+use crate::domain::Domain;
 use crate::params::{Init, Params, Piece};
 use crate::shape::{check_shape, size};
 use crate::univariate::{Univariate, UnivariateConfig, Visitor};
@@ -85,7 +87,10 @@ impl<U: Univariate> Layer for Elementwise<U> {
     }
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let (_, n, per) = self.parameters.dims3()?;
-        let flat = x.reshape(&[n])?;
+        let mut flat = x.reshape(&[n])?;
+        if self.signature.latent_domain == Domain::Angle {
+            flat = wrap(&flat)?;
+        }
         let b = flat.value().dim(0)?;
         let p = T::constant(&self.parameters.broadcast_as((b, n, per))?);
         let mapped = if self.route == Route::Auto && flat.value().device().is_cpu() {

@@ -1,6 +1,8 @@
 //! Element-wise bijectors: fixed functions, and maps with parameters that depend on nothing.
+mod angle;
 mod function;
 mod learned;
 
+pub use angle::{AngleShift, AngleShiftConfig};
 pub use function::{Function, FunctionConfig, FunctionMap};
 pub use learned::ElementwiseConfig;

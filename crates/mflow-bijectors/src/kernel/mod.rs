@@ -10,6 +10,7 @@ mod elements;
 pub mod gemm;
 mod jet;
 mod lanes;
+pub(crate) mod matrix;
 pub(crate) mod net;
 pub(crate) mod pointwise;
 mod real;

@@ -40,6 +40,34 @@ impl Activation {
         }
     }
 
+    /// The derivative, as a composition of tensor operations: it has tangents of its own.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub(crate) fn slope<T: Diff>(self, x: &T) -> Result<T> {
+        match self {
+            Self::Relu => {
+                let positive = x.value().gt(0.)?.to_dtype(x.value().dtype())?;
+                Ok(T::constant(&positive))
+            }
+            Self::Silu => {
+                let s = x.sigmoid()?;
+                s.mul(&x.mul(&s.neg()?.shift(1.)?)?.shift(1.)?)
+            }
+            Self::Tanh => {
+                let y = x.tanh()?;
+                y.mul(&y)?.neg()?.shift(1.)
+            }
+            Self::Gelu => {
+                let square = x.mul(x)?;
+                let inner = x.mul(&square.scale(GELU.1)?.shift(1.)?)?.scale(GELU.0)?;
+                let s = inner.scale(2.)?.sigmoid()?;
+                let slope = square.scale(3. * GELU.1)?.shift(1.)?.scale(2. * GELU.0)?;
+                s.add(&x.mul(&slope)?.mul(&s)?.mul(&s.neg()?.shift(1.)?)?)
+            }
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn value<R: Real>(self, x: R) -> R {
         match self {

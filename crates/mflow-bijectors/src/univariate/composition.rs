@@ -2,17 +2,21 @@
 //! and the oracle of the kernels, for values and tangents at once.
 use super::knots::MIN_BIN;
 use super::rational_quadratic::MIN_SLOPE;
-use super::{RationalQuadratic, Univariate};
+use super::{RationalQuadratic, ScalarMap, Univariate};
 use crate::bijector::{Direction, Mapped};
+use crate::domain::Domain;
 use crate::{Diff, Result};
 use candle_core::{D, DType, Tensor};
 
 impl Univariate for RationalQuadratic {
     /// Equal bins with unit derivatives.
     fn identity(&self) -> Vec<f64> {
-        let mut p = vec![0.; 3 * self.bins - 1];
+        let mut p = vec![0.; self.parameters()];
         p[2 * self.bins..].fill(Self::unit_slope());
         p
+    }
+    fn domain(&self) -> Domain {
+        if self.circular { Domain::Angle } else { Domain::Reals }
     }
     fn compose<T: Diff>(&self, direction: Direction, x: &T, p: &T) -> Result<Mapped<T>> {
         let (n, bound, v) = (self.bins, self.bound, x.value());
@@ -32,7 +36,10 @@ impl Univariate for RationalQuadratic {
         };
         let ((knots_x, widths), (knots_y, heights)) = (axis(0)?, axis(n)?);
         let one = T::constant(&v.ones_like()?.unsqueeze(D::Minus1)?);
-        let slopes = if n > 1 {
+        let slopes = if self.circular {
+            let all = p.narrow(2 * n, n)?.softplus()?.shift(MIN_SLOPE)?;
+            T::cat(&[&all, &all.narrow(0, 1)?])?
+        } else if n > 1 {
             let inner = p.narrow(2 * n, n - 1)?.softplus()?.shift(MIN_SLOPE)?;
             T::cat(&[&one, &inner, &one])?
         } else {

@@ -46,6 +46,11 @@ pub enum UnivariateConfig {
         /// Half the width of the box outside of which the map is the identity.
         tail_bound: f64,
     },
+    /// [`RationalQuadratic::circle`], of angles; element-wise maps only.
+    CircularRationalQuadratic {
+        /// Number of bins.
+        bins: usize,
+    },
 }
 
 impl Default for UnivariateConfig {
@@ -79,6 +84,9 @@ impl UnivariateConfig {
             }
             Self::RationalQuadratic { bins, tail_bound } => {
                 visitor.visit(RationalQuadratic::new(bins, tail_bound, logit_scale)?)
+            }
+            Self::CircularRationalQuadratic { bins } => {
+                visitor.visit(RationalQuadratic::circle(bins)?)
             }
         }
     }

@@ -5,7 +5,7 @@ use super::knots::{
 use super::{Point, ScalarMap, Univariate};
 use crate::bijector::{Direction, Mapped};
 use crate::kernel::Real;
-use crate::solve::{Curve, solve};
+use crate::numerical::{Curve, solve};
 use crate::{Diff, Result};
 use candle_core::{D, Tensor};
 

@@ -18,7 +18,8 @@ use crate::kernel::Real;
 ///
 /// The `3K - 1` parameters of an element are `K` width logits, `K` height logits and `K - 1` inner
 /// derivatives before softplus, in this order (as in nflows); widths and heights are at least 1e-3
-/// of the box, derivatives at least 1e-3, the outer ones are 1. `Forward` is the map above.
+/// of the box, derivatives at least 1e-3, the outer ones are 1. A circular spline has `K` derivatives,
+/// the first of which counts at both ends. `Forward` is the map above.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RationalQuadratic {
     /// Number of bins `K`.
@@ -28,6 +29,8 @@ pub struct RationalQuadratic {
     /// Factor on width and height logits: nflows divides them by the square root of the
     /// conditioner's hidden width.
     pub logit_scale: f64,
+    /// Whether the two ends are one point, with a slope of its own, instead of slopes of 1.
+    pub circular: bool,
 }
 
 /// Smallest derivative at a knot.
@@ -62,7 +65,17 @@ impl RationalQuadratic {
     /// If `bins` is 0 or too many for the smallest bin, or `bound` is not positive.
     pub fn new(bins: usize, bound: f64, logit_scale: f64) -> Result<Self, Error> {
         check(bins, 1, bound)?;
-        Ok(Self { bins, bound, logit_scale })
+        Ok(Self { bins, bound, logit_scale, circular: false })
+    }
+
+    /// A spline of `bins` bins on the circle `[-π, π)`: the point `π` stays, and the slopes on its two
+    /// sides are the same. Rezende et al. (2020), arXiv 2002.02428, section 2.1.
+    ///
+    /// # Errors
+    /// If `bins` is 0 or too many for the smallest bin.
+    pub fn circle(bins: usize) -> Result<Self, Error> {
+        let spline = Self::new(bins, std::f64::consts::PI, 1.)?;
+        Ok(Self { circular: true, ..spline })
     }
 
     /// The inner-derivative parameter with which a derivative is 1: `softplus⁻¹(1 - 1e-3)`.
@@ -101,11 +114,16 @@ impl RationalQuadratic {
             pb = R::select(here, output[i], pb);
             below_a = R::select(here, sum_a, below_a);
             below_b = R::select(here, sum_b, below_b);
-            if i > 0 {
-                raw0 = R::select(here, p[2 * n + i - 1], raw0);
-            }
-            if !last {
-                raw1 = R::select(here, p[2 * n + i], raw1);
+            if self.circular {
+                raw0 = R::select(here, p[2 * n + i], raw0);
+                raw1 = R::select(here, p[2 * n + if last { 0 } else { i + 1 }], raw1);
+            } else {
+                if i > 0 {
+                    raw0 = R::select(here, p[2 * n + i - 1], raw0);
+                }
+                if !last {
+                    raw1 = R::select(here, p[2 * n + i], raw1);
+                }
             }
             a += da;
             b += db;
@@ -114,8 +132,11 @@ impl RationalQuadratic {
         }
         let one = x.constant(1.);
         let slope = |raw: R| x.constant(MIN_SLOPE) + raw.softplus();
-        let d0 = R::select(k.ge(one), slope(raw0), one);
-        let d1 = R::select(k.ge(x.constant((n - 1) as f64)), one, slope(raw1));
+        let (mut d0, mut d1) = (slope(raw0), slope(raw1));
+        if !self.circular {
+            d0 = R::select(k.ge(one), d0, one);
+            d1 = R::select(k.ge(x.constant((n - 1) as f64)), one, d1);
+        }
         let ((xk, w, pw, below_w), (yk, h, ph, below_h)) = if inverse {
             ((b_k, size_b, pb, below_b), (a_k, size_a, pa, below_a))
         } else {
@@ -150,7 +171,7 @@ impl RationalQuadratic {
 
 impl ScalarMap for RationalQuadratic {
     fn parameters(&self) -> usize {
-        3 * self.bins - 1
+        3 * self.bins - usize::from(!self.circular)
     }
     fn scratch(&self) -> usize {
         2 * self.bins
@@ -242,7 +263,15 @@ impl ScalarMap for RationalQuadratic {
                 |of_bin: R, of_knot: R| R::select(under, of_knot, R::select(up_to, of_bin, zero));
             g_p[i] = scale * pw[i] * (pick(g_w, g_xk) - mean_w);
             g_p[n + i] = scale * ph[i] * (pick(g_h, g_yk) - mean_h);
-            if i > 0 {
+            if self.circular {
+                // Parameter i is the left slope of bin i and the right one of the bin before, which
+                // of the first is the last.
+                let left = pick(slope0, zero);
+                let before = if i == 0 { n - 1 } else { i - 1 };
+                let from = k.ge(x.constant(before as f64));
+                let to = k.ge(x.constant((before + 1) as f64));
+                g_p[2 * n + i] = left + R::select(from, R::select(to, zero, slope1), zero);
+            } else if i > 0 {
                 // Parameter i - 1 is the left slope of bin i and the right one of bin i - 1.
                 let left = R::select(up_to, R::select(under, zero, slope0), zero);
                 let at_previous = k.ge(x.constant((i - 1) as f64));

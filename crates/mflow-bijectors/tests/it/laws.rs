@@ -6,17 +6,19 @@ use crate::numbers::{CPU, close, gap, identity_rows, log_abs_det, normal, number
 use crate::{gradients, routes};
 use mflow_bijectors::AffineScale::{Sigmoid, Softplus};
 use mflow_bijectors::BijectorConfig::{
-    ActNorm, BatchNorm, Chain, Inversion, Inverted, Orthogonal, Permutation, QrLinear, Reshape,
-    Scaling, SpecialConformal, Squeeze, SvdLinear,
+    ActNorm, AngleShift, BatchNorm, Chain, Inversion, Inverted, Orthogonal, Permutation, QrLinear,
+    Reshape, Scaling, SpecialConformal, Squeeze, SvdLinear, TanhMixture,
 };
 use mflow_bijectors::UnivariateConfig::Additive;
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
-    ActNormConfig, Activation, AffineScale, AutoregressiveConfig, BatchNormConfig, BijectorConfig,
-    CouplingConfig, Direction, Dual, ElementwiseConfig, FeatureAffineConfig, Function,
-    FunctionConfig, InversionConfig, LinearKind, LuLinearConfig, Mask, NetConfig, Order,
-    OrthogonalConfig, PermutationConfig, QrLinearConfig, ReshapeConfig, ScalingConfig,
-    SpecialConformalConfig, SplineFlowConfig, SqueezeConfig, SvdLinearConfig, UnivariateConfig,
+    ActNormConfig, Activation, AffineScale, AngleShiftConfig, AutoregressiveConfig,
+    BatchNormConfig, BijectorConfig, ConvNetConfig, CouplingConfig, Direction, Dual,
+    ElementwiseConfig, FeatureAffineConfig, Function, FunctionConfig, ImageCouplingConfig,
+    InversionConfig, LinearKind, LuLinearConfig, Mask, NetConfig, Order, OrthogonalConfig,
+    PermutationConfig, QrLinearConfig, ReshapeConfig, ResidualBlockConfig, ScalingConfig,
+    SpecialConformalConfig, SplineFlowConfig, SqueezeConfig, SvdLinearConfig, TanhMixtureConfig,
+    UnivariateConfig,
 };
 
 macro_rules! laws_hold_for {
@@ -149,6 +151,24 @@ laws_hold_for! {
     elementwise: Case::new(BijectorConfig::Elementwise(ElementwiseConfig::new(&[4], splines())));
     elementwise_affine:
         Case::new(BijectorConfig::Elementwise(ElementwiseConfig::new(&[2, 3], affine_by(EXP))));
+    elementwise_circular: Case::new(circular(&[3], 4));
+    elementwise_circular_one_bin: Case::new(circular(&[2], 1));
+    angle_shift: Case::new(AngleShift(AngleShiftConfig::new(3)));
+    circular_flow: Case::new(circular_flow_of_two());
+    image_coupling: Case::new(image(channels(Mask::Odd))).entries(1).looser(2.);
+    image_coupling_context:
+        Case::new(image(channels(Mask::Even).with_context(2))).entries(1).looser(2.);
+    image_coupling_affine:
+        Case::new(image(channels(Mask::Even).with_map(affine_by(EXP)))).entries(1);
+    tanh_mixture: Case::new(TanhMixture(TanhMixtureConfig::new(&[3], 4)));
+    tanh_mixture_of_images: Case::new(TanhMixture(TanhMixtureConfig::new(&[2, 1, 2], 1)));
+    residual_block: Case::new(residual(ResidualBlockConfig::new(3)));
+    residual_block_context: Case::new(residual(ResidualBlockConfig::new(3).with_context(2)));
+    residual_block_tanh: Case::new(residual(
+        ResidualBlockConfig::new(2).with_activation(Activation::Tanh).with_lipschitz(0.99))).looser(10.);
+    residual_block_gelu:
+        Case::new(residual(ResidualBlockConfig::new(4).with_activation(Activation::Gelu)));
+    residual_block_of_one: Case::new(residual(ResidualBlockConfig::new(1)));
     partial: Case::new(partly(vec![3, 1], small(2, Mask::Even)));
     partial_context: Case::new(partly(vec![0, 2, 4], small(3, Mask::Odd).with_context(2)));
 
@@ -196,6 +216,31 @@ fn quadratic_splines(bins: usize) -> UnivariateConfig {
 
 fn cubic_splines(bins: usize) -> UnivariateConfig {
     UnivariateConfig::CubicSpline { bins, tail_bound: 3. }
+}
+
+fn circular(shape: &[usize], bins: usize) -> BijectorConfig {
+    let map = UnivariateConfig::CircularRationalQuadratic { bins };
+    BijectorConfig::Elementwise(ElementwiseConfig::new(shape, map))
+}
+
+fn circular_flow_of_two() -> BijectorConfig {
+    let layers = vec![circular(&[2], 3), AngleShift(AngleShiftConfig::new(2)), circular(&[2], 5)];
+    Chain { layers }
+}
+
+fn image(config: ImageCouplingConfig) -> BijectorConfig {
+    BijectorConfig::ImageCoupling(config)
+}
+
+/// Three channels of 2 by 3 pixels.
+fn channels(mask: Mask) -> ImageCouplingConfig {
+    let net = ConvNetConfig::new(4, 1).with_activation(Activation::Silu);
+    ImageCouplingConfig::new(&[3, 2, 3], mask).with_map(splines()).with_net(net)
+}
+
+fn residual(config: ResidualBlockConfig) -> BijectorConfig {
+    let layers = if config.dim == 3 { 2 } else { 1 };
+    BijectorConfig::ResidualBlock(config.with_layers(9, layers))
 }
 
 fn made(dim: usize) -> AutoregressiveConfig {
