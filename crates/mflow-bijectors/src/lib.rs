@@ -26,6 +26,10 @@
 //! # Ok(())
 //! # }
 //! ```
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
+
 mod affine;
 mod autoregressive;
 mod bijector;
@@ -66,7 +70,7 @@ pub use elementwise::{
     AngleShift, AngleShiftConfig, ElementwiseConfig, Function, FunctionConfig, FunctionMap,
 };
 pub use error::{Error, Result};
-pub use flows::{LinearKind, SplineFlowConfig};
+pub use flows::{Dependence, Fast, FlowConfig, GlowConfig, LinearKind, Norm, SplineFlowConfig};
 pub use kernel::gemm;
 pub use kernel::{FusedLayer, Jet, Pushed, Real, split};
 pub use linear::{

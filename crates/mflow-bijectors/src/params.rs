@@ -1,7 +1,10 @@
 //! [`ParamStore`]: seeded, ordered, strict storage of parameters and buffers.
+use crate::bijector::Bijector;
+use crate::config::BijectorConfig;
 use crate::{Error, Result, Stream, kernel};
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How a parameter is initialised; random values come from the stream named after the parameter.
 #[derive(Clone, Debug)]
@@ -189,6 +192,14 @@ impl ParamStore {
             }
         }
         Ok(built)
+    }
+
+    /// Build one bijector, all of it to be trained.
+    ///
+    /// # Errors
+    /// As [`ParamStore::build`].
+    pub fn create(&mut self, config: &BijectorConfig) -> Result<Arc<dyn Bijector>> {
+        self.build(|_| true, |params| config.build(params))
     }
 
     /// All parameters in name order.

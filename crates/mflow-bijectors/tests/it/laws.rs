@@ -14,11 +14,11 @@ use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     ActNormConfig, Activation, AffineScale, AngleShiftConfig, AutoregressiveConfig,
     BatchNormConfig, BijectorConfig, ConvNetConfig, CouplingConfig, Direction, Dual,
-    ElementwiseConfig, FeatureAffineConfig, Function, FunctionConfig, ImageCouplingConfig,
-    InversionConfig, LinearKind, LuLinearConfig, Mask, NetConfig, Order, OrthogonalConfig,
-    PermutationConfig, QrLinearConfig, ReshapeConfig, ResidualBlockConfig, ScalingConfig,
-    SpecialConformalConfig, SplineFlowConfig, SqueezeConfig, SvdLinearConfig, TanhMixtureConfig,
-    UnivariateConfig,
+    ElementwiseConfig, FeatureAffineConfig, FlowConfig, Function, FunctionConfig, GlowConfig,
+    ImageCouplingConfig, InversionConfig, LinearKind, LuLinearConfig, Mask, NetConfig, Norm, Order,
+    OrthogonalConfig, PermutationConfig, QrLinearConfig, ReshapeConfig, ResidualBlockConfig,
+    ScalingConfig, SpecialConformalConfig, SplineFlowConfig, SqueezeConfig, SvdLinearConfig,
+    TanhMixtureConfig, UnivariateConfig,
 };
 
 macro_rules! laws_hold_for {
@@ -179,6 +179,17 @@ laws_hold_for! {
     chain_of_chains: Case::new(Chain { layers: vec![mixed_chain(), inverse_coupling()] })
         .looser(5.);
 
+    nsf_coupling: Case::new(ready(FlowConfig::nsf_coupling(), 3, 2)).gain(0.7).entries(0).looser(10.);
+    nsf_autoregressive:
+        Case::new(ready(FlowConfig::nsf_autoregressive(), 3, 2)).gain(0.6).entries(0).looser(20.);
+    real_nvp: Case::new(ready(FlowConfig::real_nvp(), 3, 2)).gain(0.4).entries(0).looser(10.);
+    real_nvp_batch_norm: Case::new(ready(with_batch_norm(FlowConfig::real_nvp()), 2, 0))
+        .gain(0.4).entries(0).looser(10.);
+    maf: Case::new(ready(FlowConfig::maf(), 3, 2)).gain(0.3).entries(0).looser(10.);
+    iaf: Case::new(ready(FlowConfig::iaf(), 3, 0)).gain(0.3).entries(0).looser(10.);
+    nice: Case::new(ready(FlowConfig::nice(), 4, 2)).gain(0.5).entries(0).constant_log_det();
+    glow: Case::new(small_glow()).gain(0.5).entries(0).looser(10.);
+
     flow: Case::flow(&small_flow(), 3, 0).looser(5.);
     flow_context: Case::flow(&small_flow(), 3, 2).looser(5.);
     flow_lu: Case::flow(&with_lu(small_flow()), 4, 0).gain(0.8).looser(10.);
@@ -241,6 +252,24 @@ fn channels(mask: Mask) -> ImageCouplingConfig {
 fn residual(config: ResidualBlockConfig) -> BijectorConfig {
     let layers = if config.dim == 3 { 2 } else { 1 };
     BijectorConfig::ResidualBlock(config.with_layers(9, layers))
+}
+
+/// A ready-made flow at toy size, smooth.
+fn ready(mut config: FlowConfig, dim: usize, context: usize) -> BijectorConfig {
+    config.layers = 2;
+    config.net.hidden = 12;
+    config.net.activation = Activation::Silu;
+    config.bijector(dim, context).unwrap()
+}
+
+fn with_batch_norm(mut config: FlowConfig) -> FlowConfig {
+    config.norm = Norm::BatchNorm;
+    config
+}
+
+fn small_glow() -> BijectorConfig {
+    let net = ConvNetConfig::new(3, 1).with_activation(Activation::Silu);
+    GlowConfig::new(&[1, 4, 4]).with_depth(2, 1).with_net(net).bijector(2).unwrap()
 }
 
 fn made(dim: usize) -> AutoregressiveConfig {

@@ -1,23 +1,11 @@
-//! Ready-made flows.
+//! The neural spline flow of the published M-flow experiments.
+use super::{Dependence, Fast, FlowConfig, LinearKind, Norm};
+use crate::Result;
 use crate::config::BijectorConfig;
-use crate::coupling::{CouplingConfig, Mask, Route};
-use crate::linear::{LuLinearConfig, PermutationConfig};
+use crate::coupling::Route;
 use crate::nn::{Activation, NetConfig};
 use crate::univariate::UnivariateConfig;
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-
-/// The linear map between the couplings of a flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum LinearKind {
-    /// A fixed random permutation.
-    #[default]
-    Permutation,
-    /// A fixed random permutation, then a trained linear map by its LU factors.
-    Lu,
-}
 
 /// A neural spline flow: per step a linear map and an RQ coupling, closed by a linear map.
 ///
@@ -70,28 +58,17 @@ impl SplineFlowConfig {
     /// # Errors
     /// If there is no layer.
     pub fn bijector(&self, dim: usize, context_dim: usize) -> Result<BijectorConfig> {
-        if self.layers == 0 {
-            return Err(Error::config("layers", "must be positive, found 0"));
-        }
-        let linear = |layers: &mut Vec<BijectorConfig>| {
-            layers.push(BijectorConfig::Permutation(PermutationConfig::new(dim)));
-            if self.linear == LinearKind::Lu {
-                layers.push(BijectorConfig::LuLinear(LuLinearConfig::new(dim)));
-            }
+        let (bins, tail_bound) = (self.bins, self.tail_bound);
+        let flow = FlowConfig {
+            layers: self.layers,
+            dependence: Dependence::Coupling,
+            map: UnivariateConfig::RationalQuadratic { bins, tail_bound },
+            net: NetConfig::new(self.hidden, self.blocks).with_activation(self.activation),
+            linear: self.linear,
+            norm: Norm::None,
+            fast: Fast::Density,
+            route: self.route,
         };
-        let net = NetConfig::new(self.hidden, self.blocks).with_activation(self.activation);
-        let mut layers = vec![];
-        for i in 0..self.layers {
-            linear(&mut layers);
-            let (bins, tail_bound) = (self.bins, self.tail_bound);
-            let coupling = CouplingConfig::new(dim, Mask::alternating(i))
-                .with_context(context_dim)
-                .with_map(UnivariateConfig::RationalQuadratic { bins, tail_bound })
-                .with_net(net.clone())
-                .with_route(self.route);
-            layers.push(BijectorConfig::Coupling(coupling));
-        }
-        linear(&mut layers);
-        Ok(BijectorConfig::Inverted { of: Box::new(BijectorConfig::Chain { layers }) })
+        flow.bijector(dim, context_dim)
     }
 }
