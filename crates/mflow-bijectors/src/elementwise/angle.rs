@@ -6,7 +6,7 @@ use crate::shape::no_log_det;
 use crate::{Diff, Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use std::f64::consts::TAU;
+use std::f64::consts::{PI, TAU};
 
 /// Config of an [`AngleShift`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl AngleShiftConfig {
     }
 }
 
-/// `y = x + t` on the circle, in `[-π, π)`; `log|det J| = 0`.
+/// `y = x + t` on the circle, in `[-π, π]`; `log|det J| = 0`.
 ///
 /// **Shapes**: `[B, D]` to `[B, D]`. Between circular splines, all of which fix the point `π`, it moves
 /// that point.
@@ -52,10 +52,13 @@ pub struct AngleShift {
     signature: Signature,
 }
 
-/// The same angle in `[-π, π)`; whole turns are constants.
+/// The same angle in `[-π, π]`, to rounding; whole turns are constants.
 pub(crate) fn wrap<T: Diff>(x: &T) -> Result<T> {
-    let turns = (((x.value().detach() / TAU)? + 0.5)?.floor()? * -TAU)?;
-    x.add(&T::constant(&turns))
+    let v = x.value().detach();
+    let turns = (((&v / TAU)? + 0.5)?.floor()? * -TAU)?;
+    // Exactly what is there already stays.
+    let outside = v.abs()?.gt(PI)?;
+    x.add(&T::constant(&outside.where_cond(&turns, &turns.zeros_like()?)?))
 }
 
 impl Layer for AngleShift {

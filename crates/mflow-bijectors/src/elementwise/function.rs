@@ -122,9 +122,7 @@ impl Function {
                 Ok((up.sub(&down)?, up.add(&down)?.neg()?))
             }
             Self::Softplus => {
-                // 1 - exp(-y) = 2t/(1 + t) with t = tanh(y/2), without cancellation for small y.
-                let t = y.scale(0.5)?.tanh()?;
-                let l = t.scale(2.)?.div(&t.shift(1.)?)?.ln()?;
+                let l = ln_1m_exp(y)?;
                 Ok((y.add(&l)?, l.neg()?))
             }
             Self::Affine { shift, scale } => {
@@ -143,6 +141,19 @@ fn softplus<T: Diff>(x: &T) -> Result<T> {
     let e = x.masked(&low)?.exp()?;
     let series = e.scale(-0.25)?.shift(1. / 3.)?.mul(&e)?.shift(-0.5)?.mul(&e)?.shift(1.)?;
     series.mul(&e)?.masked(&low)?.add(&x.masked(&high)?.softplus()?.masked(&high)?)
+}
+
+/// `ln(1 - exp(-y))` to the last digits for small `y` too, where it is `ln y - y/2 + y²/24 - ...`.
+fn ln_1m_exp<T: Diff>(y: &T) -> Result<T> {
+    let low = y.value().lt(1e-3)?;
+    let high = low.eq(0u8)?;
+    let one = |mask: &Tensor| -> Result<T> { Ok(T::constant(&mask.to_dtype(y.value().dtype())?)) };
+    let small = y.masked(&low)?.add(&one(&high)?)?;
+    let series = small.scale(1. / 24.)?.shift(-0.5)?.mul(&small)?.add(&small.ln()?)?;
+    // 1 - exp(-y) = 2t/(1 + t) with t = tanh(y/2), without cancellation.
+    let t = y.masked(&high)?.add(&one(&low)?)?.scale(0.5)?.tanh()?;
+    let closed = t.scale(2.)?.div(&t.shift(1.)?)?.ln()?;
+    series.masked(&low)?.add(&closed.masked(&high)?)
 }
 
 /// `x` above 0, `slope x` below, and the log-slope.

@@ -59,8 +59,8 @@ impl TanhMixtureConfig {
 ///
 /// **Shapes**: `[B, ..shape]` to the same; `log|det J|` is the sum of the log-slopes. Parameters of an
 /// element: `s` (`1e-3 + softplus`), `t`, the `a_k` and the `b_k` (softplus), the `m_k`. The inverse is
-/// found by bracketed Newton steps to rounding, `|Δx| <= 4 ε (1 + |x|)`, with the derivatives of the
-/// implicit function.
+/// found by bracketed Newton steps to rounding (`|f(x) - y| <= ε (1 + |y|)` or
+/// `|Δx| <= 4 ε (1 + |x|)`), with the derivatives of the implicit function.
 ///
 /// **Reference**: a network of one monotone layer, as in Huang et al. (2018), *Neural Autoregressive
 /// Flows*, arXiv 1804.00779, section 3, on a line that makes it a bijection of the reals.

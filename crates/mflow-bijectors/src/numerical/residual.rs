@@ -115,7 +115,7 @@ impl ResidualBlockConfig {
 /// spectral norm, `σ(W) <= ‖(WᵀW)⁴‖_F^(1/8) <= n^(1/16) σ(W)`, as far as the bound exceeds its part of
 /// `lipschitz`; so the map is a bijection whatever the parameters. `log|det J|` is exact, from the
 /// Jacobian, that is `D` tangents: meant for few dimensions. The inverse iterates `x <- y - r(x, c)`
-/// until `|Δx| <= 8 ε (1 + |x|)`, with the derivatives of the implicit function.
+/// until `|Δx| <= 8 ε (1 + max |x|)`, with the derivatives of the implicit function.
 ///
 /// **Reference**: Behrmann et al. (2019), *Invertible Residual Networks*, arXiv 1811.00995, theorem 1
 /// and algorithm 1.
@@ -251,7 +251,9 @@ impl ResidualBlock {
         let mut moving = 0.;
         for _ in 0..STEPS {
             let next = (&y - self.residual(maps, &x, context, false)?.value)?.detach();
-            let moved = ((&next - &x)?.abs()? / (next.abs()? + 1.)?)?;
+            // Relative to the largest feature: its rounding reaches the others through the network.
+            let size = (next.abs()?.max_keepdim(1)? + 1.)?;
+            let moved = (&next - &x)?.abs()?.broadcast_div(&size)?;
             x = next;
             // What is NaN moves by NaN and is not waited for.
             let still = moved.gt(8. * epsilon)?.to_dtype(DType::F64)?;

@@ -1,6 +1,6 @@
 //! Monotone equations solved numerically, with exact derivatives.
 use crate::{Diff, Error, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// An increasing function of `x` with parameters `p`, element by element.
 pub(crate) trait Curve {
@@ -16,8 +16,8 @@ const STEPS: usize = 110;
 
 /// The `x` in `[low, high]` with `f(x; p) = y`, differentiable in `y` and `p`, tangents included.
 ///
-/// Newton steps, halving the bracket where they leave it, to rounding: until a step changes no
-/// element by more than `4 ε (1 + |x|)`. The derivatives are those of the implicit function:
+/// Newton steps, halving the bracket where they leave it, to rounding: until of every element
+/// `|f(x) - y| <= ε (1 + |y|)` or the next step is less than `4 ε (1 + |x|)`. The derivatives are those of the implicit function:
 /// `dx = (dy - ∂_p f dp) / f'`. NaN gives NaN.
 ///
 /// # Errors
@@ -51,14 +51,15 @@ fn newton<C: Curve>(
     mut high: Tensor,
 ) -> Result<Tensor> {
     let epsilon = match y.dtype() {
-        candle_core::DType::F64 => f64::EPSILON,
+        DType::F64 => f64::EPSILON,
         _ => f64::from(f32::EPSILON),
     };
     let mut x = ((&low + &high)? * 0.5)?;
     if x.elem_count() == 0 {
         return Ok(x);
     }
-    let mut largest = f64::INFINITY;
+    let relative = |a: &Tensor, to: &Tensor| a.abs()? / (to.abs()? + 1.)?;
+    let mut moving = 0.;
     for _ in 0..STEPS {
         let miss = (curve.value(&x, p)? - y)?;
         let above = miss.gt(0.)?;
@@ -67,16 +68,16 @@ fn newton<C: Curve>(
         let step = (&x - miss.div(&curve.slope(&x, p)?)?)?;
         let inside = (step.ge(&low)? * step.le(&high)?)?;
         let next = inside.where_cond(&step, &((&low + &high)? * 0.5)?)?;
-        // What is NaN moves by NaN and is not waited for.
-        let moved = ((&next - &x)?.abs()? / (next.abs()? + 1.)?)?;
-        let still = moved.gt(4. * epsilon)?.to_dtype(y.dtype())?;
-        x = next;
-        largest = still.sum_all()?.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
-        if largest == 0. {
+        // What is NaN compares false: it is not waited for.
+        let far = (relative(&miss, y)?.gt(epsilon)?
+            * relative(&(&next - &x)?, &next)?.gt(4. * epsilon)?)?;
+        x = far.where_cond(&next, &x)?;
+        moving = far.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+        if moving == 0. {
             // A NaN of y must not be lost in the bracket.
-            let nan = (y.ne(y)?.to_dtype(y.dtype())? * f64::NAN)?;
+            let nan = (y.zeros_like()? + f64::NAN)?;
             return Ok(y.ne(y)?.where_cond(&nan, &x)?);
         }
     }
-    Err(Error::NotConverged { op: "bracketed Newton", steps: STEPS, unfinished: largest })
+    Err(Error::NotConverged { op: "bracketed Newton", steps: STEPS, unfinished: moving })
 }

@@ -21,7 +21,8 @@ impl Univariate for RationalQuadratic {
     fn compose<T: Diff>(&self, direction: Direction, x: &T, p: &T) -> Result<Mapped<T>> {
         let (n, bound, v) = (self.bins, self.bound, x.value());
         let inverse = direction == Direction::Inverse;
-        let inside = (v.ge(-bound)? * v.le(bound)?)?;
+        let reach = self.reach();
+        let inside = (v.ge(-reach)? * v.le(reach)?)?;
         let outside = inside.eq(0u8)?;
         let clamped = x.masked(&inside)?;
         // Column i sums the bins below knot i; the last knot is pinned to the bound.
@@ -48,7 +49,7 @@ impl Univariate for RationalQuadratic {
         // The bin: how many inner knots lie at or below the point.
         let knots = if inverse { &knots_y } else { &knots_x }.value().detach();
         let at_or_above = clamped.value().detach().unsqueeze(D::Minus1)?.broadcast_ge(&knots)?;
-        let count = at_or_above.to_dtype(DType::U32)?.sum_keepdim(D::Minus1)?;
+        let count = at_or_above.to_dtype(DType::U32)?.sum_keepdim(D::Minus1)?.maximum(1u32)?;
         let k = (&count - count.ones_like()?)?;
         let pick = |t: &T| t.gather(&k);
         let (xk, w, yk, h) = (pick(&knots_x)?, pick(&widths)?, pick(&knots_y)?, pick(&heights)?);

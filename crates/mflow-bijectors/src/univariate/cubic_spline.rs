@@ -182,8 +182,7 @@ impl ScalarMap for CubicSpline {
             Direction::Forward => (bin.bottom + bin.width * g, slope.ln()),
             Direction::Inverse => (bin.left + bin.width * bin.theta, -slope.ln()),
         };
-        let y = x.constant(2. * self.bound) * f - x.constant(self.bound);
-        Point { y: at.select(y, x), log_slope: at.select(l, x.constant(0.)) }
+        Point { y: at.value(f, self.bound, x), log_slope: at.select(l, x.constant(0.)) }
     }
     #[inline(always)]
     fn pullback<R: Real>(

@@ -76,6 +76,15 @@ impl<R: Real> Boxed<R> {
         let inside = R::select(above, R::select(below, x, zero), zero);
         Self { unit: (inside + end) * x.constant(0.5 / bound), above, below }
     }
+    /// The value at the place `f` of the unit interval, which rounding must not have left: the slope may
+    /// jump at the bound.
+    #[inline(always)]
+    pub(super) fn value(&self, f: R, bound: f64, x: R) -> R {
+        let (zero, one) = (x.constant(0.), x.constant(1.));
+        // In this order a NaN stays NaN.
+        let f = R::select(zero.ge(f), zero, R::select(f.ge(one), one, f));
+        self.select(x.constant(2. * bound) * f - x.constant(bound), x)
+    }
     /// One value inside of the box, another outside.
     #[inline(always)]
     pub(super) fn select(&self, inside: R, outside: R) -> R {
@@ -94,6 +103,9 @@ pub(super) fn on_box<T: Diff>(
     let inside = (v.ge(-bound)? * v.le(bound)?)?;
     let outside = inside.eq(0u8)?;
     let (y, l) = f(&x.masked(&inside)?.shift(bound)?.scale(0.5 / bound)?)?;
+    // Rounding must not leave the unit interval: the slope may jump at the bound.
+    let (under, over) = (y.value().lt(0.)?, y.value().gt(1.)?);
+    let y = y.masked(&(under + &over)?.eq(0u8)?)?.add(&T::constant(&over.to_dtype(v.dtype())?))?;
     let value = y.scale(2. * bound)?.shift(-bound)?.masked(&inside)?.add(&x.masked(&outside)?)?;
     Ok(Mapped { value, log_abs_det: l.masked(&inside)?.sum_last()? })
 }

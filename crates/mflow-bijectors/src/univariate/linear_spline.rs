@@ -11,7 +11,7 @@ use candle_core::{D, Tensor};
 ///
 /// With `z = (x + bound)/(2 bound)`, `k = ⌊K z⌋` and `f = p_0 + .. + p_(k-1) + (K z - k) p_k`:
 /// `y = 2 bound f - bound` and `dy/dx = K p_k`. The `K` parameters of an element are the logits. The
-/// log-det jumps from bin to bin, and a share may be as small as it likes.
+/// log-det jumps from bin to bin. A logit counts as at most 60 below the largest one.
 ///
 /// Müller, McWilliams, Rousselle, Gross & Novák (2019), *Neural Importance Sampling*, arXiv
 /// 1808.03856, section 4.1.
@@ -20,6 +20,10 @@ pub struct LinearSpline {
     bins: usize,
     bound: f64,
 }
+
+/// How far a logit can be below the largest one: no share is zero. Shares near `exp(-60)` have no
+/// derivative to speak of, so that none is taken of this bound.
+const DEPTH: f64 = 60.;
 
 impl LinearSpline {
     /// A map of `bins` bins on `[-bound, bound]`.
@@ -35,8 +39,15 @@ impl LinearSpline {
     /// the shares in `scratch`.
     #[inline(always)]
     fn locate<R: Real>(&self, direction: Direction, z: R, p: &[R], scratch: &mut [R]) -> [R; 3] {
-        let shares = &mut scratch[..self.bins];
-        softmax(1., p, shares);
+        let (shares, logits) = scratch[..2 * self.bins].split_at_mut(self.bins);
+        let mut top = p[0];
+        for u in &p[1..] {
+            top = u.maximum(top);
+        }
+        for (logit, u) in logits.iter_mut().zip(p) {
+            *logit = u.maximum(top - z.constant(DEPTH));
+        }
+        softmax(1., logits, shares);
         let zero = z.constant(0.);
         let (mut k, mut share, mut sum, mut total) = (zero, zero, zero, zero);
         for (i, p_i) in shares.iter().enumerate() {
@@ -70,8 +81,7 @@ impl ScalarMap for LinearSpline {
             Direction::Forward => (sum + (n * at.unit - k) * share, l),
             Direction::Inverse => ((k + (at.unit - sum) / share) / n, -l),
         };
-        let y = x.constant(2. * self.bound) * f - x.constant(self.bound);
-        Point { y: at.select(y, x), log_slope: at.select(l, x.constant(0.)) }
+        Point { y: at.value(f, self.bound, x), log_slope: at.select(l, x.constant(0.)) }
     }
     #[inline(always)]
     fn pullback<R: Real>(
@@ -115,7 +125,8 @@ impl Univariate for LinearSpline {
     }
     fn compose<T: Diff>(&self, direction: Direction, x: &T, p: &T) -> Result<Mapped<T>> {
         let n = self.bins;
-        let shares = p.softmax()?;
+        let top = T::constant(&p.value().max_keepdim(D::Minus1)?.detach());
+        let shares = p.sub(&top)?.shift(DEPTH)?.relu()?.softmax()?;
         let sums = below(&shares, n)?;
         on_box(x, self.bound, |z| {
             let v = z.value();

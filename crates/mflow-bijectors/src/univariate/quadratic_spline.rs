@@ -161,8 +161,7 @@ impl ScalarMap for QuadraticSpline {
             Direction::Forward => (least * bin.z + rate * bin.integral(), l),
             Direction::Inverse => (bin.z, -l),
         };
-        let y = x.constant(2. * self.bound) * f - x.constant(self.bound);
-        Point { y: at.select(y, x), log_slope: at.select(l, x.constant(0.)) }
+        Point { y: at.value(f, self.bound, x), log_slope: at.select(l, x.constant(0.)) }
     }
     #[inline(always)]
     fn pullback<R: Real>(

@@ -160,12 +160,20 @@ impl RationalQuadratic {
         Bin { k, xk, w, yk, h, s, d0, d1, raw0, raw1, theta, pw, ph, below_w, below_h }
     }
 
-    /// Whether `x` is in the box, and `x` moved to 0 where it is not: what follows stays finite.
+    /// Whether `x` is in the box, and `x` moved to 0 where it is not: what follows stays finite. The
+    /// circle has no outside but by rounding.
     #[inline(always)]
     fn clamp<R: Real>(&self, x: R) -> (R, R::Mask, R::Mask) {
         let (bound, zero) = (x.constant(self.bound), x.constant(0.));
-        let (above, below) = (x.ge(-bound), bound.ge(x));
+        let reach = x.constant(self.reach());
+        let (above, below) = (x.ge(-reach), reach.ge(x));
+        let x = R::select((-bound).ge(x), -bound, R::select(x.ge(bound), bound, x));
         (R::select(above, R::select(below, x, zero), zero), above, below)
+    }
+
+    /// Half the width of the box; on the circle, what an angle can be by rounding.
+    pub(super) fn reach(&self) -> f64 {
+        if self.circular { self.bound * (1. + 1e-6) } else { self.bound }
     }
 }
 

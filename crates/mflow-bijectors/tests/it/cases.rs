@@ -41,6 +41,8 @@ pub(crate) struct Case {
     pub(crate) identity: bool,
     /// The log-det depends on nothing but parameters.
     pub(crate) constant_log_det: bool,
+    /// Real inputs as large as this are tried.
+    pub(crate) reach: f64,
     /// Single entries of each named piece along which gradients are checked, besides two random
     /// directions through all of a vector.
     pub(crate) entries: usize,
@@ -61,6 +63,7 @@ impl Case {
             tolerance,
             identity: false,
             constant_log_det: false,
+            reach: 1e6,
             entries: 2,
         }
     }
@@ -91,6 +94,10 @@ impl Case {
     /// With inputs of this standard deviation.
     pub(crate) fn spread(self, spread: f64) -> Self {
         Self { spread, ..self }
+    }
+    /// With extreme inputs no larger than this: beyond it the values have no floating-point number.
+    pub(crate) fn reach(self, reach: f64) -> Self {
+        Self { reach, ..self }
     }
     /// With fewer gradients along single entries.
     pub(crate) fn entries(self, entries: usize) -> Self {

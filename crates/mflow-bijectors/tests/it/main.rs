@@ -6,6 +6,7 @@
 mod authors;
 mod cases;
 mod config;
+mod extremes;
 mod gradients;
 mod kinks;
 mod laws;
