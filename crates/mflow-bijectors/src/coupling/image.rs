@@ -84,8 +84,9 @@ impl ImageCouplingConfig {
         check_shape("image_coupling.shape", &self.shape)?;
         if self.shape.len() != 3 || self.shape[0] < 2 {
             let found = &self.shape;
-            let reason =
-                format!("must be [channels, height, width], 2 channels or more: {found:?}");
+            let reason = format!(
+                "must be [channels, height, width] with 2 channels or more, found {found:?}"
+            );
             return Err(Error::config("image_coupling.shape", reason));
         }
         self.net.validate("image_coupling.net")?;
@@ -106,7 +107,10 @@ impl Visitor for Build<'_, '_> {
         super::check_real(&map, "image_coupling.map")?;
         let halves = config.mask.halves(config.shape[0])?;
         if halves.keep.is_empty() {
-            return Err(Error::config("image_coupling.mask", "must keep a channel"));
+            return Err(Error::config(
+                "image_coupling.mask",
+                "must keep a channel, found that all move",
+            ));
         }
         let (moved, kept) = (halves.moved.len(), halves.keep.len());
         let net = ConvNet {

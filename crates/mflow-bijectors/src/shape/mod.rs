@@ -25,5 +25,6 @@ pub(crate) fn check_shape(field: &str, shape: &[usize]) -> Result<()> {
     if fits && !shape.is_empty() {
         return Ok(());
     }
-    Err(Error::config(field, format!("must be positive and fit in 32 bits, found {shape:?}")))
+    let reason = "must have one axis or more, all positive, and fit in 32 bits";
+    Err(Error::config(field, format!("{reason}, found {shape:?}")))
 }

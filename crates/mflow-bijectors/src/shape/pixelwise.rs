@@ -32,9 +32,14 @@ impl Pixelwise {
             );
             return Err(Error::config("pixelwise.of", reason));
         };
-        if height == 0 || width == 0 || c != d {
-            let reason = format!("must be positive, found {height} and {width}");
-            return Err(Error::config("pixelwise.height and width", reason));
+        if c != d {
+            let reason = format!("must keep the number of channels, found {c} to {d}");
+            return Err(Error::config("pixelwise.of", reason));
+        }
+        for (field, v) in [("pixelwise.height", height), ("pixelwise.width", width)] {
+            if v == 0 {
+                return Err(Error::config(field, "must be positive, found 0"));
+            }
         }
         let shape = vec![*c, height, width];
         let signature = Signature {

@@ -3,9 +3,10 @@ use crate::cases::{net, small, small_flow};
 use crate::numbers::CPU;
 use mflow_bijectors::candle::DType;
 use mflow_bijectors::{
-    Activation, Bijector, BijectorConfig, Chain, CouplingConfig, Direction, Dual, Error,
-    FeatureAffineConfig, LinearKind, LuLinearConfig, Mapped, Mask, ParamStore, PermutationConfig,
-    Result, Route, SplineFlowConfig,
+    Activation, AffineScale, Bijector, BijectorConfig, Chain, CouplingConfig, Direction, Domain,
+    Dual, ElementwiseConfig, Error, FeatureAffineConfig, FlowConfig, Function, FunctionConfig,
+    GlowConfig, LinearKind, LuLinearConfig, Mapped, Mask, ParamStore, PermutationConfig, Result,
+    Route, SplineFlowConfig, UnivariateConfig,
 };
 use std::sync::Arc;
 
@@ -177,6 +178,226 @@ fn fields_out_of_range_are_refused() {
     assert_eq!(message, "invalid config: `layers` must be positive, found 0", "a flow of nothing");
 }
 
+/// Every field of every other config, with the whole message.
+#[test]
+fn fields_of_every_map_are_checked() {
+    use UnivariateConfig::{
+        Affine, CircularRationalQuadratic, CubicSpline, LinearSpline, QuadraticSpline,
+    };
+    let json =
+        |text: &str| message(&serde_json::from_str(text).unwrap_or_else(|e| panic!("{text}: {e}")));
+    let coupling = |map| message(&BijectorConfig::Coupling(small(3, Mask::Even).with_map(map)));
+    let tail_bound = 3.;
+    for (found, expected) in [
+        (
+            coupling(LinearSpline { bins: 0, tail_bound }),
+            "`spline.bins` must be in 1..1000, found 0",
+        ),
+        (
+            coupling(QuadraticSpline { bins: 1, tail_bound }),
+            "`spline.bins` must be in 2..1000, found 1",
+        ),
+        (
+            coupling(CubicSpline { bins: 4, tail_bound: f64::NAN }),
+            "`spline.tail_bound` must be positive and finite, found NaN",
+        ),
+        (
+            coupling(Affine { scale: AffineScale::Exp { bound: 0. } }),
+            "`affine.scale.exp.bound` must be positive and finite, found 0",
+        ),
+        (
+            coupling(CircularRationalQuadratic { bins: 4 }),
+            "`coupling.map` must be a map of real numbers, found one of angles",
+        ),
+        (
+            json(r#"{"kind": "autoregressive", "dim": 0}"#),
+            "`autoregressive.dim` must be positive, found 0",
+        ),
+        (
+            json(r#"{"kind": "autoregressive", "dim": 2, "net": {"hidden": 0}}"#),
+            "`autoregressive.net.hidden` must be positive, found 0",
+        ),
+        (
+            json(r#"{"kind": "coupling", "dim": 2, "mask": "odd", "net": {"dropout": 1}}"#),
+            "`coupling.net.dropout` must be in [0, 1), found 1",
+        ),
+        (
+            json(r#"{"kind": "image_coupling", "shape": [1, 2, 2], "mask": "odd"}"#),
+            "`image_coupling.shape` must be [channels, height, width] with 2 channels or more, \
+             found [1, 2, 2]",
+        ),
+        (
+            json(r#"{"kind": "image_coupling", "shape": [2, 2, 2], "mask": {"moved": [0, 1]}}"#),
+            "`image_coupling.mask` must keep a channel, found that all move",
+        ),
+        (
+            json(r#"{"kind": "elementwise", "shape": []}"#),
+            "`elementwise.shape` must have one axis or more, all positive, and fit in 32 bits, \
+             found []",
+        ),
+        (
+            json(
+                r#"{"kind": "function", "shape": [2], "function": {"leaky_relu": {"slope": -1}}}"#,
+            ),
+            "`function.leaky_relu.slope` must be positive and finite, found -1",
+        ),
+        (
+            json(r#"{"kind": "function", "shape": [2], "function": {"log_tanh": {"cut": 0}}}"#),
+            "`function.log_tanh.cut` must be positive and finite, found 0",
+        ),
+        (
+            json(
+                r#"{"kind": "function", "shape": [2], "function": {"affine": {"shift": 0, "scale": 0}}}"#,
+            ),
+            "`function.affine.scale` must be finite and not 0, found 0",
+        ),
+        (
+            json(r#"{"kind": "permutation", "dim": 3, "order": {"listed": [0, 0, 1]}}"#),
+            "`permutation.order.listed` must list each of 0..3 once, found [0, 0, 1]",
+        ),
+        (
+            json(r#"{"kind": "qr_linear", "dim": 3, "reflections": 0}"#),
+            "`qr_linear.reflections` must be positive, found 0",
+        ),
+        (
+            json(r#"{"kind": "svd_linear", "dim": 0, "reflections": 2}"#),
+            "`svd_linear.dim` must be positive, found 0",
+        ),
+        (
+            json(r#"{"kind": "orthogonal", "dim": 2, "reflections": 0}"#),
+            "`orthogonal.reflections` must be positive, found 0",
+        ),
+        (json(r#"{"kind": "act_norm", "dim": 0}"#), "`act_norm.dim` must be positive, found 0"),
+        (json(r#"{"kind": "batch_norm", "dim": 0}"#), "`batch_norm.dim` must be positive, found 0"),
+        (
+            json(r#"{"kind": "batch_norm", "dim": 2, "momentum": 0}"#),
+            "`batch_norm.momentum` must be in (0, 1], found 0",
+        ),
+        (
+            json(r#"{"kind": "batch_norm", "dim": 2, "epsilon": 1}"#),
+            "`batch_norm.epsilon` must be in (0, 1), found 1",
+        ),
+        (json(r#"{"kind": "scaling", "dim": 0}"#), "`scaling.dim` must be positive, found 0"),
+        (json(r#"{"kind": "inversion", "dim": 0}"#), "`inversion.dim` must be positive, found 0"),
+        (
+            json(r#"{"kind": "special_conformal", "dim": 0}"#),
+            "`special_conformal.dim` must be positive, found 0",
+        ),
+        (
+            json(r#"{"kind": "angle_shift", "dim": 0}"#),
+            "`angle_shift.dim` must be positive, found 0",
+        ),
+        (
+            json(r#"{"kind": "tanh_mixture", "shape": [2], "components": 0}"#),
+            "`tanh_mixture.components` must be positive, found 0",
+        ),
+        (
+            json(r#"{"kind": "residual_block", "dim": 2, "lipschitz": 1}"#),
+            "`residual_block.lipschitz` must be between 0 and 1, found 1",
+        ),
+        (
+            json(r#"{"kind": "residual_block", "dim": 2, "layers": 0}"#),
+            "`residual_block.layers` must be positive, found 0",
+        ),
+        (
+            json(r#"{"kind": "reshape", "latent": [2, 3], "data": [5]}"#),
+            "`reshape.data` must have as many elements as [2, 3], found [5]",
+        ),
+        (
+            json(r#"{"kind": "squeeze", "shape": [4, 4]}"#),
+            "`squeeze.shape` must be [channels, height, width], found [4, 4]",
+        ),
+        (
+            json(r#"{"kind": "squeeze", "shape": [1, 4, 3]}"#),
+            "`squeeze.factor` must divide height 4 and width 3, found 2",
+        ),
+        (
+            json(
+                r#"{"kind": "pixelwise", "height": 0, "width": 2, "of": {"kind": "scaling", "dim": 2}}"#,
+            ),
+            "`pixelwise.height` must be positive, found 0",
+        ),
+        (
+            json(
+                r#"{"kind": "pixelwise", "height": 2, "width": 2, "of": {"kind": "squeeze", "shape": [1, 2, 2]}}"#,
+            ),
+            "`pixelwise.of` must be a map of vectors without context, found [1, 2, 2] to [4, 1, 1], \
+             context None",
+        ),
+        (
+            json(
+                r#"{"kind": "partial", "dim": 3, "features": [3], "of": {"kind": "scaling", "dim": 1}}"#,
+            ),
+            "`partial.features` must list distinct features below 3, found [3]",
+        ),
+        (
+            json(
+                r#"{"kind": "partial", "dim": 3, "features": [1], "of": {"kind": "scaling", "dim": 2}}"#,
+            ),
+            "`partial.of` must be a map of vectors of 1 features, found [2] to [2]",
+        ),
+        (json(r#"{"kind": "concat", "parts": []}"#), "`concat.parts` must not be empty"),
+        (json(r#"{"kind": "multiscale", "levels": []}"#), "`multiscale.levels` must not be empty"),
+        (
+            json(
+                r#"{"kind": "multiscale", "levels": [{"kind": "squeeze", "shape": [1, 4, 4]},
+                {"kind": "squeeze", "shape": [4, 2, 2]}]}"#,
+            ),
+            "`multiscale.levels` must fit: level 1 is handed [2, 2, 2] in any and starts from \
+             [4, 2, 2] in any",
+        ),
+    ] {
+        assert_eq!(found, format!("invalid config: {expected}"), "the whole message");
+    }
+    let glow =
+        |shape: &[usize]| GlowConfig::new(shape).bijector(0).map(|_| ()).unwrap_err().to_string();
+    let expected = "invalid config: `glow.shape` must have sides that are multiples of 2^2, found \
+                    [3, 6, 4]";
+    assert_eq!(glow(&[3, 6, 4]), expected, "images that cannot be halved twice");
+    let flow = {
+        let mut flow = FlowConfig::maf();
+        flow.layers = 0;
+        flow.bijector(2, 0).map(|_| ()).unwrap_err().to_string()
+    };
+    assert_eq!(flow, "invalid config: `layers` must be positive, found 0", "a flow of nothing");
+}
+
+#[test]
+fn domains_must_fit() {
+    let function = |function| BijectorConfig::Function(FunctionConfig::new(&[2], function));
+    let circular = || {
+        let map = UnivariateConfig::CircularRationalQuadratic { bins: 3 };
+        BijectorConfig::Elementwise(ElementwiseConfig::new(&[2], map))
+    };
+    let chain = |layers: Vec<BijectorConfig>| BijectorConfig::Chain { layers };
+    let misfit = message(&chain(vec![
+        function(Function::Sigmoid),
+        permutation(2),
+        function(Function::Tanh),
+    ]));
+    let expected = "invalid config: `chain.layers` must fit: the layers before layer 2 end in the \
+                    interval (0, 1), it starts from the reals";
+    assert_eq!(misfit, expected, "through a permutation");
+    let misfit = message(&chain(vec![circular(), function(Function::Tanh)]));
+    assert!(misfit.contains("end in angles, it starts from the reals"), "{misfit}");
+    let logit = BijectorConfig::Inverted { of: Box::new(function(Function::Sigmoid)) };
+    let fits = chain(vec![
+        function(Function::Sigmoid),
+        permutation(2),
+        logit,
+        function(Function::Softplus),
+    ]);
+    let signature = build(&fits).unwrap().signature().clone();
+    assert_eq!(signature.latent_domain, Domain::Reals, "of the first layer");
+    assert_eq!(signature.data_domain, Domain::Positive, "of the last layer");
+    let signature = build(&chain(vec![permutation(2), circular()])).unwrap().signature().clone();
+    assert_eq!(signature.latent_domain, Domain::Angle, "a permutation takes what comes after it");
+    let parts = vec![circular(), function(Function::Softplus)];
+    let signature = build(&BijectorConfig::Concat { parts }).unwrap().signature().clone();
+    let each = vec![Domain::Angle, Domain::Angle, Domain::Positive, Domain::Positive];
+    assert_eq!(signature.data_domain, Domain::Features(each), "feature by feature");
+}
+
 #[test]
 fn chains_must_fit() {
     let chain = |layers: Vec<BijectorConfig>| message(&BijectorConfig::Chain { layers });
@@ -238,12 +459,17 @@ fn public_types_are_debug_send_and_sync() {
         ($($t:ident)*) => { $(ok::<mflow_bijectors::$t>();)* };
     }
     all! {
-        Activation BijectorConfig Chain Direction Dual Error FeatureAffine FeatureAffineConfig
-        Gradient Init Inverted Linear LinearKind LogSlopeGradient LuLinear LuLinearConfig Mask
-        ParamStore Parameter Permutation PermutationConfig Piece Pushed RationalQuadratic
-        NetConfig Net Route CouplingConfig Signature SplineFlowConfig
-        AutoregressiveConfig ElementwiseConfig UnivariateConfig Affine Additive Domain Noise PartialMap
-        Stream
+        ActNorm ActNormConfig Activation Additive Affine AffineScale AngleShift AngleShiftConfig
+        AutoregressiveConfig BatchNorm BatchNormConfig BijectorConfig Chain Concat ConvNet
+        ConvNetConfig CouplingConfig CubicSpline Dependence Direction Domain Dual ElementwiseConfig
+        Error Fast FeatureAffine FeatureAffineConfig FlowConfig Function FunctionConfig FunctionMap
+        GlowConfig Gradient ImageCouplingConfig Init Inversion InversionConfig Inverted Linear
+        LinearKind LinearSpline LogSlopeGradient LuLinear LuLinearConfig Mask Multiscale Net NetConfig
+        NetKind Noise Norm Order Orthogonal OrthogonalConfig ParamStore Parameter PartialMap
+        Permutation PermutationConfig Piece Pixelwise Pushed QrLinear QrLinearConfig QuadraticSpline
+        RationalQuadratic Reshape ReshapeConfig ResidualBlock ResidualBlockConfig Route Scaling
+        ScalingConfig Signature SpecialConformal SpecialConformalConfig SplineFlowConfig Squeeze
+        SqueezeConfig Stream SvdLinear SvdLinearConfig TanhMixture TanhMixtureConfig UnivariateConfig
     }
     ok::<Arc<dyn Bijector>>();
     ok::<Mapped>();

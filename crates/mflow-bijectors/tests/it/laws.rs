@@ -13,12 +13,12 @@ use mflow_bijectors::UnivariateConfig::Additive;
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     ActNormConfig, Activation, AffineScale, AngleShiftConfig, AutoregressiveConfig,
-    BatchNormConfig, BijectorConfig, ConvNetConfig, CouplingConfig, Direction, Dual,
-    ElementwiseConfig, FeatureAffineConfig, FlowConfig, Function, FunctionConfig, GlowConfig,
-    ImageCouplingConfig, InversionConfig, LinearKind, LuLinearConfig, Mask, NetConfig, Norm, Order,
-    OrthogonalConfig, PermutationConfig, QrLinearConfig, ReshapeConfig, ResidualBlockConfig,
-    ScalingConfig, SpecialConformalConfig, SplineFlowConfig, SqueezeConfig, SvdLinearConfig,
-    TanhMixtureConfig, UnivariateConfig,
+    BatchNormConfig, Bijector, BijectorConfig, ConvNetConfig, CouplingConfig, Direction, Dual,
+    ElementwiseConfig, Error, FeatureAffineConfig, FlowConfig, Function, FunctionConfig,
+    GlowConfig, ImageCouplingConfig, InversionConfig, LinearKind, LuLinearConfig, Mask, NetConfig,
+    Norm, Order, OrthogonalConfig, ParamStore, PermutationConfig, QrLinearConfig, ReshapeConfig,
+    ResidualBlockConfig, ScalingConfig, SpecialConformalConfig, SplineFlowConfig, SqueezeConfig,
+    SvdLinearConfig, TanhMixtureConfig, UnivariateConfig,
 };
 
 macro_rules! laws_hold_for {
@@ -349,6 +349,8 @@ fn with_lu(mut config: SplineFlowConfig) -> SplineFlowConfig {
 
 fn check_laws(name: &str, case: &Case) {
     let subject = Subject::new(case);
+    configs_are_files(name, case);
+    files_hold_everything(name, case, &subject);
     for direction in DIRECTIONS {
         let at = &format!("{name}, {direction:?}");
         round_trip(at, case, &subject, direction);
@@ -365,6 +367,42 @@ fn check_laws(name: &str, case: &Case) {
         gradients::repeat(at, case, &subject, direction);
         routes::agree(at, case, &subject, direction);
         routes::frozen_layers_share(at, case, &subject, direction);
+    }
+}
+
+/// Law 14: a config survives a file, and a misspelt key does not.
+fn configs_are_files(name: &str, case: &Case) {
+    let text = serde_json::to_string(&case.config).unwrap();
+    let back: BijectorConfig = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, case.config, "{name}: {text}");
+    let more = text.replacen('{', "{\"mistake\": 1, ", 1);
+    let parsed = serde_json::from_str::<BijectorConfig>(&more);
+    assert!(parsed.is_err(), "{name}: an unknown key is refused, not read as {parsed:?}");
+}
+
+/// Law 15: the named tensors are all there is to a map; one more or one less is refused.
+fn files_hold_everything(name: &str, case: &Case, subject: &Subject) {
+    let named = subject.store.to_named().unwrap();
+    let load = |named: &std::collections::BTreeMap<String, Tensor>| {
+        ParamStore::from_named(named.clone(), DType::F64, CPU).create(&case.config)
+    };
+    let loaded = load(&named).unwrap();
+    for direction in DIRECTIONS {
+        let inputs = Inputs::random(case, direction, 3);
+        let apply = |map: &dyn Bijector| map.map(direction, &inputs.x, inputs.context.as_ref());
+        let (a, b) = (apply(loaded.as_ref()).unwrap(), apply(subject.map.as_ref()).unwrap());
+        let change = gap(&a.value, &b.value) + gap(&a.log_abs_det, &b.log_abs_det);
+        assert!(change == 0., "{name}, {direction:?}: a loaded map differs by {change:.1e}");
+    }
+    let mut more = named.clone();
+    more.insert("mistake".into(), tensor(vec![0.], &[1]));
+    let refused = load(&more).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, Error::ParameterNames { .. }), "{name}: {refused}");
+    for key in named.keys() {
+        let mut less = named.clone();
+        less.remove(key);
+        let refused = load(&less).map(|_| ()).unwrap_err();
+        assert!(refused.to_string().contains(key.as_str()), "{name}: {refused} names {key}");
     }
 }
 

@@ -18,3 +18,4 @@ mod refusals;
 mod routes;
 mod spline;
 mod spline_edges;
+mod training;
