@@ -127,7 +127,10 @@ impl Case {
 /// Half the width of the box of splines; 3 for a map without a box.
 pub(crate) fn tail_bound(map: &UnivariateConfig) -> f64 {
     match map {
-        UnivariateConfig::RationalQuadratic { tail_bound, .. } => *tail_bound,
+        UnivariateConfig::RationalQuadratic { tail_bound, .. }
+        | UnivariateConfig::LinearSpline { tail_bound, .. }
+        | UnivariateConfig::QuadraticSpline { tail_bound, .. }
+        | UnivariateConfig::CubicSpline { tail_bound, .. } => *tail_bound,
         _ => 3.,
     }
 }

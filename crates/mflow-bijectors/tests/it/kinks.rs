@@ -1,9 +1,12 @@
 //! The ReLU: smooth pieces are covered by the table of laws; here it sits exactly on its kink.
 use crate::cases::{Case, DIRECTIONS, Inputs, Probe, Subject, evaluate, net, small};
 use crate::gradients::{gradients, losses, variables};
-use crate::numbers::{close, gap_in_all, numbers};
+use crate::numbers::{close, gap_in_all, numbers, tensor};
 use mflow_bijectors::candle::Tensor;
-use mflow_bijectors::{Activation, Mask};
+use mflow_bijectors::{
+    Activation, BijectorConfig, Direction, ElementwiseConfig, Function, FunctionConfig, Mask,
+    UnivariateConfig,
+};
 use std::collections::BTreeMap;
 
 fn case() -> Case {
@@ -81,6 +84,58 @@ fn kernels_and_compositions_agree_near_the_kink() {
             let plain = evaluate(subject.composed.as_ref(), direction, &inputs, Some(probe));
             for ((output, a), (_, b)) in fused.iter().zip(&plain) {
                 close(&format!("{direction:?}, {probe:?}: {output}"), a, b, 1e-11);
+            }
+        }
+    }
+}
+
+/// Where a slope jumps, value and log-det still belong together: the derivative given is the one from
+/// the left or the one from the right, in both directions and by both routes.
+#[test]
+fn derivatives_at_jumps_are_one_sided() {
+    let tail_bound = 3.;
+    let splines = [
+        UnivariateConfig::LinearSpline { bins: 4, tail_bound },
+        UnivariateConfig::QuadraticSpline { bins: 4, tail_bound },
+        UnivariateConfig::CubicSpline { bins: 4, tail_bound },
+        UnivariateConfig::RationalQuadratic { bins: 4, tail_bound },
+    ];
+    let spline = |map| BijectorConfig::Elementwise(ElementwiseConfig::new(&[1], map));
+    let function = |f| BijectorConfig::Function(FunctionConfig::new(&[1], f));
+    let mut configs: Vec<BijectorConfig> = splines.into_iter().map(spline).collect();
+    configs.push(function(Function::LeakyRelu { slope: 0.1 }));
+    configs.push(function(Function::LogTanh { cut: 1.5 }));
+    for config in configs {
+        let case = Case::new(config.clone());
+        let subject = Subject::new(&case);
+        let points = [-3., -1.5, 0., 1.5, 3.];
+        for direction in DIRECTIONS {
+            for map in [&subject.map, &subject.composed] {
+                let at = |x: f64| {
+                    // Where the way back jumps is where the points of the way there end.
+                    let x = tensor(vec![x], &[1, 1]);
+                    match direction {
+                        Direction::Forward => x,
+                        Direction::Inverse => map.forward(&x, None).unwrap().value,
+                    }
+                };
+                for x in points {
+                    let (x, step) = (at(x), 1e-6);
+                    let moved = |by: f64| map.map(direction, &(&x + by).unwrap(), None).unwrap();
+                    let value = |by: f64| numbers(&moved(by).value)[0];
+                    let slopes =
+                        [-1., 1.].map(|side| (value(side * step) - value(0.)) / (side * step));
+                    let rows = tensor(vec![1.], &[1, 1, 1]);
+                    let dual = mflow_bijectors::Dual::new(x.clone(), rows).unwrap();
+                    let pushed = map.push(direction, &dual, None).unwrap();
+                    let tangent = numbers(pushed.value.tangents().unwrap())[0];
+                    let log_det = numbers(&moved(0.).log_abs_det)[0];
+                    let off = |a: f64, b: f64| (a - b).abs() / (1. + b.abs());
+                    let near = slopes.iter().any(|s| off(tangent, *s) < 1e-4);
+                    let what = format!("{config:?}, {direction:?}, at {:?}", numbers(&x));
+                    assert!(near, "{what}: {tangent}, one-sided slopes {slopes:?}");
+                    assert!(off(log_det.exp(), tangent) < 1e-9, "{what}: log-det {log_det}");
+                }
             }
         }
     }

@@ -4,7 +4,10 @@ use crate::gradients::{gradients, losses, variables};
 use crate::numbers::{gap, gap_in_all, identity_rows, log_abs_det, numbers, tensor};
 use crate::spline::{Oracle, fixed};
 use mflow_bijectors::candle::DType;
-use mflow_bijectors::{Activation, Mask, Route};
+use mflow_bijectors::{
+    Activation, AffineScale, AutoregressiveConfig, Mask, NetConfig, NetKind, Route,
+    UnivariateConfig,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
@@ -26,18 +29,59 @@ fn mask(dim: usize) -> impl Strategy<Value = Mask> {
     prop_oneof![Just(Mask::Even), Just(Mask::Odd), listed.prop_shuffle().prop_map(Mask::Moved)]
 }
 
+/// Any element-wise map, with random knots or bounds.
+fn map() -> impl Strategy<Value = UnivariateConfig> {
+    let sizes = || (2_usize..=12, 0.3_f64..10.);
+    prop_oneof![
+        3 => sizes().prop_map(|(b, tail_bound)| {
+            UnivariateConfig::RationalQuadratic { bins: b - 1, tail_bound }
+        }),
+        1 => sizes().prop_map(|(b, tail_bound)| {
+            UnivariateConfig::LinearSpline { bins: b - 1, tail_bound }
+        }),
+        1 => sizes().prop_map(|(bins, tail_bound)| {
+            UnivariateConfig::QuadraticSpline { bins, tail_bound }
+        }),
+        1 => sizes().prop_map(|(b, tail_bound)| {
+            UnivariateConfig::CubicSpline { bins: b - 1, tail_bound }
+        }),
+        1 => (0.1_f64..3.).prop_map(|bound| {
+            UnivariateConfig::Affine { scale: AffineScale::Exp { bound } }
+        }),
+        1 => Just(UnivariateConfig::Affine { scale: AffineScale::Softplus }),
+        1 => Just(UnivariateConfig::Additive),
+    ]
+}
+
+fn conditioner() -> impl Strategy<Value = NetConfig> {
+    let activation = prop_oneof![
+        Just(Activation::Relu),
+        Just(Activation::Silu),
+        Just(Activation::Tanh),
+        Just(Activation::Gelu),
+    ];
+    let kind = prop_oneof![Just(NetKind::Residual), Just(NetKind::Mlp)];
+    (1_usize..=20, 0_usize..=2, activation, kind, any::<bool>()).prop_map(
+        |(hidden, blocks, activation, kind, gate)| {
+            let mut config = net(hidden, blocks, activation).with_gate(gate);
+            config.kind = kind;
+            config
+        },
+    )
+}
+
+/// Couplings of any mask, and autoregressive layers.
 fn case() -> impl Strategy<Value = Case> {
-    let sizes = (1_usize..=8, 0_usize..=3, 1_usize..=20, 0_usize..=2, 1_usize..=12);
-    let activation =
-        prop_oneof![Just(Activation::Relu), Just(Activation::Silu), Just(Activation::Tanh),];
-    let rest = (0.3_f64..10., 0.1_f64..1.2, activation);
-    (sizes, rest).prop_flat_map(|((dim, context, hidden, blocks, bins), (bound, gain, act))| {
+    let sizes = (1_usize..=8, 0_usize..=3, 0.1_f64..1.2, any::<bool>());
+    (sizes, map(), conditioner()).prop_flat_map(|((dim, context, gain, coupling), map, net)| {
         mask(dim).prop_map(move |mask| {
-            let coupling = small(dim, mask)
-                .with_context(context)
-                .with_bins(bins, bound)
-                .with_net(net(hidden, blocks, act));
-            Case::coupling(coupling).gain(gain)
+            let (map, net) = (map.clone(), net.clone());
+            if coupling || dim > 5 {
+                let coupling = small(dim, mask).with_context(context).with_map(map).with_net(net);
+                return Case::coupling(coupling).gain(gain);
+            }
+            let layer = AutoregressiveConfig::new(dim).with_context(context);
+            Case::autoregressive(layer.with_map(map).with_net(net)).gain(0.5 * gain)
         })
     })
 }
@@ -46,7 +90,7 @@ proptest! {
     #![proptest_config(config(120))]
 
     #[test]
-    fn couplings_keep_the_laws(case in case(), rows in 1_usize..=40) {
+    fn layers_keep_the_laws(case in case(), rows in 1_usize..=40) {
         let subject = Subject::new(&case);
         let d = case.size();
         for direction in DIRECTIONS {
