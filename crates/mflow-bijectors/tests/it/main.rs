@@ -10,6 +10,7 @@ mod gradients;
 mod kinks;
 mod laws;
 mod linear;
+mod nflows;
 mod numbers;
 mod params;
 mod properties;
