@@ -11,6 +11,7 @@ mod gradients;
 mod kinks;
 mod laws;
 mod linear;
+mod nflows;
 mod numbers;
 mod params;
 mod properties;
