@@ -1,6 +1,6 @@
 //! The rational-quadratic spline as a composition of tensor operations: the path of other devices
 //! and the oracle of the kernels, for values and tangents at once.
-use super::knots::MIN_BIN;
+use super::knots::{MIN_BIN, to_unit};
 use super::rational_quadratic::MIN_SLOPE;
 use super::{RationalQuadratic, ScalarMap, Univariate};
 use crate::bijector::{Direction, Mapped};
@@ -68,9 +68,7 @@ impl Univariate for RationalQuadratic {
             clamped.sub(&xk)?.div(&w)?
         };
         // Rounding may leave the bin, where the slope could be negative.
-        let (under, over) = (theta.value().lt(0.)?, theta.value().gt(1.)?);
-        let theta = theta.masked(&(under + &over)?.eq(0u8)?)?;
-        let theta = theta.add(&T::constant(&over.to_dtype(v.dtype())?))?;
+        let theta = to_unit(&theta)?;
         let rest = theta.neg()?.shift(1.)?;
         let (u, theta2) = (theta.mul(&rest)?, theta.mul(&theta)?);
         let d = s.add(&curve.mul(&u)?)?;

@@ -92,6 +92,15 @@ impl<R: Real> Boxed<R> {
     }
 }
 
+/// Numbers of the unit interval that rounding may have left, moved back; derivatives stay.
+pub(super) fn to_unit<T: Diff>(t: &T) -> Result<T> {
+    let v = t.value().detach();
+    let (under, over) = (v.lt(0.)?, v.gt(1.)?);
+    let none = v.zeros_like()?;
+    let back = under.where_cond(&v.neg()?, &over.where_cond(&(1. - &v)?, &none)?)?;
+    t.add(&T::constant(&back))
+}
+
 /// `f` on the box `[-bound, bound]` as on the unit interval, the identity outside. `f` gives values in
 /// the unit interval and log-slopes.
 pub(super) fn on_box<T: Diff>(
@@ -104,8 +113,7 @@ pub(super) fn on_box<T: Diff>(
     let outside = inside.eq(0u8)?;
     let (y, l) = f(&x.masked(&inside)?.shift(bound)?.scale(0.5 / bound)?)?;
     // Rounding must not leave the unit interval: the slope may jump at the bound.
-    let (under, over) = (y.value().lt(0.)?, y.value().gt(1.)?);
-    let y = y.masked(&(under + &over)?.eq(0u8)?)?.add(&T::constant(&over.to_dtype(v.dtype())?))?;
+    let y = to_unit(&y)?;
     let value = y.scale(2. * bound)?.shift(-bound)?.masked(&inside)?.add(&x.masked(&outside)?)?;
     Ok(Mapped { value, log_abs_det: l.masked(&inside)?.sum_last()? })
 }

@@ -167,7 +167,10 @@ impl RationalQuadratic {
         let (bound, zero) = (x.constant(self.bound), x.constant(0.));
         let reach = x.constant(self.reach());
         let (above, below) = (x.ge(-reach), reach.ge(x));
-        let x = R::select((-bound).ge(x), -bound, R::select(x.ge(bound), bound, x));
+        let mut x = x;
+        if self.circular {
+            x = R::select(bound.ge(x), R::select(x.ge(-bound), x, -bound), bound);
+        }
         (R::select(above, R::select(below, x, zero), zero), above, below)
     }
 
