@@ -1,7 +1,7 @@
 //! Agreement with the Python package nflows: `tests/fixtures` holds what its transforms compute.
 //!
-//! `xtask/fixtures` makes the files; its README has the formulas, the layouts and nflows's own errors.
-//! A map that has a counterpart there is one line in [`cases`].
+//! `xtask/fixtures` makes the files; its README has the formulas, the layouts and nflows's own
+//! errors. A map that has a counterpart there is one line in [`cases`].
 use crate::cases::{DIRECTIONS, composed, net};
 use crate::numbers::{CPU, gap_of, identity_rows, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor, safetensors};
@@ -232,9 +232,9 @@ fn number_conv1x1(fixture: &mut Fixture) {
 /// Where the logarithm takes over in `log_tanh`.
 const CUT: f64 = 1.;
 
-/// Beyond the cut nflows means to match the slope but does not, and ours does: there the maps differ,
-/// and [`log_tanh_is_its_formula`] checks ours. Such elements become 0, where both maps are 0 with
-/// slope 1, and their part of the log-det, `ln(a/|x|)` there, is taken away.
+/// Beyond the cut nflows means to match the slope but does not, and ours does: there the maps
+/// differ, and [`log_tanh_is_its_formula`] checks ours. Such elements become 0, where both maps are
+/// 0 with slope 1, and nflows's part of the log-det for them, `ln(a/|x|)`, is taken away.
 fn keep_below_cut(fixture: &mut Fixture) {
     let slope = 1. - CUT.tanh().tanh();
     let x = numbers(&fixture.x);
@@ -258,8 +258,8 @@ struct Disagreement {
 }
 
 impl Fixture {
-    /// The worst entry of values and log-dets, both ways. The inverse of `y` has to be `x`, not what
-    /// nflows's inverse makes of it: that of its linear spline is wrong by 1e-3.
+    /// The worst entry of values and log-dets, both ways. The inverse of `y` has to be `x`, not
+    /// what nflows's inverse makes of it: that of its linear spline is wrong by 1e-3.
     fn disagreement(&self, config: &BijectorConfig, dtype: DType) -> Disagreement {
         let (_, map) = self.build(config, dtype);
         let to = |t: &Tensor| t.to_dtype(dtype).unwrap();
@@ -282,7 +282,8 @@ impl Fixture {
                     let gap = gap_of(&at(found), &at(expected));
                     if gap / tolerance > worst.excess {
                         let place = format!(
-                            "{dtype:?} {direction:?} {what}, row {row}: gap {gap:.1e}, not {tolerance:.1e}"
+                            "{dtype:?} {direction:?} {what}, row {row}: \
+                             {gap:.1e} over {tolerance:.1e}"
                         );
                         worst = Disagreement { excess: gap / tolerance, place };
                     }
@@ -295,11 +296,11 @@ impl Fixture {
     /// For values and for log-dets what each row is allowed, relative to `1 + |expected|`: 1e-10 in
     /// f64; in f32 1e-5 or, where that is more, 2e-6 times the row's condition number.
     ///
-    /// A map in f32 is at best the exact map of a point that was rounded. The first derivatives (the
-    /// norm `max_i Σ_j |dy_i/dx_j|` of values, `Σ_j |dl/dx_j|` of log-dets) say what that does: where
-    /// bins are nearly flat, an inverse is 7000 times as steep in one row of `made_rq` and 260 times in
-    /// one of `coupling_linear`. 2e-6 is 17 roundings; on the machine that this was written on the
-    /// worst row needs 8, and nearly all need less than 3.
+    /// A map in f32 is at best the exact map of a point that was rounded. The first derivatives
+    /// (the norm `max_i Σ_j |dy_i/dx_j|` of values, `Σ_j |dl/dx_j|` of log-dets) say what that
+    /// does: where bins are nearly flat, an inverse is 7000 times as steep in one row of `made_rq`,
+    /// and 260 times in one of `coupling_linear`. 2e-6 is 17 roundings; on the machine that this
+    /// was written on the worst row needs 8, and nearly all need less than 4.
     fn tolerances(
         &self,
         config: &BijectorConfig,
