@@ -7,19 +7,15 @@ use crate::numbers::{CPU, gap_of, identity_rows, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor, safetensors};
 use mflow_bijectors::{
     ActNormConfig, Activation, AffineScale, AutoregressiveConfig, BatchNormConfig, Bijector,
-    BijectorConfig, CouplingConfig, Diff, Direction, Dual, Function, FunctionConfig,
-    LuLinearConfig, Mask, NetConfig, Order, OrthogonalConfig, ParamStore, PermutationConfig,
-    QrLinearConfig, SqueezeConfig, SvdLinearConfig, UnivariateConfig,
+    BijectorConfig, ConvNetConfig, CouplingConfig, Diff, Direction, Dual, Function, FunctionConfig,
+    ImageCouplingConfig, LuLinearConfig, Mask, NetConfig, Order, OrthogonalConfig, ParamStore,
+    PermutationConfig, QrLinearConfig, SqueezeConfig, SvdLinearConfig, UnivariateConfig,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 type Named = BTreeMap<String, Tensor>;
-
-/// Fixtures that no case claims, and why.
-const EXCEPTIONS: &[(&str, &str)] =
-    &[("coupling_rq_image", "couplings of images are yet to be written")];
 
 /// One file: what nflows computed, and the parameters, under our names once adapted.
 struct Fixture {
@@ -59,6 +55,9 @@ fn cases() -> Vec<Case> {
     let residual = |blocks| net(8, blocks, Activation::Relu);
     let coupling = |mask, map| CouplingConfig::new(5, mask).with_map(map).with_net(residual(1));
     let even = |map| B::Coupling(coupling(Mask::Even, map));
+    let image = ImageCouplingConfig::new(&[4, 4, 4], Mask::Even)
+        .with_map(rational.clone())
+        .with_net(ConvNetConfig::new(6, 1));
     let made =
         |map, net| B::Autoregressive(AutoregressiveConfig::new(4).with_map(map).with_net(net));
     let function = |function| B::Function(FunctionConfig::new(&[5], function));
@@ -84,6 +83,7 @@ fn cases() -> Vec<Case> {
             B::Coupling(coupling(Mask::Even, rational.clone()).with_identity(rational.clone())),
             join_unconditional,
         ),
+        same("coupling_rq_image", B::ImageCoupling(image)),
         same("coupling_linear", even(UnivariateConfig::LinearSpline { bins, tail_bound })),
         same("coupling_quadratic", even(UnivariateConfig::QuadraticSpline { bins, tail_bound })),
         same("coupling_cubic", even(UnivariateConfig::CubicSpline { bins, tail_bound })),
@@ -157,6 +157,7 @@ fn rename(name: &str) -> String {
         // The blocks of a feed-forward MADE have one layer, which bears no number.
         (".linear.", ".linear.0."),
         (".linear_layers.", ".linear."),
+        (".conv_layers.", ".conv."),
         (".context_layer.", ".context."),
         ("_transforms.", ""),
         ("_permutation", "permutation"),
@@ -383,12 +384,10 @@ fn every_fixture_is_claimed_once() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     let claimed = cases().into_iter().map(|case| case.name);
-    let excepted = EXCEPTIONS.iter().map(|(name, _)| *name);
-    let mut expected: Vec<String> =
-        claimed.chain(excepted).map(|name| format!("{name}.safetensors")).collect();
+    let mut expected: Vec<String> = claimed.map(|name| format!("{name}.safetensors")).collect();
     files.sort_unstable();
     expected.sort_unstable();
-    assert_eq!(files, expected, "the files, and the cases with the exceptions {EXCEPTIONS:?}");
+    assert_eq!(files, expected, "the files, and the cases");
 }
 
 #[test]
