@@ -1,8 +1,8 @@
 //! One coupling layer alone: the fused kernel against the composition of tensor operations.
 use candle_core::{DType, Device};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use mflow_benches::{must, rows};
-use mflow_bijectors::{Bijector, CouplingConfig, Dual, Mask, ParamStore, Route};
+use mflow_benches::{gradient, must, rows};
+use mflow_bijectors::{CouplingConfig, Dual, Mask, ParamStore, Route};
 
 fn coupling(c: &mut Criterion) {
     for dim in [3, 40] {
@@ -16,13 +16,9 @@ fn coupling(c: &mut Criterion) {
             let x = rows(100, dim, "x");
             group.bench_function("forward", |b| b.iter(|| must(frozen.forward(&x, None))));
             group.bench_function("inverse", |b| b.iter(|| must(frozen.inverse(&x, None))));
-            let backward = || {
-                let y = must(tracked.forward(&x, None));
-                let loss = (must(y.value.sum_all()) + must(y.log_abs_det.sum_all()))
-                    .and_then(|l| l.backward());
-                must(loss)
-            };
-            group.bench_function("forward_backward", |b| b.iter(backward));
+            group.bench_function("forward_backward", |b| {
+                b.iter(|| gradient(&must(tracked.forward(&x, None))));
+            });
             let tangents = must(rows(100 * 2, dim, "tangents").reshape((100, 2, dim)));
             let dual = must(Dual::new(x.clone(), tangents));
             group.bench_function("push,K=2", |b| {

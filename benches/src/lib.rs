@@ -3,9 +3,10 @@
 //! The power configuration is that of the published polynomial surface: 5 outer couplings on R³, 5
 //! inner ones on R² with one context feature, hidden width 100, 2 blocks, 10 bins, f32. All timings use
 //! a pool of two threads, or one where the name says so.
+use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor};
 use mflow_bijectors::gemm::{Matrix, MatrixMut, gemm};
-use mflow_bijectors::{Bijector, ParamStore, Parameter, Route, SplineFlowConfig, Stream};
+use mflow_bijectors::{Bijector, Mapped, ParamStore, Parameter, Route, SplineFlowConfig, Stream};
 use mflow_core::{BaseDensity, StandardNormal};
 use mflow_train::{AdamWConfig, Optimizer, Pool, adamw, cut, shards};
 use std::sync::Arc;
@@ -27,6 +28,12 @@ pub fn must<T, E: std::fmt::Display>(result: std::result::Result<T, E>) -> T {
 /// Seeded standard normal rows.
 pub fn rows(n: usize, dim: usize, purpose: &str) -> Tensor {
     must(Stream::new(1, purpose).normal_tensor(&[n, dim], DType::F32, &Device::Cpu))
+}
+
+/// The gradient of the sum of values and log-dets.
+pub fn gradient(mapped: &Mapped) -> GradStore {
+    let loss = must(mapped.value.sum_all()).add(&must(mapped.log_abs_det.sum_all()));
+    must(must(loss).backward())
 }
 
 /// The flows of the power configuration, with an optimizer over both.
