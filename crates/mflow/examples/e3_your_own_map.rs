@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 use mflow::bijectors::candle::{DType, Device, Tensor};
 use mflow::bijectors::{Bijector, Chain, Diff, Direction, Dual, Layer, Mapped, Result, Signature};
+use std::sync::Arc;
 
 /// `y = sinh(x)` of each feature; `log|det J| = Σ log cosh(x)`.
 #[derive(Debug)]
@@ -31,7 +32,8 @@ impl Layer for Sinh {
 }
 
 fn main() -> Result<()> {
-    let layer = || Box::new(Sinh(Signature::vector(1, DType::F64, &Device::Cpu)));
+    let layer =
+        || -> Arc<dyn Bijector> { Arc::new(Sinh(Signature::vector(1, DType::F64, &Device::Cpu))) };
     let twice = Chain::new(vec![layer(), layer()])?;
     let x = Tensor::new(&[[0.3_f64], [-0.8]], &Device::Cpu)?;
     let unit = Tensor::ones((2, 1, 1), DType::F64, &Device::Cpu)?;
