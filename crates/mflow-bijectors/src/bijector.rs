@@ -109,6 +109,38 @@ impl Signature {
     }
 }
 
+impl Signature {
+    /// What comes of a batch of no rows. Layers need not care, and candle panics at some views of
+    /// nothing.
+    fn nothing(&self, direction: Direction, x: &Tensor) -> Result<Mapped> {
+        let shape = match direction {
+            Direction::Forward => &self.data_shape,
+            Direction::Inverse => &self.latent_shape,
+        };
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, x.dtype(), x.device());
+        Ok(Mapped { value: zeros(&[&[0], shape.as_slice()].concat())?, log_abs_det: zeros(&[0])? })
+    }
+}
+
+impl Mapped {
+    /// A result of no rows, with as many tangents as the arguments have.
+    fn with_tangents_of(self, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
+        let asked = [Some(x), context];
+        let tangents = asked.iter().flatten().find_map(|d| d.tangents());
+        let log_det = asked.iter().flatten().any(|d| d.has_log_det());
+        let dual = |value: Tensor, wanted: bool| match tangents.filter(|_| wanted) {
+            Some(t) => {
+                let shape = [&[0, t.dim(1)?], &value.dims()[1..]].concat();
+                let dual = Dual::new(value, Tensor::zeros(shape, t.dtype(), t.device())?)?;
+                Ok::<_, Error>(if log_det { dual.with_log_det() } else { dual })
+            }
+            None => Ok(Dual::constant(&value)),
+        };
+        let log_abs_det = dual(self.log_abs_det, log_det)?;
+        Ok(Mapped { value: dual(self.value, true)?, log_abs_det })
+    }
+}
+
 /// A differentiable bijection, optionally conditioned on a context. Object-safe.
 ///
 /// **Direction**: `forward` maps latent to data, `inverse` data to latent.
@@ -169,7 +201,8 @@ pub trait Bijector: Debug + Send + Sync {
 pub trait Layer: Debug + Send + Sync {
     /// Shapes, context, dtype and device.
     fn signature(&self) -> &Signature;
-    /// The map. Arguments are already checked; the context is `None` unless the signature has one.
+    /// The map. Arguments are already checked, there is a row, and the context is `None` unless the
+    /// signature has one.
     ///
     /// # Errors
     /// If a tensor operation fails.
@@ -207,10 +240,18 @@ impl<L: Layer> Bijector for L {
         context: Option<&Tensor>,
     ) -> Result<Mapped<Tensor>> {
         let context = checked(Layer::signature(self), direction, x, context)?;
-        self.apply(direction, x, context)
+        match x.dims()[0] {
+            0 => Layer::signature(self).nothing(direction, x),
+            _ => self.apply(direction, x, context),
+        }
     }
     fn push(&self, direction: Direction, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
         let context = checked(Layer::signature(self), direction, x, context)?;
+        if x.value().dims()[0] == 0 {
+            return Layer::signature(self)
+                .nothing(direction, x.value())?
+                .with_tangents_of(x, context);
+        }
         let Mapped { value, log_abs_det } = self.apply(direction, x, context)?;
         Ok(Mapped { value, log_abs_det: log_abs_det.log_det_as_asked(x, context) })
     }
@@ -221,7 +262,10 @@ impl<L: Layer> Bijector for L {
         context: Option<&Tensor>,
     ) -> Result<Mapped<Tensor>> {
         let context = checked(Layer::signature(self), direction, x, context)?;
-        Layer::observe(self, direction, x, context)
+        match x.dims()[0] {
+            0 => Layer::signature(self).nothing(direction, x),
+            _ => Layer::observe(self, direction, x, context),
+        }
     }
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
         Layer::training(self, noise)

@@ -1,7 +1,9 @@
 //! Embeddings: the non-square maps `U -> R^D` whose image is the manifold.
 use crate::Result;
-use candle_core::{D, Tensor};
-use mflow_bijectors::{Bijector, Dual};
+use crate::chart::{Chart, ZeroPadding};
+use crate::gram::gram_log_det;
+use candle_core::Tensor;
+use mflow_bijectors::{Bijector, Domain, Dual};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ pub trait Embedding: Debug + Send + Sync {
     fn data_dim(&self) -> usize;
     /// Number of context features, if conditional.
     fn context_dim(&self) -> Option<usize>;
+    /// Where coordinates lie.
+    fn domain(&self) -> Domain;
     /// The point of the manifold at `u`.
     ///
     /// # Errors
@@ -32,16 +36,43 @@ pub trait Embedding: Debug + Send + Sync {
     /// # Errors
     /// If an argument does not fit.
     fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
+    /// `½ log det(Jᵀ J)` at `u`, `[B]`: the log-volume on the manifold of a unit volume of coordinates
+    /// (Brehmer & Cranmer 2020, eq. 6).
+    ///
+    /// # Errors
+    /// If an argument does not fit.
+    fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
 }
 
-/// `x = f(u, 0)`: zero padding followed by a bijector of `R^D` (Brehmer & Cranmer 2020, eq. 4).
+/// `x = f(chart(u))`: a chart followed by a bijector of `R^D`.
 ///
-/// The projection drops the last `D - N` latents of `f⁻¹(x)`. Normalisation of data is the outermost
-/// part of `f`: it shapes the volume of the manifold, so it must be seen by the tangents.
+/// The projection is the nearest point of the chart after `f⁻¹(x)`. Normalisation of data is the
+/// outermost part of `f`: it shapes the volume of the manifold, so it must be seen by the tangents. The
+/// volume element is exact, from `N` tangents that start from the chart's differential; behind a
+/// conformal `f` it is in closed form, `½ log det Jᵀ J + N/D log|det J_f|`.
 #[derive(Debug)]
-pub struct PaddedFlow {
+pub struct ChartedFlow<C> {
+    chart: C,
     f: Arc<dyn Bijector>,
-    manifold_dim: usize,
+}
+
+/// `x = f(u, 0)`, the manifold of Brehmer & Cranmer (2020), eq. 4: the projection drops the last
+/// `D - N` latents of `f⁻¹(x)`.
+pub type PaddedFlow = ChartedFlow<ZeroPadding>;
+
+impl<C: Chart> ChartedFlow<C> {
+    /// Put `f` behind `chart`.
+    ///
+    /// # Errors
+    /// If `f` is no map of vectors of the dimension of the space around the chart.
+    pub fn over(chart: C, f: Arc<dyn Bijector>) -> Result<Self> {
+        let (shape, d) = (&f.signature().latent_shape, Chart::data_dim(&chart));
+        if *shape != [d] {
+            let reason = format!("must be a map of vectors of {d} features, found {shape:?}");
+            return Err(mflow_bijectors::Error::config("charted_flow.f", reason).into());
+        }
+        Ok(Self { chart, f })
+    }
 }
 
 impl PaddedFlow {
@@ -50,45 +81,47 @@ impl PaddedFlow {
     /// # Errors
     /// If `manifold_dim` is not in `1..D` or `f` is no map of vectors.
     pub fn new(f: Arc<dyn Bijector>, manifold_dim: usize) -> Result<Self> {
-        let shape = &f.signature().latent_shape;
-        let d = shape.iter().product();
-        if shape.len() != 1 || manifold_dim == 0 || manifold_dim >= d {
-            let reason = format!(
-                "must be at least 1 and less than the data dimension {d}, found {manifold_dim}"
-            );
-            return Err(mflow_bijectors::Error::config("manifold_dim", reason).into());
-        }
-        Ok(Self { f, manifold_dim })
-    }
-
-    fn pad(&self, u: &Tensor) -> candle_core::Result<Tensor> {
-        u.pad_with_zeros(D::Minus1, 0, self.data_dim() - self.manifold_dim)
+        let s = f.signature();
+        let d = s.latent_shape.iter().product();
+        let chart = ZeroPadding::new(manifold_dim, d, s.dtype, &s.device)?;
+        Self::over(chart, f)
     }
 }
 
-impl Embedding for PaddedFlow {
+impl<C: Chart> Embedding for ChartedFlow<C> {
     fn manifold_dim(&self) -> usize {
-        self.manifold_dim
+        self.chart.coordinate_dim()
     }
     fn data_dim(&self) -> usize {
-        self.f.signature().latent_shape[0]
+        Chart::data_dim(&self.chart)
     }
     fn context_dim(&self) -> Option<usize> {
         self.f.signature().context_dim
     }
+    fn domain(&self) -> Domain {
+        Chart::domain(&self.chart)
+    }
     fn embed(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        Ok(self.f.forward(&self.pad(u)?, context)?.value)
+        Ok(self.f.forward(&Embedding::embed(&self.chart, u, None)?, context)?.value)
     }
     fn embed_with_jacobian(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Dual> {
-        let (b, n) = u.dims2()?;
-        let frame = self.pad(&Tensor::eye(n, u.dtype(), u.device())?)?;
-        let frame = frame.unsqueeze(0)?.broadcast_as((b, n, self.data_dim()))?.contiguous()?;
         let context = context.map(mflow_bijectors::Diff::constant);
-        let x = Dual::new(self.pad(u)?, frame)?;
+        let x = self.chart.embed_with_jacobian(u, None)?;
         Ok(self.f.push_forward(&x, context.as_ref())?.value)
     }
     fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        let latents = self.f.inverse(x, context)?.value;
-        Ok(latents.narrow(D::Minus1, 0, self.manifold_dim)?.contiguous()?)
+        Embedding::coordinates(&self.chart, &self.f.inverse(x, context)?.value, None)
+    }
+    fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        if self.f.signature().conformal {
+            let share = self.chart.coordinate_dim() as f64 / Chart::data_dim(&self.chart) as f64;
+            let log_det =
+                self.f.forward(&Embedding::embed(&self.chart, u, None)?, context)?.log_abs_det;
+            return Ok((Embedding::log_volume(&self.chart, u, None)? + (log_det * share)?)?);
+        }
+        match self.embed_with_jacobian(u, context)?.tangents() {
+            Some(rows) => Ok((gram_log_det(rows)? * 0.5)?),
+            None => Ok(Tensor::zeros(u.dim(0)?, u.dtype(), u.device())?),
+        }
     }
 }

@@ -28,6 +28,14 @@ pub enum Error {
         /// What was found.
         value: f64,
     },
+    /// A numerical solution did not reach its tolerance.
+    #[error("{op}: not converged after {steps} steps")]
+    NotConverged {
+        /// What was solved.
+        op: &'static str,
+        /// Steps made.
+        steps: usize,
+    },
     /// An argument has another shape than documented.
     #[error("{op}: expected `{arg}` of shape {expected}, found {found:?}")]
     Shape {

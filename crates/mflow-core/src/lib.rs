@@ -23,6 +23,7 @@
 //! ```
 mod atomic;
 mod base;
+mod chart;
 mod embedding;
 mod error;
 mod file;
@@ -34,7 +35,11 @@ mod normalize;
 pub use atomic::write_atomically;
 pub use base::{BaseDensity, StandardNormal};
 pub use candle_core as candle;
-pub use embedding::{Embedding, PaddedFlow};
+pub use chart::{
+    Chart, ChartConfig, FlatTorus, Graph, GraphFunction, Hypersphere, LinearSubspace,
+    Stereographic, Torus, ZeroPadding,
+};
+pub use embedding::{ChartedFlow, Embedding, PaddedFlow};
 pub use error::{Error, Result};
 pub use file::{
     FORMAT_VERSION, LoadedModel, ModelCard, TensorFile, load_model, read_tensors, save_model,

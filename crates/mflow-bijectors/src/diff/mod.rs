@@ -291,6 +291,20 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
         let y = self.value().tanh()?;
         self.elementwise(y.clone(), || 1. - y.sqr()?)
     }
+    /// Sine.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn sin(&self) -> Result<Self> {
+        self.elementwise(self.value().sin()?, || self.value().cos())
+    }
+    /// Cosine.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    fn cos(&self) -> Result<Self> {
+        self.elementwise(self.value().cos()?, || self.value().sin()?.neg())
+    }
     /// Logistic function, by `tanh`: no overflow on either side.
     ///
     /// # Errors

@@ -78,6 +78,8 @@ operations! {
     square_root: |x| x.mul(x)?.shift(0.5)?.sqrt();
     rectifier: |x| x.relu()?.mul(x);
     hyperbolic_tangent: |x| x.tanh();
+    sine: |x| x.scale(2.)?.sin();
+    cosine: |x| x.scale(2.)?.cos();
     logistic: |x| x.sigmoid();
     silu: |x| x.silu();
     softplus: |x| x.softplus();

@@ -585,7 +585,8 @@ fn rows_do_not_mix(at: &str, case: &Case, subject: &Subject, direction: Directio
     let n = 37;
     let inputs = Inputs::random(case, direction, n);
     let probes = [None, Some(Probe::X), Some(Probe::ALL)];
-    for (kind, map) in [("tracked", &subject.map), ("frozen", &subject.frozen)] {
+    let maps = [("tracked", &subject.map), ("frozen", &subject.frozen)];
+    for (kind, map) in maps.into_iter().chain([("composed", &subject.composed)]) {
         for probe in probes {
             let all = evaluate(map.as_ref(), direction, &inputs, probe);
             for (start, len) in [(0, 0), (0, 1), (17, 1), (36, 1), (3, 8), (8, 29)] {

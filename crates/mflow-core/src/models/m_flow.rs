@@ -1,7 +1,6 @@
 //! The manifold-learning flow.
 use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::{Embedding, PaddedFlow};
-use crate::gram::gram_log_det;
 use crate::model::{Model, ModelSignature, check_finite};
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -193,11 +192,7 @@ impl Model for MFlow {
         self.check("log_prob", "x", x, self.signature.data_dim, context)?;
         let u = self.embedding.coordinates(x, context)?;
         let of_u = self.coordinate_log_prob(&u, context)?;
-        let x = self.embedding.embed_with_jacobian(&u, context)?;
-        Ok(match x.tangents() {
-            Some(rows) => (of_u - (gram_log_det(rows)? * 0.5)?)?,
-            None => of_u,
-        })
+        Ok((of_u - self.embedding.log_volume(&u, context)?)?)
     }
     fn project(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.check("project", "x", x, self.signature.data_dim, context)?;

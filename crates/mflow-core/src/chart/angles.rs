@@ -1,0 +1,23 @@
+//! Angles of points: the inverse of sine and cosine.
+use crate::Result;
+use candle_core::{DType, Device, Tensor};
+
+/// The angle of `(x, y)` in `[-π, π]`, element by element, differentiable; that of the origin is 0, with
+/// a derivative that is NaN.
+pub(super) fn atan2(y: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let host = |t: &Tensor| -> Result<Vec<f64>> {
+        let t = t.to_dtype(DType::F64)?.to_device(&Device::Cpu)?;
+        Ok(t.flatten_all()?.to_vec1::<f64>()?)
+    };
+    let angles: Vec<f64> = host(y)?.iter().zip(host(x)?).map(|(y, x)| y.atan2(x)).collect();
+    let angles = Tensor::from_vec(angles, y.shape(), &Device::Cpu)?;
+    let angles = angles.to_dtype(y.dtype())?.to_device(y.device())?;
+    if !y.track_op() && !x.track_op() {
+        return Ok(angles);
+    }
+    // dθ = (x dy - y dx)/r²: the numerator is zero in value and right in its derivative.
+    let (fixed_x, fixed_y) = (x.detach(), y.detach());
+    let turn = ((&fixed_x * y)? - (&fixed_y * x)?)?;
+    let square = (fixed_x.sqr()? + fixed_y.sqr()?)?;
+    Ok((angles + (turn / square)?)?)
+}

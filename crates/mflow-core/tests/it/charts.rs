@@ -1,0 +1,523 @@
+//! Charts against what geometry says of them: equations, lengths and areas, nearest points.
+use crate::numbers::{CPU, normal, numbers, tensor};
+use mflow_bijectors::{
+    BijectorConfig, Diff, Domain, OrthogonalConfig, ParamStore, ScalingConfig,
+    SpecialConformalConfig,
+};
+use mflow_core::candle::{DType, Tensor, Var};
+use mflow_core::{
+    Chart, ChartConfig, ChartedFlow, Embedding, Graph, GraphFunction, Hypersphere, PaddedFlow,
+    Stereographic, gram_log_det,
+};
+use std::f64::consts::PI;
+
+#[track_caller]
+fn close(what: &str, a: &Tensor, b: &Tensor, tolerance: f64) {
+    assert_eq!(a.dims(), b.dims(), "{what}: shapes");
+    let pairs = numbers(a).into_iter().zip(numbers(b));
+    let gap = pairs.map(|(a, b)| (a - b).abs() / (1. + b.abs()));
+    let gap = gap.fold(0_f64, |m, g| if g.is_nan() { f64::INFINITY } else { m.max(g) });
+    assert!(gap <= tolerance, "{what}: gap {gap:.1e} exceeds {tolerance:.1e}");
+}
+
+/// A saddle over the plane.
+#[derive(Clone, Debug)]
+struct Saddle;
+
+impl GraphFunction for Saddle {
+    fn inputs(&self) -> usize {
+        2
+    }
+    fn outputs(&self) -> usize {
+        1
+    }
+    fn call<T: Diff>(&self, u: &T) -> mflow_bijectors::Result<T> {
+        let (a, b) = (u.narrow(0, 1)?, u.narrow(1, 1)?);
+        a.mul(&a)?.sub(&b.mul(&b)?)?.scale(0.2)?.add(&a.mul(&b)?.scale(0.1)?)
+    }
+}
+
+/// A curve in space.
+#[derive(Clone, Debug)]
+struct Curve;
+
+impl GraphFunction for Curve {
+    fn inputs(&self) -> usize {
+        1
+    }
+    fn outputs(&self) -> usize {
+        2
+    }
+    fn call<T: Diff>(&self, u: &T) -> mflow_bijectors::Result<T> {
+        T::cat(&[&u.sin()?.scale(0.4)?, &u.mul(u)?.scale(0.1)?])
+    }
+}
+
+/// Every chart by name, in one dtype.
+fn charts(dtype: DType) -> Vec<(&'static str, Box<dyn Embedding>)> {
+    let sphere = |dim, radius, center: &[f64]| ChartConfig::Hypersphere {
+        dim,
+        radius,
+        center: center.to_vec(),
+    };
+    let basis = vec![vec![1., 2., 0., -1.], vec![0.5, 0., 3., 1.]];
+    let configs = [
+        ("zero padding", ChartConfig::ZeroPadding { coordinate_dim: 2, data_dim: 3 }),
+        ("circle", sphere(1, 2., &[0.5, -1.])),
+        ("circle in space", sphere(1, 0.7, &[0.5, -1., 2.])),
+        ("sphere", sphere(2, 1.5, &[1., 0., -0.3])),
+        ("3-sphere", sphere(3, 0.8, &[0., 0.1, 0.2, 0.3])),
+        ("3-sphere in R^6", sphere(3, 1.3, &[0., 0.1, 0.2, 0.3, -1., 2.])),
+        ("torus", ChartConfig::Torus { major: 2., minor: 0.6 }),
+        ("flat torus", ChartConfig::FlatTorus { radii: vec![1., 0.5, 2.] }),
+        ("subspace", ChartConfig::LinearSubspace { basis, offset: vec![1., 0., 2., -1.] }),
+        ("stereographic", ChartConfig::Stereographic { radius: 1.5, center: vec![1., 0., -0.3] }),
+        ("stereographic circle", ChartConfig::Stereographic { radius: 0.5, center: vec![0., 2.] }),
+    ];
+    let mut all: Vec<(&'static str, Box<dyn Embedding>)> =
+        configs.map(|(name, config)| (name, config.build(dtype, CPU).unwrap())).into();
+    all.push(("saddle", Box::new(Graph::new(Saddle, dtype))));
+    all.push(("curve", Box::new(Graph::new(Curve, dtype))));
+    all
+}
+
+/// Random coordinates inside the domain.
+fn coordinates(chart: &dyn Embedding, rows: usize) -> Tensor {
+    let n = chart.manifold_dim();
+    let domain = chart.domain();
+    let place = |(i, v): (usize, f64)| {
+        let of = match &domain {
+            Domain::Features(each) => &each[i % n],
+            all => all,
+        };
+        match of {
+            Domain::Interval { low, high } => low + (high - low) * (0.5 + 0.45 * v.tanh()),
+            Domain::Angle => 3.1 * v.tanh(),
+            _ => v,
+        }
+    };
+    let values = numbers(&normal("coordinates", &[rows, n]));
+    tensor(values.into_iter().enumerate().map(place).collect(), &[rows, n])
+}
+
+/// Central differences along coordinate `k`.
+fn difference(chart: &dyn Embedding, u: &Tensor, k: usize) -> Tensor {
+    let n = chart.manifold_dim();
+    let along = (Tensor::eye(n, DType::F64, CPU).unwrap().narrow(0, k, 1).unwrap() * 1e-6).unwrap();
+    let up = chart.embed(&u.broadcast_add(&along).unwrap(), None).unwrap();
+    let down = chart.embed(&u.broadcast_sub(&along).unwrap(), None).unwrap();
+    ((up - down).unwrap() / 2e-6).unwrap()
+}
+
+#[test]
+fn tangents_are_differences_and_span_the_volume() {
+    for (name, chart) in charts(DType::F64) {
+        for rows in [0, 1, 9] {
+            let u = coordinates(chart.as_ref(), rows);
+            let (n, d) = (chart.manifold_dim(), chart.data_dim());
+            let dual = chart.embed_with_jacobian(&u, None).unwrap();
+            close(name, dual.value(), &chart.embed(&u, None).unwrap(), 1e-14);
+            let tangents = dual.tangents().unwrap();
+            assert_eq!(tangents.dims(), [rows, n, d], "{name}");
+            let mut differences = vec![];
+            for k in 0..n {
+                let row = tangents.narrow(1, k, 1).unwrap().squeeze(1).unwrap();
+                let expected = difference(chart.as_ref(), &u, k);
+                close(&format!("{name}: tangent {k}"), &row, &expected, 1e-8);
+                differences.push(expected.unsqueeze(1).unwrap());
+            }
+            let volume = chart.log_volume(&u, None).unwrap();
+            let of = |rows: &Tensor| (gram_log_det(rows).unwrap() * 0.5).unwrap();
+            close(&format!("{name}: volume of tangents"), &volume, &of(tangents), 1e-11);
+            if rows > 0 {
+                let expected = of(&Tensor::cat(&differences, 1).unwrap());
+                close(&format!("{name}: volume of differences"), &volume, &expected, 1e-7);
+            }
+        }
+    }
+}
+
+#[test]
+fn coordinates_undo_embedding() {
+    for (name, chart) in charts(DType::F64) {
+        for rows in [0, 1, 30] {
+            let u = coordinates(chart.as_ref(), rows);
+            let x = chart.embed(&u, None).unwrap();
+            close(name, &chart.coordinates(&x, None).unwrap(), &u, 1e-10);
+        }
+    }
+}
+
+/// The projection is orthogonal to the manifold and no other point is nearer.
+#[test]
+fn projections_are_nearest() {
+    for (name, chart) in charts(DType::F64) {
+        let (rows, n, d) = (12, chart.manifold_dim(), chart.data_dim());
+        let near = chart.embed(&coordinates(chart.as_ref(), rows), None).unwrap();
+        let x = (near + (normal("off the manifold", &[rows, d]) * 0.3).unwrap()).unwrap();
+        let u = chart.coordinates(&x, None).unwrap();
+        let projected = chart.embed_with_jacobian(&u, None).unwrap();
+        let miss = (&x - projected.value()).unwrap();
+        let along = projected.tangents().unwrap().matmul(&miss.unsqueeze(2).unwrap()).unwrap();
+        let zero = Tensor::zeros((rows, n, 1), DType::F64, CPU).unwrap();
+        close(&format!("{name}: orthogonal"), &along, &zero, 1e-7);
+        let distance = numbers(&miss.sqr().unwrap().sum(1).unwrap());
+        let others = chart.embed(&coordinates(chart.as_ref(), 20_000), None).unwrap();
+        let others = numbers(&others);
+        for (b, point) in numbers(&x).chunks_exact(d).enumerate() {
+            let square = |o: &[f64]| o.iter().zip(point).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+            let nearest = others.chunks_exact(d).map(square).fold(f64::INFINITY, f64::min);
+            assert!(distance[b] <= nearest + 1e-12, "{name}: {} > {nearest}", distance[b]);
+        }
+    }
+}
+
+/// Midpoint sums of `exp(log_volume)` over a box of coordinates.
+fn integral(chart: &dyn Embedding, bounds: &[(f64, f64)], steps: usize) -> f64 {
+    let n = bounds.len();
+    let cells = steps.pow(u32::try_from(n).unwrap());
+    let mut u = Vec::with_capacity(cells * n);
+    for cell in 0..cells {
+        let mut rest = cell;
+        for (low, high) in bounds {
+            let i = rest % steps;
+            rest /= steps;
+            u.push(low + (high - low) * (i as f64 + 0.5) / steps as f64);
+        }
+    }
+    let volume: f64 = bounds.iter().map(|(low, high)| (high - low) / steps as f64).product();
+    let log_volume = chart.log_volume(&tensor(u, &[cells, n]), None).unwrap();
+    numbers(&log_volume).iter().map(|l| l.exp() * volume).sum()
+}
+
+#[test]
+fn areas_are_those_of_geometry() {
+    let circle = (-PI, PI);
+    let polar = (0., PI);
+    let sphere = |dim, radius: f64| {
+        let center = vec![0.; dim + 1];
+        ChartConfig::Hypersphere { dim, radius, center }.build(DType::F64, CPU).unwrap()
+    };
+    let check = |what: &str, found: f64, expected: f64, tolerance: f64| {
+        assert!((found / expected - 1.).abs() < tolerance, "{what}: {found}, not {expected}");
+    };
+    let r: f64 = 1.3;
+    check("circle", integral(sphere(1, r).as_ref(), &[circle], 10), 2. * PI * r, 1e-12);
+    let area = integral(sphere(2, r).as_ref(), &[polar, circle], 400);
+    check("sphere", area, 4. * PI * r * r, 1e-5);
+    let area = integral(sphere(3, r).as_ref(), &[polar, polar, circle], 60);
+    check("3-sphere", area, 2. * PI * PI * r.powi(3), 1e-3);
+    let torus = ChartConfig::Torus { major: 2., minor: 0.5 }.build(DType::F64, CPU).unwrap();
+    check("torus", integral(torus.as_ref(), &[circle, circle], 64), 4. * PI * PI, 1e-12);
+    let flat = ChartConfig::FlatTorus { radii: vec![1., 0.5] }.build(DType::F64, CPU).unwrap();
+    check("flat torus", integral(flat.as_ref(), &[circle, circle], 4), 2. * PI * PI, 1e-12);
+    // From -1 to 1 is half of the circle.
+    let half = Stereographic::new(r, &[0., 0.], DType::F64, CPU).unwrap();
+    check("half circle", integral(&half, &[(-1., 1.)], 2000), PI * r, 1e-6);
+    let wide = Stereographic::new(1., &[0., 0., 0.], DType::F64, CPU).unwrap();
+    let inner = integral(&wide, &[(-30., 30.), (-30., 30.)], 1500);
+    // Outside of the square there is less than of the disc of radius 30: 4π/(1 + 900).
+    assert!(inner < 4. * PI && inner > 4. * PI * (1. - 1. / 901.), "sphere: {inner}");
+}
+
+#[test]
+fn points_satisfy_their_equations() {
+    let all = charts(DType::F64);
+    let points = |name: &str| {
+        let (_, chart) = all.iter().find(|(n, _)| *n == name).unwrap();
+        let d = chart.data_dim();
+        let x = chart.embed(&coordinates(chart.as_ref(), 20), None).unwrap();
+        numbers(&x).chunks_exact(d).map(<[f64]>::to_vec).collect::<Vec<_>>()
+    };
+    let radius = |x: &[f64], center: &[f64]| {
+        x.iter().zip(center).map(|(x, c)| (x - c).powi(2)).sum::<f64>().sqrt()
+    };
+    for x in points("3-sphere in R^6") {
+        let r = radius(&x, &[0., 0.1, 0.2, 0.3, -1., 2.]);
+        assert!((r - 1.3).abs() < 1e-14 && x[4..] == [-1., 2.], "{x:?}");
+    }
+    for x in points("stereographic") {
+        assert!((radius(&x, &[1., 0., -0.3]) - 1.5).abs() < 1e-14, "{x:?}");
+    }
+    for x in points("torus") {
+        let tube = (x[0].hypot(x[1]) - 2.).hypot(x[2]);
+        assert!((tube - 0.6).abs() < 1e-14, "{x:?}");
+    }
+    for x in points("flat torus") {
+        let radii = [x[0].hypot(x[1]), x[2].hypot(x[3]), x[4].hypot(x[5])];
+        let off = radii.iter().zip([1., 0.5, 2.]).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
+        assert!(off < 1e-14, "{x:?}");
+    }
+    for x in points("saddle") {
+        let height = 0.2 * (x[0] * x[0] - x[1] * x[1]) + 0.1 * x[0] * x[1];
+        assert!((x[2] - height).abs() < 1e-14, "{x:?}");
+    }
+    for x in points("subspace") {
+        let v: Vec<f64> = x.iter().zip([1., 0., 2., -1.]).map(|(x, o)| x - o).collect();
+        let (a, b) = ([1., 2., 0., -1.], [0.5, 0., 3., 1.]);
+        // v = s a + t b from its second and third numbers.
+        let (s, t) = (v[1] / 2., v[2] / 3.);
+        let off = (0..4).map(|i| (v[i] - s * a[i] - t * b[i]).abs()).fold(0., f64::max);
+        assert!(off < 1e-13, "{x:?}");
+    }
+}
+
+/// The same sphere by two charts: a density has the same values on it.
+#[test]
+fn two_charts_of_a_sphere_agree() {
+    let center = [1., 0., -0.3];
+    let spherical = Hypersphere::new(2, 1.5, &center, DType::F64, CPU).unwrap();
+    let flat = Stereographic::new(1.5, &center, DType::F64, CPU).unwrap();
+    let u = coordinates(&spherical, 20);
+    let x = Embedding::embed(&spherical, &u, None).unwrap();
+    let v = Embedding::coordinates(&flat, &x, None).unwrap();
+    close("points", &Embedding::embed(&flat, &v, None).unwrap(), &x, 1e-13);
+    // |dv/du| by differences, which is the ratio of the volumes.
+    let step = |k: usize| {
+        let along = Tensor::eye(2, DType::F64, CPU).unwrap().narrow(0, k, 1).unwrap();
+        let at = |sign: f64| {
+            let u = u.broadcast_add(&(&along * (sign * 1e-6)).unwrap()).unwrap();
+            let x = Embedding::embed(&spherical, &u, None).unwrap();
+            Embedding::coordinates(&flat, &x, None).unwrap()
+        };
+        ((at(1.) - at(-1.)).unwrap() / 2e-6).unwrap().unsqueeze(1).unwrap()
+    };
+    let jacobian = Tensor::cat(&[step(0), step(1)], 1).unwrap();
+    let log_det = (gram_log_det(&jacobian).unwrap() * 0.5).unwrap();
+    let volume = |chart: &dyn Embedding, u: &Tensor| chart.log_volume(u, None).unwrap();
+    let expected = (volume(&spherical, &u) - volume(&flat, &v)).unwrap();
+    close("volumes", &log_det, &expected, 1e-7);
+}
+
+/// Gradients of points, volumes and coordinates against differences.
+#[test]
+fn gradients_are_differences() {
+    for (name, chart) in charts(DType::F64) {
+        let tracked = !matches!(name, "saddle" | "curve");
+        let u = Var::from_tensor(&coordinates(chart.as_ref(), 4)).unwrap();
+        let d = chart.data_dim();
+        let weights = normal("weights", &[4, d]);
+        let of_u = |u: &Tensor| {
+            let x = (chart.embed(u, None).unwrap() * &weights).unwrap().sum_all().unwrap();
+            (x + chart.log_volume(u, None).unwrap().sum_all().unwrap()).unwrap()
+        };
+        check_gradient(&format!("{name}: embed, log_volume"), &u, of_u);
+        if tracked {
+            let off = (normal("off", &[4, d]) * 0.2).unwrap();
+            let x = (chart.embed(u.as_tensor(), None).unwrap() + off).unwrap();
+            let x = Var::from_tensor(&x.detach()).unwrap();
+            let weights = normal("weights of coordinates", &[4, chart.manifold_dim()]);
+            let of_x = |x: &Tensor| {
+                (chart.coordinates(x, None).unwrap() * &weights).unwrap().sum_all().unwrap()
+            };
+            check_gradient(&format!("{name}: coordinates"), &x, of_x);
+        }
+    }
+}
+
+fn check_gradient(what: &str, at: &Var, f: impl Fn(&Tensor) -> Tensor) {
+    let gradient = f(at.as_tensor()).backward().unwrap();
+    let gradient = gradient.get(at).unwrap();
+    let along = normal("along", at.dims());
+    let found: f64 = numbers(&(gradient * &along).unwrap()).iter().sum();
+    let [up, down] = [1e-6, -1e-6].map(|step| {
+        let moved = (at.as_detached_tensor() + (&along * step).unwrap()).unwrap();
+        numbers(&f(&moved))[0]
+    });
+    let expected = (up - down) / 2e-6;
+    let gap = (found - expected).abs() / (1. + expected.abs());
+    assert!(gap < 1e-7, "{what}: {found}, differences give {expected}");
+}
+
+#[test]
+fn single_precision_is_near() {
+    for ((name, single), (_, double)) in charts(DType::F32).iter().zip(charts(DType::F64)) {
+        let u = coordinates(double.as_ref(), 9).to_dtype(DType::F32).unwrap();
+        let exact = u.to_dtype(DType::F64).unwrap();
+        let wide = |t: Tensor| {
+            assert_eq!(t.dtype(), DType::F32, "{name} keeps the dtype");
+            t.to_dtype(DType::F64).unwrap()
+        };
+        let x = single.embed(&u, None).unwrap();
+        let expected = double.embed(&exact, None).unwrap();
+        close(&format!("{name}: f32"), &wide(x.clone()), &expected, 1e-6);
+        let volume = double.log_volume(&exact, None).unwrap();
+        close(&format!("{name}: f32"), &wide(single.log_volume(&u, None).unwrap()), &volume, 1e-5);
+        close(&format!("{name}: f32"), &wide(single.coordinates(&x, None).unwrap()), &exact, 1e-4);
+    }
+}
+
+#[test]
+fn nan_stays_nan_in_its_row() {
+    for (name, chart) in charts(DType::F64) {
+        let poison = |t: &Tensor| {
+            let mut v = numbers(t);
+            v[t.dims()[1]] = f64::NAN;
+            tensor(v, t.dims())
+        };
+        let u = coordinates(chart.as_ref(), 3);
+        let x = chart.embed(&u, None).unwrap();
+        for (what, clean, found) in [
+            ("embed", x.clone(), chart.embed(&poison(&u), None).unwrap()),
+            ("coordinates", u.clone(), chart.coordinates(&poison(&x), None).unwrap()),
+        ] {
+            let row = |t: &Tensor, i: usize| t.narrow(0, i, 1).unwrap();
+            let nan = numbers(&row(&found, 1)).iter().any(|v| v.is_nan());
+            assert!(nan, "{name}: {what} of NaN is NaN");
+            for i in [0, 2] {
+                close(&format!("{name}: {what}, row {i}"), &row(&found, i), &row(&clean, i), 1e-9);
+            }
+        }
+    }
+}
+
+#[test]
+fn where_coordinates_are_not_unique() {
+    let sphere = Hypersphere::new(2, 1., &[0., 0., 0.], DType::F64, CPU).unwrap();
+    let origin = tensor(vec![0.; 3], &[1, 3]);
+    let u = Embedding::coordinates(&sphere, &origin, None).unwrap();
+    assert_eq!(numbers(&u), [0., 0.], "of the centre the first pole");
+    assert_eq!(numbers(&Embedding::log_volume(&sphere, &u, None).unwrap())[0], f64::NEG_INFINITY);
+    let flat = Stereographic::new(1., &[0., 0., 0.], DType::F64, CPU).unwrap();
+    let pole = tensor(vec![0., 0., 1.], &[1, 3]);
+    let u = numbers(&Embedding::coordinates(&flat, &pole, None).unwrap());
+    assert!(u.iter().all(|v| !v.is_finite()), "of the pole none: {u:?}");
+}
+
+#[test]
+fn arguments_are_checked() {
+    for (name, chart) in charts(DType::F64) {
+        let n = chart.manifold_dim();
+        let wrong = Tensor::zeros((2, n + 1), DType::F64, CPU).unwrap();
+        let message = chart.embed(&wrong, None).unwrap_err().to_string();
+        let expected = format!("expected `u` of shape [B, {n}], found [2, {}]", n + 1);
+        assert!(message.ends_with(&expected), "{name}: {message}");
+        let single = Tensor::zeros((2, n), DType::F32, CPU).unwrap();
+        let message = chart.log_volume(&single, None).unwrap_err().to_string();
+        assert!(message.contains("dtype F64, found F32"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn configs_are_files_and_are_checked() {
+    let text = r#"{"kind": "hypersphere", "dim": 2, "radius": 1.5, "center": [0, 0, 1]}"#;
+    let config: ChartConfig = serde_json::from_str(text).unwrap();
+    let expected = ChartConfig::Hypersphere { dim: 2, radius: 1.5, center: vec![0., 0., 1.] };
+    assert_eq!(config, expected);
+    let back = serde_json::to_string(&config).unwrap();
+    assert_eq!(serde_json::from_str::<ChartConfig>(&back).unwrap(), config);
+    let misspelt = text.replace("radius", "radios");
+    assert!(serde_json::from_str::<ChartConfig>(&misspelt).is_err(), "an unknown key");
+    for (text, expected) in [
+        (
+            r#"{"kind": "hypersphere", "dim": 2, "radius": 1, "center": [0, 0]}"#,
+            "`hypersphere.dim` must be positive and less than the length of the centre, 2, found 2",
+        ),
+        (
+            r#"{"kind": "hypersphere", "dim": 1, "radius": -1, "center": [0, 0]}"#,
+            "`hypersphere.radius` must be positive and finite, found -1",
+        ),
+        (
+            r#"{"kind": "torus", "major": 1, "minor": 2}"#,
+            "`torus.minor` must be less than the major radius 1, found 2",
+        ),
+        (r#"{"kind": "flat_torus", "radii": []}"#, "`flat_torus.radii` must not be empty"),
+        (
+            r#"{"kind": "linear_subspace", "basis": [[1, 2, 3], [2, 4, 6]], "offset": [0, 0, 0]}"#,
+            "`linear_subspace.basis` must be independent, found that vector 1 is not",
+        ),
+        (
+            r#"{"kind": "linear_subspace", "basis": [[1, 2]], "offset": [0, 0, 0]}"#,
+            "`linear_subspace.basis` must have vectors of 3 numbers, found 2",
+        ),
+        (
+            r#"{"kind": "stereographic", "radius": 1, "center": [0]}"#,
+            "`stereographic.center` must have two coordinates or more, found 1",
+        ),
+        (
+            r#"{"kind": "zero_padding", "coordinate_dim": 3, "data_dim": 3}"#,
+            "`manifold_dim` must be at least 1 and less than the data dimension 3, found 3",
+        ),
+    ] {
+        let config: ChartConfig = serde_json::from_str(text).unwrap();
+        let message = config.build(DType::F64, CPU).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(message, format!("invalid config: {expected}"));
+    }
+}
+
+fn conformal(dim: usize) -> BijectorConfig {
+    let layers = vec![
+        BijectorConfig::Scaling(ScalingConfig::new(dim)),
+        BijectorConfig::Orthogonal(OrthogonalConfig::new(dim)),
+        BijectorConfig::SpecialConformal(SpecialConformalConfig::new(dim)),
+    ];
+    BijectorConfig::Chain { layers }
+}
+
+/// A flow behind a chart, and the closed form of the volume behind a conformal one.
+#[test]
+fn charts_take_flows() {
+    let mut store = ParamStore::new(3, DType::F64, CPU);
+    let flow = mflow_bijectors::FlowConfig::real_nvp().bijector(3, 0).unwrap();
+    let flow = store.create(&flow).unwrap();
+    let mut store = ParamStore::new(3, DType::F64, CPU);
+    let angles = store.create(&conformal(3)).unwrap();
+    for (name, f) in [("real NVP", flow), ("conformal", angles)] {
+        assert_eq!(f.signature().conformal, name == "conformal");
+        let sphere = Hypersphere::new(2, 1.2, &[0.3, 0., 0.1], DType::F64, CPU).unwrap();
+        let embedding = ChartedFlow::over(sphere, f.clone()).unwrap();
+        let u = coordinates(&embedding, 7);
+        let x = embedding.embed_with_jacobian(&u, None).unwrap();
+        close(name, x.value(), &embedding.embed(&u, None).unwrap(), 1e-13);
+        let expected = (gram_log_det(x.tangents().unwrap()).unwrap() * 0.5).unwrap();
+        close(name, &embedding.log_volume(&u, None).unwrap(), &expected, 1e-10);
+        close(name, &embedding.coordinates(x.value(), None).unwrap(), &u, 1e-9);
+        for k in 0..2 {
+            let row = x.tangents().unwrap().narrow(1, k, 1).unwrap().squeeze(1).unwrap();
+            close(name, &row, &difference(&embedding, &u, k), 1e-7);
+        }
+        let padded = PaddedFlow::new(f.clone(), 2).unwrap();
+        let u = coordinates(&padded, 5);
+        let x = padded.embed_with_jacobian(&u, None).unwrap();
+        let expected = (gram_log_det(x.tangents().unwrap()).unwrap() * 0.5).unwrap();
+        close(name, &padded.log_volume(&u, None).unwrap(), &expected, 1e-10);
+        let torus = mflow_core::FlatTorus::new(&[1.], DType::F64, CPU).unwrap();
+        let message = ChartedFlow::over(torus, f).map(|_| ()).unwrap_err().to_string();
+        let expected = "invalid config: `charted_flow.f` must be a map of vectors of 2 features, \
+                        found [3]";
+        assert_eq!(message, expected);
+    }
+}
+
+/// A function whose graph has no nearest point to rounding in the steps there are.
+#[derive(Clone, Debug)]
+struct Wild;
+
+impl GraphFunction for Wild {
+    fn inputs(&self) -> usize {
+        1
+    }
+    fn outputs(&self) -> usize {
+        1
+    }
+    fn call<T: Diff>(&self, u: &T) -> mflow_bijectors::Result<T> {
+        u.scale(3.)?.sin()?.scale(2.)
+    }
+}
+
+/// From far off, damping keeps the steps downhill to a local minimum.
+#[test]
+fn a_wild_graph_still_has_a_local_minimum() {
+    let graph = Graph::new(Wild, DType::F64);
+    let x = (normal("wild", &[40, 2]) * 3.).unwrap();
+    let u = Embedding::coordinates(&graph, &x, None).unwrap();
+    let point = Embedding::embed_with_jacobian(&graph, &u, None).unwrap();
+    let miss = (&x - point.value()).unwrap();
+    let along = point.tangents().unwrap().matmul(&miss.unsqueeze(2).unwrap()).unwrap();
+    close("stationary", &along, &along.zeros_like().unwrap(), 1e-5);
+    let start = Chart::embed(&graph, &x.narrow(1, 0, 1).unwrap().contiguous().unwrap()).unwrap();
+    let square = |t: Tensor| numbers(&t.sqr().unwrap().sum(1).unwrap());
+    for (before, after) in square((&x - start).unwrap()).iter().zip(square(miss)) {
+        assert!(after <= *before, "{after} is farther than {before}");
+    }
+}
