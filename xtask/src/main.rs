@@ -1,4 +1,5 @@
-//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce` and `fixtures`.
+//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability` and
+//! `fixtures`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
@@ -11,6 +12,7 @@ mod provenance;
 mod reproduce;
 mod shell;
 mod smoke;
+mod stability;
 mod table;
 mod test;
 mod tidy;
@@ -37,6 +39,8 @@ enum Task {
     Bench(bench::Options),
     /// The runs behind the numbers in docs/results
     Reproduce(reproduce::Options),
+    /// What round trips through deep flows lose, in f32 and f64: docs/results/stability.md
+    Stability,
     /// The files that our transforms are compared with, from the Python package nflows
     Fixtures(fixtures::Options),
 }
@@ -50,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Reproduce(options) => reproduce::run(&options),
+        Task::Stability => stability::run(),
         Task::Fixtures(options) => fixtures::run(&options),
     }
 }

@@ -94,18 +94,22 @@ pub enum Error {
     },
 
     /// A logarithmic axis was asked for a number that has no logarithm.
-    #[error("series {series:?}: y is {found} at point {index}: a log axis expects y > 0")]
+    #[error("series {series:?}: {axis} is {found} at point {index}: a log axis expects {axis} > 0")]
     NotPositive {
         /// Name of the series.
         series: String,
         /// Position of the first such point.
         index: usize,
-        /// Its y.
+        /// The axis, `x` or `y`.
+        axis: char,
+        /// Its number there.
         found: f64,
     },
 
-    /// A phase boundary is not at a finite place.
-    #[error("phase boundary {label:?} is at {found}: expected a finite number")]
+    /// A phase boundary is not at a place that the x axis has.
+    #[error(
+        "phase boundary {label:?} is at {found}: expected a finite number, on a log axis above 0"
+    )]
     NonFiniteBoundary {
         /// Label of the boundary.
         label: String,

@@ -40,6 +40,8 @@ pub struct CurveStyle {
     pub x_label: String,
     /// Name and unit of the y axis.
     pub y_label: String,
+    /// Whether the x axis is logarithmic.
+    pub log_x: bool,
     /// Whether the y axis is logarithmic.
     pub log_y: bool,
     /// Width and height of the figure, pixels: 400 to 10000.
@@ -52,6 +54,7 @@ impl Default for CurveStyle {
             title: String::new(),
             x_label: "epoch".to_owned(),
             y_label: "loss".to_owned(),
+            log_x: false,
             log_y: false,
             size: [1200, 720],
         }
@@ -64,7 +67,7 @@ impl Default for CurveStyle {
 /// # Errors
 ///
 /// [`Error::EmptyFigure`] without a series; [`Error::EmptySeries`] for one without a finite point;
-/// [`Error::NotPositive`] for a y that a logarithmic axis cannot show;
+/// [`Error::NotPositive`] for an x or y that a logarithmic axis cannot show;
 /// [`Error::NonFiniteBoundary`]; [`Error::Style`] for a size out of range; [`Error::Extension`],
 /// [`Error::Rasterise`] and [`Error::Write`] for the file. Nothing is written then, unless the
 /// system stops half-way.
@@ -80,11 +83,11 @@ pub fn draw_curves(
     }
     paint::check_sides("size", style.size)?;
     for Boundary { at, label } in boundaries {
-        if !at.is_finite() {
+        if !at.is_finite() || style.log_x && *at <= 0.0 {
             return Err(Error::NonFiniteBoundary { label: label.clone(), found: *at });
         }
     }
-    let runs = series.iter().map(|curve| curve.runs(style.log_y)).collect::<Result<Vec<_>>>()?;
+    let runs = series.iter().map(|curve| curve.runs(style)).collect::<Result<Vec<_>>>()?;
 
     let [width, height] = style.size.map(f64::from);
     let sizes = TextSizes::of(style.size[1]);
@@ -98,7 +101,7 @@ pub fn draw_curves(
     let bottom = height - legend.height() - 2.0 * label - 2.2 * tick;
     let xs = boundaries.iter().map(|boundary| boundary.at);
     let points = runs.iter().flatten().copied().flatten().copied();
-    let plane = Plane::around(points, xs, style.log_y);
+    let plane = Plane::around(points, xs, [style.log_x, style.log_y]);
     let plane = plane.placed([5.0 * tick, top(0)], [width - 2.0 * tick, bottom]);
     let rows = marks.rows(&plane, width);
     let plane = plane.placed(
@@ -154,12 +157,14 @@ fn draw_runs(scene: &mut Scene, plane: &Plane, runs: &[&[(f64, f64)]], color: &C
 
 impl Series {
     /// The longest runs of finite points, at least one.
-    fn runs(&self, log_y: bool) -> Result<Vec<&[(f64, f64)]>> {
+    fn runs(&self, style: &CurveStyle) -> Result<Vec<&[(f64, f64)]>> {
         let finite = |point: &(f64, f64)| point.0.is_finite() && point.1.is_finite();
-        if log_y {
-            let bad = self.points.iter().enumerate().find(|(_, p)| finite(p) && p.1 <= 0.0);
-            if let Some((index, &(_, found))) = bad {
-                return Err(Error::NotPositive { series: self.name.clone(), index, found });
+        for (index, point) in self.points.iter().enumerate().filter(|(_, point)| finite(point)) {
+            for (axis, log, found) in [('x', style.log_x, point.0), ('y', style.log_y, point.1)] {
+                if log && found <= 0.0 {
+                    let series = self.name.clone();
+                    return Err(Error::NotPositive { series, index, axis, found });
+                }
             }
         }
         let runs: Vec<_> =

@@ -1,10 +1,10 @@
-//! A plane with a linear x axis and a linear or logarithmic y axis.
+//! A plane with linear or logarithmic axes.
 
 use kuva::render::color::Color;
 use kuva::render::render::{Scene, TextAnchor};
 
 use super::paint::{self, Font, HALF_CAPITAL, INK, TextSizes};
-use super::ticks::{Tick, log_minor, log_ticks, ticks};
+use super::ticks::{Tick, fine_log_ticks, log_minor, log_ticks, ticks};
 
 const GRID: Color = Color::Rgb(0xe2, 0xe2, 0xe6);
 /// Ticks that an axis should have.
@@ -13,35 +13,37 @@ const TICKS: usize = 6;
 /// Where numbers lie on the picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plane {
-    /// Least and largest x.
+    /// Least and largest x; their decimal logarithms on a logarithmic axis.
     x: [f64; 2],
-    /// Least and largest y; their decimal logarithms on a logarithmic axis.
+    /// The same of y.
     y: [f64; 2],
-    log_y: bool,
+    /// Whether x and y are logarithmic.
+    log: [bool; 2],
     /// Pixels.
     top_left: [f64; 2],
     bottom_right: [f64; 2],
 }
 
 impl Plane {
-    /// The plane around finite `points` (with positive y if `log_y`) and the x of `marks`, with a
-    /// margin above and below. It has no place on the picture yet.
+    /// The plane around finite `points` and the x of `marks`, all positive on an axis that is to be
+    /// logarithmic (`log`, of x and y), with a margin above and below. It has no place on the
+    /// picture yet.
     pub(super) fn around(
         points: impl Iterator<Item = (f64, f64)>,
         marks: impl Iterator<Item = f64>,
-        log_y: bool,
+        log: [bool; 2],
     ) -> Self {
         let (mut x, mut y) = (EMPTY, EMPTY);
         for (px, py) in points {
-            x = including(x, px);
-            y = including(y, if log_y { py.log10() } else { py });
+            x = including(x, scaled(px, log[0]));
+            y = including(y, scaled(py, log[1]));
         }
         let [low, high] = widened(y);
         let margin = 0.05 * (high - low);
         Self {
-            x: widened(marks.fold(x, including)),
+            x: widened(marks.map(|x| scaled(x, log[0])).fold(x, including)),
             y: [low - margin, high + margin],
-            log_y,
+            log,
             top_left: [0.0; 2],
             bottom_right: [1.0; 2],
         }
@@ -54,13 +56,13 @@ impl Plane {
 
     /// The pixel of a point.
     pub(super) fn place(&self, (x, y): (f64, f64)) -> [f64; 2] {
-        [self.x(x), self.height_of(if self.log_y { y.log10() } else { y })]
+        [self.x(x), self.height_of(scaled(y, self.log[1]))]
     }
 
     /// The pixel of an x.
     pub(super) fn x(&self, x: f64) -> f64 {
         let [left, right] = [self.top_left[0], self.bottom_right[0]];
-        left + (x - self.x[0]) / (self.x[1] - self.x[0]) * (right - left)
+        left + (scaled(x, self.log[0]) - self.x[0]) / (self.x[1] - self.x[0]) * (right - left)
     }
 
     /// The pixel of a y, or of its logarithm on a logarithmic axis.
@@ -88,7 +90,7 @@ impl Plane {
     pub(super) fn draw_grid(&self, scene: &mut Scene, sizes: TextSizes) {
         let size = f64::from(sizes.tick);
         let [left, right] = [self.top_left[0], self.bottom_right[0]];
-        for Tick { value, label } in ticks(self.x[0], self.x[1], TICKS) {
+        for Tick { value, label } in self.x_ticks() {
             let x = self.x(value);
             paint::line(scene, [x, self.top()], [x, self.bottom()], GRID, 1.0);
             paint::line(scene, [x, self.bottom()], [x, self.bottom() + 6.0], INK, 1.3);
@@ -96,11 +98,11 @@ impl Plane {
             paint::text(scene, at, &label, Font::centered(sizes.tick), INK);
         }
         for value in self.minor_y_ticks() {
-            let [_, y] = self.place((self.x[0], value));
+            let y = self.height_of(scaled(value, self.log[1]));
             paint::line(scene, [left - 4.0, y], [left, y], INK, 1.0);
         }
         for Tick { value, label } in self.y_ticks() {
-            let [_, y] = self.place((self.x[0], value));
+            let y = self.height_of(scaled(value, self.log[1]));
             paint::line(scene, [left, y], [right, y], GRID, 1.0);
             paint::line(scene, [left - 6.0, y], [left, y], INK, 1.3);
             let font = Font { anchor: TextAnchor::End, ..Font::centered(sizes.tick) };
@@ -108,8 +110,17 @@ impl Plane {
         }
     }
 
+    fn x_ticks(&self) -> Vec<Tick> {
+        if self.log[0] {
+            let [low, high] = self.x.map(|x| 10f64.powf(x));
+            fine_log_ticks(low, high, TICKS)
+        } else {
+            ticks(self.x[0], self.x[1], TICKS)
+        }
+    }
+
     fn y_ticks(&self) -> Vec<Tick> {
-        if self.log_y {
+        if self.log[1] {
             let [low, high] = self.y.map(|y| 10f64.powf(y));
             log_ticks(low, high, TICKS)
         } else {
@@ -119,7 +130,7 @@ impl Plane {
 
     /// The ticks without a number.
     fn minor_y_ticks(&self) -> Vec<f64> {
-        if self.log_y {
+        if self.log[1] {
             let [low, high] = self.y.map(|y| 10f64.powf(y));
             log_minor(low, high, TICKS)
         } else {
@@ -137,6 +148,11 @@ impl Plane {
 
 /// A range that holds nothing.
 const EMPTY: [f64; 2] = [f64::INFINITY, f64::NEG_INFINITY];
+
+/// Where a number lies on an axis.
+fn scaled(x: f64, log: bool) -> f64 {
+    if log { x.log10() } else { x }
+}
 
 fn including([low, high]: [f64; 2], x: f64) -> [f64; 2] {
     [low.min(x), high.max(x)]

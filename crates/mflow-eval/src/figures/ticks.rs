@@ -50,6 +50,20 @@ pub(super) fn log_ticks(low: f64, high: f64, target: usize) -> Vec<Tick> {
         .collect()
 }
 
+/// 1, 2 and 5 times the powers of ten inside `[low, high]`, both positive, where these are few, written
+/// out; else as [`log_ticks`]. Numbers to count with, such as 10 to 200, are read more easily like this.
+pub(super) fn fine_log_ticks(low: f64, high: f64, target: usize) -> Vec<Tick> {
+    let (from, to) = (low.log10().floor(), high.log10().floor());
+    if !(low >= 1.0 && high < 1e6 && to - from <= 2.0) || to <= from {
+        return log_ticks(low, high, target);
+    }
+    (0..=2)
+        .flat_map(|k| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powf(from + f64::from(k))))
+        .filter(|value| (low * (1.0 - 1e-9)..=high * (1.0 + 1e-9)).contains(value))
+        .map(|value| Tick { value, label: label(value, 0) })
+        .collect()
+}
+
 /// 2, 3, ..., 9 times each power of ten, inside `[low, high]`, both positive: the ticks without a
 /// number between those of a logarithmic axis. None where the powers are too many to tell apart.
 pub(super) fn log_minor(low: f64, high: f64, target: usize) -> Vec<f64> {
@@ -83,7 +97,7 @@ fn superscript(power: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tick, log_minor, log_ticks, ticks};
+    use super::{Tick, fine_log_ticks, log_minor, log_ticks, ticks};
 
     fn labels(ticks: Vec<Tick>) -> Vec<String> {
         ticks.into_iter().map(|tick| tick.label).collect()
@@ -104,6 +118,13 @@ mod tests {
         assert_eq!(labels(log_ticks(0.01, 12.0, 6)), ["10⁻²", "10⁻¹", "10⁰", "10¹"], "all");
         assert_eq!(labels(log_ticks(1e-12, 1.0, 4)), ["10⁻¹²", "10⁻⁹", "10⁻⁶", "10⁻³", "10⁰"], "");
         assert_eq!(labels(log_ticks(2.0, 5.0, 3)), ["2", "3", "4", "5"], "no power inside");
+    }
+
+    #[test]
+    fn counts_on_a_logarithmic_axis_are_written_out() {
+        assert_eq!(labels(fine_log_ticks(10.0, 100.0, 6)), ["10", "20", "50", "100"], "1, 2, 5");
+        assert_eq!(labels(fine_log_ticks(2.0, 5.0, 3)), ["2", "3", "4", "5"], "within a decade");
+        assert_eq!(labels(fine_log_ticks(1.0, 1e4, 4)), labels(log_ticks(1.0, 1e4, 4)), "many");
     }
 
     #[test]

@@ -66,6 +66,24 @@ fn labels_of_near_boundaries_stand_in_different_rows() {
 }
 
 #[test]
+fn powers_are_equally_far_apart_on_logarithmic_axes() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("curves.svg");
+    let style = CurveStyle { log_x: true, log_y: true, ..CurveStyle::default() };
+    let at = |at| Boundary { at, label: format!("at {at}") };
+    let line = series(&[(10.0, 1e-3), (20.0, 1e-2), (100.0, 1.0)]);
+    draw_curves(&[line], &[at(10.0), at(20.0), at(40.0)], &style, &path).unwrap();
+    let svg = fs::read_to_string(&path).unwrap();
+    for label in ["10", "20", "50", "100", "10⁻³"] {
+        assert_eq!(count(&svg, &format!(">{label}</text>")), 1, "the tick {label}");
+    }
+    let lines = svg.lines().filter(|line| line.contains("stroke-dasharray"));
+    let x = |line: &str| line.split("x1=\"").nth(1).unwrap().split('"').next().unwrap().parse();
+    let x: Vec<f64> = lines.map(|line| x(line).unwrap()).collect();
+    assert!((x[1] - x[0] - (x[2] - x[1])).abs() < 0.1, "equal ratios, equal steps: {x:?}");
+}
+
+#[test]
 fn what_cannot_be_drawn_is_a_typed_error() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("curves.png");
@@ -82,6 +100,9 @@ fn what_cannot_be_drawn_is_a_typed_error() {
     assert!(matches!(found, Error::EmptySeries { points: 1, .. }), "only NaN gave {found:?}");
     let found = error(&line, &[], &log, &path);
     assert!(matches!(found, Error::NotPositive { index: 1, .. }), "log of 0 gave {found:?}");
+    let log_x = CurveStyle { log_x: true, ..style.clone() };
+    let found = error(&line, &[], &log_x, &path);
+    assert!(matches!(found, Error::NotPositive { index: 0, axis: 'x', .. }), "x 0 gave {found:?}");
     let boundary = Boundary { at: f64::NAN, label: "phase".to_owned() };
     let found = error(&line, &[boundary], &style, &path);
     assert!(matches!(found, Error::NonFiniteBoundary { .. }), "NaN gave {found:?}");
