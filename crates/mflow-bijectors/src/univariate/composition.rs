@@ -63,7 +63,13 @@ impl Univariate for RationalQuadratic {
             let b = h.mul(&d0)?.sub(&t)?;
             let c = s.mul(&dy)?.neg()?;
             let discriminant = b.mul(&b)?.sub(&a.mul(&c)?.scale(4.)?)?.relu()?;
-            c.scale(-2.)?.div(&b.add(&discriminant.sqrt()?)?)?
+            // Without cancellation for either sign of b, as in the kernel.
+            let root = discriminant.sqrt()?;
+            let positive = b.value().ge(0.)?;
+            let negative = positive.eq(0u8)?;
+            let either = |yes: &T, no: &T| yes.masked(&positive)?.add(&no.masked(&negative)?);
+            let above = either(&c.scale(-2.)?, &root.sub(&b)?)?;
+            above.div(&either(&b.add(&root)?, &a.scale(2.)?)?)?
         } else {
             clamped.sub(&xk)?.div(&w)?
         };

@@ -144,12 +144,15 @@ impl RationalQuadratic {
         };
         let s = h / w;
         let theta = if inverse {
-            // The root of a θ² + b θ + c = 0 in the form without cancellation (eq. 6 to 8).
+            // The root of a θ² + b θ + c = 0 (eq. 6 to 8) in the form without cancellation: where b is
+            // negative, a is at least h s.
             let dy = x - yk;
             let t = dy * (d0 + d1 - s - s);
             let (qa, qb, qc) = (t + h * (s - d0), h * d0 - t, -s * dy);
             let discriminant = (qb * qb - x.constant(4.) * qa * qc).maximum(zero);
-            (qc + qc) / (-qb - discriminant.sqrt())
+            let (root, positive) = (discriminant.sqrt(), qb.ge(zero));
+            let above = R::select(positive, -(qc + qc), root - qb);
+            above / R::select(positive, qb + root, qa + qa)
         } else {
             (x - xk) / w
         };

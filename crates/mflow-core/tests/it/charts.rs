@@ -121,9 +121,11 @@ fn tangents_are_differences_and_span_the_volume() {
             assert_eq!(tangents.dims(), [rows, n, d], "{name}");
             let mut differences = vec![];
             for k in 0..n {
-                let row = tangents.narrow(1, k, 1).unwrap().squeeze(1).unwrap();
                 let expected = difference(chart.as_ref(), &u, k);
-                close(&format!("{name}: tangent {k}"), &row, &expected, 1e-8);
+                if rows > 0 {
+                    let row = tangents.narrow(1, k, 1).unwrap().squeeze(1).unwrap();
+                    close(&format!("{name}: tangent {k}"), &row, &expected, 1e-8);
+                }
                 differences.push(expected.unsqueeze(1).unwrap());
             }
             let volume = chart.log_volume(&u, None).unwrap();
