@@ -28,7 +28,7 @@ fn nll(flow: &dyn Bijector, x: &Tensor, context: Option<&Tensor>) -> Tensor {
     let latent = flow.inverse(x, context).unwrap();
     let (b, d) = (x.dims()[0], latent.value.dims()[1] as f64);
     let energy = (latent.value.sqr().unwrap().sum(1).unwrap() * 0.5).unwrap();
-    assert_eq!(energy.dims(), [b]);
+    assert_eq!(energy.dims(), [b], "one number per row");
     let mean = (energy - latent.log_abs_det).unwrap().mean_all().unwrap();
     (mean + 0.5 * d * TAU.ln()).unwrap()
 }

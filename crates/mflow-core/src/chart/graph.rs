@@ -155,7 +155,8 @@ impl<G: GraphFunction> Chart for Graph<G> {
             for i in 0..b {
                 // NaN is kept: what is NaN stays NaN.
                 if then[i] < now[i] || then[i].is_nan() {
-                    still &= !(then[i] < now[i] * (1. - epsilon));
+                    let nearer = then[i] < now[i] * (1. - epsilon);
+                    still &= !nearer;
                     u[i].clone_from(&next[i]);
                     now[i] = then[i];
                 }
