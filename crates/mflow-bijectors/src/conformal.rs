@@ -135,12 +135,18 @@ impl Layer for SpecialConformal {
             Direction::Forward => self.b.clone(),
             Direction::Inverse => self.b.neg()?,
         };
-        // With e = x - b |x|² the denominator is |e|²/|x|², but the sum is exact at the origin.
         let norm = x.mul(x)?.sum_last()?.unsqueeze_last()?;
         let shifted = x.sub(&norm.mul(&T::constant(&b))?)?;
         let along = x.matmul(&b.unsqueeze(1)?)?.scale(-2.)?;
         let b_norm = T::constant(&b.sqr()?.sum_all()?.reshape(1)?);
-        let scale = along.add(&norm.mul(&b_norm)?)?.shift(1.)?;
+        let sum = along.add(&norm.mul(&b_norm)?)?.shift(1.)?;
+        // The denominator is |x - b |x|²|²/|x|² too: near the pole, where the sum cancels, that keeps
+        // digits and goes to zero with the numerator; at the origin the sum is exact.
+        let near = sum.value().lt(0.25)?;
+        let far = near.eq(0u8)?;
+        let safe = norm.masked(&near)?.add(&T::constant(&far.to_dtype(x.value().dtype())?))?;
+        let ratio = shifted.mul(&shifted)?.sum_last()?.unsqueeze_last()?.div(&safe)?;
+        let scale = sum.masked(&far)?.add(&ratio.masked(&near)?)?;
         let value = shifted.div(&scale)?;
         let d = self.signature.latent_shape[0] as f64;
         Ok(Mapped { value, log_abs_det: scale.ln()?.scale(-d)?.sum_last()? })

@@ -34,15 +34,8 @@ pub enum Route {
     Composed,
 }
 
-/// `y_keep = x_keep`, `y_moved = g(x_moved; net(x_keep, c))` with an element-wise map `g`.
-///
-/// **Shapes**: `[B, D]` to `[B, D]`, context `[B, C]`. `log|det J|` is the sum of the log-slopes of
-/// the moved features. Both directions cost one evaluation of the conditioner.
-///
-/// **Reference**: Dinh, Sohl-Dickstein & Bengio (2017), *Real NVP*, arXiv 1605.08803, eq. 4 to 8;
-/// with splines Durkan, Bekasov, Murray & Papamakarios (2019), *Neural Spline Flows*, arXiv
-/// 1906.04032, section 3.1. Published weights are for the direction data to latent: they load into an
-/// [`crate::Inverted`] chain of these layers.
+/// The layer behind [`CouplingConfig`], where its formula and reference are. One that keeps and moves
+/// every feature, with a masked network, is the parallel direction of an autoregressive layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Coupling<U> {
     pub(crate) plan: Arc<Plan<U>>,
