@@ -120,3 +120,26 @@ fn numerical_inverses_are_exact_to_rounding() {
         }
     }
 }
+
+/// Weights that are multiples of the identity leave nothing to chance: the Lipschitz constant is at
+/// most the bound, and at least what the bound on the spectral norms may cost, `3^(1/16)` a layer.
+#[test]
+fn the_bound_on_spectral_norms_is_one_and_is_tight() {
+    let config = ResidualBlockConfig::new(3)
+        .with_layers(3, 1)
+        .with_activation(Activation::Relu)
+        .with_lipschitz(0.8);
+    let (store, map) = create(&BijectorConfig::ResidualBlock(config));
+    let identity: Vec<f64> = (0..9).map(|i| 30. * f64::from(i % 4 == 0)).collect();
+    for layer in ["initial", "final"] {
+        set(&store, &format!("net.{layer}.weight"), identity.clone());
+        set(&store, &format!("net.{layer}.bias"), vec![0.; 3]);
+    }
+    let x = tensor(vec![1., 2., 3.], &[1, 3]);
+    let y = numbers(&map.forward(&x, None).unwrap().value);
+    let least = 0.8 / 3_f64.powf(2. / 16.);
+    for (i, y) in y.iter().enumerate() {
+        let slope = y / (i as f64 + 1.) - 1.;
+        assert!((least - 1e-12..=0.8).contains(&slope), "{slope}, not in [{least}, 0.8]");
+    }
+}
