@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mflow_benches::{Gemms, must, power_products, rows};
 use mflow_bijectors::ParamStore;
-use mflow_core::{MFlowConfig, Model};
+use mflow_core::{Model, ModelConfig};
 use mflow_train::{EVALUATION_ROWS, Pool};
 use std::sync::Mutex;
 
@@ -19,7 +19,7 @@ fn log_prob(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("log_prob/(3,2),threads={threads}"));
         group.sample_size(20).throughput(Throughput::Elements(POINTS as u64));
         let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
-        let model = MFlowConfig::new(3, 2).with_context(1).build(&mut store, |_| false);
+        let model = ModelConfig::m_flow(3, 2).with_context(1).build(&mut store, |_| false);
         let model = must(model);
         let (x, context) = (rows(POINTS, 3, "x"), rows(POINTS, 1, "context"));
         group.bench_function("exact", |b| {

@@ -1,7 +1,8 @@
 //! Base densities: the simple distributions at the latent end of a flow.
 use crate::Result;
 use candle_core::{D, DType, Device, Tensor};
-use mflow_bijectors::Stream;
+use mflow_bijectors::{Diff, Dual, Stream};
+use std::f64::consts::{PI, TAU};
 use std::fmt::Debug;
 
 /// A density that can be evaluated and drawn from.
@@ -11,6 +12,11 @@ pub trait BaseDensity: Debug + Send + Sync {
     /// # Errors
     /// If a tensor operation fails.
     fn log_prob(&self, u: &Tensor) -> Result<Tensor>;
+    /// The same with the tangents of `u`.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn push_log_prob(&self, u: &Dual) -> Result<Dual>;
     /// `rows` independent draws, `[rows, N]`.
     ///
     /// # Errors
@@ -22,6 +28,8 @@ pub trait BaseDensity: Debug + Send + Sync {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor>;
+    /// What the latents are, in words.
+    fn describe(&self) -> String;
 }
 
 /// The standard normal density on `R^N`: `log p(u) = -|u|²/2 - N/2 ln(2π)`.
@@ -31,10 +39,18 @@ pub struct StandardNormal {
     pub dim: usize,
 }
 
+impl StandardNormal {
+    fn constant(self) -> f64 {
+        0.5 * self.dim as f64 * TAU.ln()
+    }
+}
+
 impl BaseDensity for StandardNormal {
     fn log_prob(&self, u: &Tensor) -> Result<Tensor> {
-        let constant = 0.5 * self.dim as f64 * (2. * std::f64::consts::PI).ln();
-        Ok(((u.sqr()?.sum(D::Minus1)? * -0.5)? - constant)?)
+        Ok(((u.sqr()?.sum(D::Minus1)? * -0.5)? - self.constant())?)
+    }
+    fn push_log_prob(&self, u: &Dual) -> Result<Dual> {
+        Ok(u.mul(u)?.sum_last()?.scale(-0.5)?.shift(-self.constant())?)
     }
     fn sample(
         &self,
@@ -44,5 +60,39 @@ impl BaseDensity for StandardNormal {
         device: &Device,
     ) -> Result<Tensor> {
         Ok(stream.normal_tensor(&[rows, self.dim], dtype, device)?)
+    }
+    fn describe(&self) -> String {
+        format!("standard normal on R^{}", self.dim)
+    }
+}
+
+/// The uniform density of `N` angles in `[-π, π)`: `log p(u) = -N ln(2π)`.
+#[derive(Clone, Copy, Debug)]
+pub struct UniformAngles {
+    /// Number of angles `N`.
+    pub dim: usize,
+}
+
+impl BaseDensity for UniformAngles {
+    fn log_prob(&self, u: &Tensor) -> Result<Tensor> {
+        let constant = -(self.dim as f64) * TAU.ln();
+        Ok((Tensor::ones(u.dim(0)?, u.dtype(), u.device())? * constant)?)
+    }
+    fn push_log_prob(&self, u: &Dual) -> Result<Dual> {
+        Ok(Dual::constant(&self.log_prob(u.value())?))
+    }
+    fn sample(
+        &self,
+        rows: usize,
+        stream: &mut Stream,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let angles = stream.uniform(rows * self.dim, -PI, PI);
+        let angles = Tensor::from_vec(angles, (rows, self.dim), &Device::Cpu)?;
+        Ok(angles.to_dtype(dtype)?.to_device(device)?)
+    }
+    fn describe(&self) -> String {
+        format!("uniform on {} angles in [-π, π)", self.dim)
     }
 }

@@ -3,7 +3,7 @@ use crate::Result;
 use crate::chart::{Chart, ZeroPadding};
 use crate::gram::gram_log_det;
 use candle_core::Tensor;
-use mflow_bijectors::{Bijector, Domain, Dual};
+use mflow_bijectors::{Bijector, Direction, Domain, Dual, Noise};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -42,6 +42,27 @@ pub trait Embedding: Debug + Send + Sync {
     /// # Errors
     /// If an argument does not fit.
     fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
+
+    /// The bijector `f` of `R^D` behind the chart, if the embedding has one.
+    fn flow(&self) -> Option<&Arc<dyn Bijector>> {
+        None
+    }
+    /// [`Embedding::coordinates`] of a batch that layers may learn statistics from; see
+    /// [`Bijector::observe`].
+    ///
+    /// # Errors
+    /// If an argument does not fit.
+    fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.coordinates(x, context)
+    }
+    /// The embedding as it is while training; `None` where training makes no difference. See
+    /// [`Bijector::training`].
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn training(&self, _: &Noise) -> Result<Option<Arc<dyn Embedding>>> {
+        Ok(None)
+    }
 }
 
 /// `x = f(chart(u))`: a chart followed by a bijector of `R^D`.
@@ -49,8 +70,9 @@ pub trait Embedding: Debug + Send + Sync {
 /// The projection is the nearest point of the chart after `f⁻¹(x)`. Normalisation of data is the
 /// outermost part of `f`: it shapes the volume of the manifold, so it must be seen by the tangents. The
 /// volume element is exact, from `N` tangents that start from the chart's differential; behind a
-/// conformal `f` it is in closed form, `½ log det Jᵀ J + N/D log|det J_f|`.
-#[derive(Debug)]
+/// conformal `f`, and where the manifold is all of `R^D`, it is in closed form,
+/// `½ log det Jᵀ J + N/D log|det J_f|`.
+#[derive(Clone, Debug)]
 pub struct ChartedFlow<C> {
     chart: C,
     f: Arc<dyn Bijector>,
@@ -79,7 +101,7 @@ impl PaddedFlow {
     /// The image of the first `manifold_dim` latents under `f`.
     ///
     /// # Errors
-    /// If `manifold_dim` is not in `1..D` or `f` is no map of vectors.
+    /// If `manifold_dim` is not in `1..=D` or `f` is no map of vectors.
     pub fn new(f: Arc<dyn Bijector>, manifold_dim: usize) -> Result<Self> {
         let s = f.signature();
         let d = s.latent_shape.iter().product();
@@ -88,7 +110,7 @@ impl PaddedFlow {
     }
 }
 
-impl<C: Chart> Embedding for ChartedFlow<C> {
+impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
     fn manifold_dim(&self) -> usize {
         self.chart.coordinate_dim()
     }
@@ -113,8 +135,9 @@ impl<C: Chart> Embedding for ChartedFlow<C> {
         Embedding::coordinates(&self.chart, &self.f.inverse(x, context)?.value, None)
     }
     fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        if self.f.signature().conformal {
-            let share = self.chart.coordinate_dim() as f64 / Chart::data_dim(&self.chart) as f64;
+        let (n, d) = (self.chart.coordinate_dim(), Chart::data_dim(&self.chart));
+        if self.f.signature().conformal || n == d {
+            let share = n as f64 / d as f64;
             let log_det =
                 self.f.forward(&Embedding::embed(&self.chart, u, None)?, context)?.log_abs_det;
             return Ok((Embedding::log_volume(&self.chart, u, None)? + (log_det * share)?)?);
@@ -123,5 +146,16 @@ impl<C: Chart> Embedding for ChartedFlow<C> {
             Some(rows) => Ok((gram_log_det(rows)? * 0.5)?),
             None => Ok(Tensor::zeros(u.dim(0)?, u.dtype(), u.device())?),
         }
+    }
+    fn flow(&self) -> Option<&Arc<dyn Bijector>> {
+        Some(&self.f)
+    }
+    fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        let latents = self.f.observe(Direction::Inverse, x, context)?;
+        Embedding::coordinates(&self.chart, &latents.value, None)
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Embedding>>> {
+        let f = self.f.training(noise)?;
+        Ok(f.map(|f| Arc::new(Self { f, ..self.clone() }) as Arc<dyn Embedding>))
     }
 }

@@ -28,6 +28,16 @@ pub enum Error {
         /// What was found.
         value: f64,
     },
+    /// A model was asked for something that it does not have.
+    #[error("{op}: {model} has none: {reason}")]
+    Unsupported {
+        /// Public function that was called.
+        op: &'static str,
+        /// Name of the model.
+        model: &'static str,
+        /// Why, and what to ask instead.
+        reason: &'static str,
+    },
     /// A numerical solution did not reach its tolerance.
     #[error("{op}: not converged after {steps} steps")]
     NotConverged {

@@ -9,12 +9,12 @@
 //!
 //! ```
 //! use mflow_core::candle::{DType, Device};
-//! use mflow_core::{MFlowConfig, Model, Result};
+//! use mflow_core::{Model, ModelConfig, Result};
 //! use mflow_bijectors::{ParamStore, Stream};
 //!
 //! # fn main() -> Result<()> {
 //! let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
-//! let model = MFlowConfig::new(3, 2).build(&mut store, |_| true)?;
+//! let model = ModelConfig::m_flow(3, 2).build(&mut store, |_| true)?;
 //! let x = model.sample(5, None, &mut Stream::new(1, "sample"))?;
 //! let log_prob = model.log_prob(&x, None)?; // [5], nats
 //! assert_eq!(log_prob.dims(), [5]);
@@ -22,18 +22,22 @@
 //! # }
 //! ```
 mod atomic;
+mod autoencoder;
 mod base;
+mod bounded;
 mod chart;
 mod embedding;
 mod error;
 mod file;
+mod flow;
 mod gram;
 mod model;
 mod models;
+mod network;
 mod normalize;
 
 pub use atomic::write_atomically;
-pub use base::{BaseDensity, StandardNormal};
+pub use base::{BaseDensity, StandardNormal, UniformAngles};
 pub use candle_core as candle;
 pub use chart::{
     Chart, ChartConfig, FlatTorus, Graph, GraphFunction, Hypersphere, LinearSubspace,
@@ -45,7 +49,8 @@ pub use file::{
     FORMAT_VERSION, LoadedModel, ModelCard, TensorFile, load_model, read_tensors, save_model,
     write_tensors,
 };
+pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
 pub use gram::gram_log_det;
-pub use model::{Model, ModelSignature};
-pub use models::{MFlow, MFlowConfig, ModelConfig};
+pub use model::{Density, LogProbGradient, Model, ModelSignature};
+pub use models::{ManifoldModel, ModelConfig, ModelGroups, ModelParts, ModelSizes};
 pub use normalize::standardize;

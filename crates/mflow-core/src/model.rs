@@ -1,45 +1,112 @@
-//! The [`Model`] trait: what every model of a density on a manifold can be asked.
+//! The [`Model`] trait: what every model of data near a manifold can be asked.
 use crate::{Error, Result};
-use candle_core::{D, DType, Device, Tensor};
-use mflow_bijectors::Stream;
+use candle_core::{D, DType, Device, Tensor, Var};
+use mflow_bijectors::{Noise, Stream};
 use std::fmt::Debug;
 
-/// Sizes of a model.
+/// The densities that models of data near a manifold have; they are with respect to different volumes
+/// and must not be compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Density {
+    /// With respect to volume on the manifold, at the projection of `x`. Brehmer & Cranmer (2020),
+    /// eq. 7.
+    Manifold,
+    /// With respect to volume of `R^D`, at `x`: of a flow of all of `R^D`, and of the
+    /// pseudo-invertible encoder (PIE), `p(ũ) N(v; 0, ε²)` with the determinants of `f` and `h`.
+    Ambient,
+    /// The ambient density of a PIE at the projection of `x`, where `v = 0`. As a function of `x` it is
+    /// no density: the volume of the manifold is not in it.
+    Slice,
+    /// The ambient density of a PIE with `v` clipped to `±clip ε` in its normal density, as in the
+    /// published evaluation; not normalised.
+    Clipped {
+        /// Where to clip, in units of `ε`.
+        clip: f64,
+    },
+}
+
+/// Sizes and capabilities of a model.
 #[derive(Clone, Debug)]
 pub struct ModelSignature {
+    /// Name of the kind of model, as on the command line.
+    pub name: &'static str,
     /// Number of features `D` of the data.
     pub data_dim: usize,
-    /// Dimension `N` of the manifold.
+    /// Dimension `N` of the manifold; `D` for a flow of all of `R^D`.
     pub manifold_dim: usize,
     /// Number of context features `C`, if conditional.
     pub context_dim: Option<usize>,
+    /// What [`Model::log_prob`] is; none if the likelihood is intractable.
+    pub density: Option<Density>,
+    /// Numbers of noise `K` that [`Model::surrogate_log_prob`] takes for each row.
+    pub noise_dim: usize,
+    /// What the latents are, in words.
+    pub latent: String,
     /// Dtype of the parameters and of every argument.
     pub dtype: DType,
     /// Device of the parameters and of every argument.
     pub device: Device,
 }
 
-/// A density on a manifold in `R^D`.
+/// Gradients of a log-density, detached.
+#[derive(Clone, Debug)]
+pub struct LogProbGradient {
+    /// With respect to the data, `[B, D]`.
+    pub x: Tensor,
+    /// With respect to the context, `[B, C]`: the score; none without a context.
+    pub context: Option<Tensor>,
+}
+
+/// A model of data near a manifold in `R^D`.
 ///
-/// Three numbers are never mixed up: the log-density on the manifold ([`Model::log_prob`]), the
-/// distance to it ([`Model::reconstruction_error`]) and the density of coordinates that training uses
-/// ([`Model::coordinate_log_prob`]).
+/// Four numbers are never mixed up: the log-density that the model defines ([`Model::log_prob`], of
+/// the kind that its signature names), the density of coordinates ([`Model::coordinate_log_prob`]), the
+/// surrogate that some models are trained on ([`Model::surrogate_log_prob`]), and the distance to the
+/// manifold ([`Model::reconstruction_error`]).
 ///
 /// **Shapes**: data `[B, D]`, latents and coordinates `[B, N]`, context `[B, C]`. **Units**: data
-/// units and nats. All results are differentiable by `backward`.
+/// units and nats. All results but [`Model::log_prob_gradient`] are differentiable by `backward`.
 ///
 /// # Errors
 /// Every method refuses arguments of another shape, dtype or device, a missing context, and
-/// non-finite values, naming row and column.
+/// non-finite values, naming row and column. What a model lacks is [`Error::Unsupported`].
 pub trait Model: Debug + Send + Sync {
-    /// Sizes, dtype, device.
+    /// Sizes, dtype, device, and what the model can tell.
     fn signature(&self) -> &ModelSignature;
 
-    /// Log-density with respect to volume on the manifold, at the projection of `x`, `[B]`.
-    fn log_prob(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
+    /// Log-density of the given kind, `[B]`.
+    fn log_density(&self, kind: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
+    /// Log-density, `[B]`: of the kind `signature().density`.
+    fn log_prob(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        let Some(kind) = self.signature().density else {
+            return self.lacks("log_prob", INTRACTABLE);
+        };
+        self.log_density(kind, x, context)
+    }
+    /// Gradients of [`Model::log_prob`] with respect to data and context, detached.
+    fn log_prob_gradient(&self, x: &Tensor, context: Option<&Tensor>) -> Result<LogProbGradient> {
+        let x = Var::from_tensor(&x.detach())?;
+        let context = context.map(|c| Var::from_tensor(&c.detach())).transpose()?;
+        let log_prob = self.log_prob(&x, context.as_ref().map(|c| c.as_tensor()))?;
+        let mut gradients = log_prob.sum_all()?.backward()?;
+        let mut of = |v: &Var| match gradients.remove(v) {
+            Some(gradient) => Ok(gradient.detach()),
+            None => v.as_detached_tensor().zeros_like(),
+        };
+        let context = context.as_ref().map(&mut of).transpose()?;
+        Ok(LogProbGradient { x: of(&x)?, context })
+    }
+    /// The score, the gradient of [`Model::log_prob`] with respect to the context, `[B, C]`, by tangents:
+    /// it can be part of a loss. A manifold that depends on the context has none; see
+    /// [`Model::log_prob_gradient`].
+    fn score(&self, _x: &Tensor, _context: &Tensor) -> Result<Tensor> {
+        self.lacks("score", "it has no tangents along the context; ask for `log_prob_gradient`")
+    }
+
     /// The projection of `x` onto the manifold, `[B, D]`.
     fn project(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
-    /// The base-space latent of the projection of `x`, `[B, N]`: standard normal under the model.
+    /// The base-space latent of the projection of `x`, `[B, N]`.
     fn encode(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
     /// The point of the manifold with the given base-space latent: `decode(encode(x)) = project(x)`.
     fn decode(&self, latent: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
@@ -48,24 +115,87 @@ pub trait Model: Debug + Send + Sync {
 
     /// The coordinates `u` on the manifold's chart of the projection of `x`, `[B, N]`.
     fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
+    /// All latents of `x` that the map behind the manifold has: `(u, v) = f⁻¹(x)`, `[B, D]`, or where
+    /// there is no `f` the coordinates, `[B, N]`.
+    fn latents(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.coordinates(x, context)
+    }
     /// Log-density of coordinates, `log p(ũ) - log|det J_h(ũ)|`, `[B]`: what the density phase
     /// maximises. It lacks the volume of the manifold, so it is no density of data. Alone among these
     /// methods it lets non-finite values through, to a result that is not finite either.
     fn coordinate_log_prob(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
+    /// The gradient of [`Model::coordinate_log_prob`] with respect to the context, `[B, C]`, at fixed
+    /// coordinates, by tangents; values are not checked either.
+    fn coordinate_score(&self, _u: &Tensor, _context: &Tensor) -> Result<Tensor> {
+        self.lacks("coordinate_score", "it has no tangents along the context")
+    }
+
+    /// What a model without a tractable likelihood is trained on, `[B]`: a lower bound (VAE) or
+    /// approximation (RIF) of the log-likelihood in nats. `noise: [B, signature().noise_dim]` is
+    /// standard normal. Not a density to report.
+    fn surrogate_log_prob(
+        &self,
+        _x: &Tensor,
+        _context: Option<&Tensor>,
+        _noise: &Tensor,
+    ) -> Result<Tensor> {
+        self.lacks("surrogate_log_prob", "it is trained on its likelihood; ask for `log_prob`")
+    }
 
     /// `rows` base-space latents, `[rows, N]`.
     fn sample_latent(&self, rows: usize, stream: &mut Stream) -> Result<Tensor>;
+    /// The noise off the manifold of `rows` samples, `[rows, K]`, for [`Model::decode_noisy`]; none if the
+    /// samples of the model lie on its manifold.
+    fn sample_noise(&self, _rows: usize, _stream: &mut Stream) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+    /// [`Model::decode`] with noise off the manifold.
+    fn decode_noisy(
+        &self,
+        _latent: &Tensor,
+        _noise: &Tensor,
+        _context: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        self.lacks("decode_noisy", "its samples lie on the manifold; ask for `decode`")
+    }
 
-    /// `rows` draws from the model, `[rows, D]`; a context has one row each.
+    /// `rows` draws from the density that is [`Model::log_prob`], `[rows, D]`; a context has one row
+    /// each. A PIE and a VAE draw off the manifold; for points on it decode latents.
     fn sample(&self, rows: usize, context: Option<&Tensor>, stream: &mut Stream) -> Result<Tensor> {
-        self.decode(&self.sample_latent(rows, stream)?, context)
+        let latent = self.sample_latent(rows, stream)?;
+        match self.sample_noise(rows, stream)? {
+            Some(noise) => self.decode_noisy(&latent, &noise, context),
+            None => self.decode(&latent, context),
+        }
     }
     /// `|x - project(x)|`, the Euclidean distance in data units, `[B]`.
     fn reconstruction_error(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let difference = (x - self.project(x, context)?)?;
         Ok(difference.sqr()?.sum(D::Minus1)?.sqrt()?)
     }
+
+    /// Let layers learn statistics from a batch of data: the initialisation of an ActNorm. The explicit
+    /// call of a trainer.
+    fn observe(&self, _x: &Tensor, _context: Option<&Tensor>) -> Result<()> {
+        Ok(())
+    }
+    /// The model as it is while training, with the random numbers that dropout takes from `noise`;
+    /// `None` where training makes no difference. Shares the parameters.
+    fn training(&self, _noise: &Noise) -> Result<Option<Box<dyn Model>>> {
+        Ok(None)
+    }
+
+    /// The error of a model that was asked for what it lacks.
+    #[doc(hidden)]
+    fn lacks(&self, op: &'static str, reason: &'static str) -> Result<Tensor> {
+        Err(Error::Unsupported { op, model: self.signature().name, reason })
+    }
 }
+
+/// Why there is no likelihood.
+pub(crate) const INTRACTABLE: &str =
+    "its decoder is not invertible, so the likelihood of a point is an intractable integral; ask for \
+     the density of coordinates, or the reconstruction error";
 
 /// Refuse non-finite values, naming the first.
 pub(crate) fn check_finite(op: &'static str, arg: &'static str, x: &Tensor) -> Result<()> {

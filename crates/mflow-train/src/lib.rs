@@ -9,7 +9,7 @@
 //! ```
 //! use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream};
 //! use mflow_core::candle::{DType, Device};
-//! use mflow_core::{MFlowConfig, ModelConfig};
+//! use mflow_core::ModelConfig;
 //! use mflow_train::{Pool, Rows, Silent, TrainConfig, Trainer};
 //! use std::sync::atomic::AtomicBool;
 //!
@@ -18,7 +18,7 @@
 //! let t = Stream::new(1, "data").normal(200);
 //! let x = t.iter().flat_map(|t| [*t, 0.5 * t]).collect();
 //! let data = Rows::new(x, 2, None, DType::F32, &Device::Cpu)?;
-//! let model = ModelConfig::MFlow(MFlowConfig::new(2, 1));
+//! let model = ModelConfig::m_flow(2, 1);
 //! let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
 //! let outcome = Trainer {
 //!     model: &model,

@@ -152,7 +152,8 @@ impl Trainer<'_> {
     }
 
     fn stage<'b>(&mut self, phase: &'b Phase, index: usize, shards: usize) -> Result<Stage<'b>> {
-        let model = self.model.build(self.store, |name| phase.trains_parameter(name))?;
+        let model: Box<dyn Model> =
+            Box::new(self.model.build(self.store, |name| phase.trains_parameter(name))?);
         let signature = model.signature();
         self.check_data(signature.data_dim, signature.context_dim.unwrap_or(0))?;
         let n = self.data.rows();

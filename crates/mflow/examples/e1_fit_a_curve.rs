@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 use mflow::bijectors::{LinearKind, ParamStore, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Device};
-use mflow::core::{MFlowConfig, ModelConfig, standardize};
+use mflow::core::{ModelConfig, standardize};
 use mflow::train::{Pool, Rows, Silent, TrainConfig, Trainer};
 use std::error::Error;
 use std::sync::atomic::AtomicBool;
@@ -21,8 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     flow.linear = LinearKind::Lu;
     flow.hidden = 32;
     let model =
-        MFlowConfig::new(2, 1).with_flows(flow.clone(), flow).with_normalization(normalization);
-    let model = ModelConfig::MFlow(model);
+        ModelConfig::m_flow(2, 1).with_outer(flow.clone()).with_inner(flow).with_normalization(normalization);
     let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
     let config = TrainConfig::sequential(if toy { 20 } else { 30 });
     let pool = Pool::new(0)?;

@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 use mflow::bijectors::{LinearKind, ParamStore, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Device};
-use mflow::core::{MFlowConfig, ModelConfig, standardize};
+use mflow::core::{ModelConfig, standardize};
 use mflow::data::{PolynomialSurface, Simulator};
 use mflow::eval::metrics::{Evaluated, chart_kl, log_likelihood_gap, reconstruction_error};
 use mflow::train::{Pool, Rows, Silent, TrainConfig, Trainer};
@@ -24,11 +24,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut flow = SplineFlowConfig::default();
     flow.linear = LinearKind::Lu;
     flow.hidden = 32;
-    let model = MFlowConfig::new(3, 2)
+    let model = ModelConfig::m_flow(3, 2)
         .with_context(1)
-        .with_flows(flow.clone(), flow)
+        .with_outer(flow.clone())
+        .with_inner(flow)
         .with_normalization(normalization);
-    let model = ModelConfig::MFlow(model);
     let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
     let config = TrainConfig::sequential(if toy { 20 } else { 30 });
     let pool = Pool::new(0)?;
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     .run(&mut Silent, &AtomicBool::new(false))?;
 
     let model = model.build(&mut store, |_| false)?;
-    let of = Evaluated { model: model.as_ref(), pool: &pool };
+    let of = Evaluated { model: &model, pool: &pool };
     let theta = vec![0.; 2_000];
     let test = surface.sample(2_000, &theta, &mut Stream::new(1, "test"))?;
     let error = reconstruction_error(of, &test, &theta)?;

@@ -55,6 +55,27 @@ pub enum ChartConfig {
 }
 
 impl ChartConfig {
+    /// Dimensions of the space around the manifold and of the manifold, `(D, N)`.
+    pub fn dims(&self) -> (usize, usize) {
+        match self {
+            Self::ZeroPadding { coordinate_dim, data_dim } => (*data_dim, *coordinate_dim),
+            Self::Hypersphere { dim, center, .. } => (center.len(), *dim),
+            Self::Torus { .. } => (3, 2),
+            Self::FlatTorus { radii } => (2 * radii.len(), radii.len()),
+            Self::LinearSubspace { basis, offset } => (offset.len(), basis.len()),
+            Self::Stereographic { center, .. } => (center.len(), center.len().saturating_sub(1)),
+        }
+    }
+
+    /// Whether all coordinates are angles.
+    pub(crate) fn has_angles_only(&self) -> bool {
+        match self {
+            Self::Hypersphere { dim, .. } => *dim == 1,
+            Self::Torus { .. } | Self::FlatTorus { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Create the chart.
     ///
     /// # Errors

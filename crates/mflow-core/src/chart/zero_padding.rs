@@ -19,13 +19,13 @@ impl ZeroPadding {
     /// The first `coordinates` of `data` dimensions.
     ///
     /// # Errors
-    /// If `coordinates` is not in `1..data`.
+    /// If `coordinates` is not in `1..=data`.
     pub fn new(coordinates: usize, data: usize, dtype: DType, device: &Device) -> Result<Self> {
-        if coordinates == 0 || coordinates >= data {
+        if coordinates == 0 || coordinates > data {
             return super::refuse(
                 "manifold_dim",
                 format!(
-                    "must be at least 1 and less than the data dimension {data}, found {coordinates}"
+                    "must be at least 1 and at most the data dimension {data}, found {coordinates}"
                 ),
             );
         }

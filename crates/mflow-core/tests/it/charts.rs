@@ -437,8 +437,8 @@ fn configs_are_files_and_are_checked() {
             "`stereographic.center` must have two coordinates or more, found 1",
         ),
         (
-            r#"{"kind": "zero_padding", "coordinate_dim": 3, "data_dim": 3}"#,
-            "`manifold_dim` must be at least 1 and less than the data dimension 3, found 3",
+            r#"{"kind": "zero_padding", "coordinate_dim": 4, "data_dim": 3}"#,
+            "`manifold_dim` must be at least 1 and at most the data dimension 3, found 4",
         ),
     ] {
         let config: ChartConfig = serde_json::from_str(text).unwrap();

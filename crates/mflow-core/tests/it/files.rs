@@ -3,7 +3,7 @@ use crate::numbers::{CPU, numbers};
 use crate::subject::{Case, Subject};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{
-    Error, FORMAT_VERSION, LoadedModel, Model, ModelCard, ModelConfig, Result, load_model,
+    Error, FORMAT_VERSION, LoadedModel, Model, ModelCard, Result, load_model,
     read_tensors, save_model, write_atomically, write_tensors,
 };
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ fn subject() -> Subject {
 fn card(subject: &Subject) -> ModelCard {
     let provenance = [("seed", "5"), ("data", "a \"quoted\" näme\n")];
     ModelCard {
-        config: ModelConfig::MFlow(subject.config.clone()),
+        config: subject.config.clone(),
         columns: Some(["x", "y", "Größe, m²"].map(str::to_owned).to_vec()),
         provenance: provenance.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     }
@@ -137,7 +137,7 @@ fn published_sizes_have_published_names() {
     let mut store = mflow_bijectors::ParamStore::new(1, DType::F32, CPU);
     // The published flow of the polynomial surface: permutations, and couplings at odd places.
     let flow = mflow_bijectors::SplineFlowConfig::default();
-    let config = mflow_core::MFlowConfig::new(3, 2).with_flows(flow.clone(), flow);
+    let config = mflow_core::ModelConfig::m_flow(3, 2).with_outer(flow.clone()).with_inner(flow);
     config.build(&mut store, |_| true).unwrap();
     let shape = store.to_named().unwrap()["outer.1.net.blocks.1.linear.0.weight"].dims().to_vec();
     assert_eq!(shape, [100, 100], "the second block of the first coupling");

@@ -3,7 +3,7 @@ use crate::numbers::{CPU, normal, tensor};
 use crate::subject::Case;
 use mflow_bijectors::{FeatureAffineConfig, ParamStore};
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{Error, MFlowConfig, Model, ModelConfig, Result};
+use mflow_core::{Error, Model, ModelConfig, Result};
 
 type Call = fn(&dyn Model, &Tensor, Option<&Tensor>) -> Result<Tensor>;
 
@@ -156,12 +156,12 @@ fn nothing_is_cast() {
 
 #[test]
 fn configs_out_of_range_are_named() {
-    let build = |config: MFlowConfig| {
+    let build = |config: ModelConfig| {
         let mut store = ParamStore::new(1, DType::F32, CPU);
         config.build(&mut store, |_| true).map(|_| ()).unwrap_err()
     };
     for n in [0, 3, 7] {
-        let error = build(MFlowConfig::new(3, n));
+        let error = build(ModelConfig::m_flow(3, n));
         let expected = format!(
             "invalid config: `manifold_dim` must be at least 1 and less than data_dim = 3, found {n}"
         );
@@ -170,26 +170,26 @@ fn configs_out_of_range_are_named() {
         assert!(typed, "{error:?}");
     }
     let affine = FeatureAffineConfig::new(vec![0.; 2], vec![1.; 2]);
-    let error = build(MFlowConfig::new(3, 2).with_normalization(affine));
+    let error = build(ModelConfig::m_flow(3, 2).with_normalization(affine));
     let expected = "invalid config: `normalization` must have data_dim = 3 columns, found 2";
     assert_eq!(error.to_string(), expected, "normalisation of two columns");
     let affine = FeatureAffineConfig::new(vec![0.; 2], vec![1.; 3]);
-    let error = build(MFlowConfig::new(3, 2).with_normalization(affine));
+    let error = build(ModelConfig::m_flow(3, 2).with_normalization(affine));
     assert!(error.to_string().contains("feature_affine.scale"), "shift too short: {error}");
     let affine = FeatureAffineConfig::new(vec![0.; 3], vec![1., 0., 1.]);
-    let error = build(MFlowConfig::new(3, 2).with_normalization(affine));
+    let error = build(ModelConfig::m_flow(3, 2).with_normalization(affine));
     assert!(error.to_string().contains("must be positive and finite, found 0 at 1"), "{error}");
 }
 
 #[test]
 fn a_config_is_read_back_as_it_is_written() {
-    let config = ModelConfig::MFlow(Case::new(3, 2).scaled().with_context(2).config());
+    let config = Case::new(3, 2).scaled().with_context(2).config();
     let text = serde_json::to_string(&config).unwrap();
     assert!(text.contains(r#""kind":"m-flow""#), "the kind is named: {text}");
     assert_eq!(serde_json::from_str::<ModelConfig>(&text).unwrap(), config, "round trip");
     let short = r#"{"kind": "m-flow", "data_dim": 3, "manifold_dim": 2}"#;
     let short: ModelConfig = serde_json::from_str(short).unwrap();
-    assert_eq!(short, ModelConfig::MFlow(MFlowConfig::new(3, 2)), "the rest has defaults");
+    assert_eq!(short, ModelConfig::m_flow(3, 2), "the rest has defaults");
     for (text, what) in [
         (r#"{"kind": "m-flow", "data_dim": 3, "manifold_dim": 2, "epochs": 1}"#, "epochs"),
         (r#"{"kind": "m-flow", "data_dim": 3}"#, "manifold_dim"),

@@ -4,7 +4,7 @@ use mflow_bijectors::{
     Activation, Diff, Dual, FeatureAffineConfig, LinearKind, ParamStore, SplineFlowConfig,
 };
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{MFlow, MFlowConfig, Model};
+use mflow_core::{ManifoldModel, Model, ModelConfig};
 use std::collections::BTreeMap;
 
 /// Sizes and options of a model.
@@ -60,10 +60,11 @@ impl Case {
         all
     }
 
-    pub(crate) fn config(&self) -> MFlowConfig {
+    pub(crate) fn config(&self) -> ModelConfig {
         // An LU map on the outside, permutations on the inside: both kinds are met.
         let flows = (small_flow(LinearKind::Lu), small_flow(LinearKind::Permutation));
-        let mut config = MFlowConfig::new(self.d, self.n).with_flows(flows.0, flows.1);
+        let mut config =
+            ModelConfig::m_flow(self.d, self.n).with_outer(flows.0).with_inner(flows.1);
         if self.context > 0 {
             config = config.with_context(self.context);
         }
@@ -105,9 +106,9 @@ pub(crate) fn randomise(store: &ParamStore, gain: f64) {
 
 pub(crate) struct Subject {
     pub(crate) case: Case,
-    pub(crate) config: MFlowConfig,
+    pub(crate) config: ModelConfig,
     pub(crate) store: ParamStore,
-    pub(crate) model: MFlow,
+    pub(crate) model: ManifoldModel,
 }
 
 impl Subject {
@@ -120,7 +121,7 @@ impl Subject {
     pub(crate) fn data(&self, rows: usize) -> Tensor {
         let d = self.case.d;
         let mut x = numbers(&normal("data", &[rows, d]));
-        if let Some(affine) = &self.config.normalization {
+        if let Some(affine) = &self.config.sizes.normalization {
             for (i, v) in x.iter_mut().enumerate() {
                 *v = affine.shift[i % d] + affine.scale[i % d] * *v;
             }

@@ -3,7 +3,7 @@
 //! plain integral.
 use mflow_bijectors::Stream;
 use mflow_core::candle::{DType, Device, Tensor};
-use mflow_core::{Model, ModelSignature, Result};
+use mflow_core::{Density, Model, ModelSignature, Result};
 use mflow_data::{PolynomialSurface, Simulator};
 use mflow_eval::metrics::{
     Evaluated, chart_kl, log_likelihood_gap, manifold_distance, reconstruction_error,
@@ -32,7 +32,17 @@ impl Hand {
     fn new(conditional: bool) -> Self {
         let context_dim = conditional.then_some(1);
         let (dtype, device) = (DType::F64, Device::Cpu);
-        let signature = ModelSignature { data_dim: 3, manifold_dim: 2, context_dim, dtype, device };
+        let signature = ModelSignature {
+            name: "hand",
+            data_dim: 3,
+            manifold_dim: 2,
+            context_dim,
+            density: Some(Density::Manifold),
+            noise_dim: 0,
+            latent: "standard normal on R^2".to_owned(),
+            dtype,
+            device,
+        };
         Self { conditional, stretch: 1., lift: 0., boast: 0., signature }
     }
 
@@ -92,7 +102,7 @@ impl Model for Hand {
     fn signature(&self) -> &ModelSignature {
         &self.signature
     }
-    fn log_prob(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+    fn log_density(&self, _: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let values = self.rows(x, context, |x, theta| {
             let z = SURFACE.chart(x);
             let [a, b] = SURFACE.height_jet(z).gradient;
@@ -291,7 +301,7 @@ fn the_truth_has_no_gap_to_itself() {
         fn signature(&self) -> &ModelSignature {
             self.0.signature()
         }
-        fn log_prob(&self, x: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
+        fn log_density(&self, _: Density, x: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
             let values = x.flatten_all()?.to_vec1::<f64>()?;
             let rows = x.dims()[0];
             tensor(SURFACE.log_prob(&values, &vec![0.; rows]).unwrap(), &[rows])
@@ -381,7 +391,7 @@ fn models_of_another_space_are_refused() {
     let pool = pool();
     let mut store = mflow_bijectors::ParamStore::new(1, DType::F64, &Device::Cpu);
     // 3 x 2 numbers make whole rows of three, but not points of the surface.
-    let model = mflow_core::MFlowConfig::new(6, 2).build(&mut store, |_| true).unwrap();
+    let model = mflow_core::ModelConfig::m_flow(6, 2).build(&mut store, |_| true).unwrap();
     let of = Evaluated { model: &model, pool: &pool };
     let result = manifold_distance(of, &SURFACE, 10, &mut Stream::new(1, "d"));
     assert!(matches!(result, Err(Error::Model { what: "manifold_distance", .. })), "{result:?}");

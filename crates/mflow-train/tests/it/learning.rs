@@ -30,10 +30,10 @@ fn a_parabola_is_learned() {
     let toy = Toy::parabola(500, vec![quick(manifold(50), 0.01), quick(density(15), 0.01)]);
     let mut store = toy.store();
     let model = toy.model.build(&mut store, |_| false).unwrap();
-    let before = reconstruction(&toy, model.as_ref());
+    let before = reconstruction(&toy, &model);
     let (mut store, record) = toy.finish();
     let model = toy.model.build(&mut store, |_| false).unwrap();
-    let after = reconstruction(&toy, model.as_ref());
+    let after = reconstruction(&toy, &model);
     assert!(after < before / 10., "mean square {before} at the start, {after} at the end");
     // The best straight line leaves the smaller eigenvalue of the covariance, here that of
     // standardised, nearly uncorrelated columns: about 1, over two features 0.5.
@@ -60,9 +60,9 @@ fn a_parabola_is_learned() {
 fn a_sheet_that_moves_with_its_context_is_learned() {
     let toy = Toy::sheet(500, vec![quick(manifold(40), 0.01), quick(density(3), 0.01)]);
     let mut store = toy.store();
-    let before = reconstruction(&toy, toy.model.build(&mut store, |_| false).unwrap().as_ref());
+    let before = reconstruction(&toy, &toy.model.build(&mut store, |_| false).unwrap());
     let (mut store, _) = toy.finish();
-    let after = reconstruction(&toy, toy.model.build(&mut store, |_| false).unwrap().as_ref());
+    let after = reconstruction(&toy, &toy.model.build(&mut store, |_| false).unwrap());
     assert!(after < before / 10., "mean square {before} at the start, {after} at the end");
 }
 

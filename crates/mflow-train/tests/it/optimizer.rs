@@ -2,7 +2,7 @@
 //! form of PyTorch's documentation.
 use crate::toy::{CPU, numbers};
 use mflow_bijectors::{ParamStore, Stream};
-use mflow_core::MFlowConfig;
+use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
 use mflow_train::{AdamWConfig, LrSchedule, Optimizer, Pool, adamw};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ fn config() -> AdamWConfig {
 fn store(dtype: DType) -> ParamStore {
     let mut store = ParamStore::new(2, dtype, CPU);
     let flow = crate::toy::small_flow();
-    MFlowConfig::new(2, 1).with_flows(flow.clone(), flow).build(&mut store, |_| true).unwrap();
+    ModelConfig::m_flow(2, 1).with_outer(flow.clone()).with_inner(flow).build(&mut store, |_| true).unwrap();
     store
 }
 

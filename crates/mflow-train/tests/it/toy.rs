@@ -1,7 +1,7 @@
 //! A small problem: a model, data on a curve or a plane, a schedule; and observers.
 use mflow_bijectors::{Activation, ParamStore, SplineFlowConfig, Stream};
 use mflow_core::candle::{DType, Device, Tensor};
-use mflow_core::{MFlowConfig, ModelConfig, standardize};
+use mflow_core::{ModelConfig, standardize};
 use mflow_train::{
     EpochMetrics, Loss, Observer, Outcome, Phase, Pool, Progress, Result, Rows, RunDir,
     TrainConfig, Trainer, WeightedLoss,
@@ -50,13 +50,14 @@ impl Toy {
         let t = Stream::new(1, "parabola").normal(rows);
         let x: Vec<f64> = t.iter().flat_map(|t| [*t, 2. + 0.7 * t * t]).collect();
         let normalization = standardize(&x, 2).unwrap();
-        let model = MFlowConfig::new(2, 1)
-            .with_flows(small_flow(), small_flow())
+        let model = ModelConfig::m_flow(2, 1)
+            .with_outer(small_flow())
+            .with_inner(small_flow())
             .with_normalization(normalization);
         let mut config = TrainConfig::new(phases);
         (config.shards, config.validation_fraction) = (2, 0.1);
         Self {
-            model: ModelConfig::MFlow(model),
+            model,
             data: Rows::new(x, 2, None, DType::F64, CPU).unwrap(),
             config,
             seed: 3,
@@ -72,12 +73,13 @@ impl Toy {
         let (u, c) = (stream.normal(2 * rows), stream.uniform(rows, -1., 1.));
         let point = |(u, c): (&[f64], &f64)| [u[0], 0.5 * u[1] + 0.3 * c, (u[0] + c).sin()];
         let x: Vec<f64> = u.chunks(2).zip(&c).flat_map(point).collect();
-        let model = MFlowConfig::new(3, 2)
-            .with_flows(small_flow(), small_flow())
+        let model = ModelConfig::m_flow(3, 2)
+            .with_outer(small_flow())
+            .with_inner(small_flow())
             .with_context(1)
             .with_conditional_manifold();
         let data = Rows::new(x, 3, Some((c, 1)), DType::F64, CPU).unwrap();
-        Self { model: ModelConfig::MFlow(model), data, weights: 2, ..Self::parabola(4, phases) }
+        Self { model, data, weights: 2, ..Self::parabola(4, phases) }
     }
 
     pub(crate) fn store(&self) -> ParamStore {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use mflow::bijectors::{FeatureAffineConfig, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Tensor};
-use mflow::core::{BaseDensity, ModelConfig, StandardNormal, gram_log_det};
+use mflow::core::{Density, ModelConfig, ModelParts, VectorFlowConfig, gram_log_det};
 use mflow::train::Pool;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,153 @@
+//! Embeddings with networks: an encoder in place of `f⁻¹`, and a decoder in place of `f`.
+use crate::embedding::Embedding;
+use crate::gram::gram_log_det;
+use crate::network::Network;
+use crate::{Result, chart};
+use candle_core::{D, Tensor};
+use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, FeatureAffine, Noise};
+use std::sync::Arc;
+
+/// Another embedding whose coordinates come from an encoder network instead of its own projection:
+/// the manifold is that of the embedding, the projection is `embed(encoder(x))`.
+///
+/// The M_e-flow of Brehmer & Cranmer (2020), section 2.E. The network sees normalised data.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub(crate) embedding: Arc<dyn Embedding>,
+    pub(crate) encoder: Encoder,
+}
+
+/// A network of normalised data, whose first outputs are the coordinates.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoder {
+    pub(crate) normalization: Arc<FeatureAffine>,
+    pub(crate) net: Network,
+    /// Number of coordinates.
+    pub(crate) dim: usize,
+}
+
+impl Encoder {
+    /// All outputs of the network.
+    pub(crate) fn outputs(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        let normalized = self.normalization.map(Direction::Inverse, x, None)?.value;
+        self.net.apply(&normalized, context)
+    }
+    fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        Ok(self.outputs(x, context)?.narrow(D::Minus1, 0, self.dim)?.contiguous()?)
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Self>> {
+        Ok(self.net.training(noise)?.map(|net| Self { net, ..self.clone() }))
+    }
+}
+
+impl Embedding for Encoded {
+    fn manifold_dim(&self) -> usize {
+        self.embedding.manifold_dim()
+    }
+    fn data_dim(&self) -> usize {
+        self.embedding.data_dim()
+    }
+    fn context_dim(&self) -> Option<usize> {
+        self.embedding.context_dim().or(self.encoder.net.context_dim())
+    }
+    fn domain(&self) -> Domain {
+        self.embedding.domain()
+    }
+    fn embed(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.embedding.embed(u, context)
+    }
+    fn embed_with_jacobian(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Dual> {
+        self.embedding.embed_with_jacobian(u, context)
+    }
+    fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.encoder.coordinates(x, context)
+    }
+    fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.embedding.log_volume(u, context)
+    }
+    fn flow(&self) -> Option<&Arc<dyn Bijector>> {
+        self.embedding.flow()
+    }
+    fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.embedding.observe(x, context)?;
+        self.coordinates(x, context)
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Embedding>>> {
+        let (embedding, encoder) = (self.embedding.training(noise)?, self.encoder.training(noise)?);
+        if embedding.is_none() && encoder.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Self {
+            embedding: embedding.unwrap_or_else(|| self.embedding.clone()),
+            encoder: encoder.unwrap_or_else(|| self.encoder.clone()),
+        })))
+    }
+}
+
+/// `x = decoder(u)`, with coordinates from an encoder: neither is invertible, so the image may cross
+/// itself and several `u` may share a point. The volume is that of the decoder at `u`.
+#[derive(Clone, Debug)]
+pub(crate) struct Autoencoder {
+    pub(crate) encoder: Encoder,
+    pub(crate) decoder: Network,
+}
+
+impl Autoencoder {
+    /// The decoder's output before normalisation is undone.
+    pub(crate) fn decode_normalized<T: Diff>(&self, u: &T, context: Option<&T>) -> Result<T> {
+        self.decoder.apply(u, context)
+    }
+    fn decode<T: Diff>(&self, u: &T, context: Option<&T>) -> Result<T> {
+        let normalized = self.decode_normalized(u, context)?;
+        let map = self.encoder.normalization.as_ref();
+        Ok(normalized.through(map, Direction::Forward, None)?.value)
+    }
+}
+
+impl Embedding for Autoencoder {
+    fn manifold_dim(&self) -> usize {
+        self.encoder.dim
+    }
+    fn data_dim(&self) -> usize {
+        self.encoder.normalization.as_ref().signature().data_shape[0]
+    }
+    fn context_dim(&self) -> Option<usize> {
+        self.decoder.context_dim()
+    }
+    fn domain(&self) -> Domain {
+        Domain::Reals
+    }
+    fn embed(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.decode(u, context)
+    }
+    fn embed_with_jacobian(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Dual> {
+        let context = context.map(<Dual as Diff>::constant);
+        self.decode(&chart::with_frame(u)?, context.as_ref())
+    }
+    fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.encoder.coordinates(x, context)
+    }
+    fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        match self.embed_with_jacobian(u, context)?.tangents() {
+            Some(rows) => Ok((gram_log_det(rows)? * 0.5)?),
+            None => Ok(Tensor::zeros(u.dim(0)?, u.dtype(), u.device())?),
+        }
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Embedding>>> {
+        Ok(self.training_parts(noise)?.map(|parts| Arc::new(parts) as Arc<dyn Embedding>))
+    }
+}
+
+impl Autoencoder {
+    /// [`Embedding::training`], as an autoencoder.
+    pub(crate) fn training_parts(&self, noise: &Noise) -> Result<Option<Self>> {
+        let (encoder, decoder) = (self.encoder.training(noise)?, self.decoder.training(noise)?);
+        if encoder.is_none() && decoder.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            encoder: encoder.unwrap_or_else(|| self.encoder.clone()),
+            decoder: decoder.unwrap_or_else(|| self.decoder.clone()),
+        }))
+    }
+}

@@ -1,0 +1,142 @@
+//! [`VectorFlowConfig`]: a flow of vectors as it is written in a model's config.
+use mflow_bijectors::{
+    AngleShiftConfig, BijectorConfig, ElementwiseConfig, FlowConfig, Norm, SplineFlowConfig,
+    UnivariateConfig,
+};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+/// Any flow of vectors that a model can be made of. In a file `kind` names it; a table without a kind
+/// is a `spline`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VectorFlowConfig {
+    /// The neural spline flow of the published experiments.
+    Spline(SplineFlowConfig),
+    /// Any stack of equal layers, such as affine couplings.
+    Layers(FlowConfig),
+    /// Circular splines of angles, each followed by a rotation; element by element, without context.
+    /// Rezende et al. (2020), arXiv 2002.02428, section 2.1.
+    Circular(CircularFlowConfig),
+    /// Any bijector, written out.
+    Custom(CustomFlowConfig),
+}
+
+/// Config of [`VectorFlowConfig::Circular`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CircularFlowConfig {
+    /// Number of splines.
+    pub layers: usize,
+    /// Bins of each.
+    pub bins: usize,
+}
+
+impl Default for CircularFlowConfig {
+    /// 3 splines of 10 bins.
+    fn default() -> Self {
+        Self { layers: 3, bins: 10 }
+    }
+}
+
+/// Config of [`VectorFlowConfig::Custom`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CustomFlowConfig {
+    /// The bijector.
+    pub bijector: BijectorConfig,
+}
+
+impl CustomFlowConfig {
+    /// This bijector.
+    pub fn new(bijector: BijectorConfig) -> Self {
+        Self { bijector }
+    }
+}
+
+impl Default for VectorFlowConfig {
+    fn default() -> Self {
+        Self::Spline(SplineFlowConfig::default())
+    }
+}
+
+impl From<SplineFlowConfig> for VectorFlowConfig {
+    fn from(config: SplineFlowConfig) -> Self {
+        Self::Spline(config)
+    }
+}
+impl From<FlowConfig> for VectorFlowConfig {
+    fn from(config: FlowConfig) -> Self {
+        Self::Layers(config)
+    }
+}
+impl From<BijectorConfig> for VectorFlowConfig {
+    fn from(bijector: BijectorConfig) -> Self {
+        Self::Custom(CustomFlowConfig { bijector })
+    }
+}
+
+impl<'de> Deserialize<'de> for VectorFlowConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut value = Value::deserialize(deserializer)?;
+        let Some(fields) = value.as_object_mut() else {
+            return Err(D::Error::custom(format!("expected a flow, a table, found {value}")));
+        };
+        let kind = fields.remove("kind").unwrap_or_else(|| "spline".into());
+        let parsed = match kind.as_str() {
+            Some("spline") => serde_json::from_value(value).map(Self::Spline),
+            Some("layers") => serde_json::from_value(value).map(Self::Layers),
+            Some("circular") => serde_json::from_value(value).map(Self::Circular),
+            Some("custom") => serde_json::from_value(value).map(Self::Custom),
+            _ => {
+                return Err(D::Error::custom(format!(
+                    "expected a kind of flow, `spline`, `layers`, `circular` or `custom`, found {kind}"
+                )));
+            }
+        };
+        parsed.map_err(D::Error::custom)
+    }
+}
+
+impl VectorFlowConfig {
+    /// The bijector on `dim` features with `context_dim` context features (0 for none).
+    ///
+    /// # Errors
+    /// If a number is out of range, or the flow cannot do what is asked: circular flows know no
+    /// context, and batch normalisation cannot be trained here, as batches are cut into shards.
+    pub fn bijector(&self, dim: usize, context_dim: usize) -> crate::Result<BijectorConfig> {
+        let refuse = |field: &str, reason: &str| {
+            Err(mflow_bijectors::Error::config(field, reason).into())
+        };
+        match self {
+            Self::Spline(config) => Ok(config.bijector(dim, context_dim)?),
+            Self::Layers(config) if config.norm == Norm::BatchNorm => refuse(
+                "norm",
+                "must be `none` or `act_norm` in a model: batches are cut into shards, which batch \
+                 statistics do not survive; found `batch_norm`",
+            ),
+            Self::Layers(config) => Ok(config.bijector(dim, context_dim)?),
+            Self::Circular(_) if context_dim > 0 => {
+                refuse("kind", "must be another than `circular` with a context")
+            }
+            Self::Circular(config) if config.layers == 0 => {
+                refuse("layers", "must be positive, found 0")
+            }
+            Self::Circular(config) => {
+                let map = UnivariateConfig::CircularRationalQuadratic { bins: config.bins };
+                let spline = ElementwiseConfig::new(&[dim], map);
+                let layer = [
+                    BijectorConfig::Elementwise(spline),
+                    BijectorConfig::AngleShift(AngleShiftConfig::new(dim)),
+                ];
+                let layers = std::iter::repeat_n(layer, config.layers).flatten().collect();
+                Ok(BijectorConfig::Chain { layers })
+            }
+            Self::Custom(config) => Ok(config.bijector.clone()),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! From configs to models.
+use super::manifold::{ManifoldModel, OffManifold, Parts};
+use super::pie::NormalNoise;
+use super::vae::{Variational, prior};
+use super::{ModelConfig, ModelParts, ModelSizes};
+use crate::autoencoder::{Autoencoder, Encoded, Encoder};
+use crate::base::{BaseDensity, StandardNormal, UniformAngles};
+use crate::bounded::Bounded;
+use crate::chart::ChartConfig;
+use crate::embedding::{Embedding, PaddedFlow};
+use crate::flow::VectorFlowConfig;
+use crate::network::Network;
+use crate::{Error, Result};
+use mflow_bijectors::{
+    Bijector, Chain, Domain, FeatureAffine, FeatureAffineConfig, Init, NetConfig, ParamStore,
+    Params, Piece,
+};
+use std::sync::Arc;
+
+impl ModelConfig {
+    /// Build over `store`. Parameters whose name (such as `outer.3`) `trained` rejects are frozen:
+    /// they share their storage with other builds but cost no backward.
+    ///
+    /// # Errors
+    /// If a field is out of range or a loaded parameter does not fit.
+    pub fn build(
+        &self,
+        store: &mut ParamStore,
+        trained: impl Fn(&str) -> bool,
+    ) -> Result<ManifoldModel> {
+        self.check()?;
+        // A session speaks the errors of bijectors; those of this crate wait outside.
+        let mut failure = None;
+        let built = store.build(trained, |params| match self.parts(params) {
+            Ok(parts) => Ok(Some(ManifoldModel::new(parts, params))),
+            Err(Error::Bijector(error)) => Err(error),
+            Err(error) => {
+                failure = Some(error);
+                Ok(None)
+            }
+        });
+        match (failure, built) {
+            (Some(error), _) => Err(error),
+            (None, Ok(Some(model))) => Ok(model),
+            (None, Ok(None)) => refuse("kind", "builds nothing".to_owned()),
+            (None, Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// Refuse sizes that cannot be.
+    fn check(&self) -> Result<()> {
+        let ModelSizes { data_dim: d, manifold_dim: n, normalization, .. } = &self.sizes;
+        match &self.parts {
+            ModelParts::Af { .. } if n != d => {
+                return refuse("manifold_dim", format!("must be data_dim = {d} of `af`, found {n}"));
+            }
+            ModelParts::Fom { .. } if normalization.is_some() => {
+                let reason = "must be left out of `fom`, whose manifold is given in data units";
+                return refuse("normalization", reason.to_owned());
+            }
+            ModelParts::Fom { chart, .. } if chart.dims() != (*d, *n) => {
+                let (data, manifold) = chart.dims();
+                let reason = format!(
+                    "must fit: it maps {manifold} coordinates to {data} features, found \
+                     manifold_dim = {n} and data_dim = {d}"
+                );
+                return refuse("chart", reason);
+            }
+            ModelParts::Af { .. } | ModelParts::Fom { .. } => {}
+            _ if *n == 0 || n >= d => {
+                let reason = format!("must be at least 1 and less than data_dim = {d}, found {n}");
+                return refuse("manifold_dim", reason);
+            }
+            _ => {}
+        }
+        if let ModelParts::Pie { epsilon, .. } = self.parts
+            && !(epsilon > 0. && epsilon.is_finite())
+        {
+            return refuse("epsilon", format!("must be positive and finite, found {epsilon}"));
+        }
+        match normalization.as_ref().map(|a| a.scale.len()) {
+            Some(columns) if columns != *d => {
+                refuse("normalization", format!("must have data_dim = {d} columns, found {columns}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn parts(&self, params: &mut Params<'_>) -> Result<Parts> {
+        let ModelSizes { data_dim: d, manifold_dim: n, context_dim, .. } = self.sizes;
+        let name = self.name();
+        let on_reals = |embedding, h, off_manifold| {
+            let base: Arc<dyn BaseDensity> = Arc::new(StandardNormal { dim: n });
+            Parts { name, embedding, h, base, off_manifold, context_dim }
+        };
+        match &self.parts {
+            ModelParts::Af { inner } => {
+                let whole = PaddedFlow::new(self.normalization(params)?, d)?;
+                let h = self.inner(inner, params)?;
+                Ok(on_reals(Arc::new(whole), h, OffManifold::Nothing))
+            }
+            ModelParts::Fom { chart, inner } => self.on_chart(chart, inner, params),
+            ModelParts::Pie { outer, inner, epsilon } => {
+                let padded = self.padded_flow(outer, params)?;
+                let normal = OffManifold::Normal(NormalNoise { epsilon: *epsilon });
+                Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, normal))
+            }
+            ModelParts::MFlow { outer, inner } => {
+                let padded = self.padded_flow(outer, params)?;
+                Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, OffManifold::Nothing))
+            }
+            ModelParts::MeFlow { outer, inner, encoder } => {
+                let embedding = Arc::new(self.padded_flow(outer, params)?);
+                let encoder = self.encoder(encoder, self.of_manifold(), n, params)?;
+                let encoded = Encoded { embedding, encoder };
+                Ok(on_reals(Arc::new(encoded), self.inner(inner, params)?, OffManifold::Nothing))
+            }
+            ModelParts::Pae { encoder, decoder, inner } => {
+                let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
+                let h = self.inner(inner, params)?;
+                Ok(on_reals(Arc::new(networks), h, OffManifold::Autoencoder))
+            }
+            ModelParts::Rif { encoder, decoder, inner } => {
+                let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
+                let h = self.inner(inner, params)?;
+                Ok(on_reals(Arc::new(networks), h, OffManifold::InjectiveBound))
+            }
+            ModelParts::Vae { encoder, decoder } => {
+                let networks = self.autoencoder(encoder, decoder, context_dim, 2 * n, params)?;
+                let log_scale = Piece::vector("log_scale", 1, Init::Constant(0.));
+                let log_scale = params.scope("decoder").scope("noise").flat(vec![log_scale])?;
+                let variational = Variational { networks, log_scale };
+                let h: Arc<dyn Bijector> = Arc::new(identity(n).build(params)?);
+                let (embedding, base) = (variational.embedding(), prior(n));
+                let off_manifold = OffManifold::Variational(variational);
+                Ok(Parts { name, embedding, h, base, off_manifold, context_dim })
+            }
+        }
+    }
+
+    /// Context features of the manifold.
+    fn of_manifold(&self) -> usize {
+        if self.sizes.conditional_manifold { self.sizes.context_dim } else { 0 }
+    }
+
+    /// `h`, on coordinates.
+    fn inner(&self, inner: &VectorFlowConfig, params: &mut Params<'_>) -> Result<Arc<dyn Bijector>> {
+        let ModelSizes { manifold_dim, context_dim, .. } = self.sizes;
+        let inner = inner.bijector(manifold_dim, context_dim).map_err(under("inner"))?;
+        check_shape("inner", inner.build(&mut params.scope("inner"))?, manifold_dim)
+    }
+
+    /// The identity if there is no normalisation.
+    fn normalization(&self, params: &Params<'_>) -> Result<Arc<FeatureAffine>> {
+        let config = self.sizes.normalization.clone();
+        Ok(Arc::new(config.unwrap_or_else(|| identity(self.sizes.data_dim)).build(params)?))
+    }
+
+    /// `u -> f(u, 0)`, with the normalisation as the outermost part of `f`.
+    fn padded_flow(&self, outer: &VectorFlowConfig, params: &mut Params<'_>) -> Result<PaddedFlow> {
+        let d = self.sizes.data_dim;
+        let outer = outer.bijector(d, self.of_manifold()).map_err(under("outer"))?;
+        let mut parts = vec![check_shape("outer", outer.build(&mut params.scope("outer"))?, d)?];
+        if self.sizes.normalization.is_some() {
+            parts.push(self.normalization(params)?);
+        }
+        PaddedFlow::new(Arc::new(Chain::new(parts)?), self.sizes.manifold_dim)
+    }
+
+    fn encoder(
+        &self,
+        net: &NetConfig,
+        context_dim: usize,
+        outputs: usize,
+        params: &mut Params<'_>,
+    ) -> Result<Encoder> {
+        let normalization = self.normalization(params)?;
+        let d = self.sizes.data_dim;
+        let net = Network::build(&mut params.scope("encoder"), net, d, context_dim, outputs)?;
+        Ok(Encoder { normalization, net, dim: self.sizes.manifold_dim })
+    }
+
+    fn autoencoder(
+        &self,
+        encoder: &NetConfig,
+        decoder: &NetConfig,
+        context_dim: usize,
+        outputs: usize,
+        params: &mut Params<'_>,
+    ) -> Result<Autoencoder> {
+        let encoder = self.encoder(encoder, context_dim, outputs, params)?;
+        let ModelSizes { data_dim: d, manifold_dim: n, .. } = self.sizes;
+        let decoder = Network::build(&mut params.scope("decoder"), decoder, n, context_dim, d)?;
+        Ok(Autoencoder { encoder, decoder })
+    }
+
+    /// `x = chart(h(ũ))`.
+    fn on_chart(
+        &self,
+        chart: &ChartConfig,
+        inner: &VectorFlowConfig,
+        params: &mut Params<'_>,
+    ) -> Result<Parts> {
+        let n = self.sizes.manifold_dim;
+        let embedding = chart.build(params.dtype(), params.device())?;
+        let domain = embedding.domain();
+        let mut h = self.inner(inner, params)?;
+        if !h.signature().data_domain.fits(&domain) {
+            // From R^N into the box of the coordinates.
+            let bounded = Bounded::new(&domain, n, params.dtype(), params.device())?;
+            h = Arc::new(Chain::new(vec![h, Arc::new(bounded)])?);
+        }
+        let from = &h.signature().latent_domain;
+        let base: Arc<dyn BaseDensity> = match from {
+            Domain::Angle => Arc::new(UniformAngles { dim: n }),
+            other if other.fits(&Domain::Reals) => Arc::new(StandardNormal { dim: n }),
+            other => {
+                let reason = format!("must start from the reals or from angles, found {other}");
+                return refuse("inner", reason);
+            }
+        };
+        Ok(Parts {
+            name: self.name(),
+            embedding: Arc::from(embedding as Box<dyn Embedding>),
+            h,
+            base,
+            off_manifold: OffManifold::Nothing,
+            context_dim: self.sizes.context_dim,
+        })
+    }
+}
+
+fn identity(dim: usize) -> FeatureAffineConfig {
+    FeatureAffineConfig::new(vec![0.; dim], vec![1.; dim])
+}
+
+fn refuse<T>(field: &str, reason: String) -> Result<T> {
+    Err(mflow_bijectors::Error::config(field, reason).into())
+}
+
+/// A custom flow may have any shape.
+fn check_shape(
+    field: &'static str,
+    flow: Arc<dyn Bijector>,
+    dim: usize,
+) -> Result<Arc<dyn Bijector>> {
+    let found = &flow.signature().latent_shape;
+    if *found == [dim] && flow.signature().data_shape == [dim] {
+        return Ok(flow);
+    }
+    refuse(field, format!("must be a flow of vectors of {dim} features, found shape {found:?}"))
+}
+
+/// Put the field in front of an error's own.
+fn under(field: &'static str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::Bijector(mflow_bijectors::Error::Config { field: inner, reason }) => {
+            mflow_bijectors::Error::config(format!("{field}.{inner}"), reason).into()
+        }
+        other => other,
+    }
+}

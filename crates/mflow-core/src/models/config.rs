@@ -1,0 +1,348 @@
+//! [`ModelConfig`]: any model as it is written in a config or model file.
+use crate::chart::ChartConfig;
+use crate::flow::VectorFlowConfig;
+use mflow_bijectors::{FeatureAffineConfig, LinearKind, NetConfig, SplineFlowConfig};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+/// Any model, as it is written in a config file: `kind` names it, the rest are the fields of
+/// [`ModelSizes`] and of its [`ModelParts`], side by side.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ModelConfig {
+    /// What every model has.
+    #[serde(flatten)]
+    pub sizes: ModelSizes,
+    /// Which model it is, and what it is made of.
+    #[serde(flatten)]
+    pub parts: ModelParts,
+}
+
+/// Dimensions and normalisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ModelSizes {
+    /// Number of features `D` of the data.
+    pub data_dim: usize,
+    /// Dimension `N` of the manifold, `1 <= N < D`; `D` for a flow of all of `R^D`.
+    pub manifold_dim: usize,
+    /// Number of context features `C`, 0 for none.
+    #[serde(default)]
+    pub context_dim: usize,
+    /// Whether the manifold too, not only the density on it, depends on the context.
+    #[serde(default)]
+    pub conditional_manifold: bool,
+    /// From normalised to original data; the outermost part of the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<FeatureAffineConfig>,
+}
+
+/// What a model is made of. Parameters are named after the fields: `outer.*` is `f`, `inner.*` is `h`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum ModelParts {
+    /// Ambient flow: a density on all of `R^D`, `x = h(ũ)`.
+    Af {
+        /// The flow.
+        #[serde(default = "default_ambient")]
+        inner: VectorFlowConfig,
+    },
+    /// Flow on a manifold that is known: `x = chart(h(ũ))`. Normalisation is not for it, as the manifold
+    /// is given in data units.
+    ///
+    /// On angles `h` is circular and the base density uniform; other bounded coordinates, and angles with
+    /// a flow of another kind, are reached from `R^N` by a logistic function, with a seam at their ends.
+    /// Gemici, Rezende & Mohamed (2016), *Normalizing flows on Riemannian manifolds*, arXiv 1611.02304.
+    Fom {
+        /// The manifold.
+        chart: ChartConfig,
+        /// The flow `h` of its coordinates.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+    },
+    /// Pseudo-invertible encoder: the flows of an M-flow, trained as a density of all of `R^D` with normal
+    /// latents `v` of deviation `ε` across the manifold, `x = f(u, v)`, `u = h(ũ)`. Beitler, Sosnovik &
+    /// Smeulders (2021), arXiv 2111.00619; Brehmer & Cranmer (2020), section 2.C.
+    Pie {
+        /// The flow `f` of `R^D`.
+        #[serde(default = "default_outer")]
+        outer: VectorFlowConfig,
+        /// The flow `h` of the coordinates.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+        /// `ε`, in units of the latents.
+        #[serde(default = "default_epsilon")]
+        epsilon: f64,
+    },
+    /// Manifold-learning flow: `x = f(u, 0)`, `u = h(ũ)`. Brehmer & Cranmer (2020), section 2.D.
+    MFlow {
+        /// The flow `f` of `R^D`.
+        #[serde(default = "default_outer")]
+        outer: VectorFlowConfig,
+        /// The flow `h` of the coordinates.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+    },
+    /// Manifold-learning flow with an encoder network in the place of `f⁻¹`. Brehmer & Cranmer (2020),
+    /// section 2.E.
+    MeFlow {
+        /// The flow `f` of `R^D`.
+        #[serde(default = "default_outer")]
+        outer: VectorFlowConfig,
+        /// The flow `h` of the coordinates.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+        /// The network from normalised data to coordinates.
+        #[serde(default = "default_encoder")]
+        encoder: NetConfig,
+    },
+    /// Probabilistic autoencoder: encoder and decoder networks, and a flow `h` of the codes. Böhm & Seljak
+    /// (2020), arXiv 2006.05479.
+    Pae {
+        /// The network from normalised data to codes.
+        #[serde(default = "default_encoder")]
+        encoder: NetConfig,
+        /// The network from codes to normalised data.
+        #[serde(default = "default_encoder")]
+        decoder: NetConfig,
+        /// The flow `h` of the codes.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+    },
+    /// Variational autoencoder: Kingma & Welling (2014), arXiv 1312.6114. Both networks see the context.
+    Vae {
+        /// The network from normalised data to means and log-variances of the codes.
+        #[serde(default = "default_encoder")]
+        encoder: NetConfig,
+        /// The network from codes to normalised data.
+        #[serde(default = "default_encoder")]
+        decoder: NetConfig,
+    },
+    /// Relaxed injective flow: the parts of a PAE, trained on a bound that penalises the singular values of
+    /// the decoder's Jacobian. Kumar, Poole & Murphy (2020), arXiv 2002.08927.
+    Rif {
+        /// The network from normalised data to codes.
+        #[serde(default = "default_encoder")]
+        encoder: NetConfig,
+        /// The network from codes to normalised data.
+        #[serde(default = "default_smooth")]
+        decoder: NetConfig,
+        /// The flow `h` of the codes.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+    },
+}
+
+/// `f` with trained linear maps, so that the manifold can turn to face the data from whatever
+/// permutations the seed draws.
+fn default_outer() -> VectorFlowConfig {
+    let mut flow = SplineFlowConfig::default();
+    flow.linear = LinearKind::Lu;
+    flow.into()
+}
+/// As deep as `f` and `h` of the other models together.
+fn default_ambient() -> VectorFlowConfig {
+    let mut flow = SplineFlowConfig::default();
+    (flow.layers, flow.linear) = (10, LinearKind::Lu);
+    flow.into()
+}
+/// The published value for the polynomial surface.
+fn default_epsilon() -> f64 {
+    0.01
+}
+/// The published encoder of vectors.
+fn default_encoder() -> NetConfig {
+    NetConfig::new(100, 5)
+}
+/// The loss of a RIF has derivatives of the decoder in it: a kinked network would be straight to it.
+fn default_smooth() -> NetConfig {
+    default_encoder().with_activation(mflow_bijectors::Activation::Silu)
+}
+
+/// Groups of parameters, by what they shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelGroups {
+    /// The manifold, and the projection onto it.
+    pub manifold: &'static [&'static str],
+    /// The density of coordinates.
+    pub density: &'static [&'static str],
+}
+
+impl ModelConfig {
+    /// A model of these parts on data of `data_dim` features; unconditional, without normalisation.
+    pub fn new(parts: ModelParts, data_dim: usize, manifold_dim: usize) -> Self {
+        let sizes = ModelSizes {
+            data_dim,
+            manifold_dim,
+            context_dim: 0,
+            conditional_manifold: false,
+            normalization: None,
+        };
+        Self { sizes, parts }
+    }
+    /// An ambient flow, [`ModelParts::Af`].
+    pub fn af(data_dim: usize) -> Self {
+        Self::new(ModelParts::Af { inner: default_ambient() }, data_dim, data_dim)
+    }
+    /// A flow on a known manifold, [`ModelParts::Fom`]; circular on circles and tori.
+    pub fn fom(chart: ChartConfig) -> Self {
+        let (data_dim, manifold_dim) = chart.dims();
+        let inner = match chart.has_angles_only() {
+            true => VectorFlowConfig::Circular(crate::flow::CircularFlowConfig::default()),
+            false => VectorFlowConfig::default(),
+        };
+        Self::new(ModelParts::Fom { chart, inner }, data_dim, manifold_dim)
+    }
+    /// A pseudo-invertible encoder, [`ModelParts::Pie`].
+    pub fn pie(data_dim: usize, manifold_dim: usize) -> Self {
+        let inner = VectorFlowConfig::default();
+        let parts = ModelParts::Pie { outer: default_outer(), inner, epsilon: default_epsilon() };
+        Self::new(parts, data_dim, manifold_dim)
+    }
+    /// A manifold-learning flow, [`ModelParts::MFlow`]: the published flows of the polynomial surface, but
+    /// for trained linear maps in `f`.
+    pub fn m_flow(data_dim: usize, manifold_dim: usize) -> Self {
+        let inner = VectorFlowConfig::default();
+        Self::new(ModelParts::MFlow { outer: default_outer(), inner }, data_dim, manifold_dim)
+    }
+    /// A manifold-learning flow with an encoder, [`ModelParts::MeFlow`].
+    pub fn me_flow(data_dim: usize, manifold_dim: usize) -> Self {
+        let (inner, encoder) = (VectorFlowConfig::default(), default_encoder());
+        let parts = ModelParts::MeFlow { outer: default_outer(), inner, encoder };
+        Self::new(parts, data_dim, manifold_dim)
+    }
+    /// A probabilistic autoencoder, [`ModelParts::Pae`].
+    pub fn pae(data_dim: usize, manifold_dim: usize) -> Self {
+        let (encoder, decoder) = (default_encoder(), default_encoder());
+        let parts = ModelParts::Pae { encoder, decoder, inner: VectorFlowConfig::default() };
+        Self::new(parts, data_dim, manifold_dim)
+    }
+    /// A variational autoencoder, [`ModelParts::Vae`].
+    pub fn vae(data_dim: usize, manifold_dim: usize) -> Self {
+        let parts = ModelParts::Vae { encoder: default_encoder(), decoder: default_encoder() };
+        Self::new(parts, data_dim, manifold_dim)
+    }
+    /// A relaxed injective flow, [`ModelParts::Rif`].
+    pub fn rif(data_dim: usize, manifold_dim: usize) -> Self {
+        let (encoder, decoder) = (default_encoder(), default_smooth());
+        let parts = ModelParts::Rif { encoder, decoder, inner: VectorFlowConfig::default() };
+        Self::new(parts, data_dim, manifold_dim)
+    }
+
+    /// With `context_dim` context features for the density.
+    #[must_use]
+    pub fn with_context(mut self, context_dim: usize) -> Self {
+        self.sizes.context_dim = context_dim;
+        self
+    }
+    /// With a manifold that depends on the context as well.
+    #[must_use]
+    pub fn with_conditional_manifold(mut self) -> Self {
+        self.sizes.conditional_manifold = true;
+        self
+    }
+    /// With normalisation of data.
+    #[must_use]
+    pub fn with_normalization(mut self, normalization: FeatureAffineConfig) -> Self {
+        self.sizes.normalization = Some(normalization);
+        self
+    }
+    /// The normalisation of data that is part of the decoder.
+    pub fn normalization(&self) -> Option<&FeatureAffineConfig> {
+        self.sizes.normalization.as_ref()
+    }
+    /// With another `f`, if the model has one.
+    #[must_use]
+    pub fn with_outer(mut self, flow: impl Into<VectorFlowConfig>) -> Self {
+        if let ModelParts::Pie { outer, .. }
+        | ModelParts::MFlow { outer, .. }
+        | ModelParts::MeFlow { outer, .. } = &mut self.parts
+        {
+            *outer = flow.into();
+        }
+        self
+    }
+    /// With another `h`, if the model has one.
+    #[must_use]
+    pub fn with_inner(mut self, flow: impl Into<VectorFlowConfig>) -> Self {
+        if let ModelParts::Af { inner }
+        | ModelParts::Fom { inner, .. }
+        | ModelParts::Pie { inner, .. }
+        | ModelParts::MFlow { inner, .. }
+        | ModelParts::MeFlow { inner, .. }
+        | ModelParts::Pae { inner, .. }
+        | ModelParts::Rif { inner, .. } = &mut self.parts
+        {
+            *inner = flow.into();
+        }
+        self
+    }
+    /// With other networks, where the model has an encoder or a decoder.
+    #[must_use]
+    pub fn with_networks(mut self, net: &NetConfig) -> Self {
+        match &mut self.parts {
+            ModelParts::MeFlow { encoder, .. } => *encoder = net.clone(),
+            ModelParts::Pae { encoder, decoder, .. }
+            | ModelParts::Vae { encoder, decoder }
+            | ModelParts::Rif { encoder, decoder, .. } => {
+                (*encoder, *decoder) = (net.clone(), net.clone());
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// The name of the model on the command line and in tables.
+    pub fn name(&self) -> &'static str {
+        match self.parts {
+            ModelParts::Af { .. } => "af",
+            ModelParts::Fom { .. } => "fom",
+            ModelParts::Pie { .. } => "pie",
+            ModelParts::MFlow { .. } => "m-flow",
+            ModelParts::MeFlow { .. } => "me-flow",
+            ModelParts::Pae { .. } => "pae",
+            ModelParts::Vae { .. } => "vae",
+            ModelParts::Rif { .. } => "rif",
+        }
+    }
+
+    /// The groups of its parameters.
+    pub fn groups(&self) -> ModelGroups {
+        let groups = |manifold, density| ModelGroups { manifold, density };
+        match self.parts {
+            ModelParts::Af { .. } | ModelParts::Fom { .. } => groups(&[], &["inner"]),
+            ModelParts::Pie { .. } | ModelParts::MFlow { .. } => groups(&["outer"], &["inner"]),
+            ModelParts::MeFlow { .. } => groups(&["outer", "encoder"], &["inner"]),
+            ModelParts::Pae { .. } | ModelParts::Rif { .. } => {
+                groups(&["encoder", "decoder"], &["inner"])
+            }
+            ModelParts::Vae { .. } => groups(&["encoder", "decoder"], &[]),
+        }
+    }
+}
+
+/// The fields of [`ModelSizes`].
+const SIZES: [&str; 5] =
+    ["data_dim", "manifold_dim", "context_dim", "conditional_manifold", "normalization"];
+
+impl<'de> Deserialize<'de> for ModelConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut parts = Map::<String, Value>::deserialize(deserializer)?;
+        let mut sizes = Map::new();
+        for field in SIZES {
+            sizes.extend(parts.remove_entry(field));
+        }
+        let kind = parts.get("kind").and_then(Value::as_str);
+        if kind == Some("af") && !sizes.contains_key("manifold_dim") {
+            // There is no choice.
+            sizes.extend(sizes.get("data_dim").cloned().map(|d| ("manifold_dim".to_owned(), d)));
+        }
+        // First the kind: an unknown one explains everything else.
+        let parts = serde_json::from_value(Value::Object(parts)).map_err(D::Error::custom)?;
+        let sizes = serde_json::from_value(Value::Object(sizes)).map_err(D::Error::custom)?;
+        Ok(Self { sizes, parts })
+    }
+}

@@ -1,0 +1,358 @@
+//! [`ManifoldModel`]: the one implementation of [`Model`], put together from parts by each config.
+use super::pie::NormalNoise;
+use super::rif::injective_bound;
+use super::vae::Variational;
+use crate::base::{BaseDensity, StandardNormal};
+use crate::embedding::Embedding;
+use crate::model::{Density, INTRACTABLE, Model, ModelSignature, check_finite};
+use crate::{Error, Result};
+use candle_core::{D, Tensor};
+use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream};
+use std::sync::Arc;
+
+/// `x = embed(u)`, `u = h(ũ)`, with `ũ` from a base density; what distinguishes the models is the
+/// embedding, and what else they define off the manifold.
+///
+/// ```text
+/// log p(x) = log p(ũ) - log|det J_h(ũ)| - ½ log det Jᵀ J,      J = ∂embed(u)/∂u
+/// ```
+///
+/// at the projection of `x`: exact, from `N` tangents pushed through the embedding. Brehmer & Cranmer
+/// (2020), *Flows for simultaneous manifold learning and density estimation*, arXiv 2003.13913, eq. 4
+/// to 7.
+#[derive(Clone, Debug)]
+pub struct ManifoldModel {
+    pub(super) signature: ModelSignature,
+    pub(super) embedding: Arc<dyn Embedding>,
+    pub(super) h: Arc<dyn Bijector>,
+    pub(super) base: Arc<dyn BaseDensity>,
+    pub(super) off_manifold: OffManifold,
+}
+
+/// What a model defines off its manifold.
+#[derive(Clone, Debug)]
+pub(super) enum OffManifold {
+    /// Nothing: the projection and a density on the manifold.
+    Nothing,
+    /// Nothing, and the image of the decoder may cross itself, so that there is no density either.
+    Autoencoder,
+    /// As an autoencoder; trained on a bound with the singular values of the decoder.
+    InjectiveBound,
+    /// A normal density of the latents across the manifold (PIE).
+    Normal(NormalNoise),
+    /// A normal density around the decoder, and one around the encoder (VAE).
+    Variational(Variational),
+}
+
+/// What a config settles of a model.
+pub(super) struct Parts {
+    pub(super) name: &'static str,
+    pub(super) embedding: Arc<dyn Embedding>,
+    pub(super) h: Arc<dyn Bijector>,
+    pub(super) base: Arc<dyn BaseDensity>,
+    pub(super) off_manifold: OffManifold,
+    pub(super) context_dim: usize,
+}
+
+impl ManifoldModel {
+    pub(super) fn new(parts: Parts, params: &Params<'_>) -> Self {
+        let Parts { name, embedding, h, base, off_manifold, context_dim } = parts;
+        let (d, n) = (embedding.data_dim(), embedding.manifold_dim());
+        let (density, noise_dim) = match &off_manifold {
+            OffManifold::Nothing if d == n => (Some(Density::Ambient), 0),
+            OffManifold::Nothing => (Some(Density::Manifold), 0),
+            OffManifold::Normal(_) => (Some(Density::Ambient), 0),
+            OffManifold::Autoencoder | OffManifold::InjectiveBound => (None, 0),
+            OffManifold::Variational(_) => (None, n),
+        };
+        let signature = ModelSignature {
+            name,
+            data_dim: d,
+            manifold_dim: n,
+            context_dim: (context_dim > 0).then_some(context_dim),
+            density,
+            noise_dim,
+            latent: base.describe(),
+            dtype: params.dtype(),
+            device: params.device().clone(),
+        };
+        Self { signature, embedding, h, base, off_manifold }
+    }
+
+    /// The manifold: `u -> embed(u)`.
+    pub fn embedding(&self) -> &dyn Embedding {
+        self.embedding.as_ref()
+    }
+
+    /// [`Self::check_shapes`], and refuse non-finite values.
+    fn check(
+        &self,
+        op: &'static str,
+        arg: &'static str,
+        x: &Tensor,
+        columns: usize,
+        context: Option<&Tensor>,
+    ) -> Result<()> {
+        self.check_shapes(op, arg, x, columns, context)?;
+        check_finite(op, arg, x)?;
+        context.map_or(Ok(()), |c| check_finite(op, "context", c))
+    }
+
+    fn check_data(&self, op: &'static str, x: &Tensor, context: Option<&Tensor>) -> Result<()> {
+        self.check(op, "x", x, self.signature.data_dim, context)
+    }
+    fn check_latent(&self, op: &'static str, u: &Tensor, context: Option<&Tensor>) -> Result<()> {
+        self.check(op, "latent", u, self.signature.manifold_dim, context)
+    }
+
+    /// Refuse arguments that the layers would not: a context nobody asked for, a wrong shape of data
+    /// (named as the caller knows it).
+    fn check_shapes(
+        &self,
+        op: &'static str,
+        arg: &'static str,
+        x: &Tensor,
+        columns: usize,
+        context: Option<&Tensor>,
+    ) -> Result<()> {
+        let shape = |arg, expected: String, t: &Tensor| {
+            Err(Error::Shape { op, arg, expected, found: t.dims().to_vec() })
+        };
+        if x.dims().len() != 2 || x.dims()[1] != columns {
+            return shape(arg, format!("[B, {columns}]"), x);
+        }
+        match (self.signature.context_dim, context) {
+            (Some(c), Some(t)) if t.dims() != [x.dims()[0], c] => {
+                shape("context", format!("[{}, {c}]", x.dims()[0]), t)
+            }
+            (Some(c), None) => {
+                Err(mflow_bijectors::Error::MissingContext { op, expected: c }.into())
+            }
+            (None, Some(t)) => shape("context", "none: the model is unconditional".into(), t),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
+        }
+    }
+
+    /// [`Model::coordinate_log_prob`] with tangents.
+    pub(super) fn push_coordinate_log_prob(&self, u: &Dual, context: &Dual) -> Result<Dual> {
+        let latent = self.h.push_inverse(u, Some(context))?;
+        Ok(self.base.push_log_prob(&latent.value)?.add(&latent.log_abs_det)?)
+    }
+
+    /// The score, from a log-density whose tangents are along the context.
+    fn score_of(log_prob: &Dual, context: &Tensor) -> Result<Tensor> {
+        Ok(match log_prob.tangents() {
+            Some(rows) => rows.clone(),
+            None => context.zeros_like()?,
+        })
+    }
+}
+
+/// A context with the unit vectors as tangents, log-dets included.
+fn with_tangents(context: &Tensor) -> Result<Dual> {
+    Ok(crate::chart::with_frame(context)?.with_log_det())
+}
+
+impl Model for ManifoldModel {
+    fn signature(&self) -> &ModelSignature {
+        &self.signature
+    }
+
+    fn log_density(&self, kind: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.check_data("log_prob", x, context)?;
+        let whole = self.signature.manifold_dim == self.signature.data_dim;
+        match (&self.off_manifold, kind) {
+            (
+                OffManifold::Autoencoder
+                | OffManifold::InjectiveBound
+                | OffManifold::Variational(_),
+                _,
+            ) => self.lacks("log_prob", INTRACTABLE),
+            (OffManifold::Normal(normal), Density::Ambient) => {
+                normal.log_prob(self, x, context, None)
+            }
+            (OffManifold::Normal(normal), Density::Clipped { clip }) => {
+                normal.log_prob(self, x, context, Some(clip))
+            }
+            (OffManifold::Normal(normal), Density::Slice) => {
+                let projected = self.project(x, context)?;
+                normal.log_prob(self, &projected, context, None)
+            }
+            (_, Density::Manifold) => {
+                let u = self.embedding.coordinates(x, context)?;
+                let of_u = self.coordinate_log_prob(&u, context)?;
+                Ok((of_u - self.embedding.log_volume(&u, context)?)?)
+            }
+            // On all of R^D the two are the same.
+            (_, Density::Ambient) if whole => self.log_density(Density::Manifold, x, context),
+            (_, Density::Ambient | Density::Slice | Density::Clipped { .. }) => self.lacks(
+                "log_density",
+                "it is a density on the manifold only; ask for the manifold density",
+            ),
+        }
+    }
+    fn score(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+        self.check_data("score", x, Some(context))?;
+        match &self.off_manifold {
+            OffManifold::Normal(normal) => {
+                let log_prob = normal.push_log_prob(self, x, &with_tangents(context)?)?;
+                Self::score_of(&log_prob, context)
+            }
+            OffManifold::Nothing if self.embedding.context_dim().is_none() => {
+                self.coordinate_score(&self.embedding.coordinates(x, Some(context))?, context)
+            }
+            OffManifold::Nothing => self.lacks(
+                "score",
+                "its manifold depends on the context, and the volume of a manifold has no second \
+                 derivatives here; ask for `log_prob_gradient`",
+            ),
+            _ => self.lacks("score", INTRACTABLE),
+        }
+    }
+
+    fn project(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.check_data("project", x, context)?;
+        let u = self.embedding.coordinates(x, context)?;
+        self.embedding.embed(&u, context)
+    }
+    fn encode(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.check_data("encode", x, context)?;
+        let u = self.embedding.coordinates(x, context)?;
+        Ok(self.h.inverse(&u, context)?.value)
+    }
+    fn decode(&self, latent: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.check_latent("decode", latent, context)?;
+        let u = self.h.forward(latent, context)?.value;
+        self.embedding.embed(&u, context)
+    }
+    fn decode_jacobian(&self, latent: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.check_latent("decode_jacobian", latent, context)?;
+        let (b, n) = latent.dims2()?;
+        let dual_context = context.map(<Dual as Diff>::constant);
+        let latent = crate::chart::with_frame(latent)?;
+        let u = self.h.push_forward(&latent, dual_context.as_ref())?;
+        let rows = self.embedding.embed_with_jacobian(u.value.value(), context)?;
+        // Chain rule on rows: dx/dũ = (du/dũ)(dx/du).
+        match (u.value.tangents(), rows.tangents()) {
+            (Some(of_h), Some(of_f)) => Ok(of_h.matmul(of_f)?),
+            _ => {
+                let (dtype, device) = (self.signature.dtype, &self.signature.device);
+                Ok(Tensor::zeros((b, n, self.signature.data_dim), dtype, device)?)
+            }
+        }
+    }
+
+    fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.check_data("coordinates", x, context)?;
+        self.embedding.coordinates(x, context)
+    }
+    fn latents(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.check_data("latents", x, context)?;
+        match self.embedding.flow() {
+            Some(f) => Ok(f.inverse(x, context)?.value),
+            None => self.embedding.coordinates(x, context),
+        }
+    }
+    fn coordinate_log_prob(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        // Values are not checked: training tells a loss that is not finite by where it happened.
+        let n = self.signature.manifold_dim;
+        self.check_shapes("coordinate_log_prob", "u", u, n, context)?;
+        let latent = self.h.inverse(u, context)?;
+        // log|det| of h⁻¹ is minus that of h.
+        Ok((self.base.log_prob(&latent.value)? + latent.log_abs_det)?)
+    }
+    fn coordinate_score(&self, u: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let n = self.signature.manifold_dim;
+        self.check_shapes("coordinate_score", "u", u, n, Some(context))?;
+        let (u, dual) = (Dual::constant(u), with_tangents(context)?);
+        Self::score_of(&self.push_coordinate_log_prob(&u, &dual)?, context)
+    }
+    fn surrogate_log_prob(
+        &self,
+        x: &Tensor,
+        context: Option<&Tensor>,
+        noise: &Tensor,
+    ) -> Result<Tensor> {
+        self.check_data("surrogate_log_prob", x, context)?;
+        match &self.off_manifold {
+            OffManifold::Variational(variational) => variational.elbo(self, x, context, noise),
+            OffManifold::InjectiveBound => injective_bound(self, x, context),
+            _ => self.lacks("surrogate_log_prob", "it is trained on its likelihood; see `log_prob`"),
+        }
+    }
+
+    fn sample_latent(&self, rows: usize, stream: &mut Stream) -> Result<Tensor> {
+        self.base.sample(rows, stream, self.signature.dtype, &self.signature.device)
+    }
+    fn sample_noise(&self, rows: usize, stream: &mut Stream) -> Result<Option<Tensor>> {
+        let (d, n) = (self.signature.data_dim, self.signature.manifold_dim);
+        let columns = match self.off_manifold {
+            OffManifold::Normal(_) => d - n,
+            OffManifold::Variational(_) => d,
+            _ => return Ok(None),
+        };
+        let normal = StandardNormal { dim: columns };
+        Ok(Some(normal.sample(rows, stream, self.signature.dtype, &self.signature.device)?))
+    }
+    fn decode_noisy(
+        &self,
+        latent: &Tensor,
+        noise: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        self.check_latent("decode_noisy", latent, context)?;
+        let columns = match self.off_manifold {
+            OffManifold::Normal(_) => self.signature.data_dim - self.signature.manifold_dim,
+            OffManifold::Variational(_) => self.signature.data_dim,
+            _ => 0,
+        };
+        let of_latents = latent.dim(0)?;
+        if columns > 0 && noise.dims() != [of_latents, columns] {
+            let (op, arg) = ("decode_noisy", "noise");
+            let expected = format!("[{of_latents}, {columns}]");
+            return Err(Error::Shape { op, arg, expected, found: noise.dims().to_vec() });
+        }
+        check_finite("decode_noisy", "noise", noise)?;
+        match &self.off_manifold {
+            OffManifold::Normal(normal) => normal.decode(self, latent, noise, context),
+            OffManifold::Variational(v) => v.decode(self, latent, noise, context),
+            _ => self.lacks("decode_noisy", "its samples lie on the manifold; see `decode`"),
+        }
+    }
+
+    fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<()> {
+        self.check_data("observe", x, context)?;
+        let u = self.embedding.observe(x, context)?;
+        let _: mflow_bijectors::Mapped = self.h.observe(Direction::Inverse, &u, context)?;
+        Ok(())
+    }
+    fn training(&self, noise: &Noise) -> Result<Option<Box<dyn Model>>> {
+        let variational = match &self.off_manifold {
+            OffManifold::Variational(parts) => parts.training(noise)?,
+            _ => None,
+        };
+        let embedding = match &variational {
+            Some(parts) => Some(parts.embedding()),
+            None => self.embedding.training(noise)?,
+        };
+        let h = self.h.training(noise)?;
+        if embedding.is_none() && h.is_none() {
+            return Ok(None);
+        }
+        let off_manifold = match variational {
+            Some(parts) => OffManifold::Variational(parts),
+            None => self.off_manifold.clone(),
+        };
+        Ok(Some(Box::new(Self {
+            embedding: embedding.unwrap_or_else(|| self.embedding.clone()),
+            h: h.unwrap_or_else(|| self.h.clone()),
+            off_manifold,
+            ..self.clone()
+        })))
+    }
+}
+
+/// `x[:, start..start + len]`, contiguous.
+pub(super) fn columns(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
+    Ok(x.narrow(D::Minus1, start, len)?.contiguous()?)
+}

@@ -1,0 +1,85 @@
+//! What a variational autoencoder (VAE) defines off its manifold.
+use super::manifold::{ManifoldModel, columns};
+use crate::autoencoder::Autoencoder;
+use crate::base::{BaseDensity, StandardNormal};
+use crate::embedding::Embedding;
+use crate::{Error, Result};
+use candle_core::{D, Tensor};
+use mflow_bijectors::{Bijector, Noise};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+/// `p(x|u) = N(decoder(u), σ²)` and `q(u|x) = N(μ(x), s(x)²)`, both of independent features, the former
+/// in units of the normalised data with a learned `σ`. Kingma & Welling (2014), *Auto-encoding
+/// variational Bayes*, arXiv 1312.6114, appendix C.2.
+#[derive(Clone, Debug)]
+pub(super) struct Variational {
+    pub(super) networks: Autoencoder,
+    /// `ln σ`, `[1]`.
+    pub(super) log_scale: Tensor,
+}
+
+impl Variational {
+    pub(super) fn embedding(&self) -> Arc<dyn Embedding> {
+        Arc::new(self.networks.clone())
+    }
+
+    /// The evidence lower bound with one draw of `u`, `[B]`, in nats of data units:
+    ///
+    /// ```text
+    /// log p(x|u) - KL(q(u|x) || N(0, 1)),    u = μ + s noise,    KL = ½ Σ (μ² + s² - 1 - ln s²)
+    /// ```
+    pub(super) fn elbo(
+        &self,
+        of: &ManifoldModel,
+        x: &Tensor,
+        context: Option<&Tensor>,
+        noise: &Tensor,
+    ) -> Result<Tensor> {
+        let (d, n) = (of.signature.data_dim, of.signature.manifold_dim);
+        let rows = x.dim(0)?;
+        if noise.dims() != [rows, n] {
+            let (op, arg, expected) = ("surrogate_log_prob", "noise", format!("[{rows}, {n}]"));
+            return Err(Error::Shape { op, arg, expected, found: noise.dims().to_vec() });
+        }
+        let encoder = &self.networks.encoder;
+        let normalized = encoder.normalization.inverse(x, None)?;
+        let outputs = encoder.net.apply(&normalized.value, context)?;
+        let (mean, log_variance) = (columns(&outputs, 0, n)?, columns(&outputs, n, n)?);
+        let deviation = (&log_variance * 0.5)?.exp()?;
+        let u = (&mean + (&deviation * noise)?)?;
+        let decoded = self.networks.decode_normalized(&u, context)?;
+        let residual = (normalized.value - decoded)?.broadcast_mul(&self.log_scale.neg()?.exp()?)?;
+        let constant = 0.5 * d as f64 * TAU.ln();
+        let of_x = ((residual.sqr()?.sum(D::Minus1)? * -0.5)? - constant)?;
+        let of_x = of_x.broadcast_sub(&(&self.log_scale * d as f64)?)?;
+        let divergence = ((mean.sqr()? + deviation.sqr()?)? - log_variance)?.sum(D::Minus1)?;
+        let divergence = ((divergence - n as f64)? * 0.5)?;
+        Ok(((of_x - divergence)? + normalized.log_abs_det)?)
+    }
+
+    /// `decoder(ũ) + σ noise`, in data units.
+    pub(super) fn decode(
+        &self,
+        of: &ManifoldModel,
+        latent: &Tensor,
+        noise: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let u = of.h.forward(latent, context)?.value;
+        let decoded = self.networks.decode_normalized(&u, context)?;
+        let noisy = (decoded + noise.broadcast_mul(&self.log_scale.exp()?)?)?;
+        Ok(self.networks.encoder.normalization.forward(&noisy, None)?.value)
+    }
+
+    /// The parts as they are while training; see [`Bijector::training`].
+    pub(super) fn training(&self, noise: &Noise) -> Result<Option<Self>> {
+        let networks = self.networks.training_parts(noise)?;
+        Ok(networks.map(|networks| Self { networks, ..self.clone() }))
+    }
+}
+
+/// The prior of the latents.
+pub(super) fn prior(dim: usize) -> Arc<dyn BaseDensity> {
+    Arc::new(StandardNormal { dim })
+}
