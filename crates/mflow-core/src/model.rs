@@ -142,6 +142,8 @@ pub trait Model: Debug + Send + Sync {
         self.lacks("surrogate_log_prob", "it is trained on its likelihood; ask for `log_prob`")
     }
 
+    /// Log-density of base-space latents, `[B]`.
+    fn latent_log_prob(&self, latent: &Tensor) -> Result<Tensor>;
     /// `rows` base-space latents, `[rows, N]`.
     fn sample_latent(&self, rows: usize, stream: &mut Stream) -> Result<Tensor>;
     /// The noise off the manifold of `rows` samples, `[rows, K]`, for [`Model::decode_noisy`]; none if the
@@ -193,8 +195,7 @@ pub trait Model: Debug + Send + Sync {
 }
 
 /// Why there is no likelihood.
-pub(crate) const INTRACTABLE: &str =
-    "its decoder is not invertible, so the likelihood of a point is an intractable integral; ask for \
+pub(crate) const INTRACTABLE: &str = "its decoder is not invertible, so the likelihood of a point is an intractable integral; ask for \
      the density of coordinates, or the reconstruction error";
 
 /// Refuse non-finite values, naming the first.

@@ -1,4 +1,5 @@
 //! Checkpoints: everything that a run needs to go on to the same bits.
+use crate::attempt::Attempt;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_core::{read_tensors, write_tensors};
@@ -6,20 +7,22 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Where a run stands: the next batch to do. Random numbers need no state of their own, since each
+/// Where a run stands: the next update to do. Random numbers need no state of their own, since each
 /// stream is named after its seed, phase and epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// Phase, counted from 0; past the last one the run is finished.
-    pub phase: usize,
-    /// Epoch, counted from 0.
-    pub epoch: usize,
-    /// Batch, counted from 0.
-    pub batch: usize,
+    /// Node of the schedule, counted from 0; past the last one the run is finished.
+    pub stage: usize,
+    /// Attempt at it, counted from 0.
+    pub attempt: usize,
+    /// Epoch, or cycle of an alternation, counted from 0.
+    pub round: usize,
+    /// Update in the round, counted from 0.
+    pub update: usize,
 }
 
-/// Running sums over the present epoch.
+/// Running sums over the present round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EpochSums {
@@ -30,10 +33,21 @@ pub(crate) struct EpochSums {
     pub(crate) batches: usize,
 }
 
-/// The best epoch of the present phase.
+/// What a phase carries from update to update, beside its optimizer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PhaseState {
+    /// Updates so far.
+    pub(crate) updates: u64,
+    pub(crate) sums: EpochSums,
+    /// Validation losses of the rounds so far.
+    pub(crate) validation: Vec<f64>,
+}
+
+/// The best round of the present stage.
 #[derive(Clone, Debug)]
 pub(crate) struct Best {
-    pub(crate) epoch: usize,
+    pub(crate) round: usize,
     pub(crate) loss: f64,
     /// All parameters as named tensors.
     pub(crate) weights: BTreeMap<String, Tensor>,
@@ -43,14 +57,17 @@ pub(crate) struct Best {
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) position: Position,
-    pub(crate) sums: EpochSums,
-    /// Updates of the present phase's optimizer.
-    pub(crate) steps: u64,
+    /// Of the phases of the present stage; empty between stages.
+    pub(crate) phases: Vec<PhaseState>,
     pub(crate) metrics_len: u64,
     pub(crate) weights: BTreeMap<String, Tensor>,
-    /// Moments of the present phase's optimizer; empty between phases.
+    /// What the optimizers of the present stage keep; empty between stages.
     pub(crate) moments: BTreeMap<String, Tensor>,
     pub(crate) best: Option<Best>,
+    /// All attempts that have ended.
+    pub(crate) attempts: Vec<Attempt>,
+    /// The weights of the best attempt at the present stage, if one has ended.
+    pub(crate) chosen: Option<BTreeMap<String, Tensor>>,
 }
 
 /// What a checkpoint file says besides its tensors.
@@ -58,17 +75,18 @@ pub(crate) struct Checkpoint {
 #[serde(deny_unknown_fields)]
 struct State {
     position: Position,
-    sums: EpochSums,
-    steps: u64,
+    phases: Vec<PhaseState>,
     metrics_len: u64,
     best: Option<(usize, f64)>,
+    attempts: Vec<Attempt>,
 }
 
 const FORMAT: &str = "mflow-checkpoint";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const WEIGHTS: &str = "weights/";
 const MOMENTS: &str = "moments/";
 const BEST: &str = "best/";
+const CHOSEN: &str = "chosen/";
 
 impl Checkpoint {
     /// Write atomically: a crash leaves the checkpoint before or this one.
@@ -82,12 +100,15 @@ impl Checkpoint {
         if let Some(best) = &self.best {
             put(BEST, &best.weights);
         }
+        if let Some(chosen) = &self.chosen {
+            put(CHOSEN, chosen);
+        }
         let state = State {
             position: self.position,
-            sums: self.sums,
-            steps: self.steps,
+            phases: self.phases.clone(),
             metrics_len: self.metrics_len,
-            best: self.best.as_ref().map(|b| (b.epoch, b.loss)),
+            best: self.best.as_ref().map(|b| (b.round, b.loss)),
+            attempts: self.attempts.clone(),
         };
         let state = serde_json::to_string(&state).map_err(|e| Error::run(path, e.to_string()))?;
         let metadata = BTreeMap::from([
@@ -108,15 +129,17 @@ impl Checkpoint {
             });
             named.collect()
         };
-        let best = state.best.map(|(epoch, loss)| Best { epoch, loss, weights: under(BEST) });
+        let best = state.best.map(|(round, loss)| Best { round, loss, weights: under(BEST) });
+        let chosen = under(CHOSEN);
         Ok(Self {
             position: state.position,
-            sums: state.sums,
-            steps: state.steps,
+            phases: state.phases,
             metrics_len: state.metrics_len,
             weights: under(WEIGHTS),
             moments: under(MOMENTS),
             best,
+            attempts: state.attempts,
+            chosen: (!chosen.is_empty()).then_some(chosen),
         })
     }
 }

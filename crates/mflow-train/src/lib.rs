@@ -10,7 +10,7 @@
 //! use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream};
 //! use mflow_core::candle::{DType, Device};
 //! use mflow_core::ModelConfig;
-//! use mflow_train::{Pool, Rows, Silent, TrainConfig, Trainer};
+//! use mflow_train::{Pool, Rows, Schedule, Silent, Trainer};
 //! use std::sync::atomic::AtomicBool;
 //!
 //! # fn main() -> Result<(), mflow_train::Error> {
@@ -24,7 +24,8 @@
 //!     model: &model,
 //!     store: &mut store,
 //!     data: &data,
-//!     config: &TrainConfig::sequential(2),
+//!     validation: None,
+//!     config: &Schedule::Sequential.config(&model, 2)?,
 //!     seed: 1,
 //!     pool: &Pool::new(0)?,
 //!     run: None,
@@ -34,26 +35,33 @@
 //! # Ok(())
 //! # }
 //! ```
+mod attempt;
 mod checkpoint;
+mod ema;
 mod error;
 mod loss;
 mod lr;
+mod member;
 mod optim;
+mod presets;
 mod progress;
 mod run_dir;
 mod schedule;
 mod shards;
+mod sinkhorn;
 mod source;
 mod trainer;
 
+pub use attempt::Attempt;
 pub use checkpoint::Position;
 pub use error::{Error, Result};
-pub use loss::{Loss, WeightedLoss};
+pub use loss::{Compare, Distance, Loss, Unit, WeightedLoss};
 pub use lr::LrSchedule;
-pub use optim::{AdamWConfig, Optimizer, adamw};
+pub use optim::{AdamWConfig, Optimizer, OptimizerConfig, adamw};
+pub use presets::Schedule;
 pub use progress::{EpochMetrics, Observer, Progress, Silent};
 pub use run_dir::{Identity, RunDir};
-pub use schedule::{Keep, Phase, TrainConfig};
+pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
 pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, shards};
 pub use source::{Batch, RowSource, Rows};
 pub use trainer::{Outcome, Trainer};

@@ -1,4 +1,5 @@
 //! Losses, as data.
+use crate::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::source::Batch;
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -6,23 +7,111 @@ use mflow_core::{Model, ModelConfig};
 use serde::{Deserialize, Serialize};
 
 /// What a phase minimises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "loss", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Loss {
-    /// Mean over rows and features of `(x - project(x))²`, in units of the normalised data.
-    /// Brehmer & Cranmer (2020), eq. 10.
-    Reconstruction,
-    /// Mean over rows of `-log p_u(u)`, the density of the coordinates, in nats: the likelihood with
-    /// the manifold held fixed (eq. 11; the volume term is constant then).
-    CoordinateLikelihood,
+    /// Mean over rows and features of the distance between `x` and its projection, in units of the
+    /// normalised data. Brehmer & Cranmer (2020), eq. 10.
+    Reconstruction {
+        /// How it is measured.
+        #[serde(default)]
+        distance: Distance,
+    },
+    /// Mean over rows of `-log p_u(u)`, the density of the coordinates: the likelihood with the manifold
+    /// held fixed (eq. 11; the volume term is constant then).
+    CoordinateLikelihood {
+        /// Units of the logarithm.
+        #[serde(default)]
+        unit: Unit,
+    },
+    /// Mean over rows of `-log p(x)`, the density that the model defines; for a density on a manifold with
+    /// the exact gradient of its volume.
+    Likelihood {
+        /// Units of the logarithm.
+        #[serde(default)]
+        unit: Unit,
+    },
+    /// Mean over rows of minus the surrogate that a model without a tractable likelihood is trained on,
+    /// [`Model::surrogate_log_prob`].
+    Surrogate {
+        /// Units of the logarithm.
+        #[serde(default)]
+        unit: Unit,
+    },
+    /// Mean over rows and latents of the squares of [`Model::latents`]: keeps them where splines bend.
+    LatentNorm {},
+    /// Mean over rows and context features of `(d log p/dc - t)²`, with the joint score `t` of each row
+    /// that the data come with. SCANDAL: Brehmer, Louppe, Pavez & Cranmer (2020), *Mining gold from
+    /// implicit models*, arXiv 1805.12244.
+    Score {},
+    /// The Sinkhorn divergence between a batch and as many samples of the model on its manifold, in units
+    /// of the normalised data; see [`SinkhornConfig`].
+    Sinkhorn {
+        /// The published value is 0.05.
+        #[serde(default = "default_blur")]
+        blur: f64,
+        /// The published value is 0.7.
+        #[serde(default = "default_scaling")]
+        scaling: f64,
+        /// What is compared.
+        #[serde(default)]
+        compare: Compare,
+    },
+}
+
+fn default_blur() -> f64 {
+    SinkhornConfig::default().blur
+}
+fn default_scaling() -> f64 {
+    SinkhornConfig::default().scaling
+}
+
+/// A distance between numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Distance {
+    /// `d²`.
+    #[default]
+    Squared,
+    /// `d²/(2 beta)` up to `|d| = beta`, `|d| - beta/2` beyond: less is made of outliers.
+    SmoothL1 {
+        /// Where the square ends.
+        beta: f64,
+    },
+}
+
+/// Units of a negative log-likelihood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Unit {
+    /// Nats.
+    #[default]
+    Nats,
+    /// Bits per dimension: nats divided by `ln 2` times the dimension of the density, `N` on a manifold
+    /// and `D` off it.
+    BitsPerDim,
+}
+
+/// What a divergence between conditional samples compares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Compare {
+    /// Points, whatever their contexts: as published.
+    #[default]
+    X,
+    /// Points and contexts together: a sample is to be near data of the same context.
+    XAndContext,
 }
 
 /// A loss with its weight in the sum.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightedLoss {
     /// Which loss.
+    #[serde(flatten)]
     pub loss: Loss,
     /// Its factor.
     pub weight: f64,
@@ -38,33 +127,137 @@ pub(crate) enum RowKind {
 }
 
 impl Loss {
-    /// Whether the loss needs no more of a data point than its coordinates.
-    pub(crate) fn needs_only_coordinates(self) -> bool {
-        self == Self::CoordinateLikelihood
+    /// The squared reconstruction error.
+    pub fn reconstruction() -> Self {
+        Self::Reconstruction { distance: Distance::Squared }
+    }
+    /// The likelihood of the coordinates, in nats.
+    pub fn coordinate_likelihood() -> Self {
+        Self::CoordinateLikelihood { unit: Unit::Nats }
+    }
+    /// The likelihood, in nats.
+    pub fn likelihood() -> Self {
+        Self::Likelihood { unit: Unit::Nats }
+    }
+    /// The surrogate of the likelihood, in nats.
+    pub fn surrogate() -> Self {
+        Self::Surrogate { unit: Unit::Nats }
+    }
+    /// The published Sinkhorn divergence.
+    pub fn sinkhorn() -> Self {
+        let SinkhornConfig { blur, scaling, .. } = SinkhornConfig::default();
+        Self::Sinkhorn { blur, scaling, compare: Compare::X }
+    }
+    /// This loss with its weight.
+    pub fn weighted(self, weight: f64) -> WeightedLoss {
+        WeightedLoss { loss: self, weight }
     }
 
-    /// The sum over the rows of `batch`, a scalar.
-    fn sum(self, model: &dyn Model, kind: RowKind, scale: &Scale, batch: &Batch) -> Result<Tensor> {
-        let context = batch.context.as_ref();
-        match (self, kind) {
-            (Self::Reconstruction, _) => {
-                let difference = (model.project(&batch.x, context)? - &batch.x)?;
-                let difference = match &scale.inverse {
-                    Some(inverse) => difference.broadcast_mul(inverse)?,
-                    None => difference,
-                };
-                let features = model.signature().data_dim as f64;
-                Ok((difference.sqr()?.sum_all()? / features)?)
-            }
-            (Self::CoordinateLikelihood, RowKind::Coordinates) => {
-                Ok(model.coordinate_log_prob(&batch.x, context)?.sum_all()?.neg()?)
-            }
-            (Self::CoordinateLikelihood, RowKind::Data) => {
-                let u = model.coordinates(&batch.x, context)?;
-                Ok(model.coordinate_log_prob(&u, context)?.sum_all()?.neg()?)
-            }
+    /// Whether the loss needs no more of a data point than its coordinates, in a model whose manifold
+    /// depends on a context or not.
+    pub(crate) fn needs_only_coordinates(&self, conditional_manifold: bool) -> bool {
+        match self {
+            Self::CoordinateLikelihood { .. } => true,
+            // The volume of the manifold has no part in the score, unless it depends on the context.
+            Self::Score {} => !conditional_manifold,
+            _ => false,
         }
     }
+
+    /// The Sinkhorn divergence among the losses: it takes the whole batch.
+    pub(crate) fn divergence(&self) -> Option<(SinkhornConfig, Compare)> {
+        match self {
+            Self::Sinkhorn { blur, scaling, compare } => {
+                Some((SinkhornConfig::new(*blur, *scaling), *compare))
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn validate(&self, path: &str) -> Result<()> {
+        match self {
+            Self::Reconstruction { distance: Distance::SmoothL1 { beta } }
+                if !(*beta > 0. && beta.is_finite()) =>
+            {
+                let reason = format!("must be positive and finite, found {beta}");
+                Err(Error::config(format!("{path}.distance.smooth_l1.beta"), reason))
+            }
+            Self::Sinkhorn { blur, scaling, .. } => {
+                SinkhornConfig::new(*blur, *scaling).validate(path)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The sum over the rows of a shard, a scalar; 0 of a divergence, which is no sum over rows.
+    fn sum(&self, of: &Shard<'_>) -> Result<Option<Tensor>> {
+        let Shard { model, kind, batch, .. } = *of;
+        let context = batch.context.as_ref();
+        let signature = model.signature();
+        let nll = |log_prob: Tensor, unit: Unit, dim: usize| -> Result<Tensor> {
+            let scale = match unit {
+                Unit::Nats => 1.,
+                Unit::BitsPerDim => 1. / (std::f64::consts::LN_2 * dim as f64),
+            };
+            Ok((log_prob.sum_all()? * -scale)?)
+        };
+        let sum = match (self, kind) {
+            (Self::Reconstruction { distance }, _) => {
+                let difference = (model.project(&batch.x, context)? - &batch.x)?;
+                let difference = of.scale.normalize(&difference)?;
+                let errors = match distance {
+                    Distance::Squared => difference.sqr()?,
+                    Distance::SmoothL1 { beta } => smooth_l1(&difference, *beta)?,
+                };
+                (errors.sum_all()? / signature.data_dim as f64)?
+            }
+            (Self::CoordinateLikelihood { unit }, RowKind::Coordinates) => {
+                let log_prob = model.coordinate_log_prob(&batch.x, context)?;
+                nll(log_prob, *unit, signature.manifold_dim)?
+            }
+            (Self::CoordinateLikelihood { unit }, RowKind::Data) => {
+                let u = model.coordinates(&batch.x, context)?;
+                nll(model.coordinate_log_prob(&u, context)?, *unit, signature.manifold_dim)?
+            }
+            (Self::Likelihood { unit }, _) => {
+                let dim = match signature.density {
+                    Some(mflow_core::Density::Manifold) => signature.manifold_dim,
+                    _ => signature.data_dim,
+                };
+                nll(model.log_prob(&batch.x, context)?, *unit, dim)?
+            }
+            (Self::Surrogate { unit }, _) => {
+                let surrogate = model.surrogate_log_prob(&batch.x, context, of.noise()?)?;
+                nll(surrogate, *unit, signature.data_dim)?
+            }
+            (Self::LatentNorm {}, _) => {
+                let latents = model.latents(&batch.x, context)?;
+                (latents.sqr()?.sum_all()? / latents.dim(1)? as f64)?
+            }
+            (Self::Score {}, _) => {
+                let (Some(context), Some(expected)) = (context, &batch.score) else {
+                    let expected = "the joint score of each row, and a context".to_owned();
+                    let found = "none".to_owned();
+                    return Err(Error::Data { what: "score", expected, found });
+                };
+                let score = match kind {
+                    RowKind::Data => model.score(&batch.x, context)?,
+                    RowKind::Coordinates => model.coordinate_score(&batch.x, context)?,
+                };
+                ((score - expected)?.sqr()?.sum_all()? / expected.dim(1)? as f64)?
+            }
+            (Self::Sinkhorn { .. }, _) => return Ok(None),
+        };
+        Ok(Some(sum))
+    }
+}
+
+/// `d²/(2β)` up to `|d| = β`, `|d| - β/2` beyond.
+fn smooth_l1(difference: &Tensor, beta: f64) -> Result<Tensor> {
+    let size = difference.abs()?;
+    // With c = min(|d|, β) both cases are c (|d| - c/2)/β: a product whose gradient is right on both sides.
+    let near = size.minimum(beta)?;
+    Ok(((&near * (&size - (&near * 0.5)?)?)? / beta)?)
 }
 
 /// The scale of the data's normalisation, as a tensor.
@@ -84,25 +277,65 @@ impl Scale {
         });
         Ok(Self { inverse: tensor.transpose()? })
     }
+
+    /// Differences `[B, D]` in units of the normalised data.
+    pub(crate) fn normalize(&self, difference: &Tensor) -> Result<Tensor> {
+        Ok(match &self.inverse {
+            Some(inverse) => difference.broadcast_mul(inverse)?,
+            None => difference.clone(),
+        })
+    }
 }
 
-/// The weighted sum of losses over the rows of `batch`, divided by `rows`: summed over the shards of
-/// a batch of `rows`, it is the mean loss.
-pub(crate) fn total(
-    losses: &[WeightedLoss],
-    model: &dyn Model,
-    kind: RowKind,
-    scale: &Scale,
-    batch: &Batch,
-    rows: usize,
-) -> Result<Tensor> {
-    let mut total: Option<Tensor> = None;
-    for WeightedLoss { loss, weight } in losses {
-        let term = (loss.sum(model, kind, scale, batch)? * (weight / rows as f64))?;
-        total = Some(match total {
-            Some(sum) => (sum + term)?,
-            None => term,
-        });
+/// Rows of a batch, with all that losses need beside them.
+#[derive(Clone, Copy)]
+pub(crate) struct Shard<'a> {
+    pub(crate) model: &'a dyn Model,
+    pub(crate) kind: RowKind,
+    pub(crate) scale: &'a Scale,
+    pub(crate) batch: &'a Batch,
+    /// Standard normal numbers, `[rows, noise_dim]`, if the model asks for some.
+    pub(crate) noise: Option<&'a Tensor>,
+}
+
+impl Shard<'_> {
+    fn noise(&self) -> Result<&Tensor> {
+        // A model that asks for none takes any: the rows themselves are at hand.
+        Ok(self.noise.unwrap_or(&self.batch.x))
     }
-    total.ok_or_else(|| Error::config("losses", "must not be empty"))
+
+    /// The weighted sum of the losses that are sums over rows, divided by `rows`: summed over the shards
+    /// of a batch of `rows`, it is the mean loss. None if there is no such loss.
+    pub(crate) fn total(&self, losses: &[WeightedLoss], rows: usize) -> Result<Option<Tensor>> {
+        let mut total: Option<Tensor> = None;
+        for WeightedLoss { loss, weight } in losses {
+            let Some(sum) = loss.sum(self)? else { continue };
+            let term = (sum * (weight / rows as f64))?;
+            total = Some(match total {
+                Some(sum) => (sum + term)?,
+                None => term,
+            });
+        }
+        Ok(total)
+    }
+}
+
+/// The Sinkhorn divergence of samples `[B, D]` from a batch, with its gradient with respect to them.
+pub(crate) fn divergence(
+    config: &SinkhornConfig,
+    compare: Compare,
+    scale: &Scale,
+    samples: &Tensor,
+    batch: &Batch,
+) -> Result<(f64, Tensor)> {
+    let mut pair = [scale.normalize(samples)?, scale.normalize(&batch.x)?];
+    let d = samples.dim(1)?;
+    if let (Compare::XAndContext, Some(context)) = (compare, &batch.context) {
+        for points in &mut pair {
+            *points = Tensor::cat(&[&*points, context], 1)?;
+        }
+    }
+    let divergence = sinkhorn(config, &pair[0], &pair[1])?;
+    let gradient = divergence.gradient.narrow(1, 0, d)?;
+    Ok((divergence.value, scale.normalize(&gradient)?))
 }

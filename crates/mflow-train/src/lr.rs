@@ -16,10 +16,14 @@ pub enum LrSchedule {
 
 impl LrSchedule {
     /// Factor on the learning rate after the fraction `progress` of the phase.
-    pub fn factor(self, progress: f64) -> f64 {
+    pub fn factor(self, progress: f64, _: &[f64]) -> f64 {
         match self {
             Self::Constant => 1.,
             Self::Cosine => 0.5 * (1. + (std::f64::consts::PI * progress).cos()),
         }
+    }
+
+    pub(crate) fn validate(&self, _: &str) -> crate::Result<()> {
+        Ok(())
     }
 }

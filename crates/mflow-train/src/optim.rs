@@ -293,3 +293,20 @@ impl<T: Float> InplaceOp1 for UpdateOp<'_, T> {
         Ok(())
     }
 }
+
+/// shim
+pub type OptimizerConfig = AdamWConfig;
+impl AdamWConfig {
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+}
+pub(crate) fn optimizer(config: &AdamWConfig, p: Vec<Parameter>) -> Box<dyn Optimizer> {
+    adamw(config, p)
+}
+impl AdamWConfig {
+    /// shim
+    pub fn set_learning_rate(&mut self, rate: f64) {
+        self.learning_rate = rate;
+    }
+}

@@ -1,4 +1,5 @@
 //! A run's directory: its identity, its lock, its metrics, its checkpoint.
+use crate::attempt::Attempt;
 use crate::progress::EpochMetrics;
 use crate::{Error, Result};
 use mflow_core::write_atomically;
@@ -19,6 +20,9 @@ pub struct Identity {
     pub config: Value,
     /// Hash of the data.
     pub data: String,
+    /// Hash of the data for validation, if they are separate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
     /// Number of row shards.
     pub shards: usize,
 }
@@ -37,6 +41,7 @@ const LOCK: &str = "lock";
 /// What the caller keeps of the run's settings; written before the identity, if at all.
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
+const ATTEMPTS: &str = "attempts.json";
 
 impl RunDir {
     /// Start a run in `path`, or with `resume` continue the one that is there, if any.
@@ -154,6 +159,27 @@ impl RunDir {
         let file = OpenOptions::new().create(true).append(true).open(&path);
         let written = file.and_then(|mut f| f.write_all(line.as_bytes()));
         Ok(written.map_err(mflow_core::Error::io(path))?)
+    }
+
+    /// Write all attempts at learning a manifold so far.
+    pub(crate) fn write_attempts(&self, attempts: &[Attempt]) -> Result<()> {
+        let path = self.file(ATTEMPTS);
+        let text =
+            serde_json::to_string_pretty(attempts).map_err(|e| Error::run(&path, e.to_string()))?;
+        Ok(write_atomically(&path, |file| writeln!(file, "{text}"))?)
+    }
+
+    /// The attempts at learning a manifold that have ended.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub fn attempts(&self) -> Result<Vec<Attempt>> {
+        let path = self.file(ATTEMPTS);
+        if !path.exists() {
+            return Ok(vec![]);
+        }
+        let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
+        serde_json::from_str(&text).map_err(|e| Error::run(&path, format!("is no list: {e}")))
     }
 
     /// The metrics so far.

@@ -1,11 +1,13 @@
-//! Phases and schedules, as data.
-use crate::loss::{Loss, WeightedLoss};
+//! Phases and stages, as data.
+use crate::loss::WeightedLoss;
 use crate::lr::LrSchedule;
-use crate::optim::AdamWConfig;
+use crate::optim::OptimizerConfig;
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
-/// Which weights a phase ends with.
+/// Which weights a stage ends with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -17,6 +19,14 @@ pub enum Keep {
     Last,
 }
 
+/// How a stage ends: the fields that a [`Phase`] by itself and an [`Alternate`] share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) keep: Keep,
+    pub(crate) patience: usize,
+    pub(crate) restarts: usize,
+}
+
 /// One phase of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,35 +34,62 @@ pub enum Keep {
 pub struct Phase {
     /// Name, for messages and metrics.
     pub name: String,
-    /// Groups of parameters that train, by the first part of their names: `outer`, `inner`.
+    /// Groups of parameters that train, by the first part of their names, such as `outer` and `inner`;
+    /// `*` stands for all.
     pub trains: Vec<String>,
     /// What is minimised.
     pub losses: Vec<WeightedLoss>,
-    /// Passes over the training rows.
+    /// Passes over the training rows; in an alternation those of each cycle.
+    #[serde(default = "one")]
     pub epochs: usize,
     /// Rows per update.
     #[serde(default = "default_batch")]
     pub batch_size: usize,
     /// The optimizer.
     #[serde(default)]
-    pub optimizer: AdamWConfig,
-    /// How the learning rate runs over the phase.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate runs over the phase, in an alternation over all of its cycles.
     #[serde(default)]
     pub lr_schedule: LrSchedule,
     /// The norm to which larger gradients are scaled down; 0 turns clipping off.
     #[serde(default = "default_clip")]
     pub clip_norm: f64,
+    /// Decay of an exponential moving average of the weights, which then are those that are validated
+    /// and kept; 0 turns it off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ema: f64,
     /// Which weights the phase ends with.
     #[serde(default)]
     pub keep: Keep,
+    /// End after so many epochs without a smaller validation loss; 0 goes on to the end.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub patience: usize,
+    /// How often the phase is started anew, from other weights, if its reconstruction failed; see
+    /// [`crate::Attempt`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub restarts: usize,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(v: &f64) -> bool {
+    *v == 0.
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_none(v: &usize) -> bool {
+    *v == 0
+}
+fn one() -> usize {
+    1
+}
 fn default_batch() -> usize {
     100
 }
 fn default_clip() -> f64 {
     1.
 }
+
+/// The group that stands for all of them.
+const ALL: &str = "*";
 
 impl Phase {
     /// A phase with the defaults for everything else.
@@ -68,41 +105,226 @@ impl Phase {
             losses,
             epochs,
             batch_size: default_batch(),
-            optimizer: AdamWConfig::default(),
+            optimizer: OptimizerConfig::default(),
             lr_schedule: LrSchedule::default(),
             clip_norm: default_clip(),
+            ema: 0.,
             keep: Keep::default(),
+            patience: 0,
+            restarts: 0,
         }
     }
 
     /// Whether the phase trains the parameters of layer `name`.
     pub(crate) fn trains_parameter(&self, name: &str) -> bool {
         let group = name.split('.').next().unwrap_or(name);
-        self.trains.iter().any(|g| g == group)
+        self.trains.iter().any(|g| g == group || g == ALL)
+    }
+
+    /// Groups that must exist.
+    pub(crate) fn named_groups(&self) -> impl Iterator<Item = &String> {
+        self.trains.iter().filter(|g| *g != ALL)
+    }
+
+    fn ending(&self) -> Ending {
+        let Self { keep, patience, restarts, .. } = *self;
+        Ending { keep, patience, restarts }
     }
 
     fn validate(&self, path: &str) -> Result<()> {
-        let positive = |field: &str, v: usize| {
-            if v > 0 {
-                return Ok(());
-            }
-            Err(Error::config(format!("{path}.{field}"), "must be positive, found 0"))
-        };
-        positive("epochs", self.epochs)?;
-        positive("batch_size", self.batch_size)?;
-        positive("trains (number of groups)", self.trains.len())?;
-        positive("losses (number of losses)", self.losses.len())?;
+        positive(path, "epochs", self.epochs)?;
+        positive(path, "batch_size", self.batch_size)?;
+        positive(path, "trains (number of groups)", self.trains.len())?;
+        positive(path, "losses (number of losses)", self.losses.len())?;
         for (i, w) in self.losses.iter().enumerate() {
             if !(w.weight > 0. && w.weight.is_finite()) {
                 let reason = format!("must be positive and finite, found {}", w.weight);
                 return Err(Error::config(format!("{path}.losses[{i}].weight"), reason));
             }
+            w.loss.validate(&format!("{path}.losses[{i}]"))?;
+        }
+        if self.losses.iter().filter(|w| w.loss.divergence().is_some()).count() > 1 {
+            let reason = "must have one divergence at most, found several";
+            return Err(Error::config(format!("{path}.losses"), reason));
         }
         if self.clip_norm < 0. || !self.clip_norm.is_finite() {
             let reason = format!("must be 0 (off) or positive, found {}", self.clip_norm);
             return Err(Error::config(format!("{path}.clip_norm"), reason));
         }
+        if !(0. ..1.).contains(&self.ema) {
+            let reason = format!("must be 0 (off) or between 0 and 1, found {}", self.ema);
+            return Err(Error::config(format!("{path}.ema"), reason));
+        }
+        self.lr_schedule.validate(&format!("{path}.lr_schedule"))?;
         self.optimizer.validate(&format!("{path}.optimizer"))
+    }
+}
+
+fn positive(path: &str, field: &str, v: usize) -> Result<()> {
+    if v > 0 {
+        return Ok(());
+    }
+    Err(Error::config(format!("{path}.{field}"), "must be positive, found 0"))
+}
+
+/// How the phases of an alternation take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Turn {
+    /// Each makes its passes over the rows before the next one starts.
+    #[default]
+    Epoch,
+    /// Each makes so many updates, again and again, until all have made their passes of the cycle.
+    Batches(usize),
+}
+
+/// Phases that take turns. Each keeps its optimizer and its place in its learning-rate schedule over all
+/// cycles; weights are judged after each cycle, by the sum of the validation losses of all phases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Alternate {
+    /// The phases; `epochs` of each are its passes in one cycle.
+    pub alternate: Vec<Phase>,
+    /// Number of cycles.
+    pub cycles: usize,
+    /// Who is on when.
+    #[serde(default)]
+    pub unit: Turn,
+    /// Which weights the alternation ends with.
+    #[serde(default)]
+    pub keep: Keep,
+    /// End after so many cycles without a smaller sum; 0 goes on to the end.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub patience: usize,
+    /// How often the alternation is started anew, from other weights, if its reconstruction failed; see
+    /// [`crate::Attempt`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub restarts: usize,
+}
+
+impl Alternate {
+    /// The phases, turn by turn, for so many cycles.
+    pub fn new(alternate: Vec<Phase>, cycles: usize) -> Self {
+        let (unit, keep) = (Turn::default(), Keep::default());
+        Self { alternate, cycles, unit, keep, patience: 0, restarts: 0 }
+    }
+}
+
+/// A node of a schedule: a phase by itself, or several that take turns. In a file a table with the key
+/// `alternate` is the latter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "a handful of configs")]
+#[non_exhaustive]
+pub enum Stage {
+    /// A phase.
+    Phase(Phase),
+    /// Phases that take turns.
+    Alternate(Alternate),
+}
+
+impl From<Phase> for Stage {
+    fn from(phase: Phase) -> Self {
+        Self::Phase(phase)
+    }
+}
+impl From<Alternate> for Stage {
+    fn from(alternate: Alternate) -> Self {
+        Self::Alternate(alternate)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        match value.get("alternate") {
+            Some(_) => serde_json::from_value(value).map(Self::Alternate).map_err(D::Error::custom),
+            // One pass is the default in an alternation only.
+            None if value.get("epochs").is_none() => Err(D::Error::missing_field("epochs")),
+            None => serde_json::from_value(value).map(Self::Phase).map_err(D::Error::custom),
+        }
+    }
+}
+
+impl Stage {
+    /// All phases.
+    pub fn phases(&self) -> &[Phase] {
+        match self {
+            Self::Phase(phase) => std::slice::from_ref(phase),
+            Self::Alternate(a) => &a.alternate,
+        }
+    }
+    /// All phases, to change.
+    pub fn phases_mut(&mut self) -> &mut [Phase] {
+        match self {
+            Self::Phase(phase) => std::slice::from_mut(phase),
+            Self::Alternate(a) => &mut a.alternate,
+        }
+    }
+    /// How often weights are judged: epochs of a phase, cycles of an alternation.
+    pub fn rounds(&self) -> usize {
+        match self {
+            Self::Phase(phase) => phase.epochs,
+            Self::Alternate(a) => a.cycles,
+        }
+    }
+    /// The same number, to change.
+    pub fn rounds_mut(&mut self) -> &mut usize {
+        match self {
+            Self::Phase(phase) => &mut phase.epochs,
+            Self::Alternate(a) => &mut a.cycles,
+        }
+    }
+    /// Passes over the rows that `phase` makes in each round.
+    pub(crate) fn passes(&self, phase: &Phase) -> usize {
+        match self {
+            Self::Phase(_) => 1,
+            Self::Alternate(_) => phase.epochs,
+        }
+    }
+    pub(crate) fn turn(&self) -> Turn {
+        match self {
+            Self::Phase(_) => Turn::Epoch,
+            Self::Alternate(a) => a.unit,
+        }
+    }
+    pub(crate) fn ending(&self) -> Ending {
+        match self {
+            Self::Phase(phase) => phase.ending(),
+            Self::Alternate(Alternate { keep, patience, restarts, .. }) => {
+                Ending { keep: *keep, patience: *patience, restarts: *restarts }
+            }
+        }
+    }
+    /// Name, for messages: that of the phase, or of all phases.
+    pub fn name(&self) -> String {
+        let names: Vec<&str> = self.phases().iter().map(|p| p.name.as_str()).collect();
+        names.join(" and ")
+    }
+
+    fn validate(&self, path: &str) -> Result<()> {
+        match self {
+            Self::Phase(phase) => phase.validate(path),
+            Self::Alternate(a) => {
+                positive(path, "cycles", a.cycles)?;
+                positive(path, "alternate (number of phases)", a.alternate.len())?;
+                if a.unit == Turn::Batches(0) {
+                    return positive(path, "unit.batches", 0);
+                }
+                for (i, phase) in a.alternate.iter().enumerate() {
+                    let path = format!("{path}.alternate[{i}]");
+                    phase.validate(&path)?;
+                    if phase.ending() != Ending::default() {
+                        let reason = "must be set on the alternation: its phases end together";
+                        let field = format!("{path}.keep, patience or restarts");
+                        return Err(Error::config(field, reason));
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 }
 
@@ -111,9 +333,9 @@ impl Phase {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TrainConfig {
-    /// The phases, one after the other.
-    pub phases: Vec<Phase>,
-    /// Share of the rows that is held out to choose weights.
+    /// The schedule, one node after the other.
+    pub phases: Vec<Stage>,
+    /// Share of the rows that is held out to choose weights, if there are no rows of their own for that.
     #[serde(default = "default_validation")]
     pub validation_fraction: f64,
     /// Largest number of row shards of a batch; 0 means one per core when the run starts.
@@ -132,28 +354,14 @@ fn default_checkpoint_seconds() -> f64 {
 }
 
 impl TrainConfig {
-    /// The given phases, with the defaults for everything else.
-    pub fn new(phases: Vec<Phase>) -> Self {
+    /// The given stages, with the defaults for everything else.
+    pub fn new(phases: Vec<impl Into<Stage>>) -> Self {
         Self {
-            phases,
+            phases: phases.into_iter().map(Into::into).collect(),
             validation_fraction: default_validation(),
             shards: 0,
             checkpoint_seconds: default_checkpoint_seconds(),
         }
-    }
-
-    /// The M/D sequential schedule: first the manifold by its reconstruction error, then the density
-    /// on it, each for half of `epochs` (at least one). Brehmer & Cranmer (2020), section 3.B.
-    pub fn sequential(epochs: usize) -> Self {
-        let weighted = |loss, weight| vec![WeightedLoss { loss, weight }];
-        let first = (epochs / 2).max(1);
-        let second = epochs.saturating_sub(first).max(1);
-        let manifold = weighted(Loss::Reconstruction, 1000.);
-        let density = weighted(Loss::CoordinateLikelihood, 1.);
-        Self::new(vec![
-            Phase::new("manifold", &["outer"], manifold, first),
-            Phase::new("density", &["inner"], density, second),
-        ])
     }
 
     /// Check every field.
@@ -164,8 +372,8 @@ impl TrainConfig {
         if self.phases.is_empty() {
             return Err(Error::config("train.phases", "must not be empty"));
         }
-        for (i, phase) in self.phases.iter().enumerate() {
-            phase.validate(&format!("train.phases[{i}]"))?;
+        for (i, stage) in self.phases.iter().enumerate() {
+            stage.validate(&format!("train.phases[{i}]"))?;
         }
         if !(self.validation_fraction > 0. && self.validation_fraction < 1.) {
             let reason = format!("must be between 0 and 1, found {}", self.validation_fraction);

@@ -11,9 +11,16 @@ pub struct Batch {
     pub x: Tensor,
     /// Context, `[B, C]`, if the data have one.
     pub context: Option<Tensor>,
+    /// Joint scores, the gradients of `log p(x, z | c)` with respect to the context where the row's
+    /// latent history `z` is known, `[B, C]`, if the data come with them.
+    pub score: Option<Tensor>,
 }
 
 impl Batch {
+    /// Rows without scores.
+    pub fn new(x: Tensor, context: Option<Tensor>) -> Self {
+        Self { x, context, score: None }
+    }
     /// Number of rows `B`.
     pub fn rows(&self) -> usize {
         self.x.dims()[0]
@@ -23,8 +30,9 @@ impl Batch {
     /// # Errors
     /// If out of range.
     pub fn narrow(&self, start: usize, len: usize) -> Result<Self> {
-        let context = self.context.as_ref().map(|c| c.narrow(0, start, len)).transpose()?;
-        Ok(Self { x: self.x.narrow(0, start, len)?, context })
+        let narrow = |t: &Option<Tensor>| t.as_ref().map(|t| t.narrow(0, start, len)).transpose();
+        let (context, score) = (narrow(&self.context)?, narrow(&self.score)?);
+        Ok(Self { x: self.x.narrow(0, start, len)?, context, score })
     }
 }
 
@@ -43,6 +51,11 @@ pub trait RowSource: Debug + Send + Sync {
     fn gather(&self, rows: &[usize]) -> Result<Batch>;
     /// A hash of all values: a resumed run must see the same data.
     fn fingerprint(&self) -> u64;
+}
+
+/// The hash of a data set's values, going on from `h`.
+fn hash(values: &[f64], h: u64) -> u64 {
+    values.iter().fold(h, |h, v| fnv1a(&(h ^ v.to_bits()).to_le_bytes()))
 }
 
 /// A data set in memory.
@@ -73,9 +86,6 @@ impl Rows {
             Err(Error::Data { what, expected, found })
         };
         let rows = fits("data", &x, data_dim)?;
-        let hash = |values: &[f64], h: u64| {
-            values.iter().fold(h, |h, v| fnv1a(&(h ^ v.to_bits()).to_le_bytes()))
-        };
         let mut fingerprint = hash(&x, data_dim as u64);
         let tensor = |values: Vec<f64>, dim: usize| -> Result<Tensor> {
             let t = Tensor::from_vec(values, (rows, dim), &Device::Cpu)?;
@@ -93,7 +103,27 @@ impl Rows {
                 Some(tensor(values, dim)?)
             }
         };
-        Ok(Self { all: Batch { x: tensor(x, data_dim)?, context }, fingerprint })
+        Ok(Self { all: Batch::new(tensor(x, data_dim)?, context), fingerprint })
+    }
+
+    /// With the joint score of each row, `[R, C]`, row-major.
+    ///
+    /// # Errors
+    /// If there is no context, or not a number for each of its values.
+    pub fn with_scores(mut self, scores: Vec<f64>) -> Result<Self> {
+        let Some(context) = &self.all.context else {
+            let (expected, found) = ("a context to go with them".to_owned(), "none".to_owned());
+            return Err(Error::Data { what: "scores", expected, found });
+        };
+        if scores.len() != context.elem_count() {
+            let (expected, found) =
+                (format!("{} values", context.elem_count()), scores.len().to_string());
+            return Err(Error::Data { what: "scores", expected, found });
+        }
+        self.fingerprint = hash(&scores, self.fingerprint);
+        let t = Tensor::from_vec(scores, context.shape(), &Device::Cpu)?;
+        self.all.score = Some(t.to_dtype(context.dtype())?.to_device(context.device())?);
+        Ok(self)
     }
 
     /// All rows.
@@ -129,6 +159,7 @@ impl RowSource for Rows {
         Ok(Batch {
             x: pick(&self.all.x)?,
             context: self.all.context.as_ref().map(pick).transpose()?,
+            score: self.all.score.as_ref().map(pick).transpose()?,
         })
     }
     fn fingerprint(&self) -> u64 {

@@ -1,23 +1,25 @@
 //! The trainer: one loop for every schedule.
-use crate::checkpoint::{Best, Checkpoint, EpochSums, Position};
-use crate::loss::{RowKind, Scale, total};
-use crate::optim::{Optimizer, adamw};
+use crate::attempt::{self, Attempt, judge};
+use crate::checkpoint::{Best, Checkpoint, PhaseState, Position};
+use crate::loss::Scale;
+use crate::member::{Member, Place, Setting, View};
 use crate::progress::{EpochMetrics, Observer, Progress};
 use crate::run_dir::{Identity, RunDir};
-use crate::schedule::{Keep, Phase, TrainConfig};
-use crate::shards::{EVALUATION_ROWS, Pool, cut, shards};
-use crate::source::{Batch, RowSource, Rows};
+use crate::schedule::{Keep, Phase, Stage, TrainConfig, Turn};
+use crate::shards::Pool;
+use crate::source::RowSource;
 use crate::{Error, Result};
-use candle_core::{DType, Tensor, Var};
-use mflow_bijectors::{ParamStore, Stream};
+use candle_core::Tensor;
+use mflow_bijectors::{ParamStore, Stream, fnv1a};
 use mflow_core::{Model, ModelConfig};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How a call of [`Trainer::run`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All phases are done.
+    /// All stages are done.
     Finished,
     /// The stop flag was raised; a checkpoint was written if the run has a directory.
     Interrupted,
@@ -30,11 +32,13 @@ pub struct Trainer<'a> {
     pub model: &'a ModelConfig,
     /// Its parameters, trained in place.
     pub store: &'a mut ParamStore,
-    /// The training data; a part is held out for validation.
+    /// The training data.
     pub data: &'a dyn RowSource,
+    /// Data to choose weights by; none holds out a part of the training data.
+    pub validation: Option<&'a dyn RowSource>,
     /// How to train.
     pub config: &'a TrainConfig,
-    /// Seed of the held-out part and of shuffling.
+    /// Seed of the held-out part, of shuffling, of samples and noise.
     pub seed: u64,
     /// Threads.
     pub pool: &'a Pool,
@@ -44,25 +48,39 @@ pub struct Trainer<'a> {
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// What stays the same during a phase.
-struct Stage<'a> {
-    phase: &'a Phase,
-    index: usize,
-    model: Box<dyn Model>,
-    kind: RowKind,
-    train: Rows,
-    validation: Rows,
-    scale: Scale,
-    vars: Vec<Var>,
-    shards: usize,
+/// Which rows train and which validate.
+struct Split {
+    train: Vec<usize>,
+    validation: Vec<usize>,
 }
 
-/// What changes during a phase.
-struct State {
+/// A stage at work.
+struct Work<'a> {
+    stage: &'a Stage,
+    members: Vec<Member<'a>>,
+    /// Whose update it is, one after the other through a round.
+    turns: Vec<Slot>,
     position: Position,
-    sums: EpochSums,
-    optimizer: Box<dyn Optimizer>,
     best: Option<Best>,
+    /// What earlier attempts left.
+    past: Past,
+}
+
+/// One update of a round.
+#[derive(Clone, Copy)]
+struct Slot {
+    member: usize,
+    /// Pass of the member in the round.
+    pass: usize,
+    /// Batch in the pass.
+    batch: usize,
+}
+
+/// The attempts that have ended, and the weights of the best one at the present stage.
+#[derive(Clone, Default)]
+struct Past {
+    attempts: Vec<Attempt>,
+    chosen: Option<BTreeMap<String, Tensor>>,
 }
 
 impl Trainer<'_> {
@@ -78,56 +96,103 @@ impl Trainer<'_> {
             0 => self.pool.threads(),
             n => n,
         };
+        self.model.build(self.store, |_| false)?;
         self.check_groups()?;
-        let resumed = self.identify(shards)?;
-        let mut start = resumed.as_ref().map_or(Position::default(), |c| c.position);
-        let (mut sums, mut best) = (EpochSums::default(), None);
-        let mut restore = None;
+        self.check_data()?;
+        let mut resumed = self.identify(shards)?;
         if let Some(run) = self.run {
             // A run that died before its first checkpoint may have left metrics.
             run.truncate_metrics(resumed.as_ref().map_or(0, |c| c.metrics_len))?;
         }
-        if let Some(checkpoint) = resumed {
-            self.store.assign(&checkpoint.weights)?;
-            (sums, best) = (checkpoint.sums, checkpoint.best);
-            restore =
-                (!checkpoint.moments.is_empty()).then_some((checkpoint.moments, checkpoint.steps));
-        }
-        while let Some(phase) = self.config.phases.get(start.phase) {
-            let stage = self.stage(phase, start.phase, shards)?;
-            let trained = |p: &&mflow_bijectors::Parameter| phase.trains_parameter(&p.name);
-            let parameters = self.store.parameters().filter(trained).cloned().collect();
-            let mut optimizer = adamw(&phase.optimizer, parameters);
-            if let Some((moments, steps)) = restore.take() {
-                optimizer.restore(&moments, steps)?;
+        let mut position = Position::default();
+        let mut past = Past::default();
+        match &mut resumed {
+            Some(checkpoint) => {
+                position = checkpoint.position;
+                past.attempts = std::mem::take(&mut checkpoint.attempts);
+                past.chosen = checkpoint.chosen.take();
+                self.replace_weights(std::mem::take(&mut checkpoint.weights))?;
             }
-            let mut state = State { position: start, sums, optimizer, best: best.take() };
-            if self.train_phase(&stage, &mut state, observer, stop)? == Outcome::Interrupted {
-                self.checkpoint(&state, true)?;
+            None => self.observe()?,
+        }
+        let split = self.split();
+        let config = self.config;
+        while let Some(stage) = config.phases.get(position.stage) {
+            let started = Instant::now();
+            let mut work = self.work(stage, position, shards, &split, past)?;
+            // Between stages there is nothing to restore.
+            if let Some(checkpoint) = resumed.take().filter(|c| !c.phases.is_empty()) {
+                for (i, state) in checkpoint.phases.into_iter().enumerate() {
+                    work.members[i].restore(i, state, &checkpoint.moments)?;
+                }
+                work.best = checkpoint.best;
+            }
+            if self.train_stage(&mut work, observer, stop)? == Outcome::Interrupted {
+                self.checkpoint(&work)?;
                 return Ok(Outcome::Interrupted);
             }
-            if let (Keep::Best, Some(best)) = (phase.keep, &state.best) {
-                self.store.assign(&best.weights)?;
-            }
-            start = Position { phase: start.phase + 1, ..Position::default() };
-            sums = EpochSums::default();
-            state = State { position: start, sums, best: None, ..state };
-            self.checkpoint(&state, false)?;
+            self.keep(&mut work)?;
+            let again = self.end_attempt(&mut work, &split, observer, started.elapsed())?;
+            let Work { position: at, past: left, .. } = work;
+            position = match again {
+                true => Position { attempt: at.attempt + 1, round: 0, update: 0, ..at },
+                false => Position { stage: at.stage + 1, ..Position::default() },
+            };
+            past = left;
+            self.save(position, vec![], BTreeMap::new(), None, &past)?;
         }
         Ok(Outcome::Finished)
     }
 
     /// Every group of a phase must exist: a misspelt one would train nothing.
-    fn check_groups(&mut self) -> Result<()> {
-        self.model.build(self.store, |_| false)?;
-        for (i, phase) in self.config.phases.iter().enumerate() {
-            for group in &phase.trains {
+    fn check_groups(&self) -> Result<()> {
+        let check = |phase: &Phase, path: String| {
+            for group in phase.named_groups() {
                 let prefix = format!("{group}.");
                 if !self.store.parameters().any(|p| p.name.starts_with(&prefix)) {
                     let reason = format!("names the group `{group}`, which the model lacks");
-                    return Err(Error::config(format!("train.phases[{i}].trains"), reason));
+                    return Err(Error::config(path, reason));
                 }
             }
+            Ok(())
+        };
+        for (i, stage) in self.config.phases.iter().enumerate() {
+            for (k, phase) in stage.phases().iter().enumerate() {
+                let inside = match stage {
+                    Stage::Phase(_) => String::new(),
+                    Stage::Alternate(_) => format!(".alternate[{k}]"),
+                };
+                check(phase, format!("train.phases[{i}]{inside}.trains"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_data(&self) -> Result<()> {
+        let sizes = &self.model.sizes;
+        let check = |what, expected: usize, found: usize| {
+            if expected == found {
+                return Ok(());
+            }
+            let (expected, found) = (expected.to_string(), found.to_string());
+            Err(Error::Data { what, expected, found })
+        };
+        check("number of features", sizes.data_dim, self.data.data_dim())?;
+        check("number of context features", sizes.context_dim, self.data.context_dim())?;
+        let mut least = 2;
+        if let Some(validation) = self.validation {
+            check("number of features for validation", sizes.data_dim, validation.data_dim())?;
+            let what = "number of context features for validation";
+            check(what, sizes.context_dim, validation.context_dim())?;
+            least = 1;
+            if validation.rows() == 0 {
+                let (expected, found) = ("at least 1".to_owned(), "0".to_owned());
+                return Err(Error::Data { what: "number of rows for validation", expected, found });
+            }
+        }
+        if self.data.rows() < least {
+            let (expected, found) = (format!("at least {least}"), self.data.rows().to_string());
+            return Err(Error::Data { what: "number of rows", expected, found });
         }
         Ok(())
     }
@@ -141,240 +206,321 @@ impl Trainer<'_> {
             "seed": self.seed,
             "dtype": self.store.dtype().as_str(),
         });
+        let fingerprint = |source: &dyn RowSource| format!("{:016x}", source.fingerprint());
         run.identify(&Identity {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config,
-            data: format!("{:016x}", self.data.fingerprint()),
+            data: fingerprint(self.data),
+            validation: self.validation.map(fingerprint),
             shards,
         })?;
         let path = run.file(CHECKPOINT);
         if path.exists() { Checkpoint::load(&path).map(Some) } else { Ok(None) }
     }
 
-    fn stage<'b>(&mut self, phase: &'b Phase, index: usize, shards: usize) -> Result<Stage<'b>> {
-        let model: Box<dyn Model> =
-            Box::new(self.model.build(self.store, |name| phase.trains_parameter(name))?);
-        let signature = model.signature();
-        self.check_data(signature.data_dim, signature.context_dim.unwrap_or(0))?;
+    /// Show the layers their first rows: the initialisation of those that depend on data.
+    fn observe(&mut self) -> Result<()> {
+        /// Enough for means and deviations.
+        const ROWS: usize = 1000;
+        let split = self.split();
+        let rows = &split.train[..split.train.len().min(ROWS)];
+        let batch = self.data.gather(rows)?;
+        let model = self.model.build(self.store, |_| false)?;
+        Ok(model.observe(&batch.x, batch.context.as_ref())?)
+    }
+
+    fn split(&self) -> Split {
         let n = self.data.rows();
+        if let Some(validation) = self.validation {
+            let train = (0..n).collect();
+            return Split { train, validation: (0..validation.rows()).collect() };
+        }
         let held_out = (n as f64 * self.config.validation_fraction).round();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=n")]
         let held_out = (held_out as usize).clamp(1, n - 1);
-        let order = Stream::new(self.seed, "validation split").permutation(n);
-        let (validation, train) = order.split_at(held_out);
-        // With the manifold at rest a point is no more than its coordinates: find them once.
-        let fixed = !phase.trains.iter().any(|g| g == "outer")
-            && phase.losses.iter().all(|w| w.loss.needs_only_coordinates());
-        let kind = if fixed { RowKind::Coordinates } else { RowKind::Data };
-        let rows = |index: &[usize]| -> Result<Rows> {
-            let batch = self.data.gather(index)?;
-            if kind == RowKind::Data {
-                return Ok(Rows::with_data(batch));
-            }
-            let u = self.pool.by_rows(batch.rows(), |r| {
-                let part = batch.narrow(r.start, r.len())?;
-                Ok::<_, Error>(model.coordinates(&part.x, part.context.as_ref())?)
-            })?;
-            Ok(Rows::with_data(Batch { x: u, ..batch }))
-        };
-        let (train, validation) = (rows(train)?, rows(validation)?);
-        let scale = Scale::new(self.model, model.as_ref())?;
-        let trained = self.store.parameters().filter(|p| phase.trains_parameter(&p.name));
-        let vars = trained.map(|p| p.var.clone()).collect();
-        let shards = if self.store.device().is_cpu() { shards } else { 1 };
-        Ok(Stage { phase, index, model, kind, train, validation, scale, vars, shards })
+        let mut validation = Stream::new(self.seed, "validation split").permutation(n);
+        let train = validation.split_off(held_out);
+        Split { train, validation }
     }
 
-    fn check_data(&self, data_dim: usize, context_dim: usize) -> Result<()> {
-        let check = |what, expected: usize, found: usize| {
-            if expected == found {
-                return Ok(());
-            }
-            let (expected, found) = (expected.to_string(), found.to_string());
-            Err(Error::Data { what, expected, found })
-        };
-        check("number of features", data_dim, self.data.data_dim())?;
-        check("number of context features", context_dim, self.data.context_dim())?;
-        if self.data.rows() < 2 {
-            let (expected, found) = ("at least 2".to_owned(), self.data.rows().to_string());
-            return Err(Error::Data { what: "number of rows", expected, found });
-        }
+    /// All parameters and buffers anew, so that an attempt may have other ones than the first.
+    fn replace_weights(&mut self, named: BTreeMap<String, Tensor>) -> Result<()> {
+        let (dtype, device) = (self.store.dtype(), self.store.device().clone());
+        *self.store = ParamStore::from_named(named, dtype, &device);
+        self.model.build(self.store, |_| false)?;
         Ok(())
     }
 
-    fn train_phase(
+    fn work<'b>(
         &mut self,
-        stage: &Stage<'_>,
-        state: &mut State,
+        stage: &'b Stage,
+        position: Position,
+        shards: usize,
+        split: &'b Split,
+        past: Past,
+    ) -> Result<Work<'b>>
+    where
+        Self: 'b,
+    {
+        let density = self.model.groups().density;
+        let moves = |p: &Phase| p.trains.iter().any(|g| !density.contains(&g.as_str()));
+        let validation = self.validation.unwrap_or(self.data);
+        let setting = Setting {
+            model: self.model,
+            pool: self.pool,
+            seed: self.seed,
+            shards: if self.store.device().is_cpu() { shards } else { 1 },
+            train: View { source: self.data, index: &split.train },
+            validation: View { source: validation, index: &split.validation },
+            manifold_rests: !stage.phases().iter().any(moves),
+        };
+        let phases = stage.phases();
+        let members = phases.iter().enumerate().map(|(i, phase)| {
+            let mut tag = position.stage.to_string();
+            if phases.len() > 1 {
+                tag = format!("{tag}.{i}");
+            }
+            if position.attempt > 0 {
+                tag = format!("{tag} attempt {}", position.attempt);
+            }
+            let passes = stage.rounds() * stage.passes(phase);
+            Member::new(phase, tag, passes, setting, self.store)
+        });
+        let members = members.collect::<Result<Vec<_>>>()?;
+        let turns = turns(stage, &members);
+        Ok(Work { stage, members, turns, position, best: None, past })
+    }
+
+    fn train_stage(
+        &self,
+        work: &mut Work<'_>,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
-        let phase = stage.phase;
-        let rows = stage.train.rows();
-        let batches = rows.div_ceil(phase.batch_size);
-        let total_steps = batches * phase.epochs;
         let interval = Duration::from_secs_f64(self.config.checkpoint_seconds.min(1e9));
-        // A function of the step alone: a run may be resumed right before the end of an epoch.
-        let rate = |step: usize| {
-            let factor = phase.lr_schedule.factor(step as f64 / total_steps as f64);
-            phase.optimizer.learning_rate * factor
-        };
         let mut saved = Instant::now();
-        while state.position.epoch < phase.epochs {
-            let epoch = state.position.epoch;
-            let name = format!("shuffle phase {} epoch {epoch}", stage.index);
-            let order = Stream::new(self.seed, &name).permutation(rows);
-            while state.position.batch < batches {
+        while work.position.round < work.stage.rounds() && !work.is_out_of_patience() {
+            while work.position.update < work.turns.len() {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(Outcome::Interrupted);
                 }
-                let i = state.position.batch;
-                let steps = epoch * batches + i;
-                let end = rows.min((i + 1) * phase.batch_size);
-                let batch = stage.train.gather(&order[i * phase.batch_size..end])?;
-                let loss = self.update(stage, state, &batch, rate(steps))?;
-                state.sums.loss += loss * batch.rows() as f64;
-                state.sums.rows += batch.rows();
-                state.sums.batches += 1;
-                state.position.batch += 1;
-                let (epochs, steps) = (phase.epochs, steps + 1);
-                observer.batch(Progress {
-                    phase: &phase.name,
-                    epoch: epoch + 1,
-                    epochs,
-                    steps,
-                    total_steps,
-                    loss,
-                });
+                work.update(observer)?;
                 if saved.elapsed() >= interval {
-                    self.checkpoint(state, true)?;
+                    self.checkpoint(work)?;
                     saved = Instant::now();
                 }
             }
-            let metrics = self.end_epoch(stage, state, rate((epoch + 1) * batches - 1))?;
-            observer.epoch(&metrics);
-            self.checkpoint(state, true)?;
+            self.end_round(work, observer)?;
+            self.checkpoint(work)?;
             saved = Instant::now();
         }
         Ok(Outcome::Finished)
     }
 
-    /// One update; returns the mean loss of the batch.
-    fn update(
-        &self,
-        stage: &Stage<'_>,
-        state: &mut State,
-        batch: &Batch,
-        rate: f64,
-    ) -> Result<f64> {
-        let diverged = |quantity, value| Error::Diverged {
-            phase: stage.phase.name.clone(),
-            epoch: state.position.epoch + 1,
-            batch: state.position.batch + 1,
-            quantity,
-            value,
-        };
-        let rows = batch.rows();
-        let n = shards(rows, stage.shards);
-        let parts = self.pool.map(n, |i| -> Result<(f64, Vec<Option<Tensor>>)> {
-            let range = cut(rows, n, i);
-            let shard = batch.narrow(range.start, range.len())?;
-            let loss = total(
-                &stage.phase.losses,
-                stage.model.as_ref(),
-                stage.kind,
-                &stage.scale,
-                &shard,
-                rows,
-            )?;
-            let mut gradients = loss.backward()?;
-            let gradients = stage.vars.iter().map(|v| gradients.remove(v)).collect();
-            Ok((scalar(&loss)?, gradients))
-        });
-        let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
-        let loss: f64 = parts.iter().map(|(loss, _)| loss).sum();
-        if !loss.is_finite() {
-            return Err(diverged("the training loss", loss));
+    /// Validate, record, and move to the next round.
+    fn end_round(&self, work: &mut Work<'_>, observer: &mut dyn Observer) -> Result<()> {
+        let round = work.position.round;
+        work.swap_averages()?;
+        let mut total = 0.;
+        for member in &mut work.members {
+            let validation_loss = member.validate()?;
+            if !validation_loss.is_finite() {
+                let place = Place { round: round + 1, batch: 0 };
+                return Err(place.error(member.phase, "the validation loss", validation_loss));
+            }
+            total += validation_loss;
+            // The rate of the last update.
+            let learning_rate = member.rate(member.state.updates.saturating_sub(1));
+            let sums = member.end_round(validation_loss);
+            let metrics = EpochMetrics {
+                phase: member.phase.name.clone(),
+                attempt: work.position.attempt,
+                epoch: round + 1,
+                train_loss: sums.loss / sums.rows as f64,
+                validation_loss,
+                learning_rate,
+                gradient_norm: sums.norm / sums.batches as f64,
+            };
+            if let Some(run) = self.run {
+                run.append_metrics(&metrics)?;
+            }
+            observer.epoch(&metrics);
         }
-        let gradients: Vec<_> = parts.into_iter().map(|(_, gradients)| gradients).collect();
-        let norm = state.optimizer.accumulate(self.pool, &gradients)?;
-        if !norm.is_finite() {
-            return Err(diverged("the gradient norm", norm));
+        if work.stage.ending().keep == Keep::Best
+            && work.best.as_ref().is_none_or(|best| total < best.loss)
+        {
+            work.best = Some(Best { round, loss: total, weights: copies(self.store)? });
         }
-        let clip = stage.phase.clip_norm;
-        let factor = if clip > 0. && norm > clip { clip / norm } else { 1. };
-        state.optimizer.step(self.pool, rate, factor)?;
-        state.sums.norm += norm;
-        Ok(loss)
+        work.swap_averages()?;
+        work.position = Position { round: round + 1, update: 0, ..work.position };
+        Ok(())
     }
 
-    /// Validate, record, and move to the next epoch.
-    fn end_epoch(&self, stage: &Stage<'_>, state: &mut State, rate: f64) -> Result<EpochMetrics> {
-        let epoch = state.position.epoch;
-        let validation_loss = self.validation_loss(stage)?;
-        if !validation_loss.is_finite() {
-            return Err(Error::Diverged {
-                phase: stage.phase.name.clone(),
-                epoch: epoch + 1,
-                batch: 0,
-                quantity: "the validation loss",
-                value: validation_loss,
-            });
+    /// The weights that the stage ends with.
+    fn keep(&self, work: &mut Work<'_>) -> Result<()> {
+        match &work.best {
+            Some(best) => Ok(self.store.assign(&best.weights)?),
+            None => work.swap_averages(),
         }
-        let metrics = EpochMetrics {
-            phase: stage.phase.name.clone(),
-            epoch: epoch + 1,
-            train_loss: state.sums.loss / state.sums.rows as f64,
-            validation_loss,
-            learning_rate: rate,
-            gradient_norm: state.sums.norm / state.sums.batches as f64,
-        };
-        if stage.phase.keep == Keep::Best
-            && state.best.as_ref().is_none_or(|best| validation_loss < best.loss)
-        {
-            // Named tensors are copies or views; views must not follow the next update.
-            let weights = self.store.to_named()?;
-            let copies = weights.into_iter().map(|(name, t)| Ok((name, t.copy()?)));
-            let weights = copies.collect::<Result<_>>()?;
-            state.best = Some(Best { epoch, loss: validation_loss, weights });
+    }
+
+    /// Judge a stage that was to learn a manifold, put the best weights in place, and say whether to try
+    /// again.
+    fn end_attempt(
+        &mut self,
+        work: &mut Work<'_>,
+        split: &Split,
+        observer: &mut dyn Observer,
+        elapsed: Duration,
+    ) -> Result<bool> {
+        let stage = work.stage;
+        if !stage.reconstructs() {
+            return Ok(false);
+        }
+        let model = self.model.build(self.store, |_| false)?;
+        let scale = Scale::new(self.model, &model)?;
+        let source = self.validation.unwrap_or(self.data);
+        let rows = attempt::rows(&split.validation);
+        let n = self.model.sizes.manifold_dim;
+        let (number, past) = (work.position.attempt, &mut work.past);
+        past.attempts.push(Attempt {
+            stage: stage.name(),
+            attempt: number,
+            error: attempt::error(self.pool, &model, &scale, source, &rows)?,
+            limit: attempt::limit(self.pool, &scale, source, &rows, n)?,
+            failed: false,
+            updates: work.members.iter().map(|m| m.state.updates).sum(),
+            seconds: elapsed.as_secs_f64(),
+        });
+        let first = past.attempts.len() - 1 - number;
+        let attempts = &mut past.attempts[first..];
+        judge(attempts);
+        let last = &attempts[number];
+        observer.attempt(last);
+        let again = last.failed && number < stage.ending().restarts;
+        let best = attempts.iter().all(|a| last.error <= a.error);
+        if best || past.chosen.is_none() {
+            past.chosen = Some(copies(self.store)?);
         }
         if let Some(run) = self.run {
-            run.append_metrics(&metrics)?;
+            run.write_attempts(&past.attempts)?;
         }
-        state.position = Position { epoch: epoch + 1, batch: 0, ..state.position };
-        state.sums = EpochSums::default();
-        Ok(metrics)
+        if again {
+            let fresh = self.fresh_weights(stage, work.position)?;
+            self.replace_weights(fresh)?;
+            self.observe()?;
+        } else if let Some(chosen) = past.chosen.take().filter(|_| number > 0) {
+            self.replace_weights(chosen)?;
+        }
+        Ok(again)
     }
 
-    fn validation_loss(&self, stage: &Stage<'_>) -> Result<f64> {
-        let all = stage.validation.all();
-        let rows = all.rows();
-        let blocks = rows.div_ceil(EVALUATION_ROWS);
-        let parts = self.pool.map(blocks, |i| {
-            let range = cut(rows, blocks, i);
-            let block = all.narrow(range.start, range.len())?;
-            let (losses, model) = (&stage.phase.losses, stage.model.as_ref());
-            scalar(&total(losses, model, stage.kind, &stage.scale, &block, rows)?)
-        });
-        parts.into_iter().sum()
+    /// The present weights, but those that the stage trains from another seed, permutations included.
+    fn fresh_weights(&self, stage: &Stage, position: Position) -> Result<BTreeMap<String, Tensor>> {
+        let purpose = format!("stage {} attempt {}", position.stage, position.attempt + 1);
+        let seed = self.seed ^ fnv1a(purpose.as_bytes());
+        let mut store = ParamStore::new(seed, self.store.dtype(), self.store.device());
+        self.model.build(&mut store, |_| false)?;
+        let trained = |name: &str| stage.phases().iter().any(|p| p.trains_parameter(name));
+        let mut named = store.to_named()?;
+        let old = copies(self.store)?;
+        named.extend(old.into_iter().filter(|(name, _)| !trained(name)));
+        Ok(named)
     }
 
-    fn checkpoint(&self, state: &State, within_phase: bool) -> Result<()> {
+    fn checkpoint(&self, work: &Work<'_>) -> Result<()> {
+        if self.run.is_none() {
+            return Ok(());
+        }
+        let mut moments = BTreeMap::new();
+        for (i, member) in work.members.iter().enumerate() {
+            moments.extend(member.moments(i)?);
+        }
+        let phases = work.members.iter().map(|m| m.state.clone()).collect();
+        self.save(work.position, phases, moments, work.best.clone(), &work.past)
+    }
+
+    fn save(
+        &self,
+        position: Position,
+        phases: Vec<PhaseState>,
+        moments: BTreeMap<String, Tensor>,
+        best: Option<Best>,
+        past: &Past,
+    ) -> Result<()> {
         let Some(run) = self.run else { return Ok(()) };
-        let moments = if within_phase { state.optimizer.to_named()? } else { Default::default() };
         let checkpoint = Checkpoint {
-            position: state.position,
-            sums: state.sums,
-            steps: state.optimizer.steps(),
+            position,
+            phases,
             metrics_len: run.metrics_len(),
             weights: self.store.to_named()?,
             moments,
-            best: state.best.clone(),
+            best,
+            attempts: past.attempts.clone(),
+            chosen: past.chosen.clone(),
         };
         checkpoint.save(&run.file(CHECKPOINT))
     }
 }
 
-fn scalar(t: &Tensor) -> Result<f64> {
-    Ok(t.detach().to_dtype(DType::F64)?.to_scalar::<f64>()?)
+impl Work<'_> {
+    /// The next update of the round.
+    fn update(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let Position { round, update, .. } = self.position;
+        let Slot { member, pass, batch } = self.turns[update];
+        let passes = self.stage.passes(self.members[member].phase);
+        let member = &mut self.members[member];
+        let rows = member.batch(round * passes + pass, batch)?;
+        let loss = member.update(&rows, Place { round: round + 1, batch: update + 1 })?;
+        self.position.update += 1;
+        let steps: u64 = self.members.iter().map(|m| m.state.updates).sum();
+        let total_steps: u64 = self.members.iter().map(Member::updates).sum();
+        let (phase, epochs) = (self.turns[update].member, self.stage.rounds());
+        let phase = self.members[phase].phase.name.as_str();
+        observer.batch(Progress { phase, epoch: round + 1, epochs, steps, total_steps, loss });
+        Ok(())
+    }
+
+    fn swap_averages(&mut self) -> Result<()> {
+        self.members.iter_mut().try_for_each(Member::swap_averages)
+    }
+
+    /// Whether so many rounds have passed without a smaller validation loss that the stage ends.
+    fn is_out_of_patience(&self) -> bool {
+        let patience = self.stage.ending().patience;
+        let rounds = self.position.round;
+        let total = |i: usize| -> f64 { self.members.iter().map(|m| m.state.validation[i]).sum() };
+        let best = (0..rounds).min_by(|&a, &b| total(a).total_cmp(&total(b)));
+        patience > 0 && best.is_some_and(|best| rounds - 1 - best >= patience)
+    }
+}
+
+/// The updates of one round: the phases pass over their rows one after the other, or take turns.
+fn turns(stage: &Stage, members: &[Member<'_>]) -> Vec<Slot> {
+    let of = |member: usize| {
+        let (passes, batches) = (stage.passes(members[member].phase), members[member].batches());
+        (0..passes)
+            .flat_map(move |pass| (0..batches).map(move |batch| Slot { member, pass, batch }))
+    };
+    let mut queues: Vec<_> = (0..members.len()).map(of).collect();
+    let at_once = match stage.turn() {
+        Turn::Epoch => usize::MAX,
+        Turn::Batches(k) => k,
+    };
+    let mut turns = vec![];
+    loop {
+        let before = turns.len();
+        for queue in &mut queues {
+            turns.extend(queue.take(at_once));
+        }
+        if turns.len() == before {
+            return turns;
+        }
+    }
+}
+
+/// All weights, by value: what is kept must not follow the next update.
+fn copies(store: &ParamStore) -> Result<BTreeMap<String, Tensor>> {
+    let copies = store.to_named()?.into_iter().map(|(name, t)| Ok((name, t.copy()?)));
+    copies.collect()
 }

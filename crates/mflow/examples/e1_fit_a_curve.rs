@@ -5,7 +5,7 @@
 use mflow::bijectors::{LinearKind, ParamStore, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Device};
 use mflow::core::{ModelConfig, standardize};
-use mflow::train::{Pool, Rows, Silent, TrainConfig, Trainer};
+use mflow::train::{Pool, Rows, Schedule, Silent, Trainer};
 use std::error::Error;
 use std::sync::atomic::AtomicBool;
 
@@ -20,15 +20,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut flow = SplineFlowConfig::default();
     flow.linear = LinearKind::Lu;
     flow.hidden = 32;
-    let model =
-        ModelConfig::m_flow(2, 1).with_outer(flow.clone()).with_inner(flow).with_normalization(normalization);
+    let model = ModelConfig::m_flow(2, 1)
+        .with_outer(flow.clone())
+        .with_inner(flow)
+        .with_normalization(normalization);
     let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
-    let config = TrainConfig::sequential(if toy { 20 } else { 30 });
+    let config = Schedule::Sequential.config(&model, if toy { 20 } else { 30 })?;
     let pool = Pool::new(0)?;
     let mut trainer = Trainer {
         model: &model,
         store: &mut store,
         data: &data,
+        validation: None,
         config: &config,
         seed: 1,
         pool: &pool,

@@ -7,7 +7,7 @@ use mflow::core::candle::{DType, Device};
 use mflow::core::{ModelConfig, standardize};
 use mflow::data::{PolynomialSurface, Simulator};
 use mflow::eval::metrics::{Evaluated, chart_kl, log_likelihood_gap, reconstruction_error};
-use mflow::train::{Pool, Rows, Silent, TrainConfig, Trainer};
+use mflow::train::{Pool, Rows, Schedule, Silent, Trainer};
 use std::error::Error;
 use std::sync::atomic::AtomicBool;
 
@@ -30,12 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_inner(flow)
         .with_normalization(normalization);
     let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
-    let config = TrainConfig::sequential(if toy { 20 } else { 30 });
+    let config = Schedule::Sequential.config(&model, if toy { 20 } else { 30 })?;
     let pool = Pool::new(0)?;
     Trainer {
         model: &model,
         store: &mut store,
         data: &data,
+        validation: None,
         config: &config,
         seed: 1,
         pool: &pool,

@@ -1,6 +1,6 @@
 //! Experiments: exact simulator, training and evaluation in one.
 use crate::figures::{draw_losses, draw_surface};
-use crate::fit::{DTypeName, FitConfig, MODEL_FILE, Normalize, fit};
+use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, Normalize};
 use crate::report::{Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
@@ -111,7 +111,16 @@ pub fn run(
         ("seed".to_owned(), config.seed.to_string()),
         ("mflow".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
     ]);
-    if fit(&settings, &data, None, provenance, run, pool, observer, stop)? == Outcome::Interrupted {
+    let fit = Fit {
+        config: &settings,
+        data: &data,
+        validation: None,
+        columns: None,
+        provenance,
+        run,
+        pool,
+    };
+    if fit.run(observer, stop)? == Outcome::Interrupted {
         return Ok(None);
     }
     let train = start.elapsed().as_secs_f64();

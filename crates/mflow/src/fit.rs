@@ -2,8 +2,8 @@
 use crate::Result;
 use mflow_bijectors::ParamStore;
 use mflow_core::candle::{DType, Device};
-use mflow_core::{ModelCard, ModelConfig, save_model, standardize};
-use mflow_train::{Observer, Outcome, Pool, Rows, RunDir, TrainConfig, Trainer};
+use mflow_core::{ModelCard, ModelConfig, ModelParts, save_model, standardize};
+use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -50,6 +50,8 @@ impl Normalize {
     pub fn apply(self, model: ModelConfig, values: &[f64], cols: usize) -> Result<ModelConfig> {
         match self {
             Self::None => Ok(model),
+            // A known manifold is given in data units.
+            Self::Standardize if matches!(model.parts, ModelParts::Fom { .. }) => Ok(model),
             Self::Standardize => Ok(model.with_normalization(standardize(values, cols)?)),
         }
     }
@@ -71,37 +73,49 @@ pub struct FitConfig {
     pub train: TrainConfig,
 }
 
-/// Fit a model in the run directory `run`, or go on with the fit that was interrupted there, and
-/// write its file, [`MODEL_FILE`], when it is done.
-///
-/// # Errors
-/// If config and data do not fit, training diverges, or a file cannot be written.
-pub fn fit(
-    config: &FitConfig,
-    data: &Rows,
-    columns: Option<Vec<String>>,
-    provenance: BTreeMap<String, String>,
-    run: &RunDir,
-    pool: &Pool,
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
-) -> Result<Outcome> {
-    let device = data.all().x.device().clone();
-    let device: &Device = &device;
-    let mut store = ParamStore::new(config.seed, config.dtype.into(), device);
-    let mut trainer = Trainer {
-        model: &config.model,
-        store: &mut store,
-        data,
-        config: &config.train,
-        seed: config.seed,
-        pool,
-        run: Some(run),
-    };
-    let outcome = trainer.run(observer, stop)?;
-    if outcome == Outcome::Finished {
-        let card = ModelCard { config: config.model.clone(), columns, provenance };
-        save_model(&run.file(MODEL_FILE), &card, &store)?;
+/// A fit: a model, data, and where they meet.
+#[derive(Debug)]
+pub struct Fit<'a> {
+    /// What to fit and how.
+    pub config: &'a FitConfig,
+    /// The data.
+    pub data: &'a dyn RowSource,
+    /// Data to choose weights by; none holds out a part of the data.
+    pub validation: Option<&'a dyn RowSource>,
+    /// Names of the data columns.
+    pub columns: Option<Vec<String>>,
+    /// Where the model comes from, for its file.
+    pub provenance: BTreeMap<String, String>,
+    /// Where it goes.
+    pub run: &'a RunDir,
+    /// Threads.
+    pub pool: &'a Pool,
+}
+
+impl Fit<'_> {
+    /// Fit the model, or go on with the fit that was interrupted in the run directory, and write its
+    /// file, [`MODEL_FILE`], when it is done.
+    ///
+    /// # Errors
+    /// If config and data do not fit, training diverges, or a file cannot be written.
+    pub fn run(self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+        let Self { config, data, validation, columns, provenance, run, pool } = self;
+        let mut store = ParamStore::new(config.seed, config.dtype.into(), &Device::Cpu);
+        let mut trainer = Trainer {
+            model: &config.model,
+            store: &mut store,
+            data,
+            validation,
+            config: &config.train,
+            seed: config.seed,
+            pool,
+            run: Some(run),
+        };
+        let outcome = trainer.run(observer, stop)?;
+        if outcome == Outcome::Finished {
+            let card = ModelCard { config: config.model.clone(), columns, provenance };
+            save_model(&run.file(MODEL_FILE), &card, &store)?;
+        }
+        Ok(outcome)
     }
-    Ok(outcome)
 }

@@ -52,7 +52,10 @@ impl ModelConfig {
         let ModelSizes { data_dim: d, manifold_dim: n, normalization, .. } = &self.sizes;
         match &self.parts {
             ModelParts::Af { .. } if n != d => {
-                return refuse("manifold_dim", format!("must be data_dim = {d} of `af`, found {n}"));
+                return refuse(
+                    "manifold_dim",
+                    format!("must be data_dim = {d} of `af`, found {n}"),
+                );
             }
             ModelParts::Fom { .. } if normalization.is_some() => {
                 let reason = "must be left out of `fom`, whose manifold is given in data units";
@@ -79,9 +82,10 @@ impl ModelConfig {
             return refuse("epsilon", format!("must be positive and finite, found {epsilon}"));
         }
         match normalization.as_ref().map(|a| a.scale.len()) {
-            Some(columns) if columns != *d => {
-                refuse("normalization", format!("must have data_dim = {d} columns, found {columns}"))
-            }
+            Some(columns) if columns != *d => refuse(
+                "normalization",
+                format!("must have data_dim = {d} columns, found {columns}"),
+            ),
             _ => Ok(()),
         }
     }
@@ -95,7 +99,7 @@ impl ModelConfig {
         };
         match &self.parts {
             ModelParts::Af { inner } => {
-                let whole = PaddedFlow::new(self.normalization(params)?, d)?;
+                let whole = PaddedFlow::new(self.denormalization(params)?, d)?;
                 let h = self.inner(inner, params)?;
                 Ok(on_reals(Arc::new(whole), h, OffManifold::Nothing))
             }
@@ -144,14 +148,18 @@ impl ModelConfig {
     }
 
     /// `h`, on coordinates.
-    fn inner(&self, inner: &VectorFlowConfig, params: &mut Params<'_>) -> Result<Arc<dyn Bijector>> {
+    fn inner(
+        &self,
+        inner: &VectorFlowConfig,
+        params: &mut Params<'_>,
+    ) -> Result<Arc<dyn Bijector>> {
         let ModelSizes { manifold_dim, context_dim, .. } = self.sizes;
         let inner = inner.bijector(manifold_dim, context_dim).map_err(under("inner"))?;
         check_shape("inner", inner.build(&mut params.scope("inner"))?, manifold_dim)
     }
 
     /// The identity if there is no normalisation.
-    fn normalization(&self, params: &Params<'_>) -> Result<Arc<FeatureAffine>> {
+    fn denormalization(&self, params: &Params<'_>) -> Result<Arc<FeatureAffine>> {
         let config = self.sizes.normalization.clone();
         Ok(Arc::new(config.unwrap_or_else(|| identity(self.sizes.data_dim)).build(params)?))
     }
@@ -162,7 +170,7 @@ impl ModelConfig {
         let outer = outer.bijector(d, self.of_manifold()).map_err(under("outer"))?;
         let mut parts = vec![check_shape("outer", outer.build(&mut params.scope("outer"))?, d)?];
         if self.sizes.normalization.is_some() {
-            parts.push(self.normalization(params)?);
+            parts.push(self.denormalization(params)?);
         }
         PaddedFlow::new(Arc::new(Chain::new(parts)?), self.sizes.manifold_dim)
     }
@@ -174,7 +182,7 @@ impl ModelConfig {
         outputs: usize,
         params: &mut Params<'_>,
     ) -> Result<Encoder> {
-        let normalization = self.normalization(params)?;
+        let normalization = self.denormalization(params)?;
         let d = self.sizes.data_dim;
         let net = Network::build(&mut params.scope("encoder"), net, d, context_dim, outputs)?;
         Ok(Encoder { normalization, net, dim: self.sizes.manifold_dim })

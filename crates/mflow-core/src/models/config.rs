@@ -1,6 +1,6 @@
 //! [`ModelConfig`]: any model as it is written in a config or model file.
 use crate::chart::ChartConfig;
-use crate::flow::VectorFlowConfig;
+use crate::flow::{CircularFlowConfig, VectorFlowConfig};
 use mflow_bijectors::{FeatureAffineConfig, LinearKind, NetConfig, SplineFlowConfig};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -157,6 +157,13 @@ fn default_epsilon() -> f64 {
 fn default_encoder() -> NetConfig {
     NetConfig::new(100, 5)
 }
+/// Circular where that is all that is needed.
+fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
+    match chart.has_angles_only() && context_dim == 0 {
+        true => VectorFlowConfig::Circular(CircularFlowConfig::default()),
+        false => VectorFlowConfig::default(),
+    }
+}
 /// The loss of a RIF has derivatives of the decoder in it: a kinked network would be straight to it.
 fn default_smooth() -> NetConfig {
     default_encoder().with_activation(mflow_bijectors::Activation::Silu)
@@ -190,10 +197,7 @@ impl ModelConfig {
     /// A flow on a known manifold, [`ModelParts::Fom`]; circular on circles and tori.
     pub fn fom(chart: ChartConfig) -> Self {
         let (data_dim, manifold_dim) = chart.dims();
-        let inner = match chart.has_angles_only() {
-            true => VectorFlowConfig::Circular(crate::flow::CircularFlowConfig::default()),
-            false => VectorFlowConfig::default(),
-        };
+        let inner = flow_on(&chart, 0);
         Self::new(ModelParts::Fom { chart, inner }, data_dim, manifold_dim)
     }
     /// A pseudo-invertible encoder, [`ModelParts::Pie`].
@@ -335,14 +339,25 @@ impl<'de> Deserialize<'de> for ModelConfig {
         for field in SIZES {
             sizes.extend(parts.remove_entry(field));
         }
-        let kind = parts.get("kind").and_then(Value::as_str);
-        if kind == Some("af") && !sizes.contains_key("manifold_dim") {
-            // There is no choice.
-            sizes.extend(sizes.get("data_dim").cloned().map(|d| ("manifold_dim".to_owned(), d)));
-        }
+        let has_inner = parts.contains_key("inner");
         // First the kind: an unknown one explains everything else.
-        let parts = serde_json::from_value(Value::Object(parts)).map_err(D::Error::custom)?;
-        let sizes = serde_json::from_value(Value::Object(sizes)).map_err(D::Error::custom)?;
+        let mut parts = serde_json::from_value(Value::Object(parts)).map_err(D::Error::custom)?;
+        // Where there is no choice nothing need be said.
+        if let ModelParts::Fom { chart, .. } = &parts {
+            let (data, manifold) = chart.dims();
+            sizes.entry("data_dim").or_insert(data.into());
+            sizes.entry("manifold_dim").or_insert(manifold.into());
+        }
+        if let (ModelParts::Af { .. }, Some(data)) = (&parts, sizes.get("data_dim").cloned()) {
+            sizes.entry("manifold_dim").or_insert(data);
+        }
+        let sizes: ModelSizes =
+            serde_json::from_value(Value::Object(sizes)).map_err(D::Error::custom)?;
+        if let ModelParts::Fom { chart, inner } = &mut parts
+            && !has_inner
+        {
+            *inner = flow_on(chart, sizes.context_dim);
+        }
         Ok(Self { sizes, parts })
     }
 }

@@ -277,10 +277,21 @@ impl Model for ManifoldModel {
         match &self.off_manifold {
             OffManifold::Variational(variational) => variational.elbo(self, x, context, noise),
             OffManifold::InjectiveBound => injective_bound(self, x, context),
-            _ => self.lacks("surrogate_log_prob", "it is trained on its likelihood; see `log_prob`"),
+            _ => {
+                self.lacks("surrogate_log_prob", "it is trained on its likelihood; see `log_prob`")
+            }
         }
     }
 
+    fn latent_log_prob(&self, latent: &Tensor) -> Result<Tensor> {
+        let n = self.signature.manifold_dim;
+        if latent.dims().len() != 2 || latent.dims()[1] != n {
+            let (op, arg, expected) = ("latent_log_prob", "latent", format!("[B, {n}]"));
+            return Err(Error::Shape { op, arg, expected, found: latent.dims().to_vec() });
+        }
+        check_finite("latent_log_prob", "latent", latent)?;
+        self.base.log_prob(latent)
+    }
     fn sample_latent(&self, rows: usize, stream: &mut Stream) -> Result<Tensor> {
         self.base.sample(rows, stream, self.signature.dtype, &self.signature.device)
     }

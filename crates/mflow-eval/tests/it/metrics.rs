@@ -148,6 +148,10 @@ impl Model for Hand {
         let half = (u.sqr()?.sum(1)? * -0.5)?;
         Ok((half - std::f64::consts::TAU.ln())?)
     }
+    fn latent_log_prob(&self, latent: &Tensor) -> Result<Tensor> {
+        let half = (latent.sqr()?.sum(1)? * -0.5)?;
+        Ok((half - std::f64::consts::TAU.ln())?)
+    }
     fn sample_latent(&self, rows: usize, stream: &mut Stream) -> Result<Tensor> {
         Ok(stream.normal_tensor(&[rows, 2], DType::F64, &Device::Cpu)?)
     }
@@ -323,6 +327,9 @@ fn the_truth_has_no_gap_to_itself() {
         }
         fn coordinate_log_prob(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
             self.0.coordinate_log_prob(u, context)
+        }
+        fn latent_log_prob(&self, latent: &Tensor) -> Result<Tensor> {
+            self.0.latent_log_prob(latent)
         }
         fn sample_latent(&self, rows: usize, stream: &mut Stream) -> Result<Tensor> {
             self.0.sample_latent(rows, stream)

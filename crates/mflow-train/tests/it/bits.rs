@@ -32,7 +32,10 @@ fn shards_change_rounding_only() {
     let run = |shards: usize| {
         let mut toy = toy(400);
         toy.config.shards = shards;
-        toy.config.phases.iter_mut().for_each(|p| (p.epochs, p.batch_size) = (1, 1000));
+        for stage in &mut toy.config.phases {
+            let phase = &mut stage.phases_mut()[0];
+            (phase.epochs, phase.batch_size) = (1, 1000);
+        }
         let (store, record) = toy.finish();
         let weights: Vec<f64> =
             store.parameters().flat_map(|p| numbers(p.var.as_tensor())).collect();

@@ -100,7 +100,7 @@ fn the_best_epoch_or_the_last_is_kept() {
     assert_ne!(bits(&best, "outer"), bits(&last, "outer"), "the two ends differ");
     // The weights after `chosen` epochs, by a run that ends there.
     let mut short = jumpy(Keep::Last);
-    short.config.phases[0].epochs = chosen;
+    short.config.phases[0].phases_mut()[0].epochs = chosen;
     let (short, _) = short.finish();
     assert_eq!(bits(&best, ""), bits(&short, ""), "the weights of epoch {chosen}");
 }
@@ -109,7 +109,7 @@ fn the_best_epoch_or_the_last_is_kept() {
 fn a_phase_starts_from_what_the_one_before_kept() {
     let mut toy = jumpy(Keep::Best);
     let (kept, _) = toy.finish();
-    toy.config.phases.push(density(2));
+    toy.config.phases.push(density(2).into());
     let (end, _) = toy.finish();
     assert_eq!(
         bits(&kept, "outer"),
@@ -125,8 +125,8 @@ fn cached_coordinates_give_the_losses_of_the_data() {
         let mut slow = Toy { data: toy.data.clone(), config: toy.config.clone(), ..toy };
         let (cached, fast) = slow.finish();
         let mut losses = likelihood();
-        losses.push(WeightedLoss { loss: Loss::Reconstruction, weight: 1e-300 });
-        slow.config.phases[0].losses = losses;
+        losses.push(WeightedLoss { loss: Loss::reconstruction(), weight: 1e-300 });
+        slow.config.phases[0].phases_mut()[0].losses = losses;
         let (computed, slow) = slow.finish();
         for (a, b) in fast.losses.iter().zip(&slow.losses) {
             assert!((a - b).abs() < 1e-9 * (1. + b.abs()), "batch loss {a} cached, {b} computed");
@@ -166,8 +166,8 @@ fn losses_add_with_their_weights() {
         phase.optimizer.weight_decay = 0.;
         Toy::parabola(150, vec![phase]).finish().1.losses[0]
     };
-    let r = |weight| WeightedLoss { loss: Loss::Reconstruction, weight };
-    let l = |weight| WeightedLoss { loss: Loss::CoordinateLikelihood, weight };
+    let r = |weight| WeightedLoss { loss: Loss::reconstruction(), weight };
+    let l = |weight| WeightedLoss { loss: Loss::coordinate_likelihood(), weight };
     let (a, b, both) = (of(vec![r(1.)]), of(vec![l(1.)]), of(vec![r(7.), l(0.5)]));
     assert!((both - 7. * a - 0.5 * b).abs() < 1e-10, "7 {a} + 0.5 {b} is {both}");
 }
@@ -186,11 +186,11 @@ fn large_gradients_are_scaled_down_to_the_clip_norm() {
         let mut store = toy.store();
         // The second epoch is interrupted: within a phase a checkpoint has moments.
         let mut toy = toy;
-        toy.config.phases[0].epochs = 2;
+        toy.config.phases[0].phases_mut()[0].epochs = 2;
         let mut observer = crate::toy::StopAfter { batches: 1, stop: &stop };
         toy.train(&mut store, Some(&run), &mut observer, &stop).unwrap();
         let file = mflow_core::read_tensors(&run.file("checkpoint.safetensors")).unwrap();
-        let first = file.tensors.iter().filter(|(n, _)| n.starts_with("moments/moment1/"));
+        let first = file.tensors.iter().filter(|(n, _)| n.starts_with("moments/0/moment1/"));
         let squares: f64 = first.flat_map(|(_, t)| numbers(t)).map(|v| (v / 0.1).powi(2)).sum();
         (squares.sqrt(), run.metrics().unwrap()[0].gradient_norm)
     };

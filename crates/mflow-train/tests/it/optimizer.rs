@@ -17,7 +17,11 @@ fn config() -> AdamWConfig {
 fn store(dtype: DType) -> ParamStore {
     let mut store = ParamStore::new(2, dtype, CPU);
     let flow = crate::toy::small_flow();
-    ModelConfig::m_flow(2, 1).with_outer(flow.clone()).with_inner(flow).build(&mut store, |_| true).unwrap();
+    ModelConfig::m_flow(2, 1)
+        .with_outer(flow.clone())
+        .with_inner(flow)
+        .build(&mut store, |_| true)
+        .unwrap();
     store
 }
 
@@ -193,9 +197,9 @@ fn the_cosine_falls_from_one_to_zero() {
     for (progress, expected) in
         [(0., 1.), (0.25, quarter), (1. / 3., 0.75), (0.5, 0.5), (0.75, 1. - quarter), (1., 0.)]
     {
-        let found = LrSchedule::Cosine.factor(progress);
+        let found = LrSchedule::Cosine.factor(progress, &[]);
         assert!((found - expected).abs() < 1e-15, "factor {found} at {progress}");
-        assert_eq!(LrSchedule::Constant.factor(progress), 1., "constant at {progress}");
+        assert_eq!(LrSchedule::Constant.factor(progress, &[]), 1., "constant at {progress}");
     }
     assert_eq!(LrSchedule::default(), LrSchedule::Cosine, "the default");
 }

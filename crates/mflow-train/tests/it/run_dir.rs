@@ -19,6 +19,7 @@ fn identity() -> Identity {
         version: "1".into(),
         config: serde_json::json!({"train": {"phases": [{"epochs": 3}]}, "seed": 1}),
         data: "abc".into(),
+        validation: None,
         shards: 2,
     }
 }
@@ -160,10 +161,10 @@ fn the_trainer_compares_all_that_changes_the_result() {
     let cases: [(Change, &str); 8] = [
         (|t| t.seed = 9, "config.seed"),
         (|t| t.config.shards = 3, "config.train.shards"),
-        (|t| t.config.phases[1].epochs = 9, "config.train.phases[1].epochs"),
-        (|t| t.config.phases[0].keep = Keep::Last, "config.train.phases[0].keep"),
+        (|t| t.config.phases[1].phases_mut()[0].epochs = 9, "config.train.phases[1].epochs"),
+        (|t| t.config.phases[0].phases_mut()[0].keep = Keep::Last, "config.train.phases[0].keep"),
         (
-            |t| t.config.phases[0].optimizer.learning_rate *= 1. + 1e-15,
+            |t| t.config.phases[0].phases_mut()[0].optimizer.learning_rate *= 1. + 1e-15,
             "config.train.phases[0].optimizer.learning_rate",
         ),
         (|t| t.config.phases.truncate(1), "config.train.phases"),

@@ -19,10 +19,10 @@ pub(crate) fn small_flow() -> SplineFlowConfig {
 }
 
 pub(crate) fn reconstruction() -> Vec<WeightedLoss> {
-    vec![WeightedLoss { loss: Loss::Reconstruction, weight: 100. }]
+    vec![WeightedLoss { loss: Loss::reconstruction(), weight: 100. }]
 }
 pub(crate) fn likelihood() -> Vec<WeightedLoss> {
-    vec![WeightedLoss { loss: Loss::CoordinateLikelihood, weight: 1. }]
+    vec![WeightedLoss { loss: Loss::coordinate_likelihood(), weight: 1. }]
 }
 pub(crate) fn manifold(epochs: usize) -> Phase {
     Phase::new("manifold", &["outer"], reconstruction(), epochs)
@@ -95,7 +95,8 @@ impl Toy {
     ) -> Result<Outcome> {
         let pool = Pool::new(self.threads).unwrap();
         let (model, config, seed) = (&self.model, &self.config, self.seed);
-        Trainer { model, store, data: &self.data, config, seed, pool: &pool, run }
+        let (data, validation) = (&self.data, None);
+        Trainer { model, store, data, validation, config, seed, pool: &pool, run }
             .run(observer, stop)
     }
 

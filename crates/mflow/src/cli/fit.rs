@@ -10,10 +10,10 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use mflow::bijectors::{FeatureAffineConfig, ParamStore};
 use mflow::core::candle::{DType, Device};
-use mflow::core::{MFlowConfig, ModelConfig, standardize};
+use mflow::core::{ChartConfig, ModelConfig, standardize};
 use mflow::data::io::{Table, read_table};
-use mflow::fit::{FitConfig, MODEL_FILE, fit};
-use mflow::train::{Outcome, Phase, Rows, RunDir, TrainConfig};
+use mflow::fit::{Fit, FitConfig, MODEL_FILE};
+use mflow::train::{Outcome, Phase, RowSource, Rows, RunDir, Schedule, Stage};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -36,13 +36,20 @@ pub(super) struct Options {
     /// Context of each point, [rows, C]: the density then depends on it
     #[arg(long, value_name = "CTX")]
     context: Option<PathBuf>,
+    /// Points to choose weights by, instead of a part of DATA
+    #[arg(long, value_name = "DATA")]
+    validation: Option<PathBuf>,
+    /// Context of each point for validation
+    #[arg(long, value_name = "CTX", requires = "validation")]
+    validation_context: Option<PathBuf>,
     /// Kind of model [default: m-flow]
     #[arg(long, value_enum)]
     model: Option<Kind>,
-    /// Schedule of training [default: sequential]
+    /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae and rif]
     #[arg(long, value_enum)]
-    schedule: Option<Schedule>,
-    /// Dimension of the manifold, at least 1 and less than D; needed unless a config has it
+    schedule: Option<ScheduleName>,
+    /// Dimension of the manifold, at least 1 and less than D; needed unless a config has it, or the
+    /// model has no choice (af, fom)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     manifold_dim: Option<u32>,
     /// Epochs of all phases together [default: 100]
@@ -83,14 +90,74 @@ pub(super) struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
+    /// Ambient flow: a density on all of R^D
+    Af,
+    /// Flow on a known manifold; the config file says which, as [model.chart]
+    Fom,
+    /// Pseudo-invertible encoder: ambient density with a narrow direction across the manifold
+    Pie,
     /// Manifold-learning flow with exact density (Brehmer & Cranmer 2020)
     MFlow,
+    /// Manifold-learning flow with an encoder network
+    MeFlow,
+    /// Probabilistic autoencoder: networks, and a flow of their codes; no likelihood
+    Pae,
+    /// Variational autoencoder; no likelihood
+    Vae,
+    /// Relaxed injective flow; no likelihood
+    Rif,
+}
+
+impl Kind {
+    /// The defaults of the model. A known manifold has none: one stands for it until the config says.
+    fn defaults(self, data_dim: usize) -> ModelConfig {
+        match self {
+            Self::Af => ModelConfig::af(data_dim),
+            Self::Fom => {
+                let (radius, center) = (1., vec![0.; data_dim]);
+                ModelConfig::fom(ChartConfig::Hypersphere { dim: data_dim - 1, radius, center })
+            }
+            Self::Pie => ModelConfig::pie(data_dim, 1),
+            Self::MFlow => ModelConfig::m_flow(data_dim, 1),
+            Self::MeFlow => ModelConfig::me_flow(data_dim, 1),
+            Self::Pae => ModelConfig::pae(data_dim, 1),
+            Self::Vae => ModelConfig::vae(data_dim, 1),
+            Self::Rif => ModelConfig::rif(data_dim, 1),
+        }
+    }
+    /// Whether the dimension of its manifold is to be chosen.
+    fn has_choice(self) -> bool {
+        !matches!(self, Self::Af | Self::Fom)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Schedule {
+enum ScheduleName {
     /// First the manifold, then the density on it, half of the epochs each
     Sequential,
+    /// Manifold and density in turns, epoch by epoch
+    Alternating,
+    /// Manifold; then manifold and exact likelihood together; then density
+    Simultaneous,
+    /// Sinkhorn divergence between data and samples
+    Ot,
+    /// Sinkhorn divergence and density in turns
+    OtAlternating,
+    /// Likelihood alone, or what stands for it in a model without one
+    Likelihood,
+}
+
+impl From<ScheduleName> for Schedule {
+    fn from(name: ScheduleName) -> Self {
+        match name {
+            ScheduleName::Sequential => Self::Sequential,
+            ScheduleName::Alternating => Self::Alternating,
+            ScheduleName::Simultaneous => Self::Simultaneous,
+            ScheduleName::Ot => Self::Ot,
+            ScheduleName::OtAlternating => Self::OtAlternating,
+            ScheduleName::Likelihood => Self::Likelihood,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,37 +173,37 @@ const EPOCHS: usize = 100;
 
 pub(super) fn run(options: &Options) -> Result<Done> {
     let Place::Cpu = options.device;
-    let table = read_table(&options.data)?;
-    let context =
-        options.context.as_deref().map(|path| Ok::<_, anyhow::Error>((path, read_table(path)?)));
-    let context = context.transpose()?;
-    if let Some((path, context)) = &context
-        && context.rows() != table.rows()
-    {
-        let (path, data) = (path.display(), options.data.display());
-        bail!(
-            "{path}: expected {} rows, as many as {data}, found {}",
-            table.rows(),
-            context.rows()
-        );
-    }
+    let tables = Tables::read(&options.data, options.context.as_deref())?;
+    let validation = options.validation.as_deref();
+    let validation =
+        validation.map(|path| Tables::read(path, options.validation_context.as_deref()));
+    let validation = validation.transpose()?;
     let pool = threads::pool(options.threads)?;
-    let mut config = resolve(options, &table, context.as_ref().map(|(_, table)| table))?;
+    let mut config = resolve(options, &tables)?;
     options.run.settle_shards(&mut config.train, &pool);
-    check(options, &config, &table, context.as_ref())?;
+    tables.check(&config)?;
+    validation.as_ref().map_or(Ok(()), |tables| tables.check(&config))?;
+    config.train.validate()?;
+    let store = &mut ParamStore::new(config.seed, config.dtype.into(), &Device::Cpu);
+    config.model.build(store, |_| false)?;
 
-    let columns = table.columns().map(<[String]>::to_vec);
-    let provenance = provenance(options, &config, &table);
-    let cols = table.cols();
-    let context = context.map(|(_, table)| {
-        let cols = table.cols();
-        (table.into_values(), cols)
-    });
-    let data = Rows::new(table.into_values(), cols, context, config.dtype.into(), &Device::Cpu)?;
+    let columns = tables.data.columns().map(<[String]>::to_vec);
+    let provenance = provenance(options, &config, &tables.data);
+    let data = tables.into_rows(&config)?;
+    let validation = validation.map(|tables| tables.into_rows(&config)).transpose()?;
     let run = options.run.open(&config)?;
     let stop = interrupt::flag()?;
     let mut watch = Watch::new();
-    let outcome = fit(&config, &data, columns, provenance, &run, &pool, &mut watch, &stop);
+    let fit = Fit {
+        config: &config,
+        data: &data,
+        validation: validation.as_ref().map(|rows| rows as &dyn RowSource),
+        columns,
+        provenance,
+        run: &run,
+        pool: &pool,
+    };
+    let outcome = fit.run(&mut watch, &stop);
     watch.close();
     match outcome? {
         Outcome::Interrupted => {
@@ -155,6 +222,66 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     }
 }
 
+/// Data and their context, as read.
+struct Tables {
+    path: PathBuf,
+    data: Table,
+    context: Option<(PathBuf, Table)>,
+}
+
+impl Tables {
+    fn read(path: &Path, context: Option<&Path>) -> Result<Self> {
+        let data = read_table(path)?;
+        let context =
+            context.map(|path| Ok::<_, anyhow::Error>((path.to_owned(), read_table(path)?)));
+        let context = context.transpose()?;
+        if let Some((context_path, table)) = &context
+            && table.rows() != data.rows()
+        {
+            bail!(
+                "{}: expected {} rows, as many as {}, found {}",
+                context_path.display(),
+                data.rows(),
+                path.display(),
+                table.rows()
+            );
+        }
+        Ok(Self { path: path.to_owned(), data, context })
+    }
+
+    fn context_dim(&self) -> usize {
+        self.context.as_ref().map_or(0, |(_, table)| table.cols())
+    }
+
+    /// Refuse what cannot work before a folder is made for it.
+    fn check(&self, config: &FitConfig) -> Result<()> {
+        let (dtype, sizes): (DType, _) = (config.dtype.into(), &config.model.sizes);
+        input::check_range(&self.path, &self.data, dtype)?;
+        input::check_columns(&self.path, &self.data, sizes.data_dim, "`model.data_dim`")?;
+        match (&self.context, sizes.context_dim) {
+            (Some((path, context)), c) => {
+                input::check_columns(path, context, c, "`model.context_dim`")?;
+                input::check_range(path, context, dtype)
+            }
+            (None, 0) => Ok(()),
+            (None, c) => bail!(Usage(format!(
+                "expected a context for {}, as `model.context_dim` is {c}; found none",
+                self.path.display()
+            ))),
+        }
+    }
+
+    fn into_rows(self, config: &FitConfig) -> Result<Rows> {
+        let cols = self.data.cols();
+        let context = self.context.map(|(_, table)| {
+            let cols = table.cols();
+            (table.into_values(), cols)
+        });
+        let values = self.data.into_values();
+        Ok(Rows::new(values, cols, context, config.dtype.into(), &Device::Cpu)?)
+    }
+}
+
 /// DATA and `--context` as they were given.
 fn command_data(options: &Options) -> String {
     let context = options.context.as_ref().map(|c| format!(" --context {}", c.display()));
@@ -162,7 +289,8 @@ fn command_data(options: &Options) -> String {
 }
 
 /// Defaults for these data, under the config file, under the options, under `--set`.
-fn resolve(options: &Options, table: &Table, context: Option<&Table>) -> Result<FitConfig> {
+fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
+    let table = &tables.data;
     let earlier = || match options.manifold_dim {
         Some(_) => None,
         None => options.run.earlier_config(),
@@ -173,24 +301,44 @@ fn resolve(options: &Options, table: &Table, context: Option<&Table>) -> Result<
     }
     let file = options.config.clone().or_else(earlier);
     let file = file.map_or(Ok(vec![]), |path| settings::read(&path))?;
+    let all = || file.iter().chain(&options.set);
+    let kind = kind(options, all())?;
     let is_dim = |setting: &Setting| setting.is_at("model.manifold_dim");
-    if options.manifold_dim.is_none() && !file.iter().chain(&options.set).any(is_dim) {
+    if kind.has_choice() && options.manifold_dim.is_none() && !all().any(is_dim) {
         bail!(Usage(format!(
             "expected --manifold-dim N, the dimension of the manifold on which the data lie, from 1 \
              to {}; found none, and none in a config",
             table.cols().saturating_sub(1)
         )));
     }
-    let model = MFlowConfig::new(table.cols(), 1)
-        .with_context(context.map_or(0, Table::cols))
-        .with_normalization(normalization(Normalize::Standardize, table)?);
-    let defaults = FitConfig {
+    let mut model = kind.defaults(table.cols()).with_context(tables.context_dim());
+    if kind == Kind::Fom {
+        if !all().any(|setting| setting.is_under("model.chart")) {
+            bail!(Usage(
+                "expected a config file with the table [model.chart], the manifold of `fom`; found none"
+                    .to_owned()
+            ));
+        }
+    } else {
+        model = model.with_normalization(normalization(Normalize::Standardize, table)?);
+    }
+    let of_kind = FitConfig {
         seed: 0,
         dtype: mflow::fit::DTypeName::F32,
-        model: ModelConfig::MFlow(model),
-        train: schedule(Schedule::Sequential),
+        train: Schedule::of(&model).config(&model, EPOCHS)?,
+        model,
     };
-    let mut config: FitConfig = settings::config(&settings::table(&defaults)?, &file)?;
+    let mut base = settings::table(&of_kind)?;
+    if kind == Kind::Fom {
+        let model = base.get_mut("model").and_then(toml::Value::as_table_mut);
+        // The chart says all of it.
+        for model in model {
+            for field in ["chart", "manifold_dim", "inner"] {
+                model.remove(field);
+            }
+        }
+    }
+    let mut config: FitConfig = settings::config(&base, &file)?;
     override_by_options(&mut config, options, table)?;
     if options.set.is_empty() {
         return Ok(config);
@@ -198,30 +346,46 @@ fn resolve(options: &Options, table: &Table, context: Option<&Table>) -> Result<
     settings::config(&settings::table(&config)?, &options.set)
 }
 
+/// The model that is asked for, in the option or in the settings.
+fn kind<'a>(options: &Options, all: impl Iterator<Item = &'a Setting>) -> Result<Kind> {
+    let named = all.filter_map(|setting| setting.text_at("model.kind")).last();
+    match (options.model, named) {
+        (Some(kind), _) => Ok(kind),
+        (None, None) => Ok(Kind::MFlow),
+        (None, Some(name)) => Kind::from_str(name, false).map_err(|_| {
+            let known: Vec<String> = Kind::value_variants()
+                .iter()
+                .filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned()))
+                .collect();
+            let known = known.join(", ");
+            anyhow::Error::new(Usage(format!(
+                "`model.kind`: expected one of {known}, found `{name}`"
+            )))
+        }),
+    }
+}
+
 fn override_by_options(config: &mut FitConfig, options: &Options, table: &Table) -> Result<()> {
     config.seed = options.seed.unwrap_or(config.seed);
     config.dtype = options.dtype.map_or(config.dtype, Into::into);
-    match (&mut config.model, options.model) {
-        (ModelConfig::MFlow(model), None | Some(Kind::MFlow)) => {
-            model.manifold_dim = count(options.manifold_dim, model.manifold_dim);
-            model.conditional_manifold |= options.conditional_manifold;
-            if let Some(normalize) = options.normalize {
-                model.normalization = Some(normalization(normalize, table)?);
-            }
-        }
-        (other, _) => bail!("`mflow fit` does not know the model {}", other.name()),
+    let sizes = &mut config.model.sizes;
+    sizes.manifold_dim = count(options.manifold_dim, sizes.manifold_dim);
+    sizes.conditional_manifold |= options.conditional_manifold;
+    if let Some(normalize) = options.normalize {
+        sizes.normalization = Some(normalization(normalize, table)?);
+    }
+    if let Some(name) = options.schedule {
+        config.train.phases = Schedule::from(name).config(&config.model, EPOCHS)?.phases;
     }
     let train = &mut config.train;
-    if let Some(name) = options.schedule {
-        train.phases = schedule(name).phases;
-    }
     if let Some(epochs) = options.epochs {
         spread(&mut train.phases, count(Some(epochs), 1));
     }
-    for phase in &mut train.phases {
+    for phase in train.phases.iter_mut().flat_map(Stage::phases_mut) {
         phase.batch_size = count(options.batch_size, phase.batch_size);
-        let rate = &mut phase.optimizer.learning_rate;
-        *rate = options.learning_rate.unwrap_or(*rate);
+        if let Some(rate) = options.learning_rate {
+            phase.optimizer.set_learning_rate(rate);
+        }
     }
     Ok(())
 }
@@ -230,20 +394,20 @@ fn count(option: Option<u32>, otherwise: usize) -> usize {
     option.map_or(otherwise, |n| usize::try_from(n).unwrap_or(usize::MAX))
 }
 
-fn schedule(name: Schedule) -> TrainConfig {
-    match name {
-        Schedule::Sequential => TrainConfig::sequential(EPOCHS),
-    }
-}
-
-/// Divide `epochs` among the phases in the proportions that they have, at least one each.
-fn spread(phases: &mut [Phase], epochs: usize) {
-    let total: usize = phases.iter().map(|phase| phase.epochs).sum();
+/// Divide `epochs` among the stages in the proportions that they have, at least one each; a cycle of an
+/// alternation counts as many as one phase of it passes over the data, times the number of phases.
+fn spread(stages: &mut [Stage], epochs: usize) {
+    let weight = |stage: &Stage| match stage {
+        Stage::Alternate(a) => a.alternate.iter().map(|phase| phase.epochs).sum(),
+        _ => 1,
+    };
+    let total: usize = stages.iter().map(|stage| stage.rounds() * weight(stage)).sum();
     let (mut before, mut given) = (0, 0);
-    for phase in phases {
-        before += phase.epochs;
-        let until = (epochs * before).checked_div(total).unwrap_or(0).max(given + 1);
-        phase.epochs = until - given;
+    for stage in stages {
+        let each = weight(stage).max(1);
+        before += stage.rounds() * each;
+        let until = (epochs * before).checked_div(total).unwrap_or(0).max(given + each);
+        *stage.rounds_mut() = ((until - given) / each).max(1);
         given = until;
     }
 }
@@ -254,33 +418,6 @@ fn normalization(how: Normalize, table: &Table) -> Result<FeatureAffineConfig> {
         Normalize::Standardize => standardize(table.values(), table.cols())?,
         Normalize::None => FeatureAffineConfig::new(vec![0.; table.cols()], vec![1.; table.cols()]),
     })
-}
-
-/// Refuse what cannot work before a folder is made for it.
-fn check(
-    options: &Options,
-    config: &FitConfig,
-    table: &Table,
-    context: Option<&(&Path, Table)>,
-) -> Result<()> {
-    let dtype: DType = config.dtype.into();
-    input::check_range(&options.data, table, dtype)?;
-    if let ModelConfig::MFlow(model) = &config.model {
-        input::check_columns(&options.data, table, model.data_dim, "`model.data_dim`")?;
-        match (context, model.context_dim) {
-            (Some((path, context)), c) => {
-                input::check_columns(path, context, c, "`model.context_dim`")?;
-                input::check_range(path, context, dtype)?;
-            }
-            (None, 0) => {}
-            (None, c) => bail!(Usage(format!(
-                "expected --context CTX, as `model.context_dim` is {c}; found none"
-            ))),
-        }
-    }
-    config.train.validate()?;
-    config.model.build(&mut ParamStore::new(config.seed, dtype, &Device::Cpu), |_| false)?;
-    Ok(())
 }
 
 /// Where the model comes from. Nothing here may differ between a run and the same run resumed.
@@ -302,15 +439,32 @@ fn provenance(options: &Options, config: &FitConfig, table: &Table) -> BTreeMap<
 fn summary(run: &RunDir, config: &FitConfig) -> Result<()> {
     result(format_args!("{}", run.file(MODEL_FILE).display()))?;
     let metrics = run.metrics()?;
-    for Phase { name, epochs, .. } in &config.train.phases {
-        let of_phase = metrics.iter().filter(|m| m.phase == *name);
-        let best = of_phase.min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
-        if let Some(best) = best {
-            result(format_args!(
-                "  {name}: {epochs} epochs, validation loss {:.4e} at its best, in epoch {}",
-                best.validation_loss, best.epoch
-            ))?;
+    for stage in &config.train.phases {
+        for Phase { name, .. } in stage.phases() {
+            let of_phase = || metrics.iter().filter(|m| m.phase == *name);
+            let best = of_phase().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
+            if let Some(best) = best {
+                let attempt = match best.attempt {
+                    0 => String::new(),
+                    n => format!(" of attempt {}", n + 1),
+                };
+                result(format_args!(
+                    "  {name}: {} epochs, validation loss {:.4e} at its best, in epoch {}{attempt}",
+                    of_phase().count(),
+                    best.validation_loss,
+                    best.epoch
+                ))?;
+            }
         }
+    }
+    let attempts = run.attempts()?;
+    if attempts.len() > 1 {
+        let failed = attempts.iter().filter(|a| a.failed).count();
+        let seconds: f64 = attempts.iter().map(|a| a.seconds).sum();
+        result(format_args!(
+            "  {} attempts at a manifold, {failed} failed, {seconds:.0} s in all",
+            attempts.len()
+        ))?;
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ use super::output::{result, values};
 use super::threads;
 use anyhow::Result;
 use clap::Args;
-use mflow::bijectors::{FeatureAffineConfig, SplineFlowConfig, Stream};
+use mflow::bijectors::{FeatureAffineConfig, NetConfig, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Tensor};
-use mflow::core::{Density, ModelConfig, ModelParts, VectorFlowConfig, gram_log_det};
+use mflow::core::{self, Density, Model, ModelParts, VectorFlowConfig, gram_log_det};
 use mflow::train::Pool;
 use std::path::{Path, PathBuf};
 
@@ -61,38 +61,100 @@ fn describe(opened: &Opened) -> Result<()> {
     let (signature, card) = (opened.signature(), &opened.loaded.card);
     let (d, n) = (signature.data_dim, signature.manifold_dim);
     let line = |name: &str, text: String| result(format_args!("  {name:<14} {text}"));
-    result(format_args!(
-        "{}: a density on a manifold of dimension {n} in {d} dimensions",
-        card.config.name()
-    ))?;
+    let what = match signature.density {
+        Some(Density::Manifold) => "a density on a manifold",
+        Some(_) if d == n => "a density",
+        Some(_) => "a density around a manifold",
+        None => "samples on a manifold, without a density of data,",
+    };
+    let name = card.config.name();
+    if d == n {
+        result(format_args!("{name}: {what} in {d} dimensions"))?;
+    } else {
+        result(format_args!("{name}: {what} of dimension {n} in {d} dimensions"))?;
+    }
     let parameters = opened.loaded.store.parameters().map(|p| p.var.elem_count());
     line("file", opened.path.display().to_string())?;
     line("parameters", format!("{}, {}", parameters.sum::<usize>(), signature.dtype.as_str()))?;
     line("columns", opened.columns().map_or_else(|| format!("{d}, unnamed"), |c| c.join(", ")))?;
-    line("latent", format!("standard normal on R^{n}"))?;
-    if let ModelConfig::MFlow(config) = &card.config {
-        line(
-            "context",
-            match (config.context_dim, config.conditional_manifold) {
-                (0, _) => "none".to_owned(),
-                (c, false) => format!("{c} features, for the density"),
-                (c, true) => format!("{c} features, for the manifold and the density"),
-            },
-        )?;
-        line("outer flow", flow(&config.outer))?;
-        line("inner flow", flow(&config.inner))?;
+    line("latent", signature.latent.clone())?;
+    let sizes = &card.config.sizes;
+    line(
+        "context",
+        match (sizes.context_dim, sizes.conditional_manifold) {
+            (0, _) => "none".to_owned(),
+            (c, false) => format!("{c} features, for the density"),
+            (c, true) => format!("{c} features, for the manifold and the density"),
+        },
+    )?;
+    for (name, text) in parts(&card.config.parts) {
+        line(name, text)?;
     }
     line("normalisation", normalization(card.config.normalization()))?;
     let provenance = card.provenance.iter().map(|(key, value)| format!("{key} {value}"));
     line("provenance", provenance.collect::<Vec<_>>().join(", "))
 }
 
-fn flow(config: &SplineFlowConfig) -> String {
-    let SplineFlowConfig { layers, bins, tail_bound, hidden, blocks, .. } = config;
-    format!(
-        "{layers} spline couplings, {bins} bins on [-{tail_bound}, {tail_bound}], networks of \
-         {blocks} blocks of width {hidden}"
-    )
+/// What the model is made of, by name.
+fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
+    match parts {
+        ModelParts::Af { inner } => vec![("flow", flow(inner))],
+        ModelParts::Fom { chart, inner } => {
+            vec![("chart", format!("{chart:?}")), ("inner flow", flow(inner))]
+        }
+        ModelParts::Pie { outer, inner, epsilon } => vec![
+            ("outer flow", flow(outer)),
+            ("inner flow", flow(inner)),
+            ("epsilon", epsilon.to_string()),
+        ],
+        ModelParts::MFlow { outer, inner } => {
+            vec![("outer flow", flow(outer)), ("inner flow", flow(inner))]
+        }
+        ModelParts::MeFlow { outer, inner, encoder } => vec![
+            ("outer flow", flow(outer)),
+            ("inner flow", flow(inner)),
+            ("encoder", network(encoder)),
+        ],
+        ModelParts::Pae { encoder, decoder, inner }
+        | ModelParts::Rif { encoder, decoder, inner } => {
+            vec![
+                ("encoder", network(encoder)),
+                ("decoder", network(decoder)),
+                ("inner flow", flow(inner)),
+            ]
+        }
+        ModelParts::Vae { encoder, decoder } => {
+            vec![("encoder", network(encoder)), ("decoder", network(decoder))]
+        }
+        _ => vec![],
+    }
+}
+
+fn network(config: &NetConfig) -> String {
+    format!("{} blocks of width {}", config.blocks, config.hidden)
+}
+
+fn flow(config: &VectorFlowConfig) -> String {
+    match config {
+        VectorFlowConfig::Spline(SplineFlowConfig {
+            layers,
+            bins,
+            tail_bound,
+            hidden,
+            blocks,
+            ..
+        }) => format!(
+            "{layers} spline couplings, {bins} bins on [-{tail_bound}, {tail_bound}], networks of \
+             {blocks} blocks of width {hidden}"
+        ),
+        VectorFlowConfig::Layers(flow) => {
+            format!("{} layers, networks of {}", flow.layers, network(&flow.net))
+        }
+        VectorFlowConfig::Circular(flow) => {
+            format!("{} circular splines of {} bins", flow.layers, flow.bins)
+        }
+        _ => "custom".to_owned(),
+    }
 }
 
 fn normalization(config: Option<&FeatureAffineConfig>) -> String {
@@ -122,19 +184,19 @@ fn check(
 ) -> Result<Vec<(&'static str, f64)>> {
     let opened = model::open(path, Some(dtype))?;
     let model = opened.model();
-    let base = StandardNormal { dim: opened.signature().manifold_dim };
     let latents = model.sample_latent(samples, &mut Stream::new(0, "info"))?;
     let context = opened.context(context, samples)?;
-    let context = context.as_ref();
-    let checks = by_rows(pool, &latents, context, |u, c| {
+    let has_density = opened.signature().density.is_some();
+    let checks = by_rows(pool, &latents, context.as_ref(), |u, c| {
         let x = model.decode(u, c)?;
         let latent = model.encode(&x, c)?;
         let moved = (model.project(&x, c)? - model.decode(&latent, c)?)?.sqr()?.sum(1)?.sqrt()?;
-        let volume = gram_log_det(&model.decode_jacobian(&latent, c)?)?;
-        let density = (base.log_prob(&latent)? - (volume * 0.5)?)?;
-        let density = (model.log_prob(&x, c)? - density)?.abs()?;
         let returned = (u - &latent)?.sqr()?.sum(1)?.sqrt()?;
-        let columns = [model.reconstruction_error(&x, c)?, moved, returned, density];
+        let mut columns = vec![model.reconstruction_error(&x, c)?, moved, returned];
+        if has_density {
+            let on_manifold = model.log_density(Density::Manifold, &x, c)?;
+            columns.push((on_manifold - by_decode(model, &latent, c)?)?.abs()?);
+        }
         Ok(Tensor::stack(&columns, 1)?)
     })?;
     let column = |j: usize| -> Result<Vec<f64>> {
@@ -144,11 +206,21 @@ fn check(
     };
     let max = |j: usize| Ok::<_, anyhow::Error>(column(j)?.last().copied().unwrap_or(f64::NAN));
     let errors = column(0)?;
-    Ok(vec![
+    let mut all = vec![
         ("reconstruction error, median", errors[errors.len() / 2]),
         ("reconstruction error, largest", max(0)?),
         ("|decode(encode(x)) - project(x)|, largest", max(1)?),
         ("|latent - encode(decode(latent))|, largest", max(2)?),
-        ("|log_prob - its terms by decode|, largest", max(3)?),
-    ])
+    ];
+    if has_density {
+        all.push(("|log_prob - its terms by decode|, largest", max(3)?));
+    }
+    Ok(all)
+}
+
+/// The density on the manifold from the map of the latents alone: that of the latent, less half the
+/// log-determinant of the Gram matrix of `decode`.
+fn by_decode(model: &dyn Model, latent: &Tensor, c: Option<&Tensor>) -> core::Result<Tensor> {
+    let volume = gram_log_det(&model.decode_jacobian(latent, c)?)?;
+    Ok((model.latent_log_prob(latent)? - (volume * 0.5)?)?)
 }

@@ -1,7 +1,7 @@
 //! Progress of training: a bar on a terminal, else a line for each epoch.
 use super::output::message;
 use indicatif::{ProgressBar, ProgressStyle};
-use mflow::train::{EpochMetrics, Observer, Progress};
+use mflow::train::{Attempt, EpochMetrics, Observer, Progress};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 pub(super) struct Watch {
     /// None where nobody sees it.
     bar: Option<ProgressBar>,
-    phase: String,
     epochs: usize,
-    steps: usize,
-    total_steps: usize,
+    steps: u64,
+    total_steps: u64,
     /// Updates that the phase had behind it at `start`: more than 0 after a resume.
-    first_step: usize,
+    first_step: u64,
     start: Instant,
 }
 
@@ -30,8 +29,7 @@ impl Watch {
             bar
         });
         let start = Instant::now();
-        let phase = String::new();
-        Self { bar, phase, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start }
+        Self { bar, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start }
     }
 
     /// Updates per second in this phase, in this process.
@@ -56,9 +54,9 @@ impl Watch {
 
 impl Observer for Watch {
     fn batch(&mut self, now: Progress<'_>) {
-        let new_phase = now.phase != self.phase || now.steps < self.steps;
+        // Phases that take turns are one to whoever waits.
+        let new_phase = now.total_steps != self.total_steps || now.steps < self.steps;
         if new_phase {
-            now.phase.clone_into(&mut self.phase);
             (self.first_step, self.start) = (now.steps, Instant::now());
         }
         (self.epochs, self.steps, self.total_steps) = (now.epochs, now.steps, now.total_steps);
@@ -66,11 +64,21 @@ impl Observer for Watch {
             bar.set_prefix(format!("{}: epoch {}/{}", now.phase, now.epoch, now.epochs));
             bar.set_message(format!("loss {:.3e}, {:.0} updates/s", now.loss, self.rate()));
             if new_phase {
-                bar.set_length(now.total_steps as u64);
-                bar.set_position(now.steps as u64);
+                bar.set_length(now.total_steps);
+                bar.set_position(now.steps);
                 bar.reset_eta();
             }
-            bar.set_position(now.steps as u64);
+            bar.set_position(now.steps);
+        }
+    }
+
+    fn attempt(&mut self, attempt: &Attempt) {
+        if let Some(failure) = failure(attempt) {
+            let say = || message(format_args!("{failure}"));
+            match &self.bar {
+                Some(bar) => bar.suspend(say),
+                None => say(),
+            }
         }
     }
 
@@ -87,6 +95,25 @@ impl Observer for Watch {
             in_words(self.left())
         ));
     }
+}
+
+/// How an attempt at a manifold ended, if it failed.
+pub(super) fn failure(attempt: &Attempt) -> Option<String> {
+    let Attempt { stage, attempt: number, error, limit, failed, updates, seconds, .. } = attempt;
+    let reason = match limit {
+        Some(limit) if error > limit => {
+            format!("above {limit:.2e}, what a manifold that was found stays below")
+        }
+        _ => "more than 5 times that of the best attempt".to_owned(),
+    };
+    failed.then(|| {
+        format!(
+            "warning: {stage}, attempt {}: the manifold was not found: reconstruction error \
+             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}",
+            number + 1,
+            in_words(Duration::from_secs_f64(seconds.clamp(0., 1e9)))
+        )
+    })
 }
 
 /// `12 s`, `3 min`, `1 h 5 min`.

@@ -8,6 +8,7 @@ use super::threads;
 use anyhow::{Result, bail};
 use clap::Args;
 use mflow::bijectors::Stream;
+use mflow::core::candle::Tensor;
 
 /// Draw points from a model: data [n, D]
 ///
@@ -23,6 +24,9 @@ pub(super) struct Options {
     #[arg(short, value_name = "N", required_unless_present = "context",
         value_parser = clap::value_parser!(u64).range(1..))]
     n: Option<u64>,
+    /// Draw points of the manifold from models whose samples lie around it (pie, vae)
+    #[arg(long)]
+    on_manifold: bool,
     /// Seed of the random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -45,8 +49,20 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let context = opened.context(context, rows)?;
     let pool = threads::pool(options.model.threads)?;
     let model = opened.model();
-    let latents = model.sample_latent(rows, &mut Stream::new(options.seed, "sample"))?;
-    let points = by_rows(&pool, &latents, context.as_ref(), |u, c| model.decode(u, c))?;
+    let stream = &mut Stream::new(options.seed, "sample");
+    let latents = model.sample_latent(rows, stream)?;
+    let noise = model.sample_noise(rows, stream)?.filter(|_| !options.on_manifold);
+    let points = match noise {
+        None => by_rows(&pool, &latents, context.as_ref(), |u, c| model.decode(u, c))?,
+        Some(noise) => {
+            let (n, k) = (latents.dim(1)?, noise.dim(1)?);
+            let both = Tensor::cat(&[latents, noise], 1)?;
+            by_rows(&pool, &both, context.as_ref(), |both, c| {
+                let part = |start, len| both.narrow(1, start, len)?.contiguous();
+                model.decode_noisy(&part(0, n)?, &part(n, k)?, c)
+            })?
+        }
+    };
     warn_of_non_finite(&points)?;
     options.out.write(&points, opened.columns())?;
     Ok(Done::Finished)

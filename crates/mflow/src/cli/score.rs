@@ -3,20 +3,24 @@ use super::evaluate::{by_rows, warn_of_non_finite};
 use super::exit::Done;
 use super::model::Opened;
 use super::options::ModelOptions;
-use super::output::{OutFile, latent_names, precision, values};
+use super::output::{OutFile, latent_names, message, precision, values};
 use super::threads;
 use anyhow::Result;
 use clap::Args;
 use mflow::core::candle::Tensor;
+use mflow::core::{Density, ModelSignature};
 use mflow::data::io::{Array, write_csv, write_npz};
 use std::path::PathBuf;
 
-/// Score points: log-density on the manifold and distance to it
+/// Score points: log-density and distance to the manifold
 ///
-/// Writes three arrays: `log_prob` [B], in nats, the log-density with respect to volume on the
-/// manifold, in data units, at the projection of the point; `reconstruction_error` [B], the
-/// Euclidean distance to the projection, in data units; `latent` [B, N], standard normal under the
-/// model. A point is unlikely if its density is low or its distance large: look at both.
+/// Writes `log_prob` [B], in nats, the log-density with respect to volume on the manifold, in data
+/// units, at the projection of the point; `reconstruction_error` [B], the Euclidean distance to the
+/// projection, in data units; `latent` [B, N], distributed under the model as `mflow info` says. A
+/// point is unlikely if its density is low or its distance large: look at both.
+///
+/// The `log_prob` of af and pie is with respect to volume of the whole space, at the point itself; pie
+/// adds `log_prob_manifold`. pae, vae and rif have no density, and write no `log_prob`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow score run data.csv --out scores.npz\n\n\
     In Python:\n  s = numpy.load('scores.npz'); s['log_prob'].mean()")]
@@ -37,37 +41,69 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let context = opened.context(options.model.context.as_deref(), x.dim(0)?)?;
     let pool = threads::pool(options.model.threads)?;
     let model = opened.model();
+    let columns = Columns::of(model.signature());
     let scores = by_rows(&pool, &x, context.as_ref(), |x, c| {
-        let log_prob = model.log_prob(x, c)?.unsqueeze(1)?;
-        let distance = model.reconstruction_error(x, c)?.unsqueeze(1)?;
-        Ok(Tensor::cat(&[log_prob, distance, model.encode(x, c)?], 1)?)
+        let mut all = vec![];
+        for density in columns.densities() {
+            all.push(model.log_density(density, x, c)?.unsqueeze(1)?);
+        }
+        all.push(model.reconstruction_error(x, c)?.unsqueeze(1)?);
+        all.push(model.encode(x, c)?);
+        Ok(Tensor::cat(&all, 1)?)
     })?;
+    if columns.0.is_empty() {
+        message(format_args!(
+            "note: {} has no density of data, so there is no log_prob",
+            model.signature().name
+        ));
+    }
     warn_of_non_finite(&scores)?;
-    write(&options.out, &scores)?;
+    write(&options.out, &scores, &columns)?;
     Ok(Done::Finished)
 }
 
-/// Write the columns `log_prob`, `reconstruction_error`, `latent..` of `scores`.
-fn write(out: &OutFile, scores: &Tensor) -> Result<()> {
-    let (rows, columns) = scores.dims2()?;
-    let (n, dtype) = (columns - 2, precision(scores));
+/// The densities that a model has, by the names of their columns.
+struct Columns(Vec<(&'static str, Density)>);
+
+impl Columns {
+    fn of(signature: &ModelSignature) -> Self {
+        let mut all: Vec<(&str, Density)> =
+            signature.density.iter().map(|&density| ("log_prob", density)).collect();
+        if signature.density == Some(Density::Ambient)
+            && signature.manifold_dim < signature.data_dim
+        {
+            all.push(("log_prob_manifold", Density::Manifold));
+        }
+        Self(all)
+    }
+    fn densities(&self) -> impl Iterator<Item = Density> {
+        self.0.iter().map(|(_, density)| *density)
+    }
+}
+
+/// Write the densities, `reconstruction_error`, and the latents of `scores`.
+fn write(out: &OutFile, scores: &Tensor, columns: &Columns) -> Result<()> {
+    let (rows, width) = scores.dims2()?;
+    let mut names: Vec<&str> = columns.0.iter().map(|(name, _)| *name).collect();
+    names.push("reconstruction_error");
+    let (n, dtype) = (width - names.len(), precision(scores));
     if out.is_csv() {
-        let mut names = vec!["log_prob".to_owned(), "reconstruction_error".to_owned()];
+        let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         names.extend(latent_names(n));
         let values = values(scores)?;
-        let array = Array::matrix(rows, columns, &values, dtype)?.with_columns(&names)?;
+        let array = Array::matrix(rows, width, &values, dtype)?.with_columns(&names)?;
         write_csv(out.path(), &array)?;
         return out.announce(format_args!("columns {}, {rows} rows", names.join(", ")));
     }
     let column = |start, len| values(&scores.narrow(1, start, len)?.contiguous()?);
-    let (log_prob, distance, latent) = (column(0, 1)?, column(1, 1)?, column(2, n)?);
-    let arrays = [
-        ("log_prob", Array::vector(&log_prob, dtype)),
-        ("reconstruction_error", Array::vector(&distance, dtype)),
-        ("latent", Array::matrix(rows, n, &latent, dtype)?),
-    ];
+    let vectors: Vec<Vec<f64>> = (0..names.len()).map(|i| column(i, 1)).collect::<Result<_>>()?;
+    let latent = column(names.len(), n)?;
+    let mut arrays: Vec<(&str, Array<'_>)> = vec![];
+    for (name, values) in names.iter().zip(&vectors) {
+        arrays.push((name, Array::vector(values, dtype)));
+    }
+    arrays.push(("latent", Array::matrix(rows, n, &latent, dtype)?));
     write_npz(out.path(), &arrays)?;
-    out.announce(format_args!(
-        "log_prob [{rows}], reconstruction_error [{rows}], latent [{rows}, {n}]"
-    ))
+    let shapes: Vec<String> = names.iter().map(|name| format!("{name} [{rows}]")).collect();
+    out.announce(format_args!("{}, latent [{rows}, {n}]", shapes.join(", ")))
 }

@@ -35,6 +35,16 @@ impl Setting {
         self.path == path
     }
 
+    /// Whether it sets the field at `path`, or a part of it.
+    pub(super) fn is_under(&self, path: &str) -> bool {
+        self.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// The text that it sets the field at `path` to.
+    pub(super) fn text_at(&self, path: &str) -> Option<&str> {
+        self.value.as_str().filter(|_| self.is_at(path))
+    }
+
     fn error(&self, message: &str) -> Error {
         match &self.file {
             Some(file) => anyhow!("{file}: `{}`: {message}", self.path),
@@ -42,7 +52,13 @@ impl Setting {
         }
     }
 
-    /// Put the value in its place.
+    /// Whether it says which kind of thing a table is.
+    fn is_kind(&self) -> bool {
+        self.path.ends_with(".kind")
+    }
+
+    /// Put the value in its place. Another kind of thing starts from its own defaults: what its table
+    /// holds of the kind before is dropped.
     fn apply(&self, root: &mut Table) -> Result<(), String> {
         let (folders, last) = match self.path.rsplit_once('.') {
             Some((folders, last)) => (folders.split('.').collect(), last),
@@ -52,6 +68,12 @@ impl Setting {
         let mut place = Ok(&mut root_value);
         for key in folders {
             place = place.and_then(|value| inside(value, key));
+        }
+        if self.is_kind()
+            && let Ok(Value::Table(table)) = &mut place
+            && table.get(last).is_some_and(|kind| *kind != self.value)
+        {
+            table.clear();
         }
         let entry = place.and_then(|value| inside(value, last));
         let done = entry.map(|entry| self.value.clone_into(entry));
@@ -109,6 +131,9 @@ pub(super) fn table(config: &impl Serialize) -> Result<Table> {
 
 /// `base` with the settings laid over it, as a config.
 pub(super) fn config<T: DeserializeOwned>(base: &Table, settings: &[Setting]) -> Result<T> {
+    // Kinds come before what depends on them.
+    let mut settings: Vec<&Setting> = settings.iter().collect();
+    settings.sort_by_key(|setting| !setting.is_kind());
     let with = |settings: &mut dyn Iterator<Item = &Setting>| -> Result<Result<T, String>> {
         let mut table = base.clone();
         for setting in settings {
@@ -117,7 +142,7 @@ pub(super) fn config<T: DeserializeOwned>(base: &Table, settings: &[Setting]) ->
         let whole = Value::Table(table).try_into();
         Ok(whole.map_err(|e: toml::de::Error| e.to_string().trim().replace('\n', ", ")))
     };
-    let message = match with(&mut settings.iter())? {
+    let message = match with(&mut settings.iter().copied())? {
         Ok(config) => return Ok(config),
         Err(message) => message,
     };
@@ -125,8 +150,8 @@ pub(super) fn config<T: DeserializeOwned>(base: &Table, settings: &[Setting]) ->
     let mut blamed = None;
     for skipped in (0..settings.len()).rev() {
         let rest = settings.iter().enumerate().filter(|(i, _)| *i != skipped);
-        if let Ok(Ok(_)) = with(&mut rest.map(|(_, setting)| setting)) {
-            blamed = Some(&settings[skipped]);
+        if let Ok(Ok(_)) = with(&mut rest.map(|(_, setting)| *setting)) {
+            blamed = Some(settings[skipped]);
             break;
         }
     }

@@ -1,8 +1,9 @@
 //! `fit` and `run` where all goes well.
 use crate::folder::Folder;
 use mflow::core::candle::Device;
-use mflow::core::{ModelConfig, load_model};
+use mflow::core::{ModelParts, VectorFlowConfig, load_model};
 use mflow::fit::FitConfig;
+use mflow::train::Stage;
 
 #[test]
 fn a_fit_leaves_a_complete_run_folder() {
@@ -11,11 +12,15 @@ fn a_fit_leaves_a_complete_run_folder() {
     assert!(out.starts_with("run/model.safetensors\n"), "the model file is named: {out}");
     let text = String::from_utf8(folder.read("run/config.toml")).expect("text");
     let config: FitConfig = toml::from_str(&text).expect("a config");
-    let ModelConfig::MFlow(model) = &config.model else { panic!("an M-flow: {config:?}") };
-    assert_eq!((model.data_dim, model.manifold_dim, config.seed), (3, 1, 3), "what was asked for");
-    assert_eq!((model.outer.layers, model.outer.bins), (2, 10), "the file, and a default");
-    assert!(model.normalization.is_some(), "the data are standardized");
-    let epochs: Vec<usize> = config.train.phases.iter().map(|phase| phase.epochs).collect();
+    let ModelParts::MFlow { outer: VectorFlowConfig::Spline(outer), .. } = &config.model.parts
+    else {
+        panic!("an M-flow: {config:?}")
+    };
+    let sizes = &config.model.sizes;
+    assert_eq!((sizes.data_dim, sizes.manifold_dim, config.seed), (3, 1, 3), "what was asked for");
+    assert_eq!((outer.layers, outer.bins), (2, 10), "the file, and a default");
+    assert!(sizes.normalization.is_some(), "the data are standardized");
+    let epochs: Vec<usize> = config.train.phases.iter().map(Stage::rounds).collect();
     assert_eq!(epochs, [2, 3], "epochs of the two phases");
     let metrics = String::from_utf8(folder.read("run/metrics.jsonl")).expect("text");
     assert_eq!(metrics.lines().count(), 5, "a line for each epoch");
@@ -42,10 +47,11 @@ fn options_override_the_file_and_set_overrides_both() {
          --dtype f64 --set train.phases[1].batch_size=60 --set model.inner.linear=lu",
         "a",
     );
-    let ModelConfig::MFlow(model) = &a.model else { panic!("an M-flow: {a:?}") };
-    let sizes: Vec<usize> = a.train.phases.iter().map(|phase| phase.batch_size).collect();
+    let model = &a.model.sizes;
+    let phases = || a.train.phases.iter().flat_map(Stage::phases);
+    let sizes: Vec<usize> = phases().map(|phase| phase.batch_size).collect();
     assert_eq!((model.manifold_dim, sizes), (2, vec![50, 60]), "an option, and --set over it");
-    assert!(a.train.phases.iter().all(|p| p.optimizer.learning_rate == 0.01), "in all phases");
+    assert!(phases().all(|p| p.optimizer.learning_rate() == 0.01), "in all phases");
     let normalization = model.normalization.as_ref().expect("the one that does nothing");
     assert_eq!(normalization.scale, [1., 1., 1.], "no normalisation");
 

@@ -1,0 +1,234 @@
+//! The failure detector of manifold phases: is the reconstruction error that of a manifold that was
+//! found?
+use crate::loss::Scale;
+use crate::schedule::Stage;
+use crate::shards::{EVALUATION_ROWS, Pool, cut};
+use crate::source::RowSource;
+use crate::{Loss, Result};
+use candle_core::{DType, Tensor};
+use mflow_core::Model;
+use serde::{Deserialize, Serialize};
+
+/// How one attempt at a stage that learns a manifold ended, judged on validation rows only.
+///
+/// Errors are root mean square distances `|x - x'|`, in units of the normalised data. An attempt has
+/// failed if its error is above the `limit`, or above 5 times that of the best attempt. The limit is half
+/// the error of local principal components of the same dimension, each over a tenth of the rows: curved
+/// pieces that large are fitted by no plane, but by any flow that found the manifold. Where noise hides
+/// the curvature, pieces of a few rows each are no flatter; then the limit is 1.5 times their error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Name of the stage.
+    pub stage: String,
+    /// Which attempt, counted from 0.
+    pub attempt: usize,
+    /// Validation reconstruction error at its end.
+    pub error: f64,
+    /// What a manifold that was found stays below; none if there are too few validation rows to tell.
+    pub limit: Option<f64>,
+    /// Whether it has failed, compared with the attempts so far.
+    pub failed: bool,
+    /// Updates that it took.
+    pub updates: u64,
+    /// Seconds that it took, in the process that ended it.
+    pub seconds: f64,
+}
+
+/// How much worse than the best attempt a failed one is.
+const WORSE: f64 = 5.;
+/// Share of the error of large pieces that a manifold stays below.
+const OF_PIECES: f64 = 0.5;
+/// Multiple of the error of small pieces that is noise.
+const OF_NOISE: f64 = 1.5;
+/// Validation rows that are looked at.
+const ROWS: usize = 2000;
+/// Pieces that are looked at.
+const PIECES: usize = 100;
+
+impl Stage {
+    /// Whether the stage is to learn a manifold by its reconstruction error.
+    pub(crate) fn reconstructs(&self) -> bool {
+        let reconstructs = |l: &Loss| matches!(l, Loss::Reconstruction { .. });
+        self.phases().iter().any(|p| p.losses.iter().any(|w| reconstructs(&w.loss)))
+    }
+}
+
+/// Judge all attempts again, now that there is one more.
+pub(crate) fn judge(attempts: &mut [Attempt]) {
+    let best = attempts.iter().map(|a| a.error).fold(f64::INFINITY, f64::min);
+    for attempt in attempts {
+        // Errors that are no numbers fail every comparison.
+        let limit = attempt.limit.unwrap_or(f64::INFINITY);
+        attempt.failed = !(attempt.error <= limit && attempt.error <= WORSE * best);
+    }
+}
+
+/// The rows that the detector sees, evenly over the validation rows.
+pub(crate) fn rows(index: &[usize]) -> Vec<usize> {
+    let n = index.len().min(ROWS);
+    (0..n).map(|i| index[i * index.len() / n]).collect()
+}
+
+/// Root mean square distance to the projection.
+pub(crate) fn error(
+    pool: &Pool,
+    model: &dyn Model,
+    scale: &Scale,
+    source: &dyn RowSource,
+    rows: &[usize],
+) -> Result<f64> {
+    let blocks = rows.len().div_ceil(EVALUATION_ROWS);
+    let sums = pool.map(blocks, |i| -> Result<f64> {
+        let batch = source.gather(&rows[cut(rows.len(), blocks, i)])?;
+        let projected = model.project(&batch.x, batch.context.as_ref())?;
+        let difference = scale.normalize(&(projected - &batch.x)?)?;
+        Ok(difference.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?)
+    });
+    let sum = sums.into_iter().sum::<Result<f64>>()?;
+    Ok((sum / rows.len() as f64).sqrt())
+}
+
+/// The error above which a manifold of dimension `n` was not found; none if there are too few rows to
+/// tell.
+pub(crate) fn limit(
+    pool: &Pool,
+    scale: &Scale,
+    source: &dyn RowSource,
+    rows: &[usize],
+    n: usize,
+) -> Result<Option<f64>> {
+    let x = scale.normalize(&source.gather(rows)?.x)?;
+    let (count, d) = x.dims2()?;
+    let small = 2 * (n + 1) + 2;
+    let large = (count / 10).max(2 * small);
+    if count < 2 * large || n >= d {
+        return Ok(None);
+    }
+    let points = numbers(&x)?;
+    let error = |neighbours: usize| -> f64 {
+        let pieces = count.min(PIECES);
+        let squares = pool.map(pieces, |i| {
+            let centre = i * count / pieces;
+            residual(&nearest(&points, d, centre, neighbours), d, n)
+        });
+        (squares.iter().sum::<f64>() / pieces as f64).sqrt()
+    };
+    Ok(Some((OF_PIECES * error(large)).max(OF_NOISE * error(small))))
+}
+
+fn numbers(t: &Tensor) -> Result<Vec<f64>> {
+    Ok(t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+/// The `k` points nearest to point `centre`, row-major.
+fn nearest(points: &[f64], d: usize, centre: usize, k: usize) -> Vec<f64> {
+    let of = |i: usize| &points[i * d..(i + 1) * d];
+    let distance =
+        |i: usize| of(i).iter().zip(of(centre)).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    let mut order: Vec<(f64, usize)> = (0..points.len() / d).map(|i| (distance(i), i)).collect();
+    order.select_nth_unstable_by(k - 1, |a, b| a.0.total_cmp(&b.0));
+    order[..k].iter().flat_map(|&(_, i)| of(i).iter().copied()).collect()
+}
+
+/// Mean squared distance of points from their first `n` principal components: the sum of the smaller
+/// eigenvalues of their covariance, unbiased for noise across the components.
+fn residual(points: &[f64], d: usize, n: usize) -> f64 {
+    let k = points.len() / d;
+    let mean: Vec<f64> =
+        (0..d).map(|j| points.iter().skip(j).step_by(d).sum::<f64>() / k as f64).collect();
+    let mut covariance = vec![0.; d * d];
+    for row in points.chunks_exact(d) {
+        for i in 0..d {
+            for j in 0..d {
+                covariance[i * d + j] += (row[i] - mean[i]) * (row[j] - mean[j]);
+            }
+        }
+    }
+    let mut values = eigenvalues(covariance, d);
+    values.sort_by(|a, b| b.total_cmp(a));
+    // The plane itself takes 1 + n degrees of freedom of k.
+    values[n..].iter().sum::<f64>().max(0.) / (k - n - 1) as f64
+}
+
+/// Eigenvalues of a symmetric matrix, by Jacobi rotations (Golub & Van Loan, *Matrix Computations*,
+/// algorithm 8.5.2).
+fn eigenvalues(mut a: Vec<f64>, d: usize) -> Vec<f64> {
+    /// More sweeps than any matrix takes: convergence is quadratic.
+    const SWEEPS: usize = 30;
+    for _ in 0..SWEEPS {
+        let off: f64 =
+            (0..d * d).filter(|e| e / d != e % d).map(|e| a[e] * a[e]).sum::<f64>().sqrt();
+        let scale: f64 = a.iter().map(|v| v * v).sum::<f64>().sqrt();
+        if off <= f64::EPSILON * scale {
+            break;
+        }
+        for p in 0..d {
+            for q in p + 1..d {
+                rotate(&mut a, d, p, q);
+            }
+        }
+    }
+    (0..d).map(|i| a[i * d + i]).collect()
+}
+
+/// Turn the axes `p` and `q` so that `a[p, q]` vanishes.
+fn rotate(a: &mut [f64], d: usize, p: usize, q: usize) {
+    let off = a[p * d + q];
+    if off == 0. {
+        return;
+    }
+    let tau = (a[q * d + q] - a[p * d + p]) / (2. * off);
+    let t = tau.signum() / (tau.abs() + (1. + tau * tau).sqrt());
+    let t = if tau == 0. { 1. } else { t };
+    let c = 1. / (1. + t * t).sqrt();
+    let s = t * c;
+    for k in 0..d {
+        let (x, y) = (a[k * d + p], a[k * d + q]);
+        (a[k * d + p], a[k * d + q]) = (c * x - s * y, s * x + c * y);
+    }
+    for k in 0..d {
+        let (x, y) = (a[p * d + k], a[q * d + k]);
+        (a[p * d + k], a[q * d + k]) = (c * x - s * y, s * x + c * y);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Oracles: matrices and point sets whose eigenvalues and residuals are known.
+    use super::*;
+    use mflow_bijectors::Stream;
+
+    #[test]
+    fn eigenvalues_of_a_rotated_diagonal_are_its_entries() {
+        // Q diag(5, 2, -1) Qᵀ with Q a product of two rotations.
+        let (s, c) = 0.7_f64.sin_cos();
+        let (t, e) = 1.9_f64.sin_cos();
+        let q = [[c, -s, 0.], [s * e, c * e, -t], [s * t, c * t, e]];
+        let values = [5., 2., -1.];
+        let mut a = vec![0.; 9];
+        for i in 0..3 {
+            for j in 0..3 {
+                a[i * 3 + j] = (0..3).map(|k| q[i][k] * values[k] * q[j][k]).sum();
+            }
+        }
+        let mut found = eigenvalues(a, 3);
+        found.sort_by(|a, b| b.total_cmp(a));
+        for (found, expected) in found.iter().zip(values) {
+            assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn the_residual_is_the_noise_across_the_components() {
+        let mut stream = Stream::new(1, "points");
+        let (u, v) = (stream.normal(20_000), stream.normal(10_000));
+        let (s, c) = 0.3_f64.sin_cos();
+        let point =
+            |(u, v): (&[f64], &f64)| [c * u[0] - s * 0.1 * v, s * u[0] + c * 0.1 * v, 3. * u[1]];
+        let points: Vec<f64> = u.chunks(2).zip(&v).flat_map(point).collect();
+        let found = residual(&points, 3, 2).sqrt();
+        assert!((found - 0.1).abs() < 0.003, "noise of 0.1, found {found}");
+    }
+}

@@ -1,0 +1,148 @@
+//! The published schedules by name, for any model that they fit.
+use crate::loss::{Loss, WeightedLoss};
+use crate::schedule::{Alternate, Phase, Stage, TrainConfig};
+use crate::{Error, Result};
+use mflow_core::{ModelConfig, ModelParts};
+use serde::{Deserialize, Serialize};
+
+/// A published schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Schedule {
+    /// M/D: first the manifold by its reconstruction error, then the density on it, half of the epochs
+    /// each. Brehmer & Cranmer (2020), section 3.B.
+    Sequential,
+    /// M/D: manifold and density in turns, epoch by epoch.
+    Alternating,
+    /// A third of the epochs on the reconstruction error, a third on it and the exact likelihood together,
+    /// a third on the density alone. Section 3.A.
+    Simultaneous,
+    /// All parameters on the Sinkhorn divergence. Section 3.C.
+    Ot,
+    /// The Sinkhorn divergence on all parameters and the density, in turns.
+    OtAlternating,
+    /// All parameters on the likelihood alone, or on what a model without one is trained on in its place.
+    /// For models of a density on a manifold it is unstable: section 3.A.
+    Likelihood,
+}
+
+/// Weight of the mean squared error, as published for the polynomial surface.
+const RECONSTRUCTION: f64 = 1000.;
+/// Weight of the likelihood beside the reconstruction error: 0.14 of the paper in bits per dimension, for
+/// `N = 2` about 0.1 in nats.
+const BESIDE: f64 = 0.1;
+/// Weight of the Sinkhorn divergence.
+const DIVERGENCE: f64 = 10.;
+/// Rows per update on the Sinkhorn divergence.
+const DIVERGENCE_ROWS: usize = 1000;
+
+impl Schedule {
+    /// The schedule for `model` that its paper names.
+    pub fn of(model: &ModelConfig) -> Self {
+        match model.parts {
+            ModelParts::MFlow { .. } | ModelParts::MeFlow { .. } | ModelParts::Pae { .. } => {
+                Self::Sequential
+            }
+            _ => Self::Likelihood,
+        }
+    }
+
+    /// The name, as in a file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Alternating => "alternating",
+            Self::Simultaneous => "simultaneous",
+            Self::Ot => "ot",
+            Self::OtAlternating => "ot-alternating",
+            Self::Likelihood => "likelihood",
+        }
+    }
+
+    /// The schedule for `model` in `epochs` epochs (at least one a phase), everything else by default.
+    ///
+    /// # Errors
+    /// If the schedule does not fit the model.
+    pub fn config(self, model: &ModelConfig, epochs: usize) -> Result<TrainConfig> {
+        Ok(TrainConfig::new(self.stages(model, epochs)?))
+    }
+
+    fn stages(self, model: &ModelConfig, epochs: usize) -> Result<Vec<Stage>> {
+        let groups = model.groups();
+        self.check(model)?;
+        let share = |part: usize| (epochs / part).max(1);
+        let rest = |used: usize| epochs.saturating_sub(used).max(1);
+        let reconstruction = || Loss::reconstruction().weighted(RECONSTRUCTION);
+        let manifold =
+            |epochs| Phase::new("manifold", groups.manifold, vec![reconstruction()], epochs);
+        let density = |epochs| {
+            let loss = Loss::coordinate_likelihood().weighted(1.);
+            Phase::new("density", groups.density, vec![loss], epochs)
+        };
+        let divergence = |epochs| {
+            let loss = Loss::sinkhorn().weighted(DIVERGENCE);
+            let mut phase = Phase::new("divergence", &["*"], vec![loss], epochs);
+            phase.batch_size = DIVERGENCE_ROWS;
+            phase
+        };
+        Ok(match self {
+            Self::Sequential => {
+                vec![manifold(share(2)).into(), density(rest(share(2))).into()]
+            }
+            Self::Alternating => {
+                vec![Alternate::new(vec![manifold(1), density(1)], share(2)).into()]
+            }
+            Self::Simultaneous => {
+                let both = vec![reconstruction(), likelihood(model).weighted(BESIDE)];
+                vec![
+                    manifold(share(3)).into(),
+                    Phase::new("joint", &["*"], both, rest(2 * share(3))).into(),
+                    density(share(3)).into(),
+                ]
+            }
+            Self::Ot => vec![divergence(epochs.max(1)).into()],
+            Self::OtAlternating => {
+                vec![Alternate::new(vec![divergence(1), density(1)], share(2)).into()]
+            }
+            Self::Likelihood => {
+                let mut losses: Vec<WeightedLoss> = vec![likelihood(model).weighted(1.)];
+                if matches!(model.parts, ModelParts::Rif { .. }) {
+                    // The bound knows nothing of the distance to the data.
+                    losses.push(reconstruction());
+                }
+                vec![Phase::new("likelihood", &["*"], losses, epochs.max(1)).into()]
+            }
+        })
+    }
+
+    /// Refuse what cannot be.
+    fn check(self, model: &ModelConfig) -> Result<()> {
+        let reason = match (self, &model.parts) {
+            (Self::Likelihood, ModelParts::Pae { .. }) => {
+                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`"
+            }
+            (Self::Likelihood, _) => return Ok(()),
+            (_, ModelParts::Af { .. } | ModelParts::Fom { .. }) => {
+                "trains a manifold, and that of `af` and `fom` is fixed; they fit `likelihood`"
+            }
+            (Self::Ot, _) => return Ok(()),
+            (_, ModelParts::Vae { .. }) => {
+                "trains a density of codes, and that of `vae` is fixed; it fits `likelihood` and `ot`"
+            }
+            (Self::Simultaneous, ModelParts::Pae { .. }) => {
+                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::config("schedule", format!("`{}` {reason}", self.name())))
+    }
+}
+
+/// What stands for the likelihood of a model.
+fn likelihood(model: &ModelConfig) -> Loss {
+    match model.parts {
+        ModelParts::Vae { .. } | ModelParts::Rif { .. } => Loss::surrogate(),
+        _ => Loss::likelihood(),
+    }
+}
