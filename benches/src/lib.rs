@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use mflow_bijectors::gemm::{Matrix, MatrixMut, gemm};
 use mflow_bijectors::{Bijector, Mapped, ParamStore, Parameter, Route, SplineFlowConfig, Stream};
 use mflow_core::{BaseDensity, StandardNormal};
-use mflow_train::{AdamWConfig, Optimizer, Pool, adamw, cut, shards};
+use mflow_train::{Optimizer, OptimizerConfig, Pool, cut, optimizer, shards};
 use std::sync::Arc;
 
 /// Standard deviation of the latents off the manifold in the benchmark's likelihood.
@@ -59,7 +59,7 @@ impl PowerFlows {
             },
         ));
         let parameters: Vec<Parameter> = store.parameters().cloned().collect();
-        let optimizer = adamw(&AdamWConfig::default(), parameters.clone());
+        let optimizer = optimizer(&OptimizerConfig::default(), parameters.clone());
         Self { outer, inner, parameters, optimizer }
     }
 

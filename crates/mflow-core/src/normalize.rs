@@ -19,11 +19,13 @@ pub fn standardize(values: &[f64], cols: usize) -> Result<FeatureAffineConfig> {
     let rows = values.len() / cols;
     let column = |j: usize| values.iter().skip(j).step_by(cols);
     // Relative to the first value: the mean of a constant column is exact, so its deviation is 0.
-    let mean = |j: usize| values[j] + column(j).map(|v| v - values[j]).sum::<f64>() / rows as f64;
+    let mean = |j: usize| values[j] + column(j).map(|v| (v - values[j]) / rows as f64).sum::<f64>();
     let shift: Vec<f64> = (0..cols).map(mean).collect();
     let deviation = |j: usize| {
-        let square: f64 = column(j).map(|v| (v - shift[j]).powi(2)).sum();
-        let deviation = (square / rows as f64).sqrt();
+        // In units of the largest, so that squares do not overflow.
+        let largest = column(j).map(|v| (v - shift[j]).abs()).fold(f64::MIN_POSITIVE, f64::max);
+        let square: f64 = column(j).map(|v| ((v - shift[j]) / largest).powi(2)).sum();
+        let deviation = largest * (square / rows as f64).sqrt();
         if deviation > 0. { deviation } else { 1. }
     };
     let scale = (0..cols).map(deviation).collect();

@@ -1,24 +1,115 @@
-//! shim
+//! An exponential moving average of the weights.
 use crate::Result;
+use crate::optim::{Float, from_named, in_place, to_named};
 use crate::shards::Pool;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use mflow_bijectors::Parameter;
 use std::collections::BTreeMap;
-pub(crate) struct Ema;
+use std::fmt::Debug;
+use std::sync::{Mutex, PoisonError};
+
+/// Averages `s` of the weights `θ`, with more weight on recent ones:
+///
+/// ```text
+/// s = d s + (1 - d) θ   after update t,   d = min(decay, t / (t + 9))
+/// ```
+///
+/// so that the first averages are not of the start; 0.9 from `t = 81` on is the least that a decay is
+/// usually asked for.
+#[derive(Debug)]
+pub(crate) struct Ema(Box<dyn Average>);
+
+/// Averages of one dtype, without naming it.
+trait Average: Debug + Send + Sync {
+    fn update(&mut self, pool: &Pool) -> Result<()>;
+    fn swap(&mut self) -> Result<()>;
+    fn to_named(&self) -> Result<BTreeMap<String, Tensor>>;
+    fn restore(&mut self, named: &BTreeMap<String, Tensor>, updates: u64) -> Result<()>;
+}
+
 impl Ema {
-    pub(crate) fn new(_: f64, _: Vec<Parameter>) -> Result<Self> {
-        Ok(Self)
+    pub(crate) fn new(decay: f64, parameters: Vec<Parameter>) -> Result<Self> {
+        Ok(Self(match parameters.first().map(|p| p.var.dtype()) {
+            Some(DType::F64) => Box::new(Averages::<f64>::new(decay, parameters)?),
+            _ => Box::new(Averages::<f32>::new(decay, parameters)?),
+        }))
     }
-    pub(crate) fn update(&mut self, _: &Pool) -> Result<()> {
-        Ok(())
+    /// After an update of the weights.
+    pub(crate) fn update(&mut self, pool: &Pool) -> Result<()> {
+        self.0.update(pool)
     }
+    /// Exchange averages and weights; twice is not at all.
     pub(crate) fn swap(&mut self) -> Result<()> {
+        self.0.swap()
+    }
+    /// The averages as named tensors, under `average/`.
+    pub(crate) fn to_named(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.0.to_named()
+    }
+    /// The inverse of [`Ema::to_named`], after `updates` updates.
+    pub(crate) fn restore(&mut self, named: &BTreeMap<String, Tensor>, updates: u64) -> Result<()> {
+        self.0.restore(named, updates)
+    }
+}
+
+#[derive(Debug)]
+struct Averages<T> {
+    decay: f64,
+    parameters: Vec<Parameter>,
+    averages: Vec<Mutex<Vec<T>>>,
+    updates: u64,
+}
+
+const PREFIX: &str = "average/";
+
+impl<T: Float> Averages<T> {
+    fn new(decay: f64, parameters: Vec<Parameter>) -> Result<Self> {
+        let start = |p: &Parameter| Ok(Mutex::new(p.var.flatten_all()?.to_vec1::<T>()?));
+        let averages = parameters.iter().map(start).collect::<Result<_>>()?;
+        Ok(Self { decay, parameters, averages, updates: 0 })
+    }
+}
+
+impl<T: Float> Average for Averages<T> {
+    fn update(&mut self, pool: &Pool) -> Result<()> {
+        self.updates += 1;
+        #[expect(clippy::cast_precision_loss, reason = "2^52 updates are never reached")]
+        let t = self.updates as f64;
+        let decay = self.decay.min(t / (t + 9.));
+        let (keep, take) = (T::from_f64(decay), T::from_f64(1. - decay));
+        let updated = pool.map(self.parameters.len(), |k| {
+            let mut average = self.averages[k].lock().unwrap_or_else(PoisonError::into_inner);
+            let average: &mut [T] = &mut average;
+            in_place(&self.parameters[k], |theta: &mut [T]| {
+                for (s, theta) in average.iter_mut().zip(theta) {
+                    *s = keep * *s + take * *theta;
+                }
+            })
+        });
+        updated.into_iter().collect()
+    }
+    fn swap(&mut self) -> Result<()> {
+        for (parameter, average) in self.parameters.iter().zip(&self.averages) {
+            let mut average = average.lock().unwrap_or_else(PoisonError::into_inner);
+            let average: &mut [T] = &mut average;
+            in_place(parameter, |theta: &mut [T]| theta.swap_with_slice(average))?;
+        }
         Ok(())
     }
-    pub(crate) fn to_named(&self) -> Result<BTreeMap<String, Tensor>> {
-        Ok(BTreeMap::new())
+    fn to_named(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut named = BTreeMap::new();
+        for (parameter, average) in self.parameters.iter().zip(&self.averages) {
+            let average = average.lock().unwrap_or_else(PoisonError::into_inner);
+            named.extend(to_named(parameter, PREFIX, average.as_slice())?);
+        }
+        Ok(named)
     }
-    pub(crate) fn restore(&mut self, _: &BTreeMap<String, Tensor>, _: u64) -> Result<()> {
+    fn restore(&mut self, named: &BTreeMap<String, Tensor>, updates: u64) -> Result<()> {
+        for (parameter, average) in self.parameters.iter().zip(&self.averages) {
+            let mut average = average.lock().unwrap_or_else(PoisonError::into_inner);
+            *average = from_named(parameter, PREFIX, named)?;
+        }
+        self.updates = updates;
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
 //! Losses, as data.
+use crate::shards::Pool;
 use crate::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::source::Batch;
 use crate::{Error, Result};
@@ -327,6 +328,7 @@ pub(crate) fn divergence(
     scale: &Scale,
     samples: &Tensor,
     batch: &Batch,
+    pool: &Pool,
 ) -> Result<(f64, Tensor)> {
     let mut pair = [scale.normalize(samples)?, scale.normalize(&batch.x)?];
     let d = samples.dim(1)?;
@@ -335,7 +337,7 @@ pub(crate) fn divergence(
             *points = Tensor::cat(&[&*points, context], 1)?;
         }
     }
-    let divergence = sinkhorn(config, &pair[0], &pair[1])?;
+    let divergence = sinkhorn(config, &pair[0], &pair[1], pool)?;
     let gradient = divergence.gradient.narrow(1, 0, d)?;
     Ok((divergence.value, scale.normalize(&gradient)?))
 }

@@ -245,7 +245,8 @@ impl<'a> Member<'a> {
         let mut total = (0., samples.zeros_like()?);
         for weighted in &self.phase.losses {
             let Some((config, compare)) = weighted.loss.divergence() else { continue };
-            let (value, gradient) = divergence(&config, compare, &self.scale, &samples, batch)?;
+            let (value, gradient) =
+                divergence(&config, compare, &self.scale, &samples, batch, self.setting.pool)?;
             total = (total.0 + weighted.weight * value, (total.1 + (gradient * weighted.weight)?)?);
         }
         Ok(total)

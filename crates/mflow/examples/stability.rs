@@ -12,7 +12,7 @@ use mflow::bijectors::{
 };
 use mflow::core::{BaseDensity, StandardNormal};
 use mflow::eval::figures::{CurveStyle, Series, draw_curves};
-use mflow::train::{AdamWConfig, LrSchedule, Pool, adamw};
+use mflow::train::{AdamWConfig, LrSchedule, Pool, optimizer};
 use serde::Serialize;
 use std::f64::consts::{PI, TAU};
 use std::path::Path;
@@ -203,7 +203,7 @@ fn train(case: Case, study: &Study, store: &mut ParamStore) -> Result<[f64; 2]> 
     let vars: Vec<_> = parameters.iter().map(|p| p.var.clone()).collect();
     let mut config = AdamWConfig::default();
     config.learning_rate = 2e-3;
-    let mut optimizer = adamw(&config, parameters);
+    let mut optimizer = optimizer(&config.clone().into(), parameters);
     let pool = Pool::new(1)?;
     let mut stream = Stream::new(case.seed, "training data");
     for step in 0..study.steps {
@@ -214,7 +214,7 @@ fn train(case: Case, study: &Study, store: &mut ParamStore) -> Result<[f64; 2]> 
             return Err(format!("{case:?}: the gradient of step {step} is not finite").into());
         }
         let rate =
-            config.learning_rate * LrSchedule::Cosine.factor(step as f64 / study.steps as f64);
+            config.learning_rate * LrSchedule::Cosine.factor(step as f64 / study.steps as f64, &[]);
         optimizer.step(&pool, rate, (5. / norm).min(1.))?;
     }
     Ok([before, loss(&test)?])

@@ -60,8 +60,9 @@ fn seeds_and_epochs_shuffle_differently() {
     // With one row per batch and no learning, batch losses show the order of the rows.
     let order = |seed: u64, phases: usize| {
         let mut phase = manifold(2);
-        (phase.batch_size, phase.optimizer.learning_rate) = (1, 0.);
-        phase.optimizer.weight_decay = 0.;
+        let mut optimizer = mflow_train::AdamWConfig::default();
+        (optimizer.learning_rate, optimizer.weight_decay) = (0., 0.);
+        (phase.batch_size, phase.optimizer) = (1, optimizer.into());
         let toy = Toy::parabola(30, vec![phase; phases]);
         let (_, record) = Toy { seed, ..toy }.finish();
         record.losses.chunks(27).map(<[f64]>::to_vec).collect::<Vec<_>>()

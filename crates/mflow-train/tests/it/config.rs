@@ -1,11 +1,21 @@
 //! Schedules as data. Oracle: the documented defaults, ranges and messages.
 use crate::toy::{Toy, density, likelihood, manifold, reconstruction};
 use mflow_core::ModelConfig;
-use mflow_train::{Error, Keep, Loss, LrSchedule, Phase, Schedule, Silent, Stage, TrainConfig};
+use mflow_train::{
+    AdamWConfig, Error, Keep, Loss, LrSchedule, OptimizerConfig, Phase, Schedule, Silent, Stage,
+    TrainConfig,
+};
 use std::sync::atomic::AtomicBool;
 
 fn phase(config: &mut TrainConfig, i: usize) -> &mut Phase {
     &mut config.phases[i].phases_mut()[0]
+}
+
+fn adamw(config: &mut TrainConfig) -> &mut AdamWConfig {
+    match &mut phase(config, 0).optimizer {
+        OptimizerConfig::AdamW(config) => config,
+        other => panic!("the default optimizer: {other:?}"),
+    }
 }
 
 #[test]
@@ -40,26 +50,23 @@ fn fields_out_of_range_are_named() {
             "`train.phases[0].clip_norm` must be 0 (off) or positive, found NaN",
         ),
         (
-            |c| phase(c, 0).optimizer.learning_rate = -0.1,
+            |c| phase(c, 0).optimizer.set_learning_rate(-0.1),
             "`train.phases[0].optimizer.learning_rate` must be in [0, inf), found -0.1",
         ),
         (
-            |c| phase(c, 0).optimizer.learning_rate = f64::INFINITY,
+            |c| phase(c, 0).optimizer.set_learning_rate(f64::INFINITY),
             "`train.phases[0].optimizer.learning_rate` must be in [0, inf), found inf",
         ),
         (
-            |c| phase(c, 0).optimizer.weight_decay = f64::NAN,
+            |c| adamw(c).weight_decay = f64::NAN,
             "`train.phases[0].optimizer.weight_decay` must be in [0, inf), found NaN",
         ),
+        (|c| adamw(c).beta1 = 1., "`train.phases[0].optimizer.beta1` must be in [0, 1), found 1"),
         (
-            |c| phase(c, 0).optimizer.beta1 = 1.,
-            "`train.phases[0].optimizer.beta1` must be in [0, 1), found 1",
-        ),
-        (
-            |c| phase(c, 0).optimizer.beta2 = -0.5,
+            |c| adamw(c).beta2 = -0.5,
             "`train.phases[0].optimizer.beta2` must be in [0, 1), found -0.5",
         ),
-        (|c| phase(c, 0).optimizer.epsilon = 0., "`train.phases[0].optimizer.epsilon` must be"),
+        (|c| adamw(c).epsilon = 0., "`train.phases[0].optimizer.epsilon` must be"),
         (
             |c| c.validation_fraction = 0.,
             "`train.validation_fraction` must be between 0 and 1, found 0",
@@ -122,7 +129,11 @@ fn phases_are_read_strictly() {
         "losses": [{"loss": "reconstruction", "weight": 2.0}]}"#;
     let phase: Phase = serde_json::from_str(text).unwrap();
     assert_eq!((phase.batch_size, phase.clip_norm), (100, 1.), "defaults");
-    assert_eq!((phase.keep, phase.lr_schedule), (Keep::Best, LrSchedule::Cosine), "defaults");
+    assert_eq!(
+        (phase.keep, phase.lr_schedule.clone()),
+        (Keep::Best, LrSchedule::Cosine),
+        "defaults"
+    );
     let again: Phase = serde_json::from_str(&serde_json::to_string(&phase).unwrap()).unwrap();
     assert_eq!(again, phase, "round trip");
     for (from, to, what) in [

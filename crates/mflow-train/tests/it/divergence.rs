@@ -38,7 +38,7 @@ fn a_loss_that_is_nan_names_its_place() {
 /// A first update that throws the weights out of the world.
 fn absurd(batch_size: usize) -> Toy {
     let mut phase = manifold(3);
-    phase.optimizer.learning_rate = 1e300;
+    phase.optimizer.set_learning_rate(1e300);
     (phase.batch_size, phase.clip_norm, phase.lr_schedule) = (batch_size, 0., LrSchedule::Constant);
     Toy::parabola(50, vec![phase])
 }

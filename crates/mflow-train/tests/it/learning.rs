@@ -20,7 +20,7 @@ fn reconstruction(toy: &Toy, model: &dyn Model) -> f64 {
 }
 
 fn quick(mut phase: Phase, rate: f64) -> Phase {
-    phase.optimizer.learning_rate = rate;
+    phase.optimizer.set_learning_rate(rate);
     phase.batch_size = 50;
     phase
 }
@@ -162,8 +162,9 @@ fn the_reconstruction_loss_is_in_units_of_the_normalised_data() {
 fn losses_add_with_their_weights() {
     let of = |losses: Vec<WeightedLoss>| {
         let mut phase = Phase::new("both", &["outer", "inner"], losses, 1);
-        (phase.optimizer.learning_rate, phase.batch_size) = (0., 200);
-        phase.optimizer.weight_decay = 0.;
+        let mut optimizer = mflow_train::AdamWConfig::default();
+        (optimizer.learning_rate, optimizer.weight_decay) = (0., 0.);
+        (phase.optimizer, phase.batch_size) = (optimizer.into(), 200);
         Toy::parabola(150, vec![phase]).finish().1.losses[0]
     };
     let r = |weight| WeightedLoss { loss: Loss::reconstruction(), weight };

@@ -4,7 +4,7 @@ use crate::toy::{CPU, numbers};
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
-use mflow_train::{AdamWConfig, LrSchedule, Optimizer, Pool, adamw};
+use mflow_train::{AdamWConfig, LrSchedule, Optimizer, Pool};
 use std::collections::BTreeMap;
 
 fn config() -> AdamWConfig {
@@ -26,7 +26,7 @@ fn store(dtype: DType) -> ParamStore {
 }
 
 fn optimizer(store: &ParamStore) -> Box<dyn Optimizer> {
-    adamw(&config(), store.parameters().cloned().collect())
+    mflow_train::optimizer(&config().into(), store.parameters().cloned().collect())
 }
 
 /// Gradients of all parameters at a step: some large, some tiny.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// Two phases of three epochs of three batches, whose best epoch is not the last.
 fn toy() -> Toy {
     let jumpy = |mut phase: Phase, rate: f64| {
-        phase.optimizer.learning_rate = rate;
+        phase.optimizer.set_learning_rate(rate);
         (phase.batch_size, phase.lr_schedule, phase.keep) = (20, LrSchedule::Constant, Keep::Best);
         phase
     };

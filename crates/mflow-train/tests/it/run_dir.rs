@@ -164,7 +164,10 @@ fn the_trainer_compares_all_that_changes_the_result() {
         (|t| t.config.phases[1].phases_mut()[0].epochs = 9, "config.train.phases[1].epochs"),
         (|t| t.config.phases[0].phases_mut()[0].keep = Keep::Last, "config.train.phases[0].keep"),
         (
-            |t| t.config.phases[0].phases_mut()[0].optimizer.learning_rate *= 1. + 1e-15,
+            |t| {
+                let optimizer = &mut t.config.phases[0].phases_mut()[0].optimizer;
+                optimizer.set_learning_rate(optimizer.learning_rate() * (1. + 1e-15));
+            },
             "config.train.phases[0].optimizer.learning_rate",
         ),
         (|t| t.config.phases.truncate(1), "config.train.phases"),

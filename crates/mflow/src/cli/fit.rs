@@ -332,7 +332,7 @@ fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     if kind == Kind::Fom {
         let model = base.get_mut("model").and_then(toml::Value::as_table_mut);
         // The chart says all of it.
-        for model in model {
+        if let Some(model) = model {
             for field in ["chart", "manifold_dim", "inner"] {
                 model.remove(field);
             }
@@ -348,19 +348,16 @@ fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
 
 /// The model that is asked for, in the option or in the settings.
 fn kind<'a>(options: &Options, all: impl Iterator<Item = &'a Setting>) -> Result<Kind> {
-    let named = all.filter_map(|setting| setting.text_at("model.kind")).last();
+    let named = all.filter_map(|s| Some((s, s.text_at("model.kind")?))).last();
     match (options.model, named) {
         (Some(kind), _) => Ok(kind),
         (None, None) => Ok(Kind::MFlow),
-        (None, Some(name)) => Kind::from_str(name, false).map_err(|_| {
+        (None, Some((setting, name))) => Kind::from_str(name, false).map_err(|_| {
             let known: Vec<String> = Kind::value_variants()
                 .iter()
                 .filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned()))
                 .collect();
-            let known = known.join(", ");
-            anyhow::Error::new(Usage(format!(
-                "`model.kind`: expected one of {known}, found `{name}`"
-            )))
+            setting.error(&format!("expected one of {}, found `{name}`", known.join(", ")))
         }),
     }
 }

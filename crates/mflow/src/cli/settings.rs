@@ -45,7 +45,8 @@ impl Setting {
         self.value.as_str().filter(|_| self.is_at(path))
     }
 
-    fn error(&self, message: &str) -> Error {
+    /// An error about this setting.
+    pub(super) fn error(&self, message: &str) -> Error {
         match &self.file {
             Some(file) => anyhow!("{file}: `{}`: {message}", self.path),
             None => Error::new(Usage(format!("--set {}: {message}", self.path))),
