@@ -1,4 +1,5 @@
-//! `cargo xtask fixtures`: inputs and outputs of the Python package nflows, for our tests.
+//! `cargo xtask fixtures`: inputs and outputs of the Python packages nflows, geomloss and torch, for our
+//! tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,11 @@ const ENVIRONMENT: &str = "target/fixtures-venv";
 /// Where Python writes, so that a failure leaves the tests as they were.
 const DRAFT: &str = "target/fixtures";
 
-/// Where the tests look.
-const FIXTURES: &str = "crates/mflow-bijectors/tests/fixtures";
+/// The scripts, each with the folder where the tests of a crate look.
+const SCRIPTS: [(&str, &str); 2] = [
+    ("make.py", "crates/mflow-bijectors/tests/fixtures"),
+    ("training.py", "crates/mflow-train/tests/fixtures"),
+];
 
 /// The fixtures are in git: a larger total is a mistake.
 const MAX_BYTES: usize = 2_000_000;
@@ -37,26 +41,34 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let python = environment(&options.python)?;
     files::remove_folder(Path::new(DRAFT))?;
-    // One thread: sums of more have another order, and the last digits differ.
-    let mut make = Command::new(python);
-    make.arg(Path::new(SOURCE).join("make.py")).arg(DRAFT);
-    shell::run(make.env("OMP_NUM_THREADS", "1"))?;
+    for (script, fixtures) in SCRIPTS {
+        let draft = Path::new(DRAFT).join(script);
+        // One thread: sums of more have another order, and the last digits differ.
+        let mut make = Command::new(&python);
+        make.arg(Path::new(SOURCE).join(script)).arg(&draft);
+        shell::run(make.env("OMP_NUM_THREADS", "1"))?;
+        replace(&draft, Path::new(fixtures))?;
+    }
+    Ok(())
+}
 
-    let mut made = read(Path::new(DRAFT))?;
+/// Puts all that a script has drafted in the place of the fixtures there are, and lists it.
+fn replace(draft: &Path, fixtures: &Path) -> Result<()> {
+    let mut made = read(draft)?;
     made.sort();
     let total: usize = made.iter().map(|(_, bytes)| bytes.len()).sum();
-    ensure!(!made.is_empty(), "{DRAFT} has no files");
-    ensure!(total <= MAX_BYTES, "{total} bytes in {DRAFT}, more than {MAX_BYTES}");
+    ensure!(!made.is_empty(), "{} has no files", draft.display());
+    ensure!(total <= MAX_BYTES, "{total} bytes in {}, more than {MAX_BYTES}", draft.display());
     let mut table = Table::new(["file", "bytes", "changed"]);
     for (name, bytes) in &made {
-        let same = fs::read(Path::new(FIXTURES).join(name)).is_ok_and(|old| old == *bytes);
+        let same = fs::read(fixtures.join(name)).is_ok_and(|old| old == *bytes);
         table.push([name.as_str(), &bytes.len().to_string(), if same { "no" } else { "yes" }]);
     }
-    files::remove_folder(Path::new(FIXTURES))?;
+    files::remove_folder(fixtures)?;
     for (name, bytes) in &made {
-        files::write(&Path::new(FIXTURES).join(name), bytes)?;
+        files::write(&fixtures.join(name), bytes)?;
     }
-    println!("\n{}\n{} files, {total} bytes in {FIXTURES}", table.text(), made.len());
+    println!("\n{}\n{} files, {total} bytes in {}\n", table.text(), made.len(), fixtures.display());
     Ok(())
 }
 

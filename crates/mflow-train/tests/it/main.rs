@@ -6,6 +6,7 @@ mod data;
 mod divergence;
 mod learning;
 mod optimizer;
+mod published;
 mod resume;
 mod run_dir;
 mod shards;

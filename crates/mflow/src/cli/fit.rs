@@ -357,7 +357,7 @@ fn kind<'a>(options: &Options, all: impl Iterator<Item = &'a Setting>) -> Result
                 .iter()
                 .filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned()))
                 .collect();
-            setting.error(&format!("expected one of {}, found `{name}`", known.join(", ")))
+            setting.error(&format!("expected one of `{}`, found `{name}`", known.join("`, `")))
         }),
     }
 }
