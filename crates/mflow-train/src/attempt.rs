@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 /// Errors are root mean square distances `|x - x'|`, in units of the normalised data. An attempt has
 /// failed if its error is above the `limit`, or above 5 times that of the best attempt. The limit is half
 /// the error of local principal components of the same dimension, each over a tenth of the rows: curved
-/// pieces that large are fitted by no plane, but by any flow that found the manifold. Where noise hides
-/// the curvature, pieces of a few rows each are no flatter; then the limit is 1.5 times their error.
+/// pieces that large are fitted by no plane, but by any flow that found the manifold. Noise across the
+/// manifold is in that error too, and no flow can fit it: the limit is at least 1.5 times the noise, as
+/// the part of the error that does not shrink in pieces of half as many rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -40,7 +41,7 @@ pub struct Attempt {
 const WORSE: f64 = 5.;
 /// Share of the error of large pieces that a manifold stays below.
 const OF_PIECES: f64 = 0.5;
-/// Multiple of the error of small pieces that is noise.
+/// Multiple of the noise that a fit to it stays below.
 const OF_NOISE: f64 = 1.5;
 /// Validation rows that are looked at.
 const ROWS: usize = 2000;
@@ -101,21 +102,27 @@ pub(crate) fn limit(
 ) -> Result<Option<f64>> {
     let x = scale.normalize(&source.gather(rows)?.x)?;
     let (count, d) = x.dims2()?;
-    let small = 2 * (n + 1) + 2;
-    let large = (count / 10).max(2 * small);
+    // Enough rows for a plane of n dimensions to leave something over in the smaller pieces.
+    let small = (count / 20).max(2 * n + 4);
+    let large = 2 * small;
     if count < 2 * large || n >= d {
         return Ok(None);
     }
     let points = numbers(&x)?;
-    let error = |neighbours: usize| -> f64 {
+    let square = |neighbours: usize| -> f64 {
         let pieces = count.min(PIECES);
         let squares = pool.map(pieces, |i| {
             let centre = i * count / pieces;
             residual(&nearest(&points, d, centre, neighbours), d, n)
         });
-        (squares.iter().sum::<f64>() / pieces as f64).sqrt()
+        squares.iter().sum::<f64>() / pieces as f64
     };
-    Ok(Some((OF_PIECES * error(large)).max(OF_NOISE * error(small))))
+    let (of_large, of_small) = (square(large), square(small));
+    // The distance of a curved piece from its plane grows with the square of its size, its number of
+    // rows with the n-th power: r² = noise² + c k^(4/n).
+    let shrinks = 2_f64.powf(-4. / n as f64);
+    let noise = ((of_small - shrinks * of_large) / (1. - shrinks)).max(0.);
+    Ok(Some((OF_PIECES * of_large.sqrt()).max(OF_NOISE * noise.sqrt())))
 }
 
 fn numbers(t: &Tensor) -> Result<Vec<f64>> {
@@ -218,6 +225,30 @@ mod tests {
         for (found, expected) in found.iter().zip(values) {
             assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
         }
+    }
+
+    #[test]
+    fn an_attempt_is_judged_by_its_limit_and_by_the_best() {
+        let attempt = |error, limit| Attempt {
+            stage: "manifold".into(),
+            attempt: 0,
+            error,
+            limit,
+            failed: false,
+            updates: 0,
+            seconds: 0.,
+        };
+        let mut all = vec![
+            attempt(0.1, Some(0.2)),
+            attempt(0.3, Some(0.2)),
+            attempt(0.02, Some(0.2)),
+            attempt(0.11, None),
+            attempt(0.09, None),
+            attempt(f64::NAN, None),
+        ];
+        judge(&mut all);
+        let failed: Vec<bool> = all.iter().map(|a| a.failed).collect();
+        assert_eq!(failed, [false, true, false, true, false, true], "limit 0.2, five times 0.02");
     }
 
     #[test]

@@ -148,8 +148,8 @@ impl Trainer<'_> {
     fn check_groups(&self) -> Result<()> {
         let check = |phase: &Phase, path: String| {
             for group in phase.named_groups() {
-                let prefix = format!("{group}.");
-                if !self.store.parameters().any(|p| p.name.starts_with(&prefix)) {
+                let is_in = |name: &str| name.split('.').next() == Some(group.as_str());
+                if !self.store.parameters().any(|p| is_in(&p.name)) {
                     let reason = format!("names the group `{group}`, which the model lacks");
                     return Err(Error::config(path, reason));
                 }

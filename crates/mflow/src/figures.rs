@@ -1,7 +1,9 @@
 //! Figures of a run: its losses, and the learned surface beside the true one.
 use crate::Result;
-use mflow_core::Error as CoreError;
-use mflow_data::{PolynomialSurface, Simulator};
+use crate::experiment::has_manifold_density;
+use mflow_core::candle::Tensor;
+use mflow_core::{Density, Error as CoreError};
+use mflow_data::{Circle, PolynomialSurface, Simulator};
 use mflow_eval::figures::{
     CurveStyle, Series, SurfacePanel, SurfaceStyle, draw_curves, draw_surfaces,
 };
@@ -51,6 +53,53 @@ const CHART: [[f64; 2]; 2] = [[-5., 7.], [-7., 5.]];
 /// Points of a lower log-density in the chart are left out: no data to learn from.
 const LEAST_LOG_PROB: f64 = -8.5;
 
+/// Draw the true manifold and the learned one, as the simulator allows.
+///
+/// # Errors
+/// If the model cannot be evaluated or the figure not written.
+pub fn draw_manifold(
+    run: &RunDir,
+    of: Evaluated<'_>,
+    simulator: &dyn Simulator,
+    parameter: f64,
+) -> Result<()> {
+    match simulator.name() {
+        PolynomialSurface::NAME if has_manifold_density(of.model) => {
+            draw_surface(run, of, parameter)
+        }
+        Circle::NAME => draw_circle(run, of),
+        // Without a density on a manifold there is no surface to colour.
+        _ => Ok(()),
+    }
+}
+
+/// Draw the circle and points of the model, as `figures/circle.png`: of a curve as a line.
+fn draw_circle(run: &RunDir, of: Evaluated<'_>) -> Result<()> {
+    /// Points of each line.
+    const POINTS: u16 = 400;
+    /// Standard deviations of latents that are drawn.
+    const WIDEST: f64 = 3.;
+    let share = |i: u16| f64::from(i) / f64::from(POINTS - 1);
+    let truth = (0..POINTS).map(|i| (std::f64::consts::TAU * share(i)).sin_cos());
+    let truth =
+        Series { name: "true manifold".to_owned(), points: truth.map(|(y, x)| (x, y)).collect() };
+    let mut all = vec![truth];
+    if of.model.signature().manifold_dim == 1 {
+        let latents: Vec<f64> = (0..POINTS).map(|i| WIDEST * (2. * share(i) - 1.)).collect();
+        let x = of.by_rows(&of.tensor(&latents, 1)?, None, |u, c| of.model.decode(u, c))?;
+        let points = x.as_chunks::<2>().0.iter().map(|&[x, y]| (x, y)).collect();
+        all.push(Series { name: "learned manifold".to_owned(), points });
+    }
+    let style = CurveStyle {
+        title: "Gaussian on a circle".into(),
+        x_label: "x".into(),
+        y_label: "y".into(),
+        size: [800, 800],
+        ..CurveStyle::default()
+    };
+    Ok(draw_curves(&all, &[], &style, &figure(run, "circle.png")?)?)
+}
+
 /// Draw the true surface beside the learned one at `parameter`, as `figures/surface.png`.
 ///
 /// The learned surface is the projection of the true one's grid by the model; both are coloured by
@@ -58,7 +107,7 @@ const LEAST_LOG_PROB: f64 = -8.5;
 ///
 /// # Errors
 /// If the model cannot be evaluated or the figure not written.
-pub fn draw_surface(run: &RunDir, of: Evaluated<'_>, parameter: f64) -> Result<()> {
+fn draw_surface(run: &RunDir, of: Evaluated<'_>, parameter: f64) -> Result<()> {
     let surface = PolynomialSurface;
     let at = |axis: usize, i: usize| {
         let [low, high] = CHART[axis];
@@ -72,7 +121,8 @@ pub fn draw_surface(run: &RunDir, of: Evaluated<'_>, parameter: f64) -> Result<(
     let mut truth = surface.log_prob(flat, &parameters)?;
     let (x, context) = (of.tensor(flat, 3)?, of.context(&parameters)?);
     let learned = of.by_rows(&x, context.as_ref(), |x, c| of.model.project(x, c))?;
-    let mut model = of.by_rows(&x, context.as_ref(), |x, c| of.model.log_prob(x, c))?;
+    let of_model = |x: &Tensor, c: Option<&Tensor>| of.model.log_density(Density::Manifold, x, c);
+    let mut model = of.by_rows(&x, context.as_ref(), of_model)?;
     for (i, &z) in chart.iter().enumerate() {
         if surface.log_prob_chart(z, parameter)? < LEAST_LOG_PROB {
             (truth[i], model[i]) = (f64::NAN, f64::NAN);

@@ -1,6 +1,7 @@
 //! Tests of the crate as a user sees it, in one binary.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod circle;
 mod csv_files;
 mod files;
 mod npy_files;

@@ -8,7 +8,7 @@ use mflow_data::PolynomialSurface;
 /// two coordinates of a point in the surface's own frame and `q` is the density of the `z` of the
 /// model's samples.
 ///
-/// With `z` a function of the latent `ũ` of a sample, `log q(z) = log N(ũ) - log|det dz/dũ|`. Exact
+/// With `z` a function of the latent `ũ` of a sample, `log q(z) = log p(ũ) - log|det dz/dũ|`. Exact
 /// where `ũ -> z` is one to one; a learned manifold that folds over the chart would need a sum over
 /// sheets. Unlike the log-likelihood gap it is a true divergence, since both densities live on `R²`.
 ///
@@ -25,19 +25,18 @@ pub fn chart_kl(
     let latent = of.model.sample_latent(samples, stream)?;
     let x = of.by_rows(&latent, context.as_ref(), |z, c| of.model.decode(z, c))?;
     let rows = of.by_rows(&latent, context.as_ref(), |z, c| of.model.decode_jacobian(z, c))?;
-    let latent = of.by_rows(&latent, None, |z, _| Ok(z.clone()))?;
+    let base = of.by_rows(&latent, None, |z, _| of.model.latent_log_prob(z))?;
     let points = x.as_chunks::<3>().0.iter();
     let tangents = rows.as_chunks::<6>().0.iter();
-    let latents = latent.as_chunks::<2>().0.iter();
+    let latents = base.iter();
     if points.len() != samples || tangents.len() != samples || latents.len() != samples {
         let (expected, found) = ("a surface in three dimensions".into(), format!("{of:?}"));
         return Err(Error::Model { what: "chart_kl", expected, found });
     }
-    let terms = points.zip(tangents).zip(latents).map(|((x, t), u)| {
+    let terms = points.zip(tangents).zip(latents).map(|((x, t), log_base)| {
         // The chart is linear, so it maps tangents as it maps points.
         let [a, b] = surface.chart([t[0], t[1], t[2]]);
         let [c, d] = surface.chart([t[3], t[4], t[5]]);
-        let log_base = -0.5 * (u[0] * u[0] + u[1] * u[1]) - (2. * std::f64::consts::PI).ln();
         let log_q = log_base - (a * d - b * c).abs().ln();
         Ok(log_q - surface.log_prob_chart(surface.chart(*x), theta)?)
     });

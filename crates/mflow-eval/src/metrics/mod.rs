@@ -1,9 +1,11 @@
 //! Metrics of a model against the truth: each with its standard error.
 mod chart_kl;
+mod circle;
 mod likelihood;
 mod manifold;
 
 pub use chart_kl::chart_kl;
+pub use circle::{CircleSamples, circle_samples};
 pub use likelihood::log_likelihood_gap;
 pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error};
 

@@ -1,13 +1,16 @@
 //! The tests of mflow-train: each module states its oracle.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+mod attempts;
 mod bits;
 mod config;
 mod data;
 mod divergence;
 mod learning;
+mod losses;
 mod optimizer;
 mod published;
 mod resume;
 mod run_dir;
+mod schedules;
 mod shards;
 mod toy;

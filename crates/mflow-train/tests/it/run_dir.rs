@@ -1,6 +1,6 @@
 //! Folders of runs. Oracle: what must never be overwritten, and the documented messages.
 use crate::toy::{StopAfter, Toy, density, manifold};
-use mflow_train::{Error, Identity, Keep, RunDir, Silent};
+use mflow_train::{Error, Identity, Keep, Phase, RunDir, Silent};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -171,7 +171,7 @@ fn the_trainer_compares_all_that_changes_the_result() {
             "config.train.phases[0].optimizer.learning_rate",
         ),
         (|t| t.config.phases.truncate(1), "config.train.phases"),
-        (|t| t.data = Toy::parabola(61, vec![]).data, "data"),
+        (|t| t.data = Toy::parabola(61, Vec::<Phase>::new()).data, "data"),
         (
             |t| {
                 let affine = mflow_core::standardize(&[1., 2., 3., 5.], 2).unwrap();

@@ -3,7 +3,7 @@ use mflow_bijectors::{Activation, ParamStore, SplineFlowConfig, Stream};
 use mflow_core::candle::{DType, Device, Tensor};
 use mflow_core::{ModelConfig, standardize};
 use mflow_train::{
-    EpochMetrics, Loss, Observer, Outcome, Phase, Pool, Progress, Result, Rows, RunDir,
+    EpochMetrics, Loss, Observer, Outcome, Phase, Pool, Progress, Result, Rows, RunDir, Stage,
     TrainConfig, Trainer, WeightedLoss,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,7 @@ pub(crate) fn density(epochs: usize) -> Phase {
 pub(crate) struct Toy {
     pub(crate) model: ModelConfig,
     pub(crate) data: Rows,
+    pub(crate) validation: Option<Rows>,
     pub(crate) config: TrainConfig,
     pub(crate) seed: u64,
     /// Seed of the weights. Two couplings can only bend the plane along some permutations, so each
@@ -46,7 +47,7 @@ pub(crate) struct Toy {
 
 impl Toy {
     /// Points on a parabola in the plane, standardised; fixed number of shards.
-    pub(crate) fn parabola(rows: usize, phases: Vec<Phase>) -> Self {
+    pub(crate) fn parabola(rows: usize, phases: Vec<impl Into<Stage>>) -> Self {
         let t = Stream::new(1, "parabola").normal(rows);
         let x: Vec<f64> = t.iter().flat_map(|t| [*t, 2. + 0.7 * t * t]).collect();
         let normalization = standardize(&x, 2).unwrap();
@@ -59,6 +60,7 @@ impl Toy {
         Self {
             model,
             data: Rows::new(x, 2, None, DType::F64, CPU).unwrap(),
+            validation: None,
             config,
             seed: 3,
             weights: 4,
@@ -68,7 +70,7 @@ impl Toy {
     }
 
     /// A bent sheet in space that moves with a context, without normalisation.
-    pub(crate) fn sheet(rows: usize, phases: Vec<Phase>) -> Self {
+    pub(crate) fn sheet(rows: usize, phases: Vec<impl Into<Stage>>) -> Self {
         let mut stream = Stream::new(1, "sheet");
         let (u, c) = (stream.normal(2 * rows), stream.uniform(rows, -1., 1.));
         let point = |(u, c): (&[f64], &f64)| [u[0], 0.5 * u[1] + 0.3 * c, (u[0] + c).sin()];
@@ -95,7 +97,7 @@ impl Toy {
     ) -> Result<Outcome> {
         let pool = Pool::new(self.threads).unwrap();
         let (model, config, seed) = (&self.model, &self.config, self.seed);
-        let (data, validation) = (&self.data, None);
+        let (data, validation) = (&self.data, self.validation.as_ref().map(|v| v as _));
         Trainer { model, store, data, validation, config, seed, pool: &pool, run }
             .run(observer, stop)
     }

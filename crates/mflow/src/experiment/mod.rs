@@ -1,16 +1,17 @@
 //! Experiments: exact simulator, training and evaluation in one.
-use crate::figures::{draw_losses, draw_surface};
+mod evaluation;
+
+use crate::figures::{draw_losses, draw_manifold};
 use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, Normalize};
 use crate::report::{Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
+use evaluation::evaluate;
+pub(crate) use evaluation::has_manifold_density;
 use mflow_bijectors::Stream;
 use mflow_core::candle::{DType, Device};
-use mflow_core::{Model, ModelConfig, load_model, write_atomically};
-use mflow_data::{PolynomialSurface, Simulator, simulator_by_name};
-use mflow_eval::Estimate;
-use mflow_eval::metrics::{
-    Evaluated, chart_kl, log_likelihood_gap, manifold_distance, reconstruction_error,
-};
+use mflow_core::{ModelConfig, load_model, write_atomically};
+use mflow_data::simulator_by_name;
+use mflow_eval::metrics::Evaluated;
 use mflow_train::{Observer, Outcome, Pool, Rows, RunDir, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -88,14 +89,6 @@ pub fn run(
 ) -> Result<Option<Report>> {
     let start = Instant::now();
     let simulator = simulator_by_name(&config.data.simulator)?;
-    if simulator.name() != PolynomialSurface.name() {
-        let reason = format!(
-            "must be `{}`, the one simulator whose metrics exist, found `{}`",
-            PolynomialSurface.name(),
-            simulator.name()
-        );
-        return Err(Error::Config { field: "data.simulator", reason });
-    }
     let mut stream = Stream::new(config.seed, "training data");
     let parameters = simulator.sample_prior(config.data.rows, &mut stream);
     let x = simulator.sample(config.data.rows, &parameters, &mut stream)?;
@@ -128,9 +121,9 @@ pub fn run(
     let loaded =
         load_model(&run.file(MODEL_FILE), Some(config.evaluation.dtype.into()), &Device::Cpu)?;
     let of = Evaluated { model: loaded.model.as_ref(), pool };
-    let evaluation = evaluate(config, of)?;
+    let evaluation = evaluate(config, simulator.as_ref(), of)?;
     draw_losses(run)?;
-    draw_surface(run, of, config.evaluation.parameter)?;
+    draw_manifold(run, of, simulator.as_ref(), config.evaluation.parameter)?;
     let report = Report {
         name: config.name.clone(),
         model: config.model.name().to_owned(),
@@ -145,38 +138,4 @@ pub fn run(
         .map_err(|e| Error::Config { field: "result.json", reason: e.to_string() })?;
     write_atomically(&path, |file| writeln!(file, "{text}"))?;
     Ok(Some(report))
-}
-
-struct Evaluation {
-    metrics: BTreeMap<String, Estimate>,
-    round_trip_error: f64,
-}
-
-/// All metrics of the polynomial surface.
-fn evaluate(config: &ExperimentConfig, of: Evaluated<'_>) -> Result<Evaluation> {
-    let EvaluationConfig { samples, test_rows, parameter, .. } = config.evaluation;
-    let surface = PolynomialSurface;
-    let stream = |purpose: &str| Stream::new(config.seed, purpose);
-    let parameters = vec![parameter; test_rows];
-    let x = surface.sample(test_rows, &parameters, &mut stream("test data"))?;
-    let distance = manifold_distance(of, &surface, samples, &mut stream("model samples"))?;
-    let kl = chart_kl(of, &surface, parameter, samples, &mut stream("chart samples"))?;
-    let metrics = BTreeMap::from([
-        ("manifold_distance".to_owned(), distance.vertical),
-        ("manifold_distance_euclidean".to_owned(), distance.euclidean),
-        ("reconstruction_error".to_owned(), reconstruction_error(of, &x, &parameters)?),
-        ("log_likelihood_gap".to_owned(), log_likelihood_gap(of, &surface, &x, &parameters)?),
-        ("kl_chart".to_owned(), kl),
-    ]);
-    Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, &x, &parameters)? })
-}
-
-/// A projected point is on the manifold: projecting it again must not move it.
-fn round_trip_error(of: Evaluated<'_>, x: &[f64], parameters: &[f64]) -> Result<f64> {
-    let model: &dyn Model = of.model;
-    let (x, context) = (of.tensor(x, model.signature().data_dim)?, of.context(parameters)?);
-    let moved = of.by_rows(&x, context.as_ref(), |x, c| {
-        model.reconstruction_error(&model.project(x, c)?, c)
-    })?;
-    Ok(moved.into_iter().fold(0., f64::max))
 }
