@@ -219,3 +219,69 @@ fn a_broken_checkpoint_is_an_error_that_names_it() {
         assert!(message.starts_with(&path.display().to_string()), "{length} bytes: {message}");
     }
 }
+
+#[test]
+fn every_schedule_resumes_to_the_same_bits() {
+    use mflow_train::{Loss, OptimizerConfig, Plateau, Schedule, SgdConfig, Turn};
+    let of = |schedule: Schedule, change: fn(&mut mflow_train::Stage)| {
+        let mut toy = toy();
+        toy.config.phases = schedule.config(&toy.model, 3).unwrap().phases;
+        for stage in &mut toy.config.phases {
+            stage.phases_mut().iter_mut().for_each(|p| p.batch_size = 20);
+            change(stage);
+        }
+        toy
+    };
+    let all = [
+        (of(Schedule::Sequential, |_| {}), "sequential"),
+        (of(Schedule::Alternating, |_| {}), "alternating"),
+        (of(Schedule::Simultaneous, |_| {}), "simultaneous"),
+        (of(Schedule::Ot, |_| {}), "OT"),
+        (of(Schedule::OtAlternating, |_| {}), "OT, alternating"),
+        (of(Schedule::Likelihood, |_| {}), "likelihood"),
+        (
+            of(Schedule::Alternating, |stage| {
+                // Momentum, a moving average, a plateau, turns of single batches.
+                if let mflow_train::Stage::Alternate(a) = stage {
+                    (a.unit, a.cycles) = (Turn::Batches(1), 3);
+                }
+                for phase in stage.phases_mut() {
+                    let mut sgd = SgdConfig::default();
+                    (sgd.learning_rate, sgd.nesterov) = (1e-3, true);
+                    phase.optimizer = OptimizerConfig::from(sgd);
+                    let mut plateau = Plateau::default();
+                    (plateau.patience, plateau.threshold) = (0, 0.5);
+                    phase.lr_schedule = LrSchedule::Plateau(plateau);
+                    phase.ema = 0.5;
+                }
+            }),
+            "alternating, with everything that has a state",
+        ),
+        (
+            of(Schedule::Likelihood, |stage| {
+                stage.phases_mut()[0].losses.push(Loss::LatentNorm {}.weighted(0.1));
+            }),
+            "two losses",
+        ),
+    ];
+    for (mut toy, what) in all {
+        toy.config.checkpoint_seconds = 1e6;
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(&folder.path().join("whole"), false).unwrap();
+        let (mut store, mut record) = (toy.store(), crate::toy::Record::default());
+        toy.train(&mut store, Some(&run), &mut record, &AtomicBool::new(false)).unwrap();
+        let expected = (bits(&store, ""), metrics(run.path()));
+        assert!(record.losses.len() > 3, "{what}: some updates");
+        for batches in 1..record.losses.len() {
+            let path = folder.path().join(format!("after {batches}"));
+            {
+                let run = RunDir::open(&path, false).unwrap();
+                let stop = AtomicBool::new(false);
+                let mut observer = StopAfter { batches, stop: &stop };
+                let outcome = toy.train(&mut toy.store(), Some(&run), &mut observer, &stop);
+                assert_eq!(outcome.unwrap(), Outcome::Interrupted, "{what}, after {batches}");
+            }
+            same(&format!("{what}, after {batches}"), &go_on(&toy, &path), &expected);
+        }
+    }
+}
