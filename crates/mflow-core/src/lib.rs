@@ -53,4 +53,4 @@ pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
 pub use gram::gram_log_det;
 pub use model::{Density, LogProbGradient, Model, ModelSignature};
 pub use models::{ManifoldModel, ModelConfig, ModelGroups, ModelParts, ModelSizes};
-pub use normalize::standardize;
+pub use normalize::{standardize, standardize_blocks};

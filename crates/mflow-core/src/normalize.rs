@@ -16,18 +16,48 @@ pub fn standardize(values: &[f64], cols: usize) -> Result<FeatureAffineConfig> {
             found: vec![values.len()],
         });
     }
-    let rows = values.len() / cols;
-    let column = |j: usize| values.iter().skip(j).step_by(cols);
-    // Relative to the first value: the mean of a constant column is exact, so its deviation is 0.
-    let mean = |j: usize| values[j] + column(j).map(|v| (v - values[j]) / rows as f64).sum::<f64>();
-    let shift: Vec<f64> = (0..cols).map(mean).collect();
-    let deviation = |j: usize| {
-        // In units of the largest, so that squares do not overflow.
-        let largest = column(j).map(|v| (v - shift[j]).abs()).fold(f64::MIN_POSITIVE, f64::max);
-        let square: f64 = column(j).map(|v| ((v - shift[j]) / largest).powi(2)).sum();
-        let deviation = largest * (square / rows as f64).sqrt();
-        if deviation > 0. { deviation } else { 1. }
+    let see_all = |see: &mut dyn FnMut(&[f64])| -> Result<()> {
+        see(values);
+        Ok(())
     };
-    let scale = (0..cols).map(deviation).collect();
+    standardize_blocks(values.len() / cols, cols, see_all)
+}
+
+/// [`standardize`] for values that are not in memory at once: `pass` shows all of them, whole rows at a
+/// time, to the function that it is given, and is asked to three times.
+///
+/// # Errors
+/// As `pass`.
+pub fn standardize_blocks<E>(
+    rows: usize,
+    cols: usize,
+    mut pass: impl FnMut(&mut dyn FnMut(&[f64])) -> Result<(), E>,
+) -> Result<FeatureAffineConfig, E> {
+    let columns = |values: &[f64], f: &mut dyn FnMut(usize, f64)| {
+        values.iter().enumerate().for_each(|(i, &v)| f(i % cols, v));
+    };
+    // Relative to the first row: the mean of a constant column is exact, so its deviation is 0.
+    let (mut first, mut mean) = (vec![], vec![0.; cols]);
+    pass(&mut |values| {
+        if first.is_empty() {
+            first = values[..cols].to_vec();
+        }
+        columns(values, &mut |j, v| mean[j] += (v - first[j]) / rows as f64);
+    })?;
+    let shift: Vec<f64> = first.iter().zip(mean).map(|(a, b)| a + b).collect();
+    // In units of the largest, so that squares do not overflow.
+    let mut largest = vec![f64::MIN_POSITIVE; cols];
+    pass(&mut |values| {
+        columns(values, &mut |j, v| largest[j] = largest[j].max((v - shift[j]).abs()));
+    })?;
+    let mut square = vec![0.; cols];
+    pass(&mut |values| {
+        columns(values, &mut |j, v| square[j] += ((v - shift[j]) / largest[j]).powi(2));
+    })?;
+    let deviation = |(square, largest): (f64, &f64)| match largest * (square / rows as f64).sqrt() {
+        deviation if deviation > 0. => deviation,
+        _ => 1.,
+    };
+    let scale = square.into_iter().zip(&largest).map(deviation).collect();
     Ok(FeatureAffineConfig::new(shift, scale))
 }

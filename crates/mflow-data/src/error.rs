@@ -127,6 +127,16 @@ pub enum Error {
         found: String,
     },
 
+    /// An array that is to be read row by row lies column by column.
+    #[error(
+        "{place}: expected an array in C order, whose rows can be read one by one, found Fortran \
+         order; save numpy.ascontiguousarray of it"
+    )]
+    FortranOrder {
+        /// Where.
+        place: Place,
+    },
+
     /// The array is not a vector or a matrix.
     #[error("{place}: expected the shape [rows] or [rows, columns], found {shape:?}")]
     Rank {

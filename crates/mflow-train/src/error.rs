@@ -1,6 +1,9 @@
 //! The error type of this crate.
 use std::path::PathBuf;
 
+/// What went wrong where rows come from.
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Result alias used throughout the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -25,6 +28,9 @@ pub enum Error {
         /// What is wrong, as a predicate.
         reason: String,
     },
+    /// Rows of the data could not be read.
+    #[error(transparent)]
+    Source(SourceError),
     /// Data and model do not fit.
     #[error("data do not fit the model: {what}: expected {expected}, found {found}")]
     Data {

@@ -54,7 +54,7 @@ mod trainer;
 
 pub use attempt::Attempt;
 pub use checkpoint::Position;
-pub use error::{Error, Result};
+pub use error::{Error, Result, SourceError};
 pub use loss::{Compare, Distance, Loss, Unit, WeightedLoss};
 pub use lr::{CosineRestarts, LrSchedule, OneCycle, Plateau};
 pub use optim::{AdamConfig, AdamWConfig, Optimizer, OptimizerConfig, SgdConfig, optimizer};
@@ -64,5 +64,5 @@ pub use run_dir::{Identity, RunDir};
 pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
 pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, shards};
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
-pub use source::{Batch, RowSource, Rows};
+pub use source::{Batch, RowReader, RowSource, Rows, Stored};
 pub use trainer::{Outcome, Trainer};

@@ -1,4 +1,5 @@
 //! What a trainer eats: rows by index.
+use crate::error::SourceError;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::fnv1a;
@@ -51,6 +52,106 @@ pub trait RowSource: Debug + Send + Sync {
     fn gather(&self, rows: &[usize]) -> Result<Batch>;
     /// A hash of all values: a resumed run must see the same data.
     fn fingerprint(&self) -> u64;
+}
+
+/// A table of numbers that gives rows by index: what [`Stored`] makes a data set of.
+pub trait RowReader: Debug + Send + Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+    /// Number of columns.
+    fn cols(&self) -> usize;
+    /// The listed rows, in order, row-major.
+    ///
+    /// # Errors
+    /// If a row is out of range or cannot be read.
+    fn read(&self, rows: &[usize]) -> Result<Vec<f64>, SourceError>;
+}
+
+/// A data set that is read when it is asked for.
+#[derive(Debug)]
+pub struct Stored {
+    x: Box<dyn RowReader>,
+    context: Option<Box<dyn RowReader>>,
+    dtype: DType,
+    device: Device,
+    fingerprint: u64,
+}
+
+/// Rows that are looked at together.
+const BLOCK: usize = 4096;
+
+impl Stored {
+    /// Rows of `x`, with a context of as many rows. All values are looked at once.
+    ///
+    /// # Errors
+    /// If the numbers of rows differ, a row cannot be read, or a value is too large for `dtype`.
+    pub fn new(
+        x: Box<dyn RowReader>,
+        context: Option<Box<dyn RowReader>>,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let rows = x.rows();
+        if let Some(context) = context.as_ref().filter(|c| c.rows() != rows) {
+            let (expected, found) = (format!("{rows} rows"), format!("{} rows", context.rows()));
+            return Err(Error::Data { what: "context", expected, found });
+        }
+        let mut fingerprint = x.cols() as u64;
+        for (reader, what) in [(Some(&x), "data"), (context.as_ref(), "context")] {
+            let Some(reader) = reader else { continue };
+            for first in (0..rows).step_by(BLOCK) {
+                let block: Vec<usize> = (first..rows.min(first + BLOCK)).collect();
+                let values = reader.read(&block).map_err(Error::Source)?;
+                check_range(what, &values, reader.cols(), first, dtype)?;
+                fingerprint = hash(&values, fingerprint);
+            }
+        }
+        Ok(Self { x, context, dtype, device: device.clone(), fingerprint })
+    }
+
+    fn tensor(&self, reader: &dyn RowReader, rows: &[usize]) -> Result<Tensor> {
+        let values = reader.read(rows).map_err(Error::Source)?;
+        let t = Tensor::from_vec(values, (rows.len(), reader.cols()), &Device::Cpu)?;
+        Ok(t.to_dtype(self.dtype)?.to_device(&self.device)?)
+    }
+}
+
+/// Refuse values that would become infinite.
+fn check_range(
+    what: &'static str,
+    values: &[f64],
+    cols: usize,
+    first: usize,
+    dtype: DType,
+) -> Result<()> {
+    let too_large = |v: &f64| dtype == DType::F32 && v.abs() > f64::from(f32::MAX);
+    match values.iter().position(too_large) {
+        None => Ok(()),
+        Some(i) => {
+            let expected = "numbers that single precision can hold".to_owned();
+            let found = format!("{} in row {}, column {}", values[i], first + i / cols, i % cols);
+            Err(Error::Data { what, expected, found })
+        }
+    }
+}
+
+impl RowSource for Stored {
+    fn rows(&self) -> usize {
+        self.x.rows()
+    }
+    fn data_dim(&self) -> usize {
+        self.x.cols()
+    }
+    fn context_dim(&self) -> usize {
+        self.context.as_ref().map_or(0, |c| c.cols())
+    }
+    fn gather(&self, rows: &[usize]) -> Result<Batch> {
+        let context = self.context.as_ref().map(|c| self.tensor(c.as_ref(), rows));
+        Ok(Batch::new(self.tensor(self.x.as_ref(), rows)?, context.transpose()?))
+    }
+    fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
 }
 
 /// The hash of a data set's values, going on from `h`.

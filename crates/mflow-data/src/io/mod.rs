@@ -9,6 +9,7 @@ mod atomic;
 mod csv;
 mod npy;
 mod npy_dtype;
+mod npy_file;
 mod npy_header;
 mod npz;
 mod table;
@@ -21,6 +22,7 @@ pub use array::{Array, Dtype};
 pub use atomic::write_atomically;
 pub use csv::{read_csv, write_csv};
 pub use npy::{read_npy, write_npy};
+pub use npy_file::NpyFile;
 pub use npz::{npz_names, read_npz, read_npz_array, write_npz};
 pub use table::Table;
 

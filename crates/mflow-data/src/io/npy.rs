@@ -114,7 +114,7 @@ fn read_values(
 }
 
 /// Complains of a number of bytes other than expected.
-fn compare(place: &Place, expected: u64, found: u64) -> Result<()> {
+pub(super) fn compare(place: &Place, expected: u64, found: u64) -> Result<()> {
     let place = || place.clone();
     match found.cmp(&expected) {
         std::cmp::Ordering::Less => Err(Error::Truncated { place: place(), expected, found }),

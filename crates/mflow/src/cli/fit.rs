@@ -5,15 +5,15 @@ use super::output::{message, result};
 use super::progress::Watch;
 use super::run_folder::RunOptions;
 use super::settings::{self, Setting};
-use super::{input, interrupt, threads};
+use super::tables::{Numbers, Tables};
+use super::{interrupt, threads};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use mflow::bijectors::{FeatureAffineConfig, ParamStore};
-use mflow::core::candle::{DType, Device};
-use mflow::core::{ChartConfig, ModelConfig, standardize};
-use mflow::data::io::{Table, read_table};
+use mflow::core::candle::Device;
+use mflow::core::{ChartConfig, ModelConfig};
 use mflow::fit::{Fit, FitConfig, MODEL_FILE};
-use mflow::train::{Outcome, Phase, RowSource, Rows, RunDir, Schedule, Stage};
+use mflow::train::{Outcome, Phase, RunDir, Schedule, Stage};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,9 @@ pub(super) struct Options {
     /// Context of each point, [rows, C]: the density then depends on it
     #[arg(long, value_name = "CTX")]
     context: Option<PathBuf>,
+    /// Read rows from DATA when they are needed, for data that do not fit in memory: .npy only
+    #[arg(long)]
+    stream: bool,
     /// Points to choose weights by, instead of a part of DATA
     #[arg(long, value_name = "DATA")]
     validation: Option<PathBuf>,
@@ -173,10 +176,10 @@ const EPOCHS: usize = 100;
 
 pub(super) fn run(options: &Options) -> Result<Done> {
     let Place::Cpu = options.device;
-    let tables = Tables::read(&options.data, options.context.as_deref())?;
+    let read = |data, context| Tables::read(data, context, options.stream);
+    let tables = read(options.data.as_path(), options.context.as_deref())?;
     let validation = options.validation.as_deref();
-    let validation =
-        validation.map(|path| Tables::read(path, options.validation_context.as_deref()));
+    let validation = validation.map(|path| read(path, options.validation_context.as_deref()));
     let validation = validation.transpose()?;
     let pool = threads::pool(options.threads)?;
     let mut config = resolve(options, &tables)?;
@@ -189,15 +192,15 @@ pub(super) fn run(options: &Options) -> Result<Done> {
 
     let columns = tables.data.columns().map(<[String]>::to_vec);
     let provenance = provenance(options, &config, &tables.data);
-    let data = tables.into_rows(&config)?;
-    let validation = validation.map(|tables| tables.into_rows(&config)).transpose()?;
+    let data = tables.into_source(&config)?;
+    let validation = validation.map(|tables| tables.into_source(&config)).transpose()?;
     let run = options.run.open(&config)?;
     let stop = interrupt::flag()?;
     let mut watch = Watch::new();
     let fit = Fit {
         config: &config,
-        data: &data,
-        validation: validation.as_ref().map(|rows| rows as &dyn RowSource),
+        data: data.as_ref(),
+        validation: validation.as_deref(),
         columns,
         provenance,
         run: &run,
@@ -219,66 +222,6 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             summary(&run, &config)?;
             Ok(Done::Finished)
         }
-    }
-}
-
-/// Data and their context, as read.
-struct Tables {
-    path: PathBuf,
-    data: Table,
-    context: Option<(PathBuf, Table)>,
-}
-
-impl Tables {
-    fn read(path: &Path, context: Option<&Path>) -> Result<Self> {
-        let data = read_table(path)?;
-        let context =
-            context.map(|path| Ok::<_, anyhow::Error>((path.to_owned(), read_table(path)?)));
-        let context = context.transpose()?;
-        if let Some((context_path, table)) = &context
-            && table.rows() != data.rows()
-        {
-            bail!(
-                "{}: expected {} rows, as many as {}, found {}",
-                context_path.display(),
-                data.rows(),
-                path.display(),
-                table.rows()
-            );
-        }
-        Ok(Self { path: path.to_owned(), data, context })
-    }
-
-    fn context_dim(&self) -> usize {
-        self.context.as_ref().map_or(0, |(_, table)| table.cols())
-    }
-
-    /// Refuse what cannot work before a folder is made for it.
-    fn check(&self, config: &FitConfig) -> Result<()> {
-        let (dtype, sizes): (DType, _) = (config.dtype.into(), &config.model.sizes);
-        input::check_range(&self.path, &self.data, dtype)?;
-        input::check_columns(&self.path, &self.data, sizes.data_dim, "`model.data_dim`")?;
-        match (&self.context, sizes.context_dim) {
-            (Some((path, context)), c) => {
-                input::check_columns(path, context, c, "`model.context_dim`")?;
-                input::check_range(path, context, dtype)
-            }
-            (None, 0) => Ok(()),
-            (None, c) => bail!(Usage(format!(
-                "expected a context for {}, as `model.context_dim` is {c}; found none",
-                self.path.display()
-            ))),
-        }
-    }
-
-    fn into_rows(self, config: &FitConfig) -> Result<Rows> {
-        let cols = self.data.cols();
-        let context = self.context.map(|(_, table)| {
-            let cols = table.cols();
-            (table.into_values(), cols)
-        });
-        let values = self.data.into_values();
-        Ok(Rows::new(values, cols, context, config.dtype.into(), &Device::Cpu)?)
     }
 }
 
@@ -362,7 +305,7 @@ fn kind<'a>(options: &Options, all: impl Iterator<Item = &'a Setting>) -> Result
     }
 }
 
-fn override_by_options(config: &mut FitConfig, options: &Options, table: &Table) -> Result<()> {
+fn override_by_options(config: &mut FitConfig, options: &Options, table: &Numbers) -> Result<()> {
     config.seed = options.seed.unwrap_or(config.seed);
     config.dtype = options.dtype.map_or(config.dtype, Into::into);
     let sizes = &mut config.model.sizes;
@@ -410,15 +353,15 @@ fn spread(stages: &mut [Stage], epochs: usize) {
 }
 
 /// No normalisation is written as the map that changes nothing, so that a config can say it.
-fn normalization(how: Normalize, table: &Table) -> Result<FeatureAffineConfig> {
+fn normalization(how: Normalize, table: &Numbers) -> Result<FeatureAffineConfig> {
     Ok(match how {
-        Normalize::Standardize => standardize(table.values(), table.cols())?,
+        Normalize::Standardize => table.standardize()?,
         Normalize::None => FeatureAffineConfig::new(vec![0.; table.cols()], vec![1.; table.cols()]),
     })
 }
 
 /// Where the model comes from. Nothing here may differ between a run and the same run resumed.
-fn provenance(options: &Options, config: &FitConfig, table: &Table) -> BTreeMap<String, String> {
+fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMap<String, String> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut provenance = BTreeMap::from([
         ("mflow".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),

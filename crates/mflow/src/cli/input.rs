@@ -26,10 +26,10 @@ pub(super) fn check_range(path: &Path, table: &Table, dtype: DType) -> Result<()
     })?)
 }
 
-/// Refuse a table of another width. `what` explains the number: `the features of the model`.
-pub(super) fn check_columns(path: &Path, table: &Table, expected: usize, what: &str) -> Result<()> {
-    if table.cols() != expected {
-        let (path, found) = (path.display(), table.cols());
+/// Refuse a table of `found` columns where others are expected. `what` explains the number: `the features of the model`.
+pub(super) fn check_columns(path: &Path, found: usize, expected: usize, what: &str) -> Result<()> {
+    if found != expected {
+        let path = path.display();
         bail!("{path}: expected {expected} columns, {what}, found {found}");
     }
     Ok(())

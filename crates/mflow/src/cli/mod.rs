@@ -17,6 +17,7 @@ mod run_folder;
 mod sample;
 mod score;
 mod settings;
+mod tables;
 pub(crate) mod threads;
 
 use anyhow::Result;

@@ -72,7 +72,7 @@ impl Opened {
             Some(columns) => format!("those of the model ({})", columns.join(", ")),
             None => "those of the model".to_owned(),
         };
-        input::check_columns(path, &table, signature.data_dim, &what)?;
+        input::check_columns(path, table.cols(), signature.data_dim, &what)?;
         input::check_names(path, &table, self.columns())?;
         input::tensor(table, signature.dtype)
     }
@@ -82,7 +82,7 @@ impl Opened {
         let signature = self.signature();
         let table = input::read(path, signature.dtype)?;
         let what = "the latent coordinates of the model";
-        input::check_columns(path, &table, signature.manifold_dim, what)?;
+        input::check_columns(path, table.cols(), signature.manifold_dim, what)?;
         input::tensor(table, signature.dtype)
     }
 
@@ -103,7 +103,7 @@ impl Opened {
             ),
             (Some(c), Some(path)) => {
                 let table = input::read(path, signature.dtype)?;
-                input::check_columns(path, &table, c, "the context features of the model")?;
+                input::check_columns(path, table.cols(), c, "the context features of the model")?;
                 Ok(Some(table))
             }
         }

@@ -1,0 +1,181 @@
+//! A `.npy` file that stays on disk: rows are read when they are asked for.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use mflow_train::{RowReader, SourceError};
+
+use super::npy_dtype::Element;
+use super::npy_header::Header;
+use crate::{Error, Place, Result};
+
+/// Bytes read at a time where all rows are read.
+const BLOCK: usize = 1 << 20;
+
+/// A matrix in a `.npy` file, for data that do not fit in memory. Only the rows that are asked for are
+/// read, by their position in the file; nothing is mapped into memory.
+#[derive(Debug)]
+pub struct NpyFile {
+    path: PathBuf,
+    file: File,
+    element: Element,
+    /// Bytes before the first row.
+    start: u64,
+    rows: usize,
+    cols: usize,
+}
+
+impl NpyFile {
+    /// Opens a file in C order (the rows one after another; `numpy.ascontiguousarray` makes them so), and
+    /// looks at each of its values once.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_npy`](super::read_npy), and [`Error::FortranOrder`] for an array in Fortran order.
+    pub fn open(path: &Path) -> Result<Self> {
+        let place = Place::file(path);
+        let file = File::open(path).map_err(Error::io("open", &place))?;
+        let len = file.metadata().map_err(Error::io("read", &place))?.len();
+        let header = Header::read(&mut BufReader::new(&file), &place)?;
+        let too_large = || Error::TooLarge { place: place.clone(), shape: header.shape.clone() };
+        let dims: Option<Vec<_>> = header.shape.iter().map(|&d| usize::try_from(d).ok()).collect();
+        let (rows, cols) = match *dims.ok_or_else(too_large)?.as_slice() {
+            [rows] => (rows, 1),
+            [rows, cols] => (rows, cols),
+            _ => return Err(Error::Rank { place, shape: header.shape }),
+        };
+        if rows == 0 {
+            return Err(Error::NoRows { place });
+        }
+        if cols == 0 {
+            return Err(Error::NoColumns { place });
+        }
+        if header.fortran_order && cols > 1 {
+            return Err(Error::FortranOrder { place });
+        }
+        let size = header.element.size() as u64;
+        let expected = header.elements().and_then(|n| n.checked_mul(size)).ok_or_else(too_large)?;
+        super::npy::compare(&place, expected, len.saturating_sub(header.len))?;
+        let (element, start) = (header.element, header.len);
+        let opened = Self { path: path.to_owned(), file, element, start, rows, cols };
+        opened.check_finite()?;
+        Ok(opened)
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of columns.
+    #[must_use]
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Shows all values to `see`, whole rows at a time, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], or [`Error::Truncated`] where the file has become shorter.
+    pub fn for_each_block(&self, see: &mut dyn FnMut(&[f64])) -> Result<()> {
+        let at_once = (BLOCK / (self.cols * self.element.size())).max(1);
+        let mut values = Vec::new();
+        for first in (0..self.rows).step_by(at_once) {
+            values.clear();
+            self.read_run(first, at_once.min(self.rows - first), &mut values)?;
+            see(&values);
+        }
+        Ok(())
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        let (mut row, mut bad) = (0, None);
+        self.for_each_block(&mut |values| {
+            if bad.is_none() {
+                let found = values.iter().position(|value| !value.is_finite());
+                bad = found.map(|i| (row + i / self.cols, i % self.cols, values[i]));
+            }
+            row += values.len() / self.cols;
+        })?;
+        match bad {
+            None => Ok(()),
+            Some((row, column, value)) => {
+                let (place, column) = (Place::file(&self.path), format!("column {column}"));
+                Err(Error::NonFinite { place, row, line: None, column, value })
+            }
+        }
+    }
+
+    /// Appends the values of `count` rows from `first` on.
+    fn read_run(&self, first: usize, count: usize, values: &mut Vec<f64>) -> Result<()> {
+        let width = self.cols * self.element.size();
+        let mut bytes = vec![0; count * width];
+        let offset = self.start + first as u64 * width as u64;
+        read_exact_at(&self.file, &mut bytes, offset).map_err(|e| {
+            let place = Place::file(&self.path);
+            match e.kind() {
+                std::io::ErrorKind::UnexpectedEof => {
+                    let expected = self.rows as u64 * width as u64;
+                    let len = self.file.metadata().map_or(0, |m| m.len());
+                    Error::Truncated { place, expected, found: len.saturating_sub(self.start) }
+                }
+                _ => Error::io("read", &place)(e),
+            }
+        })?;
+        self.element.decode(&bytes, values);
+        Ok(())
+    }
+}
+
+/// Reads at a position without moving any other reader.
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+/// Reads at a position, with a reader of its own.
+#[cfg(not(unix))]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    use std::sync::{Mutex, PoisonError};
+    /// Clones of a file share its position: one reader at a time.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut file = file.try_clone()?;
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(bytes)
+}
+
+impl RowReader for NpyFile {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn cols(&self) -> usize {
+        self.cols
+    }
+
+    fn read(&self, rows: &[usize]) -> Result<Vec<f64>, SourceError> {
+        let mut values = Vec::with_capacity(rows.len() * self.cols);
+        // Rows that follow one another in the file are one read.
+        let runs = rows.chunk_by(|a, b| a + 1 == *b);
+        for run in runs {
+            match (run.first(), run.last()) {
+                (Some(&first), Some(&last)) if last < self.rows => {
+                    self.read_run(first, run.len(), &mut values)?;
+                }
+                _ => {
+                    let (path, rows) = (self.path.display(), self.rows);
+                    let found = run.last().copied().unwrap_or(0);
+                    return Err(
+                        format!("{path}: expected a row below {rows}, found {found}").into()
+                    );
+                }
+            }
+        }
+        Ok(values)
+    }
+}

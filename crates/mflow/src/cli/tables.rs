@@ -1,0 +1,150 @@
+//! DATA of a fit, with its context: in memory, or on disk until its rows are needed.
+use super::exit::Usage;
+use super::input;
+use anyhow::{Result, bail};
+use mflow::bijectors::FeatureAffineConfig;
+use mflow::core::candle::{DType, Device};
+use mflow::core::{standardize, standardize_blocks};
+use mflow::data::io::{NpyFile, Table, read_table};
+use mflow::fit::FitConfig;
+use mflow::train::{RowSource, Rows, Stored};
+use std::path::{Path, PathBuf};
+
+/// A table of numbers.
+pub(super) enum Numbers {
+    /// In memory.
+    Table(Table),
+    /// On disk.
+    File(NpyFile),
+}
+
+impl Numbers {
+    fn read(path: &Path, stream: bool) -> Result<Self> {
+        if !stream {
+            return Ok(Self::Table(read_table(path)?));
+        }
+        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
+            bail!(Usage(format!(
+                "{}: expected a .npy file to --stream rows from; other files are read whole",
+                path.display()
+            )));
+        }
+        Ok(Self::File(NpyFile::open(path)?))
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Table(table) => table.rows(),
+            Self::File(file) => file.rows(),
+        }
+    }
+    pub(super) fn cols(&self) -> usize {
+        match self {
+            Self::Table(table) => table.cols(),
+            Self::File(file) => file.cols(),
+        }
+    }
+    /// Names of the columns, if they have names.
+    pub(super) fn columns(&self) -> Option<&[String]> {
+        match self {
+            Self::Table(table) => table.columns(),
+            Self::File(_) => None,
+        }
+    }
+    /// Mean and standard deviation of each column.
+    pub(super) fn standardize(&self) -> Result<FeatureAffineConfig> {
+        match self {
+            Self::Table(table) => Ok(standardize(table.values(), table.cols())?),
+            Self::File(file) => {
+                let pass = |see: &mut dyn FnMut(&[f64])| file.for_each_block(see);
+                Ok(standardize_blocks(file.rows(), file.cols(), pass)?)
+            }
+        }
+    }
+    fn check_columns(&self, path: &Path, expected: usize, what: &str) -> Result<()> {
+        input::check_columns(path, self.cols(), expected, what)
+    }
+}
+
+/// Data and their context, as read.
+pub(super) struct Tables {
+    path: PathBuf,
+    pub(super) data: Numbers,
+    context: Option<(PathBuf, Numbers)>,
+}
+
+impl Tables {
+    /// Read data and context; with `stream` as their rows are needed.
+    pub(super) fn read(path: &Path, context: Option<&Path>, stream: bool) -> Result<Self> {
+        let data = Numbers::read(path, stream)?;
+        let read =
+            |path: &Path| Ok::<_, anyhow::Error>((path.to_owned(), Numbers::read(path, stream)?));
+        let context = context.map(read).transpose()?;
+        if let Some((context_path, table)) = &context
+            && table.rows() != data.rows()
+        {
+            bail!(
+                "{}: expected {} rows, as many as {}, found {}",
+                context_path.display(),
+                data.rows(),
+                path.display(),
+                table.rows()
+            );
+        }
+        Ok(Self { path: path.to_owned(), data, context })
+    }
+
+    /// Number of context features, 0 for none.
+    pub(super) fn context_dim(&self) -> usize {
+        self.context.as_ref().map_or(0, |(_, table)| table.cols())
+    }
+
+    /// Refuse what cannot work before a folder is made for it.
+    pub(super) fn check(&self, config: &FitConfig) -> Result<()> {
+        let (dtype, sizes): (DType, _) = (config.dtype.into(), &config.model.sizes);
+        let in_range = |path: &Path, numbers: &Numbers| match numbers {
+            Numbers::Table(table) => input::check_range(path, table, dtype),
+            // Looked at when it becomes a source of rows.
+            Numbers::File(_) => Ok(()),
+        };
+        in_range(&self.path, &self.data)?;
+        self.data.check_columns(&self.path, sizes.data_dim, "`model.data_dim`")?;
+        match (&self.context, sizes.context_dim) {
+            (Some((path, context)), c) => {
+                context.check_columns(path, c, "`model.context_dim`")?;
+                in_range(path, context)
+            }
+            (None, 0) => Ok(()),
+            (None, c) => bail!(Usage(format!(
+                "expected a context for {}, as `model.context_dim` is {c}; found none",
+                self.path.display()
+            ))),
+        }
+    }
+
+    /// What a trainer eats.
+    pub(super) fn into_source(self, config: &FitConfig) -> Result<Box<dyn RowSource>> {
+        let dtype: DType = config.dtype.into();
+        let file = |numbers: Numbers| match numbers {
+            Numbers::File(file) => Some(Box::new(file) as Box<dyn mflow::train::RowReader>),
+            Numbers::Table(_) => None,
+        };
+        match self.data {
+            Numbers::File(data) => {
+                let context = self.context.and_then(|(_, numbers)| file(numbers));
+                Ok(Box::new(Stored::new(Box::new(data), context, dtype, &Device::Cpu)?))
+            }
+            Numbers::Table(table) => {
+                let context = self.context.and_then(|(_, numbers)| match numbers {
+                    Numbers::Table(table) => {
+                        let cols = table.cols();
+                        Some((table.into_values(), cols))
+                    }
+                    Numbers::File(_) => None,
+                });
+                let cols = table.cols();
+                Ok(Box::new(Rows::new(table.into_values(), cols, context, dtype, &Device::Cpu)?))
+            }
+        }
+    }
+}
