@@ -95,7 +95,7 @@ impl ModelConfig {
         };
         match &self.parts {
             ModelParts::Af { inner } => {
-                let whole = PaddedFlow::new(self.normalization(params)?, d)?;
+                let whole = PaddedFlow::new(self.denormalization(params)?, d)?;
                 let h = self.inner(inner, params)?;
                 Ok(on_reals(Arc::new(whole), h, OffManifold::Nothing))
             }
@@ -151,7 +151,7 @@ impl ModelConfig {
     }
 
     /// The identity if there is no normalisation.
-    fn normalization(&self, params: &Params<'_>) -> Result<Arc<FeatureAffine>> {
+    fn denormalization(&self, params: &Params<'_>) -> Result<Arc<FeatureAffine>> {
         let config = self.sizes.normalization.clone();
         Ok(Arc::new(config.unwrap_or_else(|| identity(self.sizes.data_dim)).build(params)?))
     }
@@ -162,7 +162,7 @@ impl ModelConfig {
         let outer = outer.bijector(d, self.of_manifold()).map_err(under("outer"))?;
         let mut parts = vec![check_shape("outer", outer.build(&mut params.scope("outer"))?, d)?];
         if self.sizes.normalization.is_some() {
-            parts.push(self.normalization(params)?);
+            parts.push(self.denormalization(params)?);
         }
         PaddedFlow::new(Arc::new(Chain::new(parts)?), self.sizes.manifold_dim)
     }
@@ -174,7 +174,7 @@ impl ModelConfig {
         outputs: usize,
         params: &mut Params<'_>,
     ) -> Result<Encoder> {
-        let normalization = self.normalization(params)?;
+        let normalization = self.denormalization(params)?;
         let d = self.sizes.data_dim;
         let net = Network::build(&mut params.scope("encoder"), net, d, context_dim, outputs)?;
         Ok(Encoder { normalization, net, dim: self.sizes.manifold_dim })
