@@ -1,6 +1,6 @@
 //! [`ModelConfig`]: any model as it is written in a config or model file.
 use crate::chart::ChartConfig;
-use crate::flow::VectorFlowConfig;
+use crate::flow::{CircularFlowConfig, VectorFlowConfig};
 use mflow_bijectors::{FeatureAffineConfig, LinearKind, NetConfig, SplineFlowConfig};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -149,6 +149,13 @@ fn default_ambient() -> VectorFlowConfig {
     (flow.layers, flow.linear) = (10, LinearKind::Lu);
     flow.into()
 }
+/// Without a seam where there are angles only.
+fn default_on(chart: &ChartConfig) -> VectorFlowConfig {
+    match chart.has_angles_only() {
+        true => VectorFlowConfig::Circular(CircularFlowConfig::default()),
+        false => VectorFlowConfig::default(),
+    }
+}
 /// The published value for the polynomial surface.
 fn default_epsilon() -> f64 {
     0.01
@@ -190,10 +197,7 @@ impl ModelConfig {
     /// A flow on a known manifold, [`ModelParts::Fom`]; circular on circles and tori.
     pub fn fom(chart: ChartConfig) -> Self {
         let (data_dim, manifold_dim) = chart.dims();
-        let inner = match chart.has_angles_only() {
-            true => VectorFlowConfig::Circular(crate::flow::CircularFlowConfig::default()),
-            false => VectorFlowConfig::default(),
-        };
+        let inner = default_on(&chart);
         Self::new(ModelParts::Fom { chart, inner }, data_dim, manifold_dim)
     }
     /// A pseudo-invertible encoder, [`ModelParts::Pie`].
@@ -336,12 +340,16 @@ impl<'de> Deserialize<'de> for ModelConfig {
             sizes.extend(parts.remove_entry(field));
         }
         let kind = parts.get("kind").and_then(Value::as_str);
+        let default_of_chart = kind == Some("fom") && !parts.contains_key("inner");
         if kind == Some("af") && !sizes.contains_key("manifold_dim") {
             // There is no choice.
             sizes.extend(sizes.get("data_dim").cloned().map(|d| ("manifold_dim".to_owned(), d)));
         }
         // First the kind: an unknown one explains everything else.
-        let parts = serde_json::from_value(Value::Object(parts)).map_err(D::Error::custom)?;
+        let mut parts = serde_json::from_value(Value::Object(parts)).map_err(D::Error::custom)?;
+        if let (true, ModelParts::Fom { chart, inner }) = (default_of_chart, &mut parts) {
+            *inner = default_on(chart);
+        }
         let sizes = serde_json::from_value(Value::Object(sizes)).map_err(D::Error::custom)?;
         Ok(Self { sizes, parts })
     }

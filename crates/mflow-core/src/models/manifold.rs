@@ -277,7 +277,7 @@ impl Model for ManifoldModel {
         match &self.off_manifold {
             OffManifold::Variational(variational) => variational.elbo(self, x, context, noise),
             OffManifold::InjectiveBound => injective_bound(self, x, context),
-            _ => self.lacks("surrogate_log_prob", "it is trained on its likelihood; see `log_prob`"),
+            _ => self.lacks("surrogate_log_prob", "it is trained on its likelihood; ask for `log_prob`"),
         }
     }
 
@@ -316,7 +316,7 @@ impl Model for ManifoldModel {
         match &self.off_manifold {
             OffManifold::Normal(normal) => normal.decode(self, latent, noise, context),
             OffManifold::Variational(v) => v.decode(self, latent, noise, context),
-            _ => self.lacks("decode_noisy", "its samples lie on the manifold; see `decode`"),
+            _ => self.lacks("decode_noisy", "its samples lie on the manifold; ask for `decode`"),
         }
     }
 
@@ -354,5 +354,9 @@ impl Model for ManifoldModel {
 
 /// `x[:, start..start + len]`, contiguous.
 pub(super) fn columns(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
+    if x.dim(0)? == 0 {
+        // candle panics at views of nothing.
+        return Ok(Tensor::zeros((0, len), x.dtype(), x.device())?);
+    }
     Ok(x.narrow(D::Minus1, start, len)?.contiguous()?)
 }

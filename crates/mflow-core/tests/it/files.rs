@@ -255,8 +255,8 @@ fn files_that_do_not_fit_are_refused() {
         ),
         (
             "an unknown model",
-            |_, m| put(m, "config", r#"{"kind": "vae"}"#),
-            &["metadata entry `config`", "unknown variant `vae`"],
+            |_, m| put(m, "config", r#"{"kind": "gan"}"#),
+            &["metadata entry `config`", "unknown variant `gan`"],
         ),
         (
             "a config out of range",
