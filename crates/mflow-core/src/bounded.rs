@@ -33,7 +33,8 @@ impl Bounded {
             Domain::Angle => Ok((-PI, PI)),
             Domain::Interval { low, high } => Ok((*low, *high)),
             other => {
-                let reason = format!("must end in {domain}; there is no map of the reals to {other}");
+                let reason =
+                    format!("must end in {domain}; there is no map of the reals to {other}");
                 Err(mflow_bijectors::Error::config("inner", reason))
             }
         });
@@ -48,8 +49,7 @@ impl Bounded {
             range: tensor(|e| e.1 - e.0)?,
             log_range: ends.iter().map(|e| (e.1 - e.0).ln()).sum(),
             margin: if dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) },
-            signature: Signature::vector(dim, dtype, device)
-                .between(Domain::Reals, domain.clone()),
+            signature: Signature::vector(dim, dtype, device).between(Domain::Reals, domain.clone()),
         })
     }
 }

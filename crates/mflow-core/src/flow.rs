@@ -109,9 +109,8 @@ impl VectorFlowConfig {
     /// If a number is out of range, or the flow cannot do what is asked: circular flows know no
     /// context, and batch normalisation cannot be trained here, as batches are cut into shards.
     pub fn bijector(&self, dim: usize, context_dim: usize) -> crate::Result<BijectorConfig> {
-        let refuse = |field: &str, reason: &str| {
-            Err(mflow_bijectors::Error::config(field, reason).into())
-        };
+        let refuse =
+            |field: &str, reason: &str| Err(mflow_bijectors::Error::config(field, reason).into());
         match self {
             Self::Spline(config) => Ok(config.bijector(dim, context_dim)?),
             Self::Layers(config) if config.norm == Norm::BatchNorm => refuse(

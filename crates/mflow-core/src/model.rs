@@ -174,7 +174,7 @@ pub trait Model: Debug + Send + Sync {
         Ok(difference.sqr()?.sum(D::Minus1)?.sqrt()?)
     }
 
-    /// Let layers learn statistics from a batch of data: the initialisation of an ActNorm. The explicit
+    /// Let layers learn statistics from a batch of data: the initialisation of an `ActNorm`. The explicit
     /// call of a trainer.
     fn observe(&self, _x: &Tensor, _context: Option<&Tensor>) -> Result<()> {
         Ok(())
@@ -193,8 +193,7 @@ pub trait Model: Debug + Send + Sync {
 }
 
 /// Why there is no likelihood.
-pub(crate) const INTRACTABLE: &str =
-    "its decoder is not invertible, so the likelihood of a point is an intractable integral; ask for \
+pub(crate) const INTRACTABLE: &str = "its decoder is not invertible, so the likelihood of a point is an intractable integral; ask for \
      the density of coordinates, or the reconstruction error";
 
 /// Refuse non-finite values, naming the first.

@@ -52,7 +52,10 @@ impl ModelConfig {
         let ModelSizes { data_dim: d, manifold_dim: n, normalization, .. } = &self.sizes;
         match &self.parts {
             ModelParts::Af { .. } if n != d => {
-                return refuse("manifold_dim", format!("must be data_dim = {d} of `af`, found {n}"));
+                return refuse(
+                    "manifold_dim",
+                    format!("must be data_dim = {d} of `af`, found {n}"),
+                );
             }
             ModelParts::Fom { .. } if normalization.is_some() => {
                 let reason = "must be left out of `fom`, whose manifold is given in data units";
@@ -79,9 +82,10 @@ impl ModelConfig {
             return refuse("epsilon", format!("must be positive and finite, found {epsilon}"));
         }
         match normalization.as_ref().map(|a| a.scale.len()) {
-            Some(columns) if columns != *d => {
-                refuse("normalization", format!("must have data_dim = {d} columns, found {columns}"))
-            }
+            Some(columns) if columns != *d => refuse(
+                "normalization",
+                format!("must have data_dim = {d} columns, found {columns}"),
+            ),
             _ => Ok(()),
         }
     }
@@ -144,7 +148,11 @@ impl ModelConfig {
     }
 
     /// `h`, on coordinates.
-    fn inner(&self, inner: &VectorFlowConfig, params: &mut Params<'_>) -> Result<Arc<dyn Bijector>> {
+    fn inner(
+        &self,
+        inner: &VectorFlowConfig,
+        params: &mut Params<'_>,
+    ) -> Result<Arc<dyn Bijector>> {
         let ModelSizes { manifold_dim, context_dim, .. } = self.sizes;
         let inner = inner.bijector(manifold_dim, context_dim).map_err(under("inner"))?;
         check_shape("inner", inner.build(&mut params.scope("inner"))?, manifold_dim)

@@ -277,7 +277,8 @@ impl Model for ManifoldModel {
         match &self.off_manifold {
             OffManifold::Variational(variational) => variational.elbo(self, x, context, noise),
             OffManifold::InjectiveBound => injective_bound(self, x, context),
-            _ => self.lacks("surrogate_log_prob", "it is trained on its likelihood; ask for `log_prob`"),
+            _ => self
+                .lacks("surrogate_log_prob", "it is trained on its likelihood; ask for `log_prob`"),
         }
     }
 

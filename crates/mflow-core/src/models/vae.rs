@@ -51,7 +51,8 @@ impl Variational {
         let deviation = (&log_variance * 0.5)?.exp()?;
         let u = (&mean + (&deviation * noise)?)?;
         let decoded = self.networks.decode_normalized(&u, context)?;
-        let residual = (normalized.value - decoded)?.broadcast_mul(&self.log_scale.neg()?.exp()?)?;
+        let residual =
+            (normalized.value - decoded)?.broadcast_mul(&self.log_scale.neg()?.exp()?)?;
         let constant = 0.5 * d as f64 * TAU.ln();
         let of_x = ((residual.sqr()?.sum(D::Minus1)? * -0.5)? - constant)?;
         let of_x = of_x.broadcast_sub(&(&self.log_scale * d as f64)?)?;

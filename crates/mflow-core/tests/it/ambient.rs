@@ -23,9 +23,7 @@ pub(crate) fn change_of_variables(
 ) -> (Tensor, Vec<f64>) {
     let (n, d) = (model.signature().manifold_dim, model.signature().data_dim);
     let part = |t: &Tensor, start, len| t.narrow(1, start, len).unwrap().contiguous().unwrap();
-    let map = |t: &Tensor| {
-        model.decode_noisy(&part(t, 0, n), &part(t, n, d - n), context).unwrap()
-    };
+    let map = |t: &Tensor| model.decode_noisy(&part(t, 0, n), &part(t, n, d - n), context).unwrap();
     let jacobian = matrices(&differences(latents, &map));
     let base = numbers(latents);
     let log_prob = base.chunks(d).zip(&jacobian).map(|(w, j)| log_normal(w) - log_abs_det(j));
@@ -35,12 +33,9 @@ pub(crate) fn change_of_variables(
 #[test]
 fn the_density_of_a_pie_is_the_change_of_all_variables() {
     let conditional = pie(3, 1).with_context(2);
-    for config in [
-        pie(2, 1),
-        pie(3, 2),
-        conditional.clone(),
-        conditional.with_conditional_manifold(),
-    ] {
+    for config in
+        [pie(2, 1), pie(3, 2), conditional.clone(), conditional.with_conditional_manifold()]
+    {
         let kind = Kind::new(config, 0.6);
         let (d, context) = (kind.dims().0, kind.context(9));
         let latents = normal("all latents", &[9, d]);
@@ -68,9 +63,8 @@ fn cells(kind: &Kind, bins: usize, fine: usize, rows: usize) -> (Vec<f64>, Vec<f
         counts[i * bins + j] += 1.;
     }
     let side = bins * fine;
-    let at = |k: usize, i: usize| {
-        box_of[k].0 + box_of[k].1 * (2. * (i as f64 + 0.5) / side as f64 - 1.)
-    };
+    let at =
+        |k: usize, i: usize| box_of[k].0 + box_of[k].1 * (2. * (i as f64 + 0.5) / side as f64 - 1.);
     let area = 4. * box_of[0].1 * box_of[1].1 / (side * side) as f64;
     let mut shares = vec![0.; bins * bins];
     for i in 0..side {
@@ -99,7 +93,8 @@ fn densities_of_the_plane_integrate_to_one_and_samples_agree() {
 fn an_ambient_flow_has_one_density() {
     let kind = Kind::new(small(ModelConfig::af(3)).with_normalization(units(3)), 0.6);
     let x = kind.data(9);
-    let [ambient, manifold] = [Density::Ambient, Density::Manifold].map(|k| kind.log_density(k, &x));
+    let [ambient, manifold] =
+        [Density::Ambient, Density::Manifold].map(|k| kind.log_density(k, &x));
     close("ambient and manifold", &ambient, &manifold, 1e-12);
     let latent = kind.model.encode(&x, None).unwrap();
     let jacobian = differences(&latent, &|u| kind.model.decode(u, None).unwrap());

@@ -3,8 +3,8 @@ use crate::numbers::{CPU, numbers};
 use crate::subject::{Case, Subject};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{
-    Error, FORMAT_VERSION, LoadedModel, Model, ModelCard, Result, load_model,
-    read_tensors, save_model, write_atomically, write_tensors,
+    Error, FORMAT_VERSION, LoadedModel, Model, ModelCard, Result, load_model, read_tensors,
+    save_model, write_atomically, write_tensors,
 };
 use std::collections::BTreeMap;
 use std::fs;

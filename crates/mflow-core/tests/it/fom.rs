@@ -130,7 +130,8 @@ fn samples_on_a_circle_fall_where_the_density_says() {
         // Pieces of the circle itself, by their angle in space.
         let step = TAU / (bins * fine) as f64;
         let place = |i: usize| -PI + (i as f64 + 0.5) * step;
-        let points = (0..bins * fine).map(place).flat_map(|a| [0.5 + 2. * a.cos(), 2. * a.sin() - 1.]);
+        let points =
+            (0..bins * fine).map(place).flat_map(|a| [0.5 + 2. * a.cos(), 2. * a.sin() - 1.]);
         let points = crate::numbers::tensor(points.collect(), &[bins * fine, 2]);
         let log_prob = numbers(&kind.model.log_prob(&points, None).unwrap());
         let shares: Vec<f64> = log_prob

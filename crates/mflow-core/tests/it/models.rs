@@ -5,9 +5,7 @@ use crate::numbers::{CPU, close, normal, numbers, tensor};
 use crate::subject::differences;
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{
-    Density, Error, Model, ModelCard, ModelConfig, Result, load_model, save_model,
-};
+use mflow_core::{Density, Error, Model, ModelCard, ModelConfig, Result, load_model, save_model};
 use std::collections::BTreeMap;
 
 const ROWS: usize = 7;
@@ -71,8 +69,7 @@ fn the_jacobian_of_decode_is_its_differences() {
         let found = kind.model.decode_jacobian(&latent, context.as_ref()).unwrap();
         let (d, n) = kind.dims();
         assert_eq!(found.dims(), [ROWS, n, d], "{}: rows of the Jacobian", kind.what);
-        let expected =
-            differences(&latent, &|u| kind.model.decode(u, context.as_ref()).unwrap());
+        let expected = differences(&latent, &|u| kind.model.decode(u, context.as_ref()).unwrap());
         close(&format!("{}: J", kind.what), &numbers(&found), &numbers(&expected), 1e-6);
     }
 }
@@ -91,7 +88,8 @@ fn the_density_of_coordinates_is_that_of_its_parts() {
         close(&format!("{}: log-volume", kind.what), &log_volume, &of_embedding, 1e-6);
         let found = numbers(&kind.model.coordinate_log_prob(&u, context).unwrap());
         let on_manifold = kind.on_manifold(&latent, context);
-        let expected: Vec<f64> = on_manifold.iter().zip(&of_embedding).map(|(p, v)| p + v).collect();
+        let expected: Vec<f64> =
+            on_manifold.iter().zip(&of_embedding).map(|(p, v)| p + v).collect();
         close(&format!("{}: coordinates", kind.what), &found, &expected, 1e-5);
         if kind.has_density() {
             let found = kind.log_density(Density::Manifold, &x);
@@ -224,10 +222,8 @@ fn every_kind_refuses_what_does_not_fit() {
             let mut values = numbers(&normal("values", &[4, columns]));
             values[2 * columns + columns - 1] = f64::NAN;
             let message = |result: Result<Tensor>| result.map(|_| ()).unwrap_err().to_string();
-            let expected = format!(
-                "{op}: `{arg}` must be finite, found NaN at row 2, column {}",
-                columns - 1
-            );
+            let expected =
+                format!("{op}: `{arg}` must be finite, found NaN at row 2, column {}", columns - 1);
             let found = message(call(&kind, &tensor(values, &[4, columns]), context));
             assert_eq!(found, expected, "{what}: NaN");
             let wide = normal("wide", &[4, columns + 1]);
@@ -258,9 +254,8 @@ fn noise_that_does_not_fit_is_refused() {
     for kind in kinds() {
         let (_, noise_dim, off) = documented(&kind.config);
         let context = kind.context(4);
-        let surrogate = |noise: &Tensor| {
-            kind.model.surrogate_log_prob(&kind.data(4), context.as_ref(), noise)
-        };
+        let surrogate =
+            |noise: &Tensor| kind.model.surrogate_log_prob(&kind.data(4), context.as_ref(), noise);
         let noisy =
             |noise: &Tensor| kind.model.decode_noisy(&kind.latent(4), noise, context.as_ref());
         let calls: [(&str, usize, &dyn Fn(&Tensor) -> Result<Tensor>); 2] = [
@@ -363,7 +358,8 @@ fn configs_are_read_back_as_they_are_written() {
 fn short_tables_have_the_defaults() {
     let chart = r#"{"kind": "hypersphere", "dim": 1, "radius": 2.0, "center": [0.5, -1.0]}"#;
     let fom = ModelConfig::fom(crate::kinds::circle(2.));
-    let of_fom = format!(r#"{{"kind": "fom", "chart": {chart}, "data_dim": 2, "manifold_dim": 1}}"#);
+    let of_fom =
+        format!(r#"{{"kind": "fom", "chart": {chart}, "data_dim": 2, "manifold_dim": 1}}"#);
     let table = |kind: &str| format!(r#"{{"kind": "{kind}", "data_dim": 3, "manifold_dim": 2}}"#);
     for (text, expected) in [
         (r#"{"kind": "af", "data_dim": 3}"#.to_owned(), ModelConfig::af(3)),

@@ -108,7 +108,8 @@ fn a_score_can_be_part_of_a_loss() {
 #[test]
 fn a_context_of_no_influence_has_no_score() {
     // A custom flow may ignore the context that the data have.
-    let shift = mflow_bijectors::BijectorConfig::AngleShift(mflow_bijectors::AngleShiftConfig::new(1));
+    let shift =
+        mflow_bijectors::BijectorConfig::AngleShift(mflow_bijectors::AngleShiftConfig::new(1));
     let kind = Kind::new(ModelConfig::fom(circle(1.)).with_inner(shift).with_context(2), 0.5);
     let (x, context) = (kind.data(ROWS), kind.context(ROWS).unwrap());
     let score = kind.model.score(&x, &context).unwrap();

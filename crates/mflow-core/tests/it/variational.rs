@@ -40,9 +40,12 @@ fn normalized(units: &FeatureAffineConfig, x: &[f64]) -> Vec<f64> {
 
 #[test]
 fn the_bound_of_a_vae_is_its_formula() {
-    for config in [vae(2), vae(1).with_context(2), vae(2).with_context(2).with_conditional_manifold()] {
+    for config in
+        [vae(2), vae(1).with_context(2), vae(2).with_context(2).with_conditional_manifold()]
+    {
         let kind = Kind::new(config, 0.6);
-        let (x, context, units) = (kind.data(5), kind.context(5), kind.config.normalization().unwrap());
+        let (x, context, units) =
+            (kind.data(5), kind.context(5), kind.config.normalization().unwrap());
         let (named, n) = (kind.store.to_named().unwrap(), kind.dims().1);
         let noise = normal("noise", &[5, n]);
         let found = kind.model.surrogate_log_prob(&x, context.as_ref(), &noise).unwrap();
@@ -58,11 +61,10 @@ fn the_bound_of_a_vae_is_its_formula() {
             let decoded = network(&named, "decoder", &u, c);
             let residual: Vec<f64> = (0..3).map(|j| (x[j] - decoded[j]) / sigma).collect();
             // In data units: dx = σ scale_j dresidual.
-            let of_x = log_normal(&residual)
-                - (0..3).map(|j| (sigma * units.scale[j]).ln()).sum::<f64>();
-            let divergence = |i: usize| {
-                0.5 * (outputs[i] * outputs[i] + s[i] * s[i] - 1.) - s[i].ln()
-            };
+            let of_x =
+                log_normal(&residual) - (0..3).map(|j| (sigma * units.scale[j]).ln()).sum::<f64>();
+            let divergence =
+                |i: usize| 0.5 * (outputs[i] * outputs[i] + s[i] * s[i] - 1.) - s[i].ln();
             of_x - (0..n).map(divergence).sum::<f64>()
         };
         let expected: Vec<f64> = (0..5).map(one).collect();
@@ -84,9 +86,8 @@ fn the_bound_of_a_vae_is_below_its_evidence_by_a_divergence() {
     let decoded = numbers(&kind.model.decode(&latent, None).unwrap());
     for x in numbers(&kind.data(4)).chunks(3) {
         let joint = |i: usize| {
-            let scaled: Vec<f64> = (0..3)
-                .map(|j| (x[j] - decoded[3 * i + j]) / (sigma * units.scale[j]))
-                .collect();
+            let scaled: Vec<f64> =
+                (0..3).map(|j| (x[j] - decoded[3 * i + j]) / (sigma * units.scale[j])).collect();
             let volume: f64 = units.scale.iter().map(|s| (sigma * s).ln()).sum();
             log_normal(&[line[i]]) + log_normal(&scaled) - volume
         };
@@ -103,8 +104,11 @@ fn the_bound_of_a_vae_is_below_its_evidence_by_a_divergence() {
         // The mean over noise, by the midpoints of its own line.
         let rows = tensor(x.repeat(grid), &[grid, 3]);
         let bound = kind.model.surrogate_log_prob(&rows, None, &latent).unwrap();
-        let mean: f64 =
-            numbers(&bound).iter().zip(&line).map(|(b, w)| b * log_normal(&[*w]).exp() * step).sum();
+        let mean: f64 = numbers(&bound)
+            .iter()
+            .zip(&line)
+            .map(|(b, w)| b * log_normal(&[*w]).exp() * step)
+            .sum();
         assert!(mean < evidence, "a bound: {mean} is below {evidence}");
         assert!(divergence > 0.01, "and not an equality: {divergence}");
         close("evidence less divergence", &[mean], &[evidence - divergence], 1e-5);
@@ -141,7 +145,11 @@ fn bound_and_exact(kind: &Kind) -> (Vec<f64>, Vec<f64>) {
 #[test]
 fn the_bound_of_a_rif_is_below_the_exact_density() {
     let config = |n| small(ModelConfig::rif(3, n)).with_normalization(units(3));
-    for config in [config(2), config(2).with_context(2), config(2).with_context(2).with_conditional_manifold()] {
+    for config in [
+        config(2),
+        config(2).with_context(2),
+        config(2).with_context(2).with_conditional_manifold(),
+    ] {
         let kind = Kind::new(config, 0.6);
         let (bound, exact) = bound_and_exact(&kind);
         let below = bound.iter().zip(&exact).all(|(b, e)| *b < e - 1e-3);
