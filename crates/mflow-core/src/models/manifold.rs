@@ -194,6 +194,8 @@ impl Model for ManifoldModel {
     fn score(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         self.check_data("score", x, Some(context))?;
         match &self.off_manifold {
+            // candle panics at views of nothing.
+            OffManifold::Normal(_) if x.dim(0)? == 0 => Ok(context.zeros_like()?),
             OffManifold::Normal(normal) => {
                 let log_prob = normal.push_log_prob(self, x, &with_tangents(context)?)?;
                 Self::score_of(&log_prob, context)

@@ -249,6 +249,9 @@ fn every_kind_refuses_what_does_not_fit() {
     }
 }
 
+/// A method by name, its columns of noise, and its call.
+type OfNoise<'a> = (&'static str, usize, &'a dyn Fn(&Tensor) -> Result<Tensor>);
+
 #[test]
 fn noise_that_does_not_fit_is_refused() {
     for kind in kinds() {
@@ -258,7 +261,7 @@ fn noise_that_does_not_fit_is_refused() {
             |noise: &Tensor| kind.model.surrogate_log_prob(&kind.data(4), context.as_ref(), noise);
         let noisy =
             |noise: &Tensor| kind.model.decode_noisy(&kind.latent(4), noise, context.as_ref());
-        let calls: [(&str, usize, &dyn Fn(&Tensor) -> Result<Tensor>); 2] = [
+        let calls: [OfNoise<'_>; 2] = [
             ("surrogate_log_prob", noise_dim, &surrogate),
             ("decode_noisy", off.unwrap_or(0), &noisy),
         ];
@@ -293,6 +296,18 @@ fn no_rows_give_no_results() {
                 Err(Error::Unsupported { .. }) => {}
                 Err(error) => panic!("{}: {op} of no rows: {error}", kind.what),
             }
+        }
+        let mut stream = Stream::new(1, "nothing");
+        let drawn = kind.model.sample(0, kind.context(0).as_ref(), &mut stream).unwrap();
+        assert_eq!(drawn.dims(), [0, d], "{}: no samples", kind.what);
+        let Some(context) = kind.context(0) else { continue };
+        let u = tensor(vec![], &[0, n]);
+        let score = kind.model.coordinate_score(&u, &context).unwrap();
+        assert_eq!(score.dims(), [0, 2], "{}: coordinate_score of no rows", kind.what);
+        match kind.model.score(&tensor(vec![], &[0, d]), &context) {
+            Ok(score) => assert_eq!(score.dims(), [0, 2], "{}: score of no rows", kind.what),
+            Err(Error::Unsupported { .. }) => {}
+            Err(error) => panic!("{}: score of no rows: {error}", kind.what),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Models as they are while training. Oracle: the same laws in the view with dropout; means over masks
-//! where outputs are linear in them; moments of a batch behind ActNorm layers.
+//! where outputs are linear in them; moments of a batch behind `ActNorm` layers.
 use crate::ambient::change_of_variables;
 use crate::kinds::{Kind, kinds, small, small_net, units, with_epsilon};
 use crate::numbers::{CPU, close, gap, normal, numbers, tensor};
