@@ -176,7 +176,7 @@ pub trait Model: Debug + Send + Sync {
         Ok(difference.sqr()?.sum(D::Minus1)?.sqrt()?)
     }
 
-    /// Let layers learn statistics from a batch of data: the initialisation of an ActNorm. The explicit
+    /// Let layers learn statistics from a batch of data: the initialisation of an `ActNorm`. The explicit
     /// call of a trainer.
     fn observe(&self, _x: &Tensor, _context: Option<&Tensor>) -> Result<()> {
         Ok(())

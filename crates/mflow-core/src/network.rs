@@ -1,6 +1,6 @@
 //! Networks that are no bijectors: encoders and decoders.
 use crate::Result;
-use candle_core::D;
+use candle_core::{D, Tensor};
 use mflow_bijectors::{
     Bijector, CouplingConfig, Diff, Direction, Mask, NetConfig, Noise, Params, UnivariateConfig,
 };
@@ -43,6 +43,15 @@ impl Network {
 
     /// The outputs.
     pub(crate) fn apply<T: Diff>(&self, x: &T, context: Option<&T>) -> Result<T> {
+        if x.value().dim(0)? == 0 {
+            // candle panics at views of nothing.
+            return Ok(x.linear(|t| {
+                let mut shape = t.dims().to_vec();
+                shape.pop();
+                shape.push(self.outputs);
+                Tensor::zeros(shape, t.dtype(), t.device())
+            })?);
+        }
         let padded = x.linear(|t| t.pad_with_zeros(D::Minus1, 0, self.outputs))?;
         let mapped = padded.through(self.coupling.as_ref(), Direction::Forward, context)?;
         Ok(mapped.value.narrow(self.inputs, self.outputs)?)

@@ -194,6 +194,8 @@ impl Model for ManifoldModel {
     fn score(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         self.check_data("score", x, Some(context))?;
         match &self.off_manifold {
+            // candle panics at views of nothing.
+            OffManifold::Normal(_) if x.dim(0)? == 0 => Ok(context.zeros_like()?),
             OffManifold::Normal(normal) => {
                 let log_prob = normal.push_log_prob(self, x, &with_tangents(context)?)?;
                 Self::score_of(&log_prob, context)
@@ -277,9 +279,8 @@ impl Model for ManifoldModel {
         match &self.off_manifold {
             OffManifold::Variational(variational) => variational.elbo(self, x, context, noise),
             OffManifold::InjectiveBound => injective_bound(self, x, context),
-            _ => {
-                self.lacks("surrogate_log_prob", "it is trained on its likelihood; see `log_prob`")
-            }
+            _ => self
+                .lacks("surrogate_log_prob", "it is trained on its likelihood; ask for `log_prob`"),
         }
     }
 
@@ -327,7 +328,7 @@ impl Model for ManifoldModel {
         match &self.off_manifold {
             OffManifold::Normal(normal) => normal.decode(self, latent, noise, context),
             OffManifold::Variational(v) => v.decode(self, latent, noise, context),
-            _ => self.lacks("decode_noisy", "its samples lie on the manifold; see `decode`"),
+            _ => self.lacks("decode_noisy", "its samples lie on the manifold; ask for `decode`"),
         }
     }
 
@@ -365,5 +366,9 @@ impl Model for ManifoldModel {
 
 /// `x[:, start..start + len]`, contiguous.
 pub(super) fn columns(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
+    if x.dim(0)? == 0 {
+        // candle panics at views of nothing.
+        return Ok(Tensor::zeros((0, len), x.dtype(), x.device())?);
+    }
     Ok(x.narrow(D::Minus1, start, len)?.contiguous()?)
 }

@@ -2,7 +2,7 @@
 use super::manifold::{ManifoldModel, columns};
 use crate::Result;
 use crate::base::{BaseDensity, StandardNormal};
-use crate::model::{Model, check_finite};
+use crate::model::Model;
 use candle_core::Tensor;
 use mflow_bijectors::{Bijector, Diff, Dual};
 use std::sync::Arc;
@@ -66,7 +66,6 @@ impl NormalNoise {
         noise: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Tensor> {
-        check_finite("decode_noisy", "noise", noise)?;
         let u = of.h.forward(latent, context)?.value;
         let latents = Tensor::cat(&[u, (noise * self.epsilon)?], 1)?;
         Ok(flow(of)?.forward(&latents, context)?.value)

@@ -3,6 +3,7 @@ use super::manifold::{ManifoldModel, columns};
 use crate::autoencoder::Autoencoder;
 use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::Embedding;
+use crate::model::check_finite;
 use crate::{Error, Result};
 use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Noise};
@@ -42,6 +43,7 @@ impl Variational {
             let (op, arg, expected) = ("surrogate_log_prob", "noise", format!("[{rows}, {n}]"));
             return Err(Error::Shape { op, arg, expected, found: noise.dims().to_vec() });
         }
+        check_finite("surrogate_log_prob", "noise", noise)?;
         let encoder = &self.networks.encoder;
         let normalized = encoder.normalization.inverse(x, None)?;
         let outputs = encoder.net.apply(&normalized.value, context)?;

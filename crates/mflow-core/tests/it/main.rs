@@ -1,14 +1,23 @@
 //! The tests of mflow-core: each module states its oracle.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
+mod ambient;
 mod charts;
 mod density;
 mod files;
+mod fom;
 mod gradients;
 mod gram;
 mod integral;
+mod kinds;
 mod manifold;
+mod models;
 mod normalize;
 mod numbers;
 mod refusals;
+mod scores;
 mod subject;
+mod trained;
+mod training;
+mod variational;
+mod volume;

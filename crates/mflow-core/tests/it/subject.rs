@@ -137,22 +137,20 @@ impl Subject {
 
     /// `decode`'s Jacobian rows `[B, N, D]` by central differences.
     pub(crate) fn differences(&self, latent: &Tensor, context: Option<&Tensor>) -> Tensor {
-        let (rows, n) = latent.dims2().unwrap();
-        let step = 2e-6;
-        let moved = |i: usize, by: f64| {
-            let unit = (0..n).map(|k| if k == i { by } else { 0. }).collect();
-            let latent = latent.broadcast_add(&tensor(unit, &[1, n])).unwrap();
-            self.model.decode(&latent, context).unwrap()
-        };
-        let column = |i| {
-            let difference = (moved(i, step) - moved(i, -step)).unwrap();
-            (difference / (2. * step)).unwrap()
-        };
-        let columns: Vec<Tensor> = (0..n).map(column).collect();
-        let stacked = Tensor::stack(&columns, 1).unwrap();
-        assert_eq!(stacked.dims(), [rows, n, self.case.d], "shape of the differences");
-        stacked
+        differences(latent, &|u| self.model.decode(u, context).unwrap())
     }
+}
+
+/// The Jacobian rows `[B, K, D]` of a map of rows `[B, K]` to rows `[B, D]`, by central differences.
+pub(crate) fn differences(at: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> Tensor {
+    let columns = at.dims()[1];
+    let step = 2e-6;
+    let moved = |i: usize, by: f64| {
+        let unit = (0..columns).map(|k| if k == i { by } else { 0. }).collect();
+        f(&at.broadcast_add(&tensor(unit, &[1, columns])).unwrap())
+    };
+    let row = |i| ((moved(i, step) - moved(i, -step)).unwrap() / (2. * step)).unwrap();
+    Tensor::stack(&(0..columns).map(row).collect::<Vec<_>>(), 1).unwrap()
 }
 
 /// The tangents of the identity, to see that the parts below agree on the shape of rows.
