@@ -305,6 +305,13 @@ impl Stage {
     }
 
     fn validate(&self, path: &str) -> Result<()> {
+        if self.ending().restarts > 0 && !self.reconstructs() {
+            let reason = format!(
+                "must be 0 where no loss is a reconstruction error to judge an attempt by, found {}",
+                self.ending().restarts
+            );
+            return Err(Error::config(format!("{path}.restarts"), reason));
+        }
         match self {
             Self::Phase(phase) => phase.validate(path),
             Self::Alternate(a) => {

@@ -4,6 +4,7 @@
 mod circle;
 mod csv_files;
 mod files;
+mod npy_file;
 mod npy_files;
 mod npy_header;
 mod npz_files;

@@ -157,6 +157,16 @@ fn toy_of(toy: &Toy) -> Toy {
 }
 
 #[test]
+fn restarts_need_an_error_to_judge_by() {
+    let mut phase = density(1);
+    phase.restarts = 2;
+    let toy = Toy::parabola(40, vec![phase]);
+    let stop = AtomicBool::new(false);
+    let error = toy.train(&mut toy.store(), None, &mut Silent, &stop).unwrap_err().to_string();
+    assert!(error.contains("`train.phases[0].restarts` must be 0 where no loss is"), "{error}");
+}
+
+#[test]
 fn too_few_rows_tell_nothing() {
     let attempt = run(&Toy::parabola(40, vec![manifold(1)])).all[0].clone();
     assert_eq!((attempt.limit, attempt.failed), (None, false), "{attempt:?}");

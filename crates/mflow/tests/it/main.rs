@@ -5,3 +5,4 @@ mod evaluation;
 mod fitting;
 mod folder;
 mod interruption;
+mod models;
