@@ -65,4 +65,4 @@ pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
 pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, shards};
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
-pub use trainer::{Outcome, Trainer};
+pub use trainer::{Outcome, Trainer, Updates};

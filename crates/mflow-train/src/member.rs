@@ -11,9 +11,10 @@ use candle_core::{DType, Tensor, Var};
 use mflow_bijectors::{Noise, ParamStore, Parameter, Stream};
 use mflow_core::{Model, ModelConfig};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What all phases of a stage share.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Setting<'a> {
     pub(crate) model: &'a ModelConfig,
     pub(crate) pool: &'a Pool,
@@ -26,10 +27,10 @@ pub(crate) struct Setting<'a> {
 }
 
 /// Some rows of a source.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct View<'a> {
     pub(crate) source: &'a dyn RowSource,
-    pub(crate) index: &'a [usize],
+    pub(crate) index: Arc<[usize]>,
 }
 
 /// What a phase eats: rows of the data, or their coordinates.
@@ -98,23 +99,23 @@ impl<'a> Member<'a> {
             true => RowKind::Coordinates,
             false => RowKind::Data,
         };
-        let feed = |view: View<'a>| match kind {
-            RowKind::Data => Ok(Feed::Rows(view)),
+        let feed = |view: &View<'a>| match kind {
+            RowKind::Data => Ok(Feed::Rows(view.clone())),
             RowKind::Coordinates => {
                 Ok::<_, Error>(Feed::Coordinates(coordinates(setting.pool, model.as_ref(), view)?))
             }
         };
-        let (train, validation) = (feed(setting.train)?, feed(setting.validation)?);
+        let (train, validation) = (feed(&setting.train)?, feed(&setting.validation)?);
         let trained = |p: &&Parameter| phase.trains_parameter(&p.name);
         let parameters: Vec<Parameter> = store.parameters().filter(trained).cloned().collect();
         let batches = train.len().div_ceil(phase.batch_size);
         Ok(Self {
             phase,
             state: PhaseState::default(),
+            scale: Scale::new(setting.model, model.as_ref())?,
             setting,
             tag,
             noisy: model.training(&Noise::new(0, 0, 0))?.is_some(),
-            scale: Scale::new(setting.model, model.as_ref())?,
             model,
             kind,
             train,
@@ -363,7 +364,7 @@ impl Place {
 }
 
 /// The coordinates of all rows of a view, with their contexts and scores.
-fn coordinates(pool: &Pool, model: &dyn Model, view: View<'_>) -> Result<Rows> {
+fn coordinates(pool: &Pool, model: &dyn Model, view: &View<'_>) -> Result<Rows> {
     let rows = view.index.len();
     let blocks = rows.div_ceil(EVALUATION_ROWS).max(1);
     let parts = pool.map(blocks, |i| -> Result<Batch> {

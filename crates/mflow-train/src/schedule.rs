@@ -216,7 +216,6 @@ impl Alternate {
 /// `alternate` is the latter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "a handful of configs")]
 #[non_exhaustive]
 pub enum Stage {
     /// A phase.

@@ -3,7 +3,7 @@ use crate::attempt::{self, Attempt, judge};
 use crate::checkpoint::{Best, Checkpoint, PhaseState, Position};
 use crate::loss::Scale;
 use crate::member::{Member, Place, Setting, View};
-use crate::progress::{EpochMetrics, Observer, Progress};
+use crate::progress::{EpochMetrics, Observer, Progress, Silent};
 use crate::run_dir::{Identity, RunDir};
 use crate::schedule::{Keep, Phase, Stage, TrainConfig, Turn};
 use crate::shards::Pool;
@@ -13,6 +13,7 @@ use candle_core::Tensor;
 use mflow_bijectors::{ParamStore, Stream, fnv1a};
 use mflow_core::{Model, ModelConfig};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -50,8 +51,8 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Which rows train and which validate.
 struct Split {
-    train: Vec<usize>,
-    validation: Vec<usize>,
+    train: Arc<[usize]>,
+    validation: Arc<[usize]>,
 }
 
 /// A stage at work.
@@ -92,10 +93,7 @@ impl Trainer<'_> {
     /// a resumed run was started differently.
     pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         self.config.validate()?;
-        let shards = match self.config.shards {
-            0 => self.pool.threads(),
-            n => n,
-        };
+        let shards = self.shards();
         self.model.build(self.store, |_| false)?;
         self.check_groups()?;
         self.check_data()?;
@@ -142,6 +140,34 @@ impl Trainer<'_> {
             self.save(position, vec![], BTreeMap::new(), None, &past)?;
         }
         Ok(Outcome::Finished)
+    }
+
+    /// The updates of one node of the schedule, one by one and without end, from the weights as they are:
+    /// for whoever has a loop of their own, or times them. Nothing is validated, recorded or restored.
+    ///
+    /// # Errors
+    /// If config, data and model do not fit, or there is no such node.
+    pub fn updates(&mut self, stage: usize) -> Result<Updates<'_>> {
+        self.config.validate()?;
+        self.model.build(self.store, |_| false)?;
+        self.check_groups()?;
+        self.check_data()?;
+        let config = self.config;
+        let Some(node) = config.phases.get(stage) else {
+            let reason = format!("has {} nodes, asked for number {stage}", config.phases.len());
+            return Err(Error::config("train.phases", reason));
+        };
+        let position = Position { stage, ..Position::default() };
+        let (split, shards) = (self.split(), self.shards());
+        Ok(Updates(self.work(node, position, shards, &split, Past::default())?))
+    }
+
+    /// Number of row shards of a batch.
+    fn shards(&self) -> usize {
+        match self.config.shards {
+            0 => self.pool.threads(),
+            n => n,
+        }
     }
 
     /// Every group of a phase must exist: a misspelt one would train nothing.
@@ -232,7 +258,7 @@ impl Trainer<'_> {
     fn split(&self) -> Split {
         let n = self.data.rows();
         if let Some(validation) = self.validation {
-            let train = (0..n).collect();
+            let train: Arc<[usize]> = (0..n).collect();
             return Split { train, validation: (0..validation.rows()).collect() };
         }
         let held_out = (n as f64 * self.config.validation_fraction).round();
@@ -240,7 +266,7 @@ impl Trainer<'_> {
         let held_out = (held_out as usize).clamp(1, n - 1);
         let mut validation = Stream::new(self.seed, "validation split").permutation(n);
         let train = validation.split_off(held_out);
-        Split { train, validation }
+        Split { train: train.into(), validation: validation.into() }
     }
 
     /// All parameters and buffers anew, so that an attempt may have other ones than the first.
@@ -256,7 +282,7 @@ impl Trainer<'_> {
         stage: &'b Stage,
         position: Position,
         shards: usize,
-        split: &'b Split,
+        split: &Split,
         past: Past,
     ) -> Result<Work<'b>>
     where
@@ -270,8 +296,8 @@ impl Trainer<'_> {
             pool: self.pool,
             seed: self.seed,
             shards: if self.store.device().is_cpu() { shards } else { 1 },
-            train: View { source: self.data, index: &split.train },
-            validation: View { source: validation, index: &split.validation },
+            train: View { source: self.data, index: split.train.clone() },
+            validation: View { source: validation, index: split.validation.clone() },
             manifold_rests: !stage.phases().iter().any(moves),
         };
         let phases = stage.phases();
@@ -284,7 +310,7 @@ impl Trainer<'_> {
                 tag = format!("{tag} attempt {}", position.attempt);
             }
             let passes = stage.rounds() * stage.passes(phase);
-            Member::new(phase, tag, passes, setting, self.store)
+            Member::new(phase, tag, passes, setting.clone(), self.store)
         });
         let members = members.collect::<Result<Vec<_>>>()?;
         let turns = turns(stage, &members);
@@ -463,9 +489,27 @@ impl Trainer<'_> {
     }
 }
 
+/// The updates of a node of a schedule; see [`Trainer::updates`].
+#[expect(missing_debug_implementations, reason = "holds closures of the model at work")]
+pub struct Updates<'a>(Work<'a>);
+
+impl Updates<'_> {
+    /// Make one update; returns the mean loss of its batch.
+    ///
+    /// # Errors
+    /// If rows cannot be read or a number is not finite.
+    pub fn step(&mut self) -> Result<f64> {
+        let Work { position, turns, .. } = &mut self.0;
+        if position.update == turns.len() {
+            *position = Position { round: position.round + 1, update: 0, ..*position };
+        }
+        self.0.update(&mut Silent)
+    }
+}
+
 impl Work<'_> {
-    /// The next update of the round.
-    fn update(&mut self, observer: &mut dyn Observer) -> Result<()> {
+    /// The next update of the round; returns the mean loss of its batch.
+    fn update(&mut self, observer: &mut dyn Observer) -> Result<f64> {
         let Position { round, update, .. } = self.position;
         let Slot { member, pass, batch } = self.turns[update];
         let passes = self.stage.passes(self.members[member].phase);
@@ -478,7 +522,7 @@ impl Work<'_> {
         let (phase, epochs) = (self.turns[update].member, self.stage.rounds());
         let phase = self.members[phase].phase.name.as_str();
         observer.batch(Progress { phase, epoch: round + 1, epochs, steps, total_steps, loss });
-        Ok(())
+        Ok(loss)
     }
 
     fn swap_averages(&mut self) -> Result<()> {

@@ -83,13 +83,13 @@ impl Update {
                     let g = *g * scale + decay * *theta;
                     *b = momentum * *b + g;
                     let step = if nesterov { g + momentum * *b } else { *b };
-                    *theta = *theta - rate * step;
+                    *theta -= rate * step;
                 }
             }
             (Rule::Sgd { decay, .. }, _) => {
                 let (decay, rate) = (c(decay), c(self.rate));
                 for (theta, g) in theta.iter_mut().zip(gradient) {
-                    *theta = *theta - rate * (*g * scale + decay * *theta);
+                    *theta -= rate * (*g * scale + decay * *theta);
                 }
             }
             // As many buffers as the rule has: they are made by its own list.

@@ -1,4 +1,4 @@
-//! Training against other implementations. Oracle: what PyPI's geomloss and torch compute; see
+//! Training against other implementations. Oracle: what the packages geomloss and torch compute; see
 //! xtask/fixtures/README.md.
 use crate::toy::{CPU, numbers};
 use mflow_bijectors::{Init, ParamStore, Piece};

@@ -78,7 +78,7 @@ fn bad_settings_are_named_by_their_path() {
     folder.fails(&fit("--set seed"), 2, &["--set", "FIELD=VALUE"]);
     folder.fails(&fit("--set model.kind=none"), 2, &["--set model.kind", "`m-flow`"]);
     folder.fails(&fit("--model gan"), 2, &["'gan'", "m-flow"]);
-    folder.fails(&fit("--schedule ot"), 2, &["'ot'", "sequential"]);
+    folder.fails(&fit("--schedule ota"), 2, &["'ota'", "sequential"]);
     folder.fails(&fit("--learning-rate -1"), 1, &["learning_rate", "found -1"]);
     folder.fails(&fit("--set train.phases.1.epochs=0"), 1, &["train.phases[1].epochs"]);
 
