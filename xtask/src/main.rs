@@ -1,11 +1,12 @@
-//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability` and
-//! `fixtures`.
+//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
+//! `instability` and `fixtures`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
 mod ci;
 mod files;
 mod fixtures;
+mod instability;
 mod metadata;
 mod number;
 mod provenance;
@@ -41,7 +42,9 @@ enum Task {
     Reproduce(reproduce::Options),
     /// What round trips through deep flows lose, in f32 and f64: docs/results/stability.md
     Stability,
-    /// The files that our transforms are compared with, from the Python package nflows
+    /// What maximum likelihood alone does to a manifold: docs/results/instability.md
+    Instability,
+    /// The files that our code is compared with, from the Python packages nflows, geomloss and torch
     Fixtures(fixtures::Options),
 }
 
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(options) => bench::run(&options),
         Task::Reproduce(options) => reproduce::run(&options),
         Task::Stability => stability::run(),
+        Task::Instability => instability::run(),
         Task::Fixtures(options) => fixtures::run(&options),
     }
 }
