@@ -103,7 +103,7 @@ mod tests {
         };
         let rows: Vec<Row> = (0..=200).map(row).collect();
         let text = table(&rows).text();
-        assert_eq!(text.matches("likelihood  ").count(), 3, "updates 0, 100 and 200: {text}");
+        assert_eq!(text.matches("\nlikelihood ").count(), 3, "updates 0, 100 and 200: {text}");
         assert!(text.contains("-1.25"), "{text}");
     }
 }
