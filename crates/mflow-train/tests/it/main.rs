@@ -7,6 +7,7 @@ mod data;
 mod divergence;
 mod learning;
 mod losses;
+mod modes;
 mod optimizer;
 mod published;
 mod resume;
