@@ -2,7 +2,9 @@
 use crate::loss::WeightedLoss;
 use crate::lr::LrSchedule;
 use crate::optim::OptimizerConfig;
+use crate::presets::Schedule;
 use crate::{Error, Result};
+use mflow_core::ModelConfig;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -340,7 +342,14 @@ impl Stage {
 #[non_exhaustive]
 pub struct TrainConfig {
     /// The schedule, one node after the other.
+    #[serde(default)]
     pub phases: Vec<Stage>,
+    /// In the place of `phases`, a schedule by its name; see [`TrainConfig::resolve`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// Epochs of a schedule by its name, of all of its phases together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
     /// Share of the rows that is held out to choose weights, if there are no rows of their own for that.
     #[serde(default = "default_validation")]
     pub validation_fraction: f64,
@@ -364,9 +373,59 @@ impl TrainConfig {
     pub fn new(phases: Vec<impl Into<Stage>>) -> Self {
         Self {
             phases: phases.into_iter().map(Into::into).collect(),
+            schedule: None,
+            epochs: None,
             validation_fraction: default_validation(),
             shards: 0,
             checkpoint_seconds: default_checkpoint_seconds(),
+        }
+    }
+
+    /// Write the phases out if only the name of their schedule is there: as published for `model`, in
+    /// `epochs` epochs.
+    ///
+    /// # Errors
+    /// If there is neither, or both, or the schedule does not fit the model.
+    pub fn resolve(&mut self, model: &ModelConfig) -> Result<()> {
+        match (self.schedule.take(), self.epochs.take()) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(Error::config(
+                "train.epochs",
+                "goes with train.schedule; phases have their own",
+            )),
+            (Some(_), None) => {
+                Err(Error::config("train.epochs", "must be given with train.schedule, found none"))
+            }
+            (Some(_), Some(_)) if !self.phases.is_empty() => {
+                let reason = "must be left out where there are train.phases, found both";
+                Err(Error::config("train.schedule", reason))
+            }
+            (Some(schedule), Some(epochs)) => {
+                self.phases = schedule.config(model, epochs)?.phases;
+                Ok(())
+            }
+        }
+    }
+
+    /// Start each node that learns a manifold by its reconstruction error anew up to so many times.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn set_restarts(&mut self, restarts: usize) -> Result<()> {
+        let mut found = false;
+        for stage in self.phases.iter_mut().filter(|stage| stage.reconstructs()) {
+            found = true;
+            match stage {
+                Stage::Phase(phase) => phase.restarts = restarts,
+                Stage::Alternate(alternate) => alternate.restarts = restarts,
+            }
+        }
+        match found || restarts == 0 {
+            true => Ok(()),
+            false => {
+                let reason = "needs a phase with a reconstruction error to judge it by";
+                Err(Error::config("restarts", reason))
+            }
         }
     }
 
@@ -375,6 +434,10 @@ impl TrainConfig {
     /// # Errors
     /// If one is out of range, with its path.
     pub fn validate(&self) -> Result<()> {
+        if self.schedule.is_some() {
+            let reason = "must be resolved to phases first, see TrainConfig::resolve";
+            return Err(Error::config("train.schedule", reason));
+        }
         if self.phases.is_empty() {
             return Err(Error::config("train.phases", "must not be empty"));
         }

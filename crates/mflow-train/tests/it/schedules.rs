@@ -47,6 +47,33 @@ fn schedules_are_data() {
 }
 
 #[test]
+fn a_schedule_by_its_name_is_written_out() {
+    let model = ModelConfig::m_flow(2, 1);
+    let read = |text: &str| serde_json::from_str::<mflow_train::TrainConfig>(text).unwrap();
+    let mut config = read(r#"{"schedule": "ot-alternating", "epochs": 20, "shards": 3}"#);
+    assert!(config.validate().is_err(), "not before it is resolved");
+    config.resolve(&model).unwrap();
+    config.validate().unwrap();
+    let expected = Schedule::OtAlternating.config(&model, 20).unwrap();
+    assert_eq!((&config.phases, config.shards), (&expected.phases, 3), "the same phases");
+    let again = read(&serde_json::to_string(&config).unwrap());
+    assert_eq!(again, config, "the name is gone, the phases stay");
+    for (text, part) in [
+        (r#"{"schedule": "ot"}"#, "`train.epochs` must be given"),
+        (r#"{"epochs": 3}"#, "`train.epochs` goes with train.schedule"),
+    ] {
+        let message = read(text).resolve(&model).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+    let mut both = expected;
+    (both.schedule, both.epochs) = (Some(Schedule::Ot), Some(3));
+    let message = both.resolve(&model).unwrap_err().to_string();
+    assert!(message.contains("found both"), "{message}");
+    let mut none = Schedule::Ot.config(&model, 3).unwrap();
+    assert!(none.set_restarts(2).is_err(), "nothing to judge by");
+}
+
+#[test]
 fn schedules_that_do_not_fit_say_which_do() {
     for (model, schedule, part) in [
         (ModelConfig::af(2), Schedule::Sequential, "they fit `likelihood`"),

@@ -58,6 +58,9 @@ pub(super) struct Options {
     /// Epochs of all phases together [default: 100]
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
+    /// Start a manifold that was not found anew, from other weights, up to K times [default: 0]
+    #[arg(long, value_name = "K")]
+    restarts: Option<u32>,
     /// Rows per update [default: 100]
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
@@ -281,7 +284,14 @@ fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
             }
         }
     }
+    // A schedule by its name stands in the place of the default one.
+    if file.iter().any(|setting| setting.is_at("train.schedule"))
+        && let Some(train) = base.get_mut("train").and_then(toml::Value::as_table_mut)
+    {
+        train.remove("phases");
+    }
     let mut config: FitConfig = settings::config(&base, &file)?;
+    config.train.resolve(&config.model)?;
     override_by_options(&mut config, options, table)?;
     if options.set.is_empty() {
         return Ok(config);
@@ -320,6 +330,9 @@ fn override_by_options(config: &mut FitConfig, options: &Options, table: &Number
     let train = &mut config.train;
     if let Some(epochs) = options.epochs {
         spread(&mut train.phases, count(Some(epochs), 1));
+    }
+    if let Some(restarts) = options.restarts {
+        train.set_restarts(count(Some(restarts), 0))?;
     }
     for phase in train.phases.iter_mut().flat_map(Stage::phases_mut) {
         phase.batch_size = count(options.batch_size, phase.batch_size);

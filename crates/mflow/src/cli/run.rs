@@ -36,6 +36,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let mut settings = settings::read(&options.experiment)?;
     settings.extend(options.set.iter().cloned());
     let mut config: ExperimentConfig = settings::config(&Table::new(), &settings)?;
+    config.train.resolve(&config.model)?;
     let pool = threads::pool(options.threads)?;
     options.run.settle_shards(&mut config.train, &pool);
     let run = options.run.open(&config)?;

@@ -171,6 +171,25 @@ fn rows_from_disk_train_as_rows_in_memory() {
 }
 
 #[test]
+fn a_config_names_a_schedule_and_failures_are_told() {
+    let folder = folder();
+    let text = "[model]\nkind = 'me-flow'\nmanifold_dim = 1\n[train]\nschedule = 'alternating'\n\
+                epochs = 4\nshards = 2\n";
+    folder.write("named.toml", text.as_bytes());
+    let fit = "fit data.csv --config named.toml --restarts 1 --set model.outer.layers=2 \
+               --set model.inner.layers=2 --set model.encoder.blocks=1 --out run";
+    let ended = folder.run(fit);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    // Four epochs are not enough: both attempts fail, and say what they cost.
+    for part in ["attempt 1: the manifold was not found", "attempt 2", "it took", "updates"] {
+        assert!(ended.err.contains(part), "{} lacks {part:?}", ended.err);
+    }
+    assert!(ended.out.contains("2 attempts at a manifold, 2 failed"), "{}", ended.out);
+    let config = String::from_utf8(folder.read("run/config.toml")).expect("text");
+    assert!(config.contains("alternate") && !config.contains("schedule = 'alt"), "{config}");
+}
+
+#[test]
 fn rows_for_validation_are_read() {
     let folder = folder();
     folder.succeeds("fit data.csv --config small.toml --epochs 2 --validation data.csv --out a");
