@@ -6,7 +6,7 @@ use mflow_core::Model;
 use mflow_train::{Keep, Phase, RunDir, SgdConfig, Silent};
 use std::sync::atomic::AtomicBool;
 
-/// Affine couplings, with dropout or ActNorm.
+/// Affine couplings, with dropout or `ActNorm`.
 fn flow(dropout: f64, norm: Norm) -> FlowConfig {
     let mut flow = FlowConfig::real_nvp();
     (flow.layers, flow.norm) = (2, norm);
