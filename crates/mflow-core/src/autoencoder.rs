@@ -65,6 +65,13 @@ impl Embedding for Encoded {
     fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.embedding.log_volume(u, context)
     }
+    fn embed_with_volume(
+        &self,
+        u: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Option<(Tensor, Tensor)>> {
+        self.embedding.embed_with_volume(u, context)
+    }
     fn flow(&self) -> Option<&Arc<dyn Bijector>> {
         self.embedding.flow()
     }

@@ -3,7 +3,7 @@ use crate::Result;
 use crate::chart::{Chart, ZeroPadding};
 use crate::gram::gram_log_det;
 use candle_core::Tensor;
-use mflow_bijectors::{Bijector, Direction, Domain, Dual, Noise};
+use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, Noise};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -42,6 +42,19 @@ pub trait Embedding: Debug + Send + Sync {
     /// # Errors
     /// If an argument does not fit.
     fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
+
+    /// The point at `u` with the log-volume there, where one pass with tangents gives both; `None` where
+    /// the volume is in closed form, and the two are better asked for one by one.
+    ///
+    /// # Errors
+    /// If an argument does not fit.
+    fn embed_with_volume(
+        &self,
+        _u: &Tensor,
+        _context: Option<&Tensor>,
+    ) -> Result<Option<(Tensor, Tensor)>> {
+        Ok(None)
+    }
 
     /// The bijector `f` of `R^D` behind the chart, if the embedding has one.
     fn flow(&self) -> Option<&Arc<dyn Bijector>> {
@@ -97,6 +110,21 @@ impl<C: Chart> ChartedFlow<C> {
     }
 }
 
+impl<C: Chart> ChartedFlow<C> {
+    /// Whether the volume needs no tangents.
+    fn has_closed_volume(&self) -> bool {
+        self.f.signature().conformal || self.chart.coordinate_dim() == Chart::data_dim(&self.chart)
+    }
+}
+
+/// `½ log det T Tᵀ` of tangent rows `T`.
+fn volume_of(x: &Dual) -> Result<Tensor> {
+    match x.tangents() {
+        Some(rows) => Ok((gram_log_det(rows)? * 0.5)?),
+        None => Ok(Tensor::zeros(x.value().dim(0)?, x.value().dtype(), x.value().device())?),
+    }
+}
+
 impl PaddedFlow {
     /// The image of the first `manifold_dim` latents under `f`.
     ///
@@ -127,7 +155,7 @@ impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
         Ok(self.f.forward(&Embedding::embed(&self.chart, u, None)?, context)?.value)
     }
     fn embed_with_jacobian(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Dual> {
-        let context = context.map(mflow_bijectors::Diff::constant);
+        let context = context.map(Diff::constant);
         let x = self.chart.embed_with_jacobian(u, None)?;
         Ok(self.f.push_forward(&x, context.as_ref())?.value)
     }
@@ -136,16 +164,26 @@ impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
     }
     fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let (n, d) = (self.chart.coordinate_dim(), Chart::data_dim(&self.chart));
-        if self.f.signature().conformal || n == d {
+        if self.has_closed_volume() {
             let share = n as f64 / d as f64;
             let log_det =
                 self.f.forward(&Embedding::embed(&self.chart, u, None)?, context)?.log_abs_det;
             return Ok((Embedding::log_volume(&self.chart, u, None)? + (log_det * share)?)?);
         }
-        match self.embed_with_jacobian(u, context)?.tangents() {
-            Some(rows) => Ok((gram_log_det(rows)? * 0.5)?),
-            None => Ok(Tensor::zeros(u.dim(0)?, u.dtype(), u.device())?),
+        let x = self.embed_with_jacobian(u, context)?;
+        volume_of(&x)
+    }
+    fn embed_with_volume(
+        &self,
+        u: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Option<(Tensor, Tensor)>> {
+        if self.has_closed_volume() {
+            return Ok(None);
         }
+        let x = self.embed_with_jacobian(u, context)?;
+        let volume = volume_of(&x)?;
+        Ok(Some((x.value().clone(), volume)))
     }
     fn flow(&self) -> Option<&Arc<dyn Bijector>> {
         Some(&self.f)

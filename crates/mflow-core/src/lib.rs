@@ -51,6 +51,6 @@ pub use file::{
 };
 pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
 pub use gram::gram_log_det;
-pub use model::{Density, LogProbGradient, Model, ModelSignature};
+pub use model::{Density, LogProbGradient, Model, ModelSignature, Projected};
 pub use models::{ManifoldModel, ModelConfig, ModelGroups, ModelParts, ModelSizes};
 pub use normalize::{standardize, standardize_blocks};

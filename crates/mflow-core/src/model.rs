@@ -58,6 +58,15 @@ pub struct LogProbGradient {
     pub context: Option<Tensor>,
 }
 
+/// A projection with the density there.
+#[derive(Clone, Debug)]
+pub struct Projected {
+    /// [`Model::project`], `[B, D]`.
+    pub projection: Tensor,
+    /// [`Model::log_prob`], `[B]`.
+    pub log_prob: Tensor,
+}
+
 /// A model of data near a manifold in `R^D`.
 ///
 /// Four numbers are never mixed up: the log-density that the model defines ([`Model::log_prob`], of
@@ -106,6 +115,12 @@ pub trait Model: Debug + Send + Sync {
 
     /// The projection of `x` onto the manifold, `[B, D]`.
     fn project(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
+    /// Projection and log-density together: where both need the same passes through the maps, these are
+    /// made once. What joint training takes.
+    fn project_with_log_prob(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Projected> {
+        let (projection, log_prob) = (self.project(x, context)?, self.log_prob(x, context)?);
+        Ok(Projected { projection, log_prob })
+    }
     /// The base-space latent of the projection of `x`, `[B, N]`.
     fn encode(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
     /// The point of the manifold with the given base-space latent: `decode(encode(x)) = project(x)`.

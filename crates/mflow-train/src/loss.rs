@@ -4,7 +4,7 @@ use crate::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::source::Batch;
 use crate::{Error, Result};
 use candle_core::Tensor;
-use mflow_core::{Model, ModelConfig};
+use mflow_core::{Model, ModelConfig, Projected};
 use serde::{Deserialize, Serialize};
 
 /// What a phase minimises.
@@ -191,7 +191,7 @@ impl Loss {
     }
 
     /// The sum over the rows of a shard, a scalar; 0 of a divergence, which is no sum over rows.
-    fn sum(&self, of: &Shard<'_>) -> Result<Option<Tensor>> {
+    fn sum(&self, of: &Shard<'_>, shared: Option<&Projected>) -> Result<Option<Tensor>> {
         let Shard { model, kind, batch, .. } = *of;
         let context = batch.context.as_ref();
         let signature = model.signature();
@@ -204,7 +204,11 @@ impl Loss {
         };
         let sum = match (self, kind) {
             (Self::Reconstruction { distance }, _) => {
-                let difference = (model.project(&batch.x, context)? - &batch.x)?;
+                let projection = match shared {
+                    Some(shared) => shared.projection.clone(),
+                    None => model.project(&batch.x, context)?,
+                };
+                let difference = (projection - &batch.x)?;
                 let difference = of.scale.normalize(&difference)?;
                 let errors = match distance {
                     Distance::Squared => difference.sqr()?,
@@ -225,7 +229,11 @@ impl Loss {
                     Some(mflow_core::Density::Manifold) => signature.manifold_dim,
                     _ => signature.data_dim,
                 };
-                nll(model.log_prob(&batch.x, context)?, *unit, dim)?
+                let log_prob = match shared {
+                    Some(shared) => shared.log_prob.clone(),
+                    None => model.log_prob(&batch.x, context)?,
+                };
+                nll(log_prob, *unit, dim)?
             }
             (Self::Surrogate { unit }, _) => {
                 let surrogate = model.surrogate_log_prob(&batch.x, context, of.noise()?)?;
@@ -308,9 +316,14 @@ impl Shard<'_> {
     /// The weighted sum of the losses that are sums over rows, divided by `rows`: summed over the shards
     /// of a batch of `rows`, it is the mean loss. None if there is no such loss.
     pub(crate) fn total(&self, losses: &[WeightedLoss], rows: usize) -> Result<Option<Tensor>> {
+        let has = |is: fn(&Loss) -> bool| losses.iter().any(|w| is(&w.loss));
+        let joint = has(|l| matches!(l, Loss::Reconstruction { .. }))
+            && has(|l| matches!(l, Loss::Likelihood { .. }));
+        let (x, context) = (&self.batch.x, self.batch.context.as_ref());
+        let shared = joint.then(|| self.model.project_with_log_prob(x, context)).transpose()?;
         let mut total: Option<Tensor> = None;
         for WeightedLoss { loss, weight } in losses {
-            let Some(sum) = loss.sum(self)? else { continue };
+            let Some(sum) = loss.sum(self, shared.as_ref())? else { continue };
             let term = (sum * (weight / rows as f64))?;
             total = Some(match total {
                 Some(sum) => (sum + term)?,

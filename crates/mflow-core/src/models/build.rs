@@ -76,6 +76,17 @@ impl ModelConfig {
             }
             _ => {}
         }
+        let fixed = matches!(
+            self.parts,
+            ModelParts::Af { .. } | ModelParts::Fom { .. } | ModelParts::Vae { .. }
+        );
+        if self.sizes.conditional_manifold && fixed {
+            let reason = format!(
+                "must be left out of `{}`, which has no choice of it, found true",
+                self.name()
+            );
+            return refuse("conditional_manifold", reason);
+        }
         if let ModelParts::Pie { epsilon, .. } = self.parts
             && !(epsilon > 0. && epsilon.is_finite())
         {

@@ -31,7 +31,8 @@ pub struct ModelSizes {
     /// Number of context features `C`, 0 for none.
     #[serde(default)]
     pub context_dim: usize,
-    /// Whether the manifold too, not only the density on it, depends on the context.
+    /// Whether the manifold too, not only the density on it, depends on the context; where there is a
+    /// choice: that of `af` and `fom` is fixed, the networks of `vae` always see the context.
     #[serde(default)]
     pub conditional_manifold: bool,
     /// From normalised to original data; the outermost part of the decoder.

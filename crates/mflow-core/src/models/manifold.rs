@@ -4,7 +4,7 @@ use super::rif::injective_bound;
 use super::vae::Variational;
 use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::Embedding;
-use crate::model::{Density, INTRACTABLE, Model, ModelSignature, check_finite};
+use crate::model::{Density, INTRACTABLE, Model, ModelSignature, Projected, check_finite};
 use crate::{Error, Result};
 use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream};
@@ -216,6 +216,18 @@ impl Model for ManifoldModel {
         self.check_data("project", x, context)?;
         let u = self.embedding.coordinates(x, context)?;
         self.embedding.embed(&u, context)
+    }
+    fn project_with_log_prob(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Projected> {
+        self.check_data("project_with_log_prob", x, context)?;
+        let u = self.embedding.coordinates(x, context)?;
+        if self.signature.density == Some(Density::Manifold)
+            && let Some((projection, volume)) = self.embedding.embed_with_volume(&u, context)?
+        {
+            let log_prob = (self.coordinate_log_prob(&u, context)? - volume)?;
+            return Ok(Projected { projection, log_prob });
+        }
+        let projection = self.embedding.embed(&u, context)?;
+        Ok(Projected { projection, log_prob: self.log_prob(x, context)? })
     }
     fn encode(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.check_data("encode", x, context)?;

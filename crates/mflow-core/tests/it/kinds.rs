@@ -67,7 +67,11 @@ pub(crate) fn configs() -> Vec<ModelConfig> {
     for (context, conditional_manifold) in [(0, false), (2, false), (2, true)] {
         let with = |config: ModelConfig| {
             let config = config.with_context(context);
-            if conditional_manifold { config.with_conditional_manifold() } else { config }
+            let has_choice = !matches!(config.name(), "af" | "vae");
+            match conditional_manifold && has_choice {
+                true => config.with_conditional_manifold(),
+                false => config,
+            }
         };
         let learned = [
             ModelConfig::af(2),

@@ -1,6 +1,6 @@
 //! What all models share. Oracle: the laws between their methods, differences of `decode`, the base
 //! density by its formula, and the documented table of what each kind can be asked.
-use crate::kinds::{Kind, configs, half_log_det, kinds, small};
+use crate::kinds::{Kind, circle, configs, half_log_det, kinds, small};
 use crate::numbers::{CPU, close, normal, numbers, tensor};
 use crate::subject::differences;
 use mflow_bijectors::{ParamStore, Stream};
@@ -372,7 +372,7 @@ fn configs_are_read_back_as_they_are_written() {
 #[test]
 fn short_tables_have_the_defaults() {
     let chart = r#"{"kind": "hypersphere", "dim": 1, "radius": 2.0, "center": [0.5, -1.0]}"#;
-    let fom = ModelConfig::fom(crate::kinds::circle(2.));
+    let fom = ModelConfig::fom(circle(2.));
     let of_fom =
         format!(r#"{{"kind": "fom", "chart": {chart}, "data_dim": 2, "manifold_dim": 1}}"#);
     let table = |kind: &str| format!(r#"{{"kind": "{kind}", "data_dim": 3, "manifold_dim": 2}}"#);
@@ -406,7 +406,7 @@ fn configs_out_of_range_are_named() {
     let mut af = small(ModelConfig::af(3));
     af.sizes.manifold_dim = 2;
     refused(af, "`manifold_dim` must be data_dim = 3 of `af`, found 2");
-    let fom = ModelConfig::fom(crate::kinds::circle(2.));
+    let fom = ModelConfig::fom(circle(2.));
     refused(
         fom.clone().with_normalization(crate::kinds::units(2)),
         "`normalization` must be left out of `fom`, whose manifold is given in data units",
@@ -415,5 +415,33 @@ fn configs_out_of_range_are_named() {
     for config in [ModelConfig::pae(3, 3), ModelConfig::vae(3, 3), ModelConfig::me_flow(3, 3)] {
         let expected = "`manifold_dim` must be at least 1 and less than data_dim = 3, found 3";
         refused(config, expected);
+    }
+}
+
+#[test]
+fn a_manifold_without_a_choice_is_not_made_conditional() {
+    for config in [ModelConfig::af(2), ModelConfig::vae(2, 1), ModelConfig::fom(circle(1.))] {
+        let name = config.name();
+        let config = config.with_context(1).with_conditional_manifold();
+        let mut store = ParamStore::new(1, DType::F64, CPU);
+        let message = config.build(&mut store, |_| true).unwrap_err().to_string();
+        let part = format!("`conditional_manifold` must be left out of `{name}`");
+        assert!(message.contains(&part), "{message}");
+    }
+}
+
+#[test]
+fn projection_and_density_together_are_those_one_by_one() {
+    for kind in kinds() {
+        let (x, context) = (kind.data(ROWS), kind.context(ROWS));
+        let found = kind.model.project_with_log_prob(&x, context.as_ref());
+        let Ok(expected) = kind.model.log_prob(&x, context.as_ref()) else {
+            assert!(matches!(found, Err(Error::Unsupported { .. })), "{}: {found:?}", kind.what);
+            continue;
+        };
+        let found = found.unwrap();
+        close(&kind.what, &numbers(&found.log_prob), &numbers(&expected), 1e-10);
+        let projection = kind.model.project(&x, context.as_ref()).unwrap();
+        close(&kind.what, &numbers(&found.projection), &numbers(&projection), 1e-10);
     }
 }

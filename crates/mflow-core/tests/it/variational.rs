@@ -40,9 +40,7 @@ fn normalized(units: &FeatureAffineConfig, x: &[f64]) -> Vec<f64> {
 
 #[test]
 fn the_bound_of_a_vae_is_its_formula() {
-    for config in
-        [vae(2), vae(1).with_context(2), vae(2).with_context(2).with_conditional_manifold()]
-    {
+    for config in [vae(2), vae(1).with_context(2), vae(2).with_context(2)] {
         let kind = Kind::new(config, 0.6);
         let (x, context, units) =
             (kind.data(5), kind.context(5), kind.config.normalization().unwrap());

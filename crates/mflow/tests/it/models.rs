@@ -121,7 +121,7 @@ fn a_model_without_a_likelihood_says_so() {
 }
 
 #[test]
-fn killed_at_random_every_schedule_resumes_to_the_same_bits() {
+fn interrupted_at_random_every_schedule_resumes_to_the_same_bits() {
     let folder = folder();
     let mut stream = Stream::new(1, "kills");
     let cases = SCHEDULES.map(|(schedule, _)| ("m-flow", schedule));
@@ -142,17 +142,23 @@ fn killed_at_random_every_schedule_resumes_to_the_same_bits() {
         let time = start.elapsed().as_secs_f64();
         // From before the folder is complete to the middle of training.
         let mut killed = 0;
-        for _ in 0..5 {
+        for signal in ["KILL", "INT", "KILL", "TERM", "KILL"] {
             let running = folder.start(&format!("{fit} {run} --resume auto"));
             let share = stream.uniform(1, 0.02, 0.5)[0];
             std::thread::sleep(Duration::from_secs_f64(share * time));
-            killed += usize::from(running.kill());
+            killed += match signal {
+                "KILL" => usize::from(running.kill()),
+                signal => {
+                    running.signal(signal);
+                    usize::from(running.wait().code != Some(0))
+                }
+            };
         }
-        assert!(killed >= 2, "{whole}: killed in full run only {killed} times");
+        assert!(killed >= 2, "{whole}: interrupted in full run only {killed} times");
         folder.succeeds(&format!("{fit} {run} --resume auto"));
         for name in ["model.safetensors", "metrics.jsonl"] {
             let [a, b] = [&whole, &run].map(|out| folder.read(&format!("{out}/{name}")));
-            assert!(a == b, "{whole}: {name} differs after {killed} kills");
+            assert!(a == b, "{whole}: {name} differs after {killed} interruptions");
         }
     }
 }
