@@ -77,6 +77,8 @@ pub fn draw_manifold(
 fn draw_circle(run: &RunDir, of: Evaluated<'_>) -> Result<()> {
     /// Points of each line.
     const POINTS: u16 = 400;
+    /// Half the width of what is shown.
+    const WINDOW: f64 = 1.5;
     /// Standard deviations of latents that are drawn.
     const WIDEST: f64 = 3.;
     let share = |i: u16| f64::from(i) / f64::from(POINTS - 1);
@@ -87,8 +89,13 @@ fn draw_circle(run: &RunDir, of: Evaluated<'_>) -> Result<()> {
     if of.model.signature().manifold_dim == 1 {
         let latents: Vec<f64> = (0..POINTS).map(|i| WIDEST * (2. * share(i) - 1.)).collect();
         let x = of.by_rows(&of.tensor(&latents, 1)?, None, |u, c| of.model.decode(u, c))?;
-        let points = x.as_chunks::<2>().0.iter().map(|&[x, y]| (x, y)).collect();
-        all.push(Series { name: "learned manifold".to_owned(), points });
+        // What is not finite breaks the line, and so does what is not near the circle.
+        let near = |v: f64| if v.abs() < WINDOW { v } else { f64::NAN };
+        let points = x.as_chunks::<2>().0.iter().map(|&[x, y]| (near(x), near(y)));
+        let points: Vec<(f64, f64)> = points.collect();
+        if points.iter().any(|(x, y)| x.is_finite() && y.is_finite()) {
+            all.push(Series { name: "learned manifold".to_owned(), points });
+        }
     }
     let style = CurveStyle {
         title: "Gaussian on a circle".into(),

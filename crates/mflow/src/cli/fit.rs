@@ -228,10 +228,18 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     }
 }
 
-/// DATA and `--context` as they were given.
+/// DATA and what goes with it, as they were given.
 fn command_data(options: &Options) -> String {
-    let context = options.context.as_ref().map(|c| format!(" --context {}", c.display()));
-    format!("{}{}", options.data.display(), context.unwrap_or_default())
+    let mut command = options.data.display().to_string();
+    for (name, path) in [
+        ("context", &options.context),
+        ("validation", &options.validation),
+        ("validation-context", &options.validation_context),
+    ] {
+        command +=
+            &path.as_ref().map_or_else(String::new, |p| format!(" --{name} {}", p.display()));
+    }
+    command + if options.stream { " --stream" } else { "" }
 }
 
 /// Defaults for these data, under the config file, under the options, under `--set`.

@@ -137,15 +137,20 @@ fn interrupted_at_random_every_schedule_resumes_to_the_same_bits() {
             "fit data.csv --model {kind} {sizes} --schedule {schedule} --epochs 36 {restarts} --out"
         );
         let (whole, run) = (format!("{kind}-{schedule}"), format!("{kind}-{schedule}-killed"));
-        let start = std::time::Instant::now();
         folder.succeeds(&format!("{fit} {whole}"));
-        let time = start.elapsed().as_secs_f64();
-        // From before the folder is complete to the middle of training.
+        let lines = |run: &str| {
+            let metrics = std::fs::read_to_string(folder.path(&format!("{run}/metrics.jsonl")));
+            metrics.unwrap_or_default().lines().count()
+        };
+        let total = lines(&whole);
+        // From before the folder is complete to the last third of training.
         let mut killed = 0;
-        for signal in ["KILL", "INT", "KILL", "TERM", "KILL"] {
+        for (i, signal) in ["KILL", "INT", "KILL", "TERM", "KILL"].into_iter().enumerate() {
             let running = folder.start(&format!("{fit} {run} --resume auto"));
-            let share = stream.uniform(1, 0.02, 0.5)[0];
-            std::thread::sleep(Duration::from_secs_f64(share * time));
+            Folder::wait_until("it has come so far", || lines(&run) >= i * total / 7);
+            // Then at any moment of the batches that follow.
+            let moment = stream.uniform(1, 0., 0.004)[0];
+            std::thread::sleep(Duration::from_secs_f64(moment));
             killed += match signal {
                 "KILL" => usize::from(running.kill()),
                 signal => {
@@ -154,7 +159,7 @@ fn interrupted_at_random_every_schedule_resumes_to_the_same_bits() {
                 }
             };
         }
-        assert!(killed >= 2, "{whole}: interrupted in full run only {killed} times");
+        assert!(killed >= 3, "{whole}: interrupted in full run only {killed} times");
         folder.succeeds(&format!("{fit} {run} --resume auto"));
         for name in ["model.safetensors", "metrics.jsonl"] {
             let [a, b] = [&whole, &run].map(|out| folder.read(&format!("{out}/{name}")));
