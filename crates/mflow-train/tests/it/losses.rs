@@ -72,7 +72,7 @@ fn small(model: ModelConfig) -> ModelConfig {
 
 #[test]
 fn gradients_are_differences() {
-    let sink = |compare| Loss::Sinkhorn { blur: 1., scaling: 0.998, compare };
+    let sink = |compare| Loss::Sinkhorn { blur: 1., scaling: 0.9995, compare };
     let beta = 0.3;
     let smooth = Loss::Reconstruction { distance: Distance::SmoothL1 { beta } };
     let m = || small(ModelConfig::m_flow(3, 2));
@@ -123,7 +123,7 @@ fn gradients_are_differences() {
     ];
     for (what, model, losses) in cases {
         let weighted: Vec<WeightedLoss> =
-            losses.into_iter().enumerate().map(|(i, l)| l.weighted(1. + i as f64)).collect();
+            losses.into_iter().enumerate().map(|(i, l)| l.weighted(1.5 + i as f64)).collect();
         let step = toy(model.clone(), weighted.clone(), 1.);
         let still = toy(model, weighted, 0.);
         let mut moved = store(&step);
@@ -204,6 +204,22 @@ fn values_are_those_of_the_model() {
         let distance = Distance::SmoothL1 { beta };
         check("smooth L1", Loss::Reconstruction { distance }, smooth(beta));
     }
+    // The samples of the first update, by the name of their stream, for the contexts in its order.
+    let order = Stream::new(at.seed, "shuffle phase 0 epoch 0").permutation(12);
+    let batch = mflow_train::RowSource::gather(&at.data, &order).unwrap();
+    let (x, context) = (&batch.x, batch.context.as_ref());
+    let mut stream = Stream::new(at.seed, "samples phase 0 step 0");
+    let latent = built.sample_latent(12, &mut stream).unwrap();
+    let samples = built.decode(&latent, context).unwrap();
+    let with = |t: &Tensor| Tensor::cat(&[t, context.unwrap()], 1).unwrap();
+    let (config, pool) = (SinkhornConfig::new(0.5, 0.8), Pool::new(1).unwrap());
+    let of_points = sinkhorn(&config, &samples, x, &pool).unwrap().value;
+    let of_both = sinkhorn(&config, &with(&samples), &with(x), &pool).unwrap().value;
+    assert!((of_points - of_both).abs() > 1e-3, "contexts tell: {of_points}, {of_both}");
+    for (compare, expected) in [(Compare::X, of_points), (Compare::XAndContext, of_both)] {
+        check("divergence", Loss::Sinkhorn { blur: 0.5, scaling: 0.8, compare }, expected);
+    }
+    let (x, context) = (&all.x, all.context.as_ref());
     let score = numbers(&built.score(x, context.unwrap()).unwrap());
     let expected = numbers(all.score.as_ref().unwrap());
     let squares: f64 = score.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum();
