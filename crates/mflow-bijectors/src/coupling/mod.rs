@@ -12,7 +12,8 @@ pub use mask::Mask;
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::domain::Domain;
-use crate::kernel::coupling::{CouplingOp, Plan, push};
+use crate::kernel::coupling::{CouplingOp, Plan};
+use crate::kernel::rows::Rows;
 use crate::kernel::{FusedLayer, Pushed};
 use crate::nn::Conditioned;
 use crate::noise::{LayerNoise, Noise};
@@ -134,20 +135,38 @@ pub(crate) fn or_empty(x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
     })
 }
 
+impl<U: Univariate> Fused<'_, U> {
+    fn apply(
+        &self,
+        points: &Tensor,
+        rows: usize,
+        tangents: usize,
+        context: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let theta = &self.coupling.theta()?;
+        let context = &or_empty(points, context)?;
+        let save = points.track_op() || context.track_op() || theta.track_op();
+        let rows = Rows { points: rows, tangents };
+        let (plan, direction) = (self.coupling.plan.clone(), self.direction);
+        Ok(match points.dtype() {
+            DType::F64 => {
+                let op = CouplingOp::<U, f64>::new(plan, direction, rows, save);
+                points.apply_op3(context, theta, op)
+            }
+            _ => {
+                let op = CouplingOp::<U, f32>::new(plan, direction, rows, save);
+                points.apply_op3(context, theta, op)
+            }
+        }?)
+    }
+}
+
 impl<U: Univariate> FusedLayer for Fused<'_, U> {
     fn values(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>> {
-        let Coupling { plan, .. } = self.coupling;
-        let theta = &self.coupling.theta()?;
-        let (b, d) = x.dims2()?;
-        let (x, c) = (x.contiguous()?, or_empty(x, context)?);
-        let save = x.track_op() || c.track_op() || theta.track_op();
-        let (plan, direction) = (plan.clone(), self.direction);
-        let packed = match x.dtype() {
-            DType::F64 => x.apply_op3(&c, theta, CouplingOp::<U, f64>::new(plan, direction, save)),
-            _ => x.apply_op3(&c, theta, CouplingOp::<U, f32>::new(plan, direction, save)),
-        }?;
-        let value = packed.narrow(0, 0, b * d)?.reshape((b, d))?;
-        Ok(Mapped { value, log_abs_det: packed.narrow(0, b * d, b)? })
+        let packed = self.apply(&x.contiguous()?.flatten_all()?, x.dim(0)?, 0, context)?;
+        let n = x.elem_count();
+        let value = packed.narrow(0, 0, n)?.reshape(x.shape())?;
+        Ok(Mapped { value, log_abs_det: packed.narrow(0, n, x.dim(0)?)? })
     }
 
     fn push(
@@ -156,17 +175,14 @@ impl<U: Univariate> FusedLayer for Fused<'_, U> {
         tangents: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Option<Pushed>> {
-        let Coupling { plan, .. } = self.coupling;
-        let theta = &self.coupling.theta()?;
-        let c = or_empty(x, context)?;
-        if [x, tangents, &c, theta].iter().any(|t| t.track_op()) {
-            return Ok(None);
-        }
-        let pushed = match x.dtype() {
-            DType::F64 => push::<U, f64>(plan, self.direction, theta, x, tangents, &c),
-            _ => push::<U, f32>(plan, self.direction, theta, x, tangents, &c),
-        };
-        Ok(Some(pushed?))
+        let (n, all) = (x.elem_count(), tangents.elem_count());
+        let points = Tensor::cat(&[&x.flatten_all()?, &tangents.flatten_all()?], 0)?;
+        let packed = self.apply(&points, x.dim(0)?, tangents.dim(1)?, context)?;
+        Ok(Some(Pushed {
+            value: packed.narrow(0, 0, n)?.reshape(x.shape())?,
+            tangents: packed.narrow(0, n, all)?.reshape(tangents.shape())?,
+            log_abs_det: packed.narrow(0, n + all, x.dim(0)?)?,
+        }))
     }
 }
 

@@ -1,9 +1,11 @@
 //! The sequential direction of an autoregressive layer as one operation.
-use super::coupling::Plan;
+use super::buffer::Buffer;
+use super::coupling::{Cotangents, Gradients, Input, Plan};
 use super::elements::{Features, MapRows};
 use super::gemm::{Matrix, MatrixMut, gemm};
 use super::lanes::{Element, dispatch};
 use super::net;
+use super::rows::Rows;
 use super::tensor::{slice, with_slice};
 use crate::bijector::Direction;
 use crate::univariate::ScalarMap;
@@ -24,18 +26,19 @@ impl<U: ScalarMap> Plan<U> {
         let (per, outputs) = (self.map.parameters(), self.net.outputs);
         let (weight, bias) = self.last(theta);
         let (mut x, mut log_det) = (vec![T::default(); rows * d], vec![T::default(); rows]);
-        let mut p = vec![T::default(); per * rows];
+        let mut p = Buffer::stale(per * rows);
         for i in 0..d {
-            let mut input = Vec::with_capacity(rows * (d + c));
-            for b in 0..rows {
-                input.extend_from_slice(&x[b * d..(b + 1) * d]);
-                input.extend_from_slice(&context[b * c..(b + 1) * c]);
+            let mut input = Buffer::stale(rows * (d + c));
+            for (b, row) in input.chunks_exact_mut(d + c).enumerate() {
+                row[..d].copy_from_slice(&x[b * d..(b + 1) * d]);
+                row[d..].copy_from_slice(&context[b * c..(b + 1) * c]);
             }
-            let hidden = net::forward(&self.net, theta, input, context, rows)?.hidden;
+            let all = Rows { points: rows, tangents: 0 };
+            let hidden = net::forward(&self.net, theta, input, context, all, false)?.hidden;
             let w = Matrix::with_stride(&weight[i * per..], width, per, outputs);
             let hidden = Matrix::new(&hidden, rows, width);
             gemm(MatrixMut::new(&mut p, per, rows), false, w.t(), hidden.t())?;
-            let moved: Vec<T> = (0..rows).map(|b| y[b * d + i]).collect();
+            let moved = Buffer::collect(rows, (0..rows).map(|b| y[b * d + i]));
             dispatch(MapRows {
                 map: self.map,
                 features: Features { dim: d, moved: &[i] },
@@ -66,23 +69,27 @@ impl<U: ScalarMap> Plan<U> {
     ) -> Result<[Vec<T>; 3]> {
         let rows = g_log_det.len();
         let forward = Direction::Forward;
-        let saved = self.evaluate(forward, theta, x, context, rows)?.saved;
-        let pull = |g: &[T], g_l: &[T]| self.backward(forward, theta, context, &saved, g, g_l);
+        let input = Input::points(x, context, rows);
+        let saved = self.evaluate(forward, theta, input, true)?.saved;
+        let pull = |y: &[T], log_det: &[T]| {
+            let g = Cotangents { y, tangents: &[], log_det };
+            self.backward(forward, theta, input, &saved, g)
+        };
         let none = vec![T::default(); rows];
         let minus: Vec<T> = g_log_det.iter().map(|g| T::default() - *g).collect();
-        let mut v = pull(&vec![T::default(); x.len()], &minus)?[0].clone();
+        let mut v = pull(&vec![T::default(); x.len()], &minus)?.x;
         v.iter_mut().zip(g_x).for_each(|(v, g)| *v += *g);
-        let (diagonal, _) = self.slopes(forward, theta, &saved, rows);
-        let mut lambda: Vec<T> = v.iter().zip(&diagonal).map(|(v, d)| *v / *d).collect();
+        let diagonal = self.slopes(forward, theta, &saved, rows)?.dx;
+        let mut lambda: Vec<T> = v.iter().zip(&*diagonal).map(|(v, d)| *v / *d).collect();
         for _ in 1..self.dim {
-            let pulled = &pull(&lambda, &none)?[0];
+            let pulled = pull(&lambda, &none)?.x;
             for (i, l) in lambda.iter_mut().enumerate() {
                 *l = (v[i] - (pulled[i] - diagonal[i] * *l)) / diagonal[i];
             }
         }
         let negative: Vec<T> = lambda.iter().map(|l| T::default() - *l).collect();
-        let [_, g_context, g_theta] = pull(&negative, &minus)?;
-        Ok([lambda, g_context, g_theta])
+        let Gradients { context, theta, .. } = pull(&negative, &minus)?;
+        Ok([lambda, context, theta])
     }
 }
 

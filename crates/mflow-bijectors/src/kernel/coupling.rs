@@ -1,12 +1,12 @@
-//! A whole coupling layer as one operation: conditioner network, element-wise map, log-det.
+//! A whole coupling layer as one operation: conditioner network, element-wise map, log-det, tangents.
 //!
 //! An autoregressive layer is the coupling that keeps and moves every feature, with a masked network.
-use super::Pushed;
-use super::elements::{Features, MapRows, PullRows};
+use super::buffer::Buffer;
+use super::elements::{Features, MapRows, PullRows, PullTangents};
 use super::gemm::{Matrix, MatrixMut, gemm};
 use super::lanes::{Element, dispatch};
 use super::net::{self, Activations};
-use super::rows::{dot, sum};
+use super::rows::{Rows, contract, dot, spread, sum};
 use super::tensor::{slice, with_slice};
 use crate::bijector::Direction;
 use crate::nn::Net;
@@ -25,30 +25,68 @@ pub(crate) struct Plan<U> {
 }
 
 /// One evaluation, with what the backward pass needs.
-pub(super) struct Evaluated<T> {
-    y: Vec<T>,
-    log_det: Vec<T>,
+pub(super) struct Evaluated<T: Element> {
+    pub(super) y: Vec<T>,
+    /// `[B, K, D]`.
+    pub(super) tangents: Vec<T>,
+    pub(super) log_det: Vec<T>,
     pub(super) saved: Saved<T>,
 }
 
-pub(super) struct Saved<T> {
+pub(super) struct Saved<T: Element> {
     /// Moved features, `[T, B]`.
-    moved: Vec<T>,
+    moved: Buffer<T>,
     net: Activations<T>,
     /// Parameters of the map before their bias, `[T P, B]`.
-    p: Vec<T>,
+    p: Buffer<T>,
+    /// Empty without tangents.
+    slopes: Slopes<T>,
 }
 
-/// The rows of `x: [B, D]` as the input of the network and as `[T, B]` of moved features.
-fn gather<T: Element, U>(plan: &Plan<U>, x: &[T], context: &[T], rows: usize) -> (Vec<T>, Vec<T>) {
-    let (d, c) = (plan.dim, plan.net.context);
-    let mut input = Vec::with_capacity(rows * (plan.keep.len() + c));
-    for b in 0..rows {
-        input.extend(plan.keep.iter().map(|&k| x[b * d + k]));
-        input.extend_from_slice(&context[b * c..(b + 1) * c]);
+/// First derivatives of the moved features.
+pub(super) struct Slopes<T: Element> {
+    /// `dy/dx`, 1 for the other features, `[B, D]`.
+    pub(super) dx: Buffer<T>,
+    /// `dy/dp`, `[T P, B]`.
+    dp: Buffer<T>,
+    /// `dy/dh = Σ_p dy/dp W_p` by the last hidden layer, `[T, B, hidden]`: tangents are contracted
+    /// with it, at a cost of `P + K` instead of `P K` per hidden unit.
+    dh: Buffer<T>,
+}
+
+/// Points and the tangents of each, as a layer takes them.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'a, T> {
+    /// `[B, D]`.
+    pub(super) x: &'a [T],
+    /// `[B, K, D]`.
+    pub(super) tangents: &'a [T],
+    /// `[B, C]`; its tangents are zero.
+    pub(super) context: &'a [T],
+    pub(super) rows: Rows,
+}
+
+impl<'a, T> Input<'a, T> {
+    /// Points without tangents.
+    pub(super) fn points(x: &'a [T], context: &'a [T], points: usize) -> Self {
+        Self { x, tangents: &[], context, rows: Rows { points, tangents: 0 } }
     }
-    let moved = plan.moved.iter().flat_map(|&k| (0..rows).map(move |b| x[b * d + k])).collect();
-    (input, moved)
+}
+
+/// Cotangents of what a layer gives, shaped like it.
+#[derive(Clone, Copy)]
+pub(super) struct Cotangents<'a, T> {
+    pub(super) y: &'a [T],
+    pub(super) tangents: &'a [T],
+    pub(super) log_det: &'a [T],
+}
+
+/// Gradients of a layer with respect to its arguments, shaped like them.
+pub(super) struct Gradients<T> {
+    pub(super) x: Vec<T>,
+    pub(super) tangents: Vec<T>,
+    pub(super) context: Vec<T>,
+    pub(super) theta: Vec<T>,
 }
 
 impl<U: ScalarMap> Plan<U> {
@@ -68,24 +106,44 @@ impl<U: ScalarMap> Plan<U> {
         (&rest[rest.len() - n * self.net.config.hidden..], bias)
     }
 
+    /// The kept features and the context as the input of the network.
+    fn kept<T: Element>(&self, input: Input<'_, T>) -> Buffer<T> {
+        let (d, c, Rows { points, .. }) = (self.dim, self.net.context, input.rows);
+        let width = self.keep.len() + c;
+        let mut kept = Buffer::zeros(input.rows.len() * width);
+        if width == 0 {
+            return kept;
+        }
+        let rows = input.x.chunks_exact(d).chain(input.tangents.chunks_exact(d));
+        for (kept, row) in kept.chunks_exact_mut(width).zip(rows) {
+            kept.iter_mut().zip(&self.keep).for_each(|(v, &k)| *v = row[k]);
+        }
+        for (b, kept) in kept.chunks_exact_mut(width).take(points).enumerate() {
+            kept[width - c..].copy_from_slice(&input.context[b * c..(b + 1) * c]);
+        }
+        kept
+    }
+
+    /// Values, log-dets and tangents; without `save`, what it returns serves no backward pass.
     pub(super) fn evaluate<T: Element>(
         &self,
         direction: Direction,
         theta: &[T],
-        x: &[T],
-        context: &[T],
-        rows: usize,
+        input: Input<'_, T>,
+        save: bool,
     ) -> Result<Evaluated<T>> {
-        let (width, outputs) = (self.net.config.hidden, self.outputs());
-        let (input, moved) = gather(self, x, context, rows);
-        let activations = net::forward(&self.net, theta, input, context, rows)?;
+        let Input { x, tangents, context, rows } = input;
+        let (width, outputs, b) = (self.net.config.hidden, self.outputs(), rows.points);
+        let moved = self.moved.iter().flat_map(|&k| (0..b).map(move |b| x[b * self.dim + k]));
+        let moved = Buffer::collect(b * self.moved.len(), moved);
+        let net = net::forward(&self.net, theta, self.kept(input), context, rows, save)?;
         let (weight, bias) = self.last(theta);
-        let mut p = vec![T::default(); outputs * rows];
-        let hidden = Matrix::new(&activations.hidden, rows, width);
+        let mut p = Buffer::stale(outputs * b);
+        let hidden = Matrix::new(&net.hidden, b, width);
         let weight = Matrix::new(weight, width, outputs);
-        gemm(MatrixMut::new(&mut p, outputs, rows), false, weight.t(), hidden.t())?;
-        let (mut y, mut log_det) = (x.to_vec(), vec![T::default(); rows]);
-        let op = MapRows {
+        gemm(MatrixMut::new(&mut p, outputs, b), false, weight.t(), hidden.t())?;
+        let (mut y, mut log_det) = (x.to_vec(), vec![T::default(); b]);
+        dispatch(MapRows {
             map: self.map,
             features: self.features(),
             direction,
@@ -94,138 +152,219 @@ impl<U: ScalarMap> Plan<U> {
             bias,
             y: &mut y,
             log_det: &mut log_det,
-        };
-        dispatch(op);
-        Ok(Evaluated { y, log_det, saved: Saved { moved, net: activations, p } })
-    }
-
-    /// Gradients with respect to `x`, context and parameters, given those of `y` and log-det.
-    pub(super) fn backward<T: Element>(
-        &self,
-        direction: Direction,
-        theta: &[T],
-        context: &[T],
-        saved: &Saved<T>,
-        g_y: &[T],
-        g_log_det: &[T],
-    ) -> Result<[Vec<T>; 3]> {
-        let (rows, width, outputs) = (g_log_det.len(), self.net.config.hidden, self.outputs());
-        let (keep, c, d) = (self.keep.len(), self.net.context, self.dim);
-        let (mut g_x, mut g_p) = (g_y.to_vec(), vec![T::default(); outputs * rows]);
-        let op = PullRows {
-            map: self.map,
-            features: self.features(),
-            direction,
-            moved: &saved.moved,
-            p: &saved.p,
-            bias: self.last(theta).1,
-            g_log_det: Some(g_log_det),
-            g_x: &mut g_x,
-            g_p: &mut g_p,
-        };
-        dispatch(op);
-        let mut g_theta = vec![T::default(); theta.len()];
-        let first = theta.len() - outputs * (width + 1);
-        let (g_weight, g_bias) = g_theta[first..].split_at_mut(width * outputs);
-        let hidden = Matrix::new(&saved.net.hidden, rows, width);
-        let g_rows = Matrix::new(&g_p, outputs, rows).t();
-        gemm(MatrixMut::new(g_weight, width, outputs), false, hidden.t(), g_rows)?;
-        g_bias.iter_mut().zip(g_p.chunks_exact(rows.max(1))).for_each(|(g, row)| *g = sum(row));
-        let mut g_hidden = vec![T::default(); rows * width];
-        let weight = Matrix::new(&theta[first..], width, outputs);
-        gemm(MatrixMut::new(&mut g_hidden, rows, width), false, g_rows, weight.t())?;
-        let g = net::backward(&self.net, theta, &saved.net, context, rows, g_hidden, &mut g_theta)?;
-        let mut g_context = g.gates;
-        if keep + c > 0 {
-            for (b, row) in g.input.chunks_exact(keep + c).enumerate() {
-                self.keep.iter().zip(row).for_each(|(&k, g)| g_x[b * d + k] += *g);
-                let of_context = &mut g_context[b * c..(b + 1) * c];
-                of_context.iter_mut().zip(&row[keep..]).for_each(|(a, g)| *a += *g);
-            }
+        });
+        let slopes = Slopes { dx: Buffer::empty(), dp: Buffer::empty(), dh: Buffer::empty() };
+        let (mut saved, mut pushed) = (Saved { moved, net, p, slopes }, tangents.to_vec());
+        if rows.tangents > 0 {
+            saved.slopes = self.slopes(direction, theta, &saved, b)?;
+            self.push(&saved, rows, &mut pushed);
         }
-        Ok([g_x, g_context, g_theta])
+        Ok(Evaluated { y, tangents: pushed, log_det, saved })
     }
 
-    /// `dy/dx` of the moved features and 1 for the others, `[B, D]`; `dy/dp`, `[T P, B]`.
+    /// First derivatives where a layer was evaluated.
     pub(super) fn slopes<T: Element>(
         &self,
         direction: Direction,
         theta: &[T],
         saved: &Saved<T>,
-        rows: usize,
-    ) -> (Vec<T>, Vec<T>) {
-        let (mut dy_dx, mut dy_dp) =
-            (vec![T::from_f64(1.); rows * self.dim], vec![T::default(); self.outputs() * rows]);
+        points: usize,
+    ) -> Result<Slopes<T>> {
+        let (width, outputs, per) = (self.net.config.hidden, self.outputs(), self.map.parameters());
+        let (weight, bias) = self.last(theta);
+        let mut dx = Buffer::stale(points * self.dim);
+        let mut dp = Buffer::stale(outputs * points);
+        let mut dh = Buffer::stale(self.moved.len() * points * width);
+        dx.fill(T::from_f64(1.));
         dispatch(PullRows {
             map: self.map,
             features: self.features(),
             direction,
             moved: &saved.moved,
             p: &saved.p,
-            bias: self.last(theta).1,
+            bias,
             g_log_det: None,
-            g_x: &mut dy_dx,
-            g_p: &mut dy_dp,
+            g_x: &mut dx,
+            g_p: &mut dp,
         });
-        (dy_dx, dy_dp)
+        for t in 0..self.moved.len() {
+            let dp = Matrix::new(&dp[t * per * points..], per, points);
+            let w = Matrix::with_stride(&weight[t * per..], width, per, outputs);
+            let dh = &mut dh[t * points * width..];
+            gemm(MatrixMut::new(dh, points, width), false, dp.t(), w.t())?;
+        }
+        Ok(Slopes { dx, dp, dh })
     }
 
-    /// Values, log-dets and `k` pushed rows per point, `[B, K, D]`; the context is constant.
-    fn push<T: Element>(
+    /// `ẏ = dy/dx ẋ + dy/dh ḣ`, in place in `tangents: [B, K, D]`.
+    fn push<T: Element>(&self, saved: &Saved<T>, rows: Rows, tangents: &mut [T]) {
+        let (d, width, Rows { points, tangents: k }) = (self.dim, self.net.config.hidden, rows);
+        let Slopes { dx, dh, .. } = &saved.slopes;
+        let hidden = &saved.net.hidden[points * width..];
+        for (n, (row, hidden)) in
+            tangents.chunks_exact_mut(d).zip(hidden.chunks_exact(width)).enumerate()
+        {
+            let b = n / k;
+            for (t, &i) in self.moved.iter().enumerate() {
+                let dh = &dh[(t * points + b) * width..][..width];
+                row[i] = row[i] * dx[b * d + i] + dot(hidden, dh);
+            }
+        }
+    }
+
+    /// Gradients with respect to all arguments, given those of the results.
+    pub(super) fn backward<T: Element>(
         &self,
         direction: Direction,
         theta: &[T],
-        x: &[T],
-        tangents: &[T],
-        context: &[T],
-        rows: usize,
-    ) -> Result<(Evaluated<T>, Vec<T>)> {
-        let (d, width, outputs) = (self.dim, self.net.config.hidden, self.outputs());
-        let k = if rows == 0 { 0 } else { tangents.len() / (rows * d) };
-        let evaluated = self.evaluate(direction, theta, x, context, rows)?;
-        if k == 0 {
-            return Ok((evaluated, vec![]));
+        input: Input<'_, T>,
+        saved: &Saved<T>,
+        g: Cotangents<'_, T>,
+    ) -> Result<Gradients<T>> {
+        let (d, width, outputs, rows) =
+            (self.dim, self.net.config.hidden, self.outputs(), input.rows);
+        let (keep, c, b) = (self.keep.len(), self.net.context, rows.points);
+        let (mut g_x, mut g_p) = (g.y.to_vec(), Buffer::stale(outputs * b));
+        let mut g_tangents = g.tangents.to_vec();
+        let mut g_hidden = Buffer::stale(rows.len() * width);
+        let mut g_theta = vec![T::default(); theta.len()];
+        let (weight, bias) = self.last(theta);
+        let (map, features, moved, p) = (self.map, self.features(), &saved.moved, &saved.p);
+        let first = theta.len() - outputs * (width + 1);
+        let (g_weight, g_bias) = g_theta[first..].split_at_mut(width * outputs);
+        let (g_values, g_rows) = g_hidden.split_at_mut(b * width);
+        if rows.tangents == 0 {
+            let g_log_det = Some(g.log_det);
+            let (g_x, g_p) = (&mut g_x, &mut g_p);
+            dispatch(PullRows { map, features, direction, moved, p, bias, g_log_det, g_x, g_p });
+        } else {
+            g_rows.fill(T::default());
+            let [v_moved, v_p] =
+                self.push_back(weight, input, saved, &mut g_tangents, g_rows, g_weight)?;
+            dispatch(PullTangents {
+                map,
+                features,
+                direction,
+                moved,
+                p,
+                bias,
+                v_moved: &v_moved,
+                v_p: &v_p,
+                g_log_det: g.log_det,
+                g_x: &mut g_x,
+                g_p: &mut g_p,
+            });
         }
-        let saved = &evaluated.saved;
-        let (dy_dx, dy_dp) = self.slopes(direction, theta, saved, rows);
-        let weight = self.last(theta).0;
-        let mut of_keep = Vec::with_capacity(rows * k * self.keep.len());
-        for t in tangents.chunks_exact(d) {
-            of_keep.extend(self.keep.iter().map(|&i| t[i]));
-        }
-        let hidden = net::push(&self.net, theta, &saved.net, &of_keep, rows, k)?;
-        let mut pushed = tangents.to_vec();
-        // Contract dy/dp with the last map first: A[b, h] = sum_p dy/dp[b, p] W[h, p].
-        let per = self.map.parameters();
-        let mut a = vec![T::default(); rows * width];
-        for (t, &i) in self.moved.iter().enumerate() {
-            let of_t = Matrix::new(&dy_dp[t * per * rows..], per, rows);
-            let w = Matrix::with_stride(&weight[t * per..], width, per, outputs);
-            gemm(MatrixMut::new(&mut a, rows, width), false, of_t.t(), w.t())?;
-            for (n, (row, h)) in
-                pushed.chunks_exact_mut(d).zip(hidden.chunks_exact(width)).enumerate()
-            {
-                let b = n / k;
-                row[i] = row[i] * dy_dx[b * d + i] + dot(h, &a[b * width..(b + 1) * width]);
+        let hidden = Matrix::new(&saved.net.hidden, b, width);
+        let of_p = Matrix::new(&g_p, outputs, b).t();
+        let add = rows.tangents > 0;
+        gemm(MatrixMut::new(g_weight, width, outputs), add, hidden.t(), of_p)?;
+        g_bias.iter_mut().zip(g_p.chunks_exact(b.max(1))).for_each(|(g, row)| *g = sum(row));
+        let weight = Matrix::new(weight, width, outputs);
+        gemm(MatrixMut::new(g_values, b, width), false, of_p, weight.t())?;
+        let of_net = net::backward(
+            &self.net,
+            theta,
+            &saved.net,
+            input.context,
+            rows,
+            g_hidden,
+            &mut g_theta,
+        )?;
+        let mut g_context = of_net.gates;
+        if keep + c > 0 {
+            let g_rows = g_x.chunks_exact_mut(d).chain(g_tangents.chunks_exact_mut(d));
+            for (g, of_input) in g_rows.zip(of_net.input.chunks_exact(keep + c)) {
+                self.keep.iter().zip(of_input).for_each(|(&k, v)| g[k] += *v);
+            }
+            for (b, of_input) in of_net.input.chunks_exact(keep + c).take(b).enumerate() {
+                let of_context = &mut g_context[b * c..(b + 1) * c];
+                of_context.iter_mut().zip(&of_input[keep..]).for_each(|(a, g)| *a += *g);
             }
         }
-        Ok((evaluated, pushed))
+        Ok(Gradients { x: g_x, tangents: g_tangents, context: g_context, theta: g_theta })
+    }
+
+    /// The transpose of [`Plan::push`]: turns the cotangents of `ẏ` into those of `ẋ`, adds those of
+    /// `ḣ` to `g_hidden` and gives `g_weight` what comes through `ẏ = Σ_p dy/dp (ḣ W_p)`. Returns
+    /// `v = Σ_k ȳ̇ (ẋ, ṗ)` for [`PullTangents`].
+    fn push_back<T: Element>(
+        &self,
+        weight: &[T],
+        input: Input<'_, T>,
+        saved: &Saved<T>,
+        g_tangents: &mut [T],
+        g_hidden: &mut [T],
+        g_weight: &mut [T],
+    ) -> Result<[Buffer<T>; 2]> {
+        let (d, width, outputs, per) =
+            (self.dim, self.net.config.hidden, self.outputs(), self.map.parameters());
+        let (rows, b) = (input.rows, input.rows.points);
+        let Slopes { dx, dp, dh } = &saved.slopes;
+        let hidden = &saved.net.hidden[b * width..];
+        let mut v_moved = Buffer::zeros(self.moved.len() * b);
+        let mut v_p = Buffer::stale(outputs * b);
+        for (t, &i) in self.moved.iter().enumerate() {
+            let g = |row: usize| g_tangents[row * d + i];
+            spread(rows, g_hidden, g, &dh[t * b * width..(t + 1) * b * width], width);
+            let v_hidden = contract(rows, hidden, g, width);
+            let v_hidden = Matrix::new(&v_hidden, b, width);
+            let w = Matrix::with_stride(&weight[t * per..], width, per, outputs);
+            let of_t = t * per * b..(t + 1) * per * b;
+            let v_p = &mut v_p[of_t.clone()];
+            gemm(MatrixMut::new(v_p, per, b), false, w.t(), v_hidden.t())?;
+            let dp = Matrix::new(&dp[of_t], per, b);
+            let g_w = MatrixMut::with_stride(&mut g_weight[t * per..], width, per, outputs);
+            gemm(g_w, false, v_hidden.t(), dp.t())?;
+            for (row, x) in input.tangents.chunks_exact(d).enumerate() {
+                v_moved[t * b + row / rows.tangents] += g_tangents[row * d + i] * x[i];
+            }
+        }
+        for (row, g) in g_tangents.chunks_exact_mut(d).enumerate() {
+            let dx = &dx[row / rows.tangents * d..];
+            self.moved.iter().for_each(|&i| g[i] = g[i] * dx[i]);
+        }
+        Ok([v_moved, v_p])
     }
 }
 
-/// `(x [B, D], context [B, C] or an empty tensor, theta) -> [B D + B]`: values, then log-dets, so
-/// that both are contiguous views.
-pub(crate) struct CouplingOp<U, T> {
+/// `(points, context [B, C] or an empty tensor, theta)`, all that is given to a layer: `points` are
+/// `x [B, D]` and the rows `[B, K, D]` behind them, flat. The result is laid out the same, with the
+/// log-dets at its end, so that each part is a contiguous view.
+pub(crate) struct CouplingOp<U, T: Element> {
     plan: Arc<Plan<U>>,
     direction: Direction,
+    rows: Rows,
     /// Keep activations; false when nothing is tracked.
     save: bool,
     saved: Mutex<Option<Saved<T>>>,
 }
 
-impl<U, T> CouplingOp<U, T> {
-    pub(crate) fn new(plan: Arc<Plan<U>>, direction: Direction, save: bool) -> Self {
-        Self { plan, direction, save, saved: Mutex::new(None) }
+impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
+    pub(crate) fn new(plan: Arc<Plan<U>>, direction: Direction, rows: Rows, save: bool) -> Self {
+        Self { plan, direction, rows, save, saved: Mutex::new(None) }
+    }
+
+    fn input<'a>(&self, points: &'a [T], context: &'a [T]) -> Input<'a, T> {
+        let (x, tangents) = points.split_at(self.rows.points * self.plan.dim);
+        Input { x, tangents, context, rows: self.rows }
+    }
+
+    /// Gradients of the three arguments.
+    fn pull(&self, points: &[T], context: &[T], theta: &[T], g: &[T]) -> Result<[Vec<T>; 3]> {
+        let input = self.input(points, context);
+        let taken = self.saved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let saved = match taken {
+            Some(saved) => saved,
+            // A second backward through the same graph: evaluate again.
+            None => self.plan.evaluate(self.direction, theta, input, true)?.saved,
+        };
+        let (g, log_det) = g.split_at(points.len());
+        let (y, tangents) = g.split_at(input.x.len());
+        let g = Cotangents { y, tangents, log_det };
+        let mut of = self.plan.backward(self.direction, theta, input, &saved, g)?;
+        of.x.extend(of.tangents);
+        Ok([of.x, of.context, of.theta])
     }
 }
 
@@ -242,77 +381,39 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let rows = l1.dims()[0];
-        let (x, context, theta) = (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, slice::<T>(s3, l3)?);
-        let Evaluated { mut y, log_det, saved } =
-            self.plan.evaluate(self.direction, theta, x, context, rows)?;
+        let (points, context, theta) =
+            (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, slice::<T>(s3, l3)?);
+        let input = self.input(points, context);
+        let Evaluated { mut y, tangents, log_det, saved } =
+            self.plan.evaluate(self.direction, theta, input, self.save)?;
         if self.save {
             *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
         }
+        y.extend(tangents);
         y.extend(log_det);
         let len = y.len();
         Ok((T::to_cpu_storage_owned(y), len.into()))
     }
     fn bwd(
         &self,
-        x: &Tensor,
+        points: &Tensor,
         context: &Tensor,
         theta: &Tensor,
         _: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (rows, device) = (x.dim(0)?, x.device());
-        let taken = self.saved.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let gradients = with_slice::<T, _>(theta, |t| {
-            with_slice::<T, _>(context, |c| {
-                with_slice::<T, _>(g, |g| {
-                    let saved = match taken {
-                        Some(saved) => saved,
-                        // A second backward through the same graph: evaluate again.
-                        None => {
-                            with_slice::<T, _>(x, |x| {
-                                self.plan.evaluate(self.direction, t, x, c, rows)
-                            })??
-                            .saved
-                        }
-                    };
-                    let (g_y, g_log_det) = g.split_at(g.len() - rows);
-                    self.plan.backward(self.direction, t, c, &saved, g_y, g_log_det)
+        let gradients = with_slice::<T, _>(points, |points| {
+            with_slice::<T, _>(context, |context| {
+                with_slice::<T, _>(theta, |theta| {
+                    with_slice::<T, _>(g, |g| self.pull(points, context, theta, g))
                 })
             })
         });
-        let [g_x, g_context, g_theta] = gradients????;
-        let tensor = |g: Vec<T>, like: &Tensor| Tensor::from_vec(g, like.shape(), device);
+        let [g_points, g_context, g_theta] = gradients?????;
+        let tensor = |g: Vec<T>, like: &Tensor| Tensor::from_vec(g, like.shape(), like.device());
         let wanted =
             |g: Vec<T>, like: &Tensor| like.track_op().then(|| tensor(g, like)).transpose();
         let g_context = if self.plan.net.context > 0 { wanted(g_context, context)? } else { None };
-        Ok((Some(tensor(g_x, x)?), g_context, wanted(g_theta, theta)?))
+        Ok((Some(tensor(g_points, points)?), g_context, wanted(g_theta, theta)?))
     }
-}
-
-/// [`Plan::push`] on tensors; no graph is recorded.
-pub(crate) fn push<U: ScalarMap, T: Element>(
-    plan: &Plan<U>,
-    direction: Direction,
-    theta: &Tensor,
-    x: &Tensor,
-    tangents: &Tensor,
-    context: &Tensor,
-) -> Result<Pushed> {
-    let (rows, device) = (x.dim(0)?, x.device());
-    let pushed = with_slice::<T, _>(theta, |theta| {
-        with_slice::<T, _>(x, |x| {
-            with_slice::<T, _>(tangents, |tangents| {
-                with_slice::<T, _>(context, |context| {
-                    plan.push(direction, theta, x, tangents, context, rows)
-                })
-            })
-        })
-    });
-    let (evaluated, rows_out) = pushed?????;
-    Ok(Pushed {
-        value: Tensor::from_vec(evaluated.y, x.shape(), device)?,
-        tangents: Tensor::from_vec(rows_out, tangents.shape(), device)?,
-        log_abs_det: Tensor::from_vec(evaluated.log_det, rows, device)?,
-    })
 }

@@ -3,6 +3,7 @@
 //! The parameters lie transposed, `[T P, B]`, so that one register holds the same parameter of
 //! neighbouring rows and the scalar arithmetic runs in lanes.
 use super::lanes::{Element, registers};
+use super::{Jet, Real};
 use crate::bijector::Direction;
 use crate::univariate::{Point, ScalarMap};
 use pulp::{Simd, WithSimd};
@@ -122,6 +123,75 @@ impl<U: ScalarMap, T: Element> WithSimd for PullRows<'_, U, T> {
                 }
                 for (k, g) in gs.iter().enumerate() {
                     T::store(simd, *g, &mut g_p[k * rows + r.start..k * rows + r.end]);
+                }
+            }
+        }
+    }
+}
+
+/// As [`PullRows`], of values and tangents: the pullback of `(y, log-slope)`, and of `ẏ = ∂y·(ẋ, ṗ)`
+/// summed over the tangents, which is the Hessian of `y` times `v = Σ ȳ̇ (ẋ, ṗ)`. Both at once are the
+/// derivative along `v` of the pullback in dual numbers, whatever the number of tangents.
+pub(crate) struct PullTangents<'a, U, T> {
+    pub(crate) map: U,
+    pub(crate) features: Features<'a>,
+    pub(crate) direction: Direction,
+    /// Moved features, `[T, B]`.
+    pub(crate) moved: &'a [T],
+    /// Parameters before their bias, `[T P, B]`.
+    pub(crate) p: &'a [T],
+    /// `[T P]`.
+    pub(crate) bias: &'a [T],
+    /// `v` of the moved features, `[T, B]`.
+    pub(crate) v_moved: &'a [T],
+    /// `v` of the parameters, `[T P, B]`.
+    pub(crate) v_p: &'a [T],
+    /// Cotangent of the log-det, `[B]`.
+    pub(crate) g_log_det: &'a [T],
+    /// `[B, D]`.
+    pub(crate) g_x: &'a mut [T],
+    /// `[T P, B]`.
+    pub(crate) g_p: &'a mut [T],
+}
+
+impl<U: ScalarMap, T: Element> WithSimd for PullTangents<'_, U, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { map, features, direction, moved, p, bias, v_moved, v_p, g_log_det, g_x, g_p } =
+            self;
+        let (d, per, zero) = (features.dim, map.parameters(), T::splat(simd, T::default()));
+        let (rows, one) = (g_log_det.len(), zero.constant(1.));
+        let (mut values, mut along) = (vec![zero; per], vec![zero; per]);
+        let none = vec![T::default(); per];
+        let mut ps = vec![Jet { v: zero, d: zero }; per];
+        let (mut gs, mut scratch) = (ps.clone(), vec![Jet { v: zero, d: zero }; map.scratch()]);
+        let mut lanes = [T::default(); 16];
+        for (t, &feature) in features.moved.iter().enumerate() {
+            let (x, v_x) = (&moved[t * rows..], &v_moved[t * rows..]);
+            let of_t = t * per * rows..(t + 1) * per * rows;
+            let (p, v_p, g_p) = (&p[of_t.clone()], &v_p[of_t.clone()], &mut g_p[of_t]);
+            for r in registers::<T, S>(rows) {
+                load_parameters(simd, p, &bias[t * per..], rows, &r, &mut values);
+                load_parameters(simd, v_p, &none, rows, &r, &mut along);
+                for (p, (v, d)) in ps.iter_mut().zip(values.iter().zip(&along)) {
+                    *p = Jet { v: *v, d: *d };
+                }
+                for (lane, b) in lanes.iter_mut().zip(r.clone()) {
+                    *lane = g_x[b * d + feature];
+                }
+                let cotangent = Point {
+                    y: Jet { v: one, d: T::load(simd, &lanes) },
+                    log_slope: Jet { v: zero, d: T::load(simd, &g_log_det[r.clone()]) },
+                };
+                let xs = Jet { v: T::load(simd, &x[r.clone()]), d: T::load(simd, &v_x[r.clone()]) };
+                let g = map.pullback(direction, xs, &ps, cotangent, &mut gs, &mut scratch);
+                T::store(simd, g.d, &mut lanes);
+                for (lane, b) in lanes.iter().zip(r.clone()) {
+                    g_x[b * d + feature] = *lane;
+                }
+                for (k, g) in gs.iter().enumerate() {
+                    T::store(simd, g.d, &mut g_p[k * rows + r.start..k * rows + r.end]);
                 }
             }
         }

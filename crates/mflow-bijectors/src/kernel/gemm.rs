@@ -75,6 +75,10 @@ impl<'a, T> MatrixMut<'a, T> {
     pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
         Self { data, layout: Layout::row_major(rows, cols) }
     }
+    /// Rows `stride` elements apart, `cols <= stride` of each.
+    pub fn with_stride(data: &'a mut [T], rows: usize, cols: usize, stride: usize) -> Self {
+        Self { data, layout: Layout { row_stride: stride, ..Layout::row_major(rows, cols) } }
+    }
 }
 
 /// `C = A B`, or `C += A B` if `accumulate`; single-threaded.

@@ -1,8 +1,11 @@
 //! SIMD lanes of `f32` and `f64` as [`Real`] numbers, and the element types of kernels.
 use super::Real;
+use super::buffer::{Kept, Shelf};
 use candle_core::WithDType;
 use pulp::{Simd, WithSimd, bytemuck};
+use std::cell::RefCell;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Range, Sub};
+use std::thread::LocalKey;
 
 /// Run `op` with the widest instructions of this machine.
 #[inline]
@@ -11,7 +14,7 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
 }
 
 /// What a kernel computes in: `f32` or `f64`.
-pub(crate) trait Element: super::gemm::Number + Default {
+pub(crate) trait Element: super::gemm::Number + Kept {
     /// One register of this element.
     type Lanes<S: Simd>: Real;
     /// Elements per register.
@@ -107,6 +110,14 @@ macro_rules! lanes {
             #[inline(always)]
             fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
                 Self { v: yes.simd.$select(mask, yes.v, no.v), ..yes }
+            }
+        }
+        impl Kept for $t {
+            fn shelf() -> &'static LocalKey<RefCell<Shelf<Self>>> {
+                thread_local! {
+                    static SHELF: RefCell<Shelf<$t>> = const { RefCell::new(Shelf::new()) };
+                }
+                &SHELF
             }
         }
         impl Element for $t {

@@ -5,6 +5,7 @@
 //! Loops over elements are written once over [`Real`] lanes and run with the widest instructions of
 //! the machine, found at run time.
 pub(crate) mod autoregressive;
+mod buffer;
 pub(crate) mod coupling;
 mod elements;
 pub mod gemm;
@@ -14,7 +15,7 @@ pub(crate) mod matrix;
 pub(crate) mod net;
 pub(crate) mod pointwise;
 mod real;
-mod rows;
+pub(crate) mod rows;
 mod tensor;
 pub(crate) mod triangular;
 pub(crate) mod univariate;
@@ -27,7 +28,7 @@ use crate::Result;
 use crate::bijector::Mapped;
 use candle_core::Tensor;
 
-/// Result of pushing tangents through a fused layer that nothing differentiates.
+/// Result of pushing tangents through a fused layer.
 #[derive(Debug)]
 #[must_use]
 pub struct Pushed {
@@ -47,8 +48,8 @@ pub trait FusedLayer {
     /// # Errors
     /// If the kernel fails.
     fn values(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>>;
-    /// Values, tangents and log-dets without a graph; `None` if something is tracked, so that the
-    /// differentiable composition is needed.
+    /// Values, tangents and log-dets, differentiable by `backward`; `None` if there is no such kernel, so
+    /// that the composition is needed.
     ///
     /// # Errors
     /// If the kernel fails.

@@ -1,35 +1,34 @@
-//! The conditioner network on slices: forward, backward, and tangents without a graph.
+//! The conditioner network on slices, forward and backward, of values and their tangents.
+use super::buffer::Buffer;
 use super::gemm::{Matrix, MatrixMut, gemm};
 use super::lanes::Element;
-use super::rows::{
-    add_column_sums, add_gated, bias_activate, gate_back, residual, scale_by_derivative,
-};
+use super::rows::{Rows, activate_back, add, bias_activate, column_sums, gate_back, residual};
 use crate::nn::{Net, NetKind};
 use candle_core::Result;
 
-/// What the backward pass and the tangents need of one block.
+/// What the backward pass needs of one block.
 #[derive(Debug)]
-struct Block<T> {
+struct Block<T: Element> {
     /// Input of the block, before the activation.
-    h: Vec<T>,
-    r1: Vec<T>,
+    h: Buffer<T>,
+    r1: Buffer<T>,
     /// Output of the first affine map, before the activation; empty in a perceptron, as `r2`.
-    a: Vec<T>,
-    r2: Vec<T>,
-    u: Vec<T>,
+    a: Buffer<T>,
+    r2: Buffer<T>,
+    u: Buffer<T>,
     /// Empty without a context.
-    gate: Vec<T>,
+    gate: Buffer<T>,
 }
 
-/// A network evaluated on `rows` inputs, up to its last hidden layer.
+/// A network evaluated up to its last hidden layer.
 #[derive(Debug)]
-pub(crate) struct Activations<T> {
-    input: Vec<T>,
+pub(crate) struct Activations<T: Element> {
+    input: Buffer<T>,
     blocks: Vec<Block<T>>,
     /// The last hidden layer of a perceptron before its activation.
-    last: Vec<T>,
-    /// The last hidden layer, `[rows, hidden]`.
-    pub(crate) hidden: Vec<T>,
+    last: Buffer<T>,
+    /// The last hidden layer.
+    pub(crate) hidden: Buffer<T>,
 }
 
 /// `(weight, bias)` of each affine map.
@@ -48,88 +47,94 @@ fn product<T: Element>(
     inputs: usize,
     w: &[T],
     outputs: usize,
-) -> Result<Vec<T>> {
-    let mut y = vec![T::default(); rows * outputs];
+) -> Result<Buffer<T>> {
+    let mut y = Buffer::stale(rows * outputs);
     let (x, w) = (Matrix::new(x, rows, inputs), Matrix::new(w, inputs, outputs));
     gemm(MatrixMut::new(&mut y, rows, outputs), false, x, w)?;
     Ok(y)
 }
 
-/// Evaluate on `input: [rows, inputs + context]`; `context: [rows, context]` feeds the gates.
+/// Evaluate on `input`, `inputs + context` columns (zeros in the tangents of the context);
+/// `context: [points, context]` feeds the gates. Without `save` only the last layer is kept.
 pub(crate) fn forward<T: Element>(
     net: &Net,
     theta: &[T],
-    input: Vec<T>,
+    input: Buffer<T>,
     context: &[T],
-    rows: usize,
+    rows: Rows,
+    save: bool,
 ) -> Result<Activations<T>> {
     let (width, act, c) = (net.config.hidden, net.config.activation, net.context);
     let is_residual = net.config.kind == NetKind::Residual;
     let mut maps = maps(net, theta).into_iter();
     let mut next = || maps.next().unwrap_or((&[], &[]));
     let (w, b) = next();
-    let mut h = product(&input, rows, net.inputs + c, w, width)?;
+    let mut h = product(&input, rows.len(), net.inputs + c, w, width)?;
     let mut blocks = Vec::with_capacity(net.config.blocks);
     // The bias of a map is added in the pass that reads its result anyway.
     let mut h_bias = Some(b);
-    let zero = vec![T::default(); width];
+    let zero = Buffer::zeros(width);
     for _ in 0..net.config.blocks {
-        let r1 = bias_activate(&mut h, h_bias.take().unwrap_or(&zero), act);
-        let (mut a, mut r2) = (vec![], vec![]);
+        let r1 = bias_activate(rows, &mut h, h_bias.take().unwrap_or(&zero), act);
+        let (mut a, mut r2) = (Buffer::empty(), Buffer::empty());
         if is_residual {
             let (w, b) = next();
-            a = product(&r1, rows, width, w, width)?;
-            r2 = bias_activate(&mut a, b, act);
+            a = product(&r1, rows.len(), width, w, width)?;
+            r2 = bias_activate(rows, &mut a, b, act);
         }
         let (w, b) = next();
-        let mut u = product(if is_residual { &r2 } else { &r1 }, rows, width, w, width)?;
-        let skip = is_residual.then_some(h.as_slice());
-        let mut gate = vec![];
+        let mut u = product(if is_residual { &r2 } else { &r1 }, rows.len(), width, w, width)?;
+        let skip = is_residual.then_some(&*h);
+        let mut gate = Buffer::empty();
         let next_h = if net.gated() {
             let (w, gate_bias) = next();
-            gate = product(context, rows, c, w, width)?;
-            residual(skip, &mut u, b, Some((&mut gate, gate_bias)))
+            gate = product(context, rows.points, c, w, width)?;
+            residual(rows, skip, &mut u, b, Some((&mut gate, gate_bias)))
         } else {
-            residual(skip, &mut u, b, None)
+            residual(rows, skip, &mut u, b, None)
         };
-        blocks.push(Block { h: std::mem::replace(&mut h, next_h), r1, a, r2, u, gate });
+        let h = std::mem::replace(&mut h, next_h);
+        if save {
+            blocks.push(Block { h, r1, a, r2, u, gate });
+        }
     }
     let b = h_bias.unwrap_or(&zero);
     if !is_residual {
-        let hidden = bias_activate(&mut h, b, act);
+        let hidden = bias_activate(rows, &mut h, b, act);
         return Ok(Activations { input, blocks, last: h, hidden });
     }
     if h_bias.is_some() {
-        for row in h.chunks_exact_mut(width) {
+        for row in h.chunks_exact_mut(width).take(rows.points) {
             row.iter_mut().zip(b).for_each(|(h, b)| *h += *b);
         }
     }
-    Ok(Activations { input, blocks, last: vec![], hidden: h })
+    Ok(Activations { input, blocks, last: Buffer::empty(), hidden: h })
 }
 
 /// Gradients of a network.
 #[derive(Debug)]
-pub(crate) struct Gradients<T> {
-    /// With respect to the concatenated input, `[rows, inputs + context]`.
-    pub(crate) input: Vec<T>,
-    /// With respect to the context through the gates, `[rows, context]`.
+pub(crate) struct Gradients<T: Element> {
+    /// With respect to the input, `inputs + context` columns.
+    pub(crate) input: Buffer<T>,
+    /// With respect to the context through the gates, `[points, context]`.
     pub(crate) gates: Vec<T>,
 }
 
-/// Pull `g: [rows, hidden]` back; `g_theta` receives the gradient of all maps but the last.
+/// Pull `g`, the cotangents of the last hidden layer, back; `g_theta` receives the gradient of all maps
+/// but the last.
 pub(crate) fn backward<T: Element>(
     net: &Net,
     theta: &[T],
     saved: &Activations<T>,
     context: &[T],
-    rows: usize,
-    mut g: Vec<T>,
+    rows: Rows,
+    mut g: Buffer<T>,
     g_theta: &mut [T],
 ) -> Result<Gradients<T>> {
     let (width, act, c) = (net.config.hidden, net.config.activation, net.context);
     let is_residual = net.config.kind == NetKind::Residual;
     let sizes = net.linears();
-    let mut gates = vec![T::default(); rows * c];
+    let mut gates = vec![T::default(); rows.points * c];
     // Walk the maps backwards, from the one before the last.
     let mut end = theta.len() - sizes[sizes.len() - 1].len();
     let mut at = sizes.len() - 1;
@@ -137,78 +142,43 @@ pub(crate) fn backward<T: Element>(
         at -= 1;
         let (size, start) = (sizes[at], end - sizes[at].len());
         let (inputs, outputs) = (size.inputs, size.outputs);
+        let n = gy.len() / outputs;
         let (gw, gb) = g_theta[start..end].split_at_mut(inputs * outputs);
-        let (x, gy_) = (Matrix::new(x, rows, inputs), Matrix::new(gy, rows, outputs));
+        let (x, gy_) = (Matrix::new(x, n, inputs), Matrix::new(gy, n, outputs));
         gemm(MatrixMut::new(gw, inputs, outputs), false, x.t(), gy_)?;
-        add_column_sums(gy, gb);
+        // Tangents see no bias.
+        column_sums(&gy[..rows.points * outputs], gb);
         let w = Matrix::new(&theta[start..end], inputs, outputs);
-        gemm(MatrixMut::new(gx, rows, inputs), accumulate, gy_, w.t())?;
+        gemm(MatrixMut::new(gx, n, inputs), accumulate, gy_, w.t())?;
         end = start;
         Ok(())
     };
-    let (mut g_a, mut g_h) = (vec![T::default(); rows * width], vec![T::default(); rows * width]);
+    let mut g_a = Buffer::stale(rows.len() * width);
+    let mut g_h = Buffer::stale(rows.len() * width);
     if !is_residual {
-        scale_by_derivative(&mut g, &saved.last, width, 1, act);
+        activate_back(rows, &mut g, &saved.last, width, act);
     }
     for block in saved.blocks.iter().rev() {
-        let gated = net.gated().then(|| gate_back(&g, &block.u, &block.gate));
-        if let Some((_, g_gate)) = &gated {
+        let gated = net.gated().then(|| gate_back(rows, &g, &block.u, &block.gate));
+        if let Some([_, g_gate]) = &gated {
             back(context, g_gate, &mut gates, true)?;
         }
-        let g_u = gated.as_ref().map_or(&g, |(g_u, _)| g_u);
+        let g_u: &[T] = gated.as_ref().map_or(&g, |[g_u, _]| g_u);
         if is_residual {
             back(&block.r2, g_u, &mut g_a, false)?;
-            scale_by_derivative(&mut g_a, &block.a, width, 1, act);
+            activate_back(rows, &mut g_a, &block.a, width, act);
             back(&block.r1, &g_a, &mut g_h, false)?;
         } else {
             back(&block.r1, g_u, &mut g_h, false)?;
         }
-        scale_by_derivative(&mut g_h, &block.h, width, 1, act);
+        activate_back(rows, &mut g_h, &block.h, width, act);
         if is_residual {
-            add_gated(&mut g, &g_h, None, width, 1);
+            add(&mut g, &g_h);
         } else {
             std::mem::swap(&mut g, &mut g_h);
         }
     }
-    let mut input = vec![T::default(); rows * (net.inputs + c)];
+    let mut input = Buffer::stale(rows.len() * (net.inputs + c));
     back(&saved.input, &g, &mut input, false)?;
     Ok(Gradients { input, gates })
-}
-
-/// Push `k` tangent rows per input, `[rows * k, inputs]`, to the last hidden layer.
-pub(crate) fn push<T: Element>(
-    net: &Net,
-    theta: &[T],
-    saved: &Activations<T>,
-    tangents: &[T],
-    rows: usize,
-    k: usize,
-) -> Result<Vec<T>> {
-    let (width, act) = (net.config.hidden, net.config.activation);
-    let mut maps = maps(net, theta).into_iter();
-    let mut next = || maps.next().unwrap_or((&[], &[])).0;
-    let n = rows * k;
-    // The context is constant: only the first rows of the first weight see the tangents.
-    let mut h = product(tangents, n, net.inputs, &next()[..net.inputs * width], width)?;
-    let is_residual = net.config.kind == NetKind::Residual;
-    for block in &saved.blocks {
-        let mut t = h.clone();
-        scale_by_derivative(&mut t, &block.h, width, k, act);
-        if is_residual {
-            t = product(&t, n, width, next(), width)?;
-            scale_by_derivative(&mut t, &block.a, width, k, act);
-        } else {
-            h.fill(T::default());
-        }
-        let t = product(&t, n, width, next(), width)?;
-        let gate = net.gated().then(|| {
-            next();
-            block.gate.as_slice()
-        });
-        add_gated(&mut h, &t, gate, width, k);
-    }
-    if !is_residual {
-        scale_by_derivative(&mut h, &saved.last, width, k, act);
-    }
-    Ok(h)
 }

@@ -86,6 +86,11 @@ impl Activation {
         (inner + inner).sigmoid()
     }
 
+    /// Whether it has a second derivative that is not zero.
+    pub(crate) fn is_curved(self) -> bool {
+        self != Self::Relu
+    }
+
     #[inline(always)]
     pub(crate) fn derivative<R: Real>(self, x: R) -> R {
         let one = x.constant(1.);
