@@ -3,13 +3,23 @@
 //! The power configuration is that of the published polynomial surface: 5 outer couplings on R³, 5
 //! inner ones on R² with one context feature, hidden width 100, 2 blocks, 10 bins, f32. All timings use
 //! a pool of two threads, or one where the name says so.
+mod case;
+
+pub use case::{Case, Map, Quantity, Repeat};
+
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use mflow_bijectors::gemm::{Matrix, MatrixMut, gemm};
-use mflow_bijectors::{Bijector, Mapped, ParamStore, Parameter, Route, SplineFlowConfig, Stream};
+use mflow_bijectors::{
+    Bijector, Mapped, ParamStore, Parameter, Route, SplineFlowConfig, Stream, gradients,
+};
 use mflow_core::{BaseDensity, StandardNormal};
 use mflow_train::{Optimizer, OptimizerConfig, Pool, cut, optimizer, shards};
 use std::sync::Arc;
+
+/// As in the program: large blocks that are freed stay in the process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Standard deviation of the latents off the manifold in the benchmark's likelihood.
 const EPSILON: f64 = 0.1;
@@ -41,7 +51,7 @@ pub fn gradient(mapped: &Mapped) -> GradStore {
 pub struct PowerFlows {
     outer: Arc<dyn Bijector>,
     inner: Arc<dyn Bijector>,
-    parameters: Vec<Parameter>,
+    vars: Vec<Var>,
     optimizer: Box<dyn Optimizer>,
 }
 
@@ -59,8 +69,9 @@ impl PowerFlows {
             },
         ));
         let parameters: Vec<Parameter> = store.parameters().cloned().collect();
-        let optimizer = optimizer(&OptimizerConfig::default(), parameters.clone());
-        Self { outer, inner, parameters, optimizer }
+        let vars = parameters.iter().map(|p| p.var.clone()).collect();
+        let optimizer = optimizer(&OptimizerConfig::default(), parameters);
+        Self { outer, inner, vars, optimizer }
     }
 
     /// Negative log-likelihood of `x: [B, 3]` summed over rows: `N(0, 1)` on `u`, `N(0, ε²)` on `v`.
@@ -82,8 +93,7 @@ impl PowerFlows {
             let narrow = |t: &Tensor| must(t.narrow(0, r.start, r.len()));
             let loss = must(self.nll_sum(&narrow(x), &narrow(context)));
             let loss = must(loss / batch as f64);
-            let mut gradients = must(loss.backward());
-            self.parameters.iter().map(|p| gradients.remove(&p.var)).collect::<Vec<_>>()
+            must(gradients(&loss, &self.vars))
         });
         let norm = must(self.optimizer.accumulate(pool, &parts));
         must(self.optimizer.step(pool, 1e-6, (10. / norm).min(1.)));
@@ -91,24 +101,33 @@ impl PowerFlows {
     }
 }
 
-/// `(inputs, outputs)` of a matrix product.
-pub type Size = (usize, usize);
+/// A matrix product of an evaluation.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// Columns of the input.
+    pub inputs: usize,
+    /// Columns of the output.
+    pub outputs: usize,
+    /// Rows per point: tangents are rows too.
+    pub rows: usize,
+}
 
 /// Sizes of the matrix products of one coupling of the power configuration.
-fn products(inputs: usize, context: usize, moved: usize) -> Vec<Size> {
-    let mut all = vec![(inputs + context, 100)];
+fn products(inputs: usize, context: usize, moved: usize) -> Vec<Product> {
+    let once = |inputs, outputs| Product { inputs, outputs, rows: 1 };
+    let mut all = vec![once(inputs + context, 100)];
     for _ in 0..2 {
-        all.extend([(100, 100), (100, 100)]);
+        all.extend([once(100, 100), once(100, 100)]);
         if context > 0 {
-            all.push((context, 100));
+            all.push(once(context, 100));
         }
     }
-    all.push((100, 29 * moved));
+    all.push(once(100, 29 * moved));
     all
 }
 
 /// The matrix products of the power configuration's 5 outer and 5 inner couplings.
-pub fn power_products() -> (Vec<Size>, Vec<Size>) {
+pub fn power_products() -> (Vec<Product>, Vec<Product>) {
     let moved = |dim: usize, i: usize| if i.is_multiple_of(2) { dim.div_ceil(2) } else { dim / 2 };
     let flow = |dim: usize, context: usize| {
         (0..5).flat_map(move |i| products(dim - moved(dim, i), context, moved(dim, i))).collect()
@@ -121,7 +140,7 @@ pub fn power_products() -> (Vec<Size>, Vec<Size>) {
 /// reach at best.
 #[derive(Debug)]
 pub struct Gemms {
-    sizes: Vec<Size>,
+    products: Vec<Product>,
     rows: usize,
     backward: bool,
     x: Vec<f32>,
@@ -132,13 +151,13 @@ pub struct Gemms {
 }
 
 impl Gemms {
-    /// The products `sizes` on `rows` rows, forward or forward and backward.
-    pub fn new(sizes: &[Size], rows: usize, backward: bool) -> Self {
-        let most = |f: fn(Size) -> usize| sizes.iter().map(|&s| f(s)).max().unwrap_or(0);
-        let (inputs, outputs) = (most(|s| s.0), most(|s| s.1));
-        let (numbers, weights) = (|n: usize| vec![0.5; n], inputs * outputs);
+    /// The products on `rows` points, forward or forward and backward.
+    pub fn new(products: &[Product], rows: usize, backward: bool) -> Self {
+        let most = |f: fn(&Product) -> usize| products.iter().map(f).max().unwrap_or(0);
+        let (inputs, outputs) = (most(|p| p.rows * p.inputs), most(|p| p.rows * p.outputs));
+        let (numbers, weights) = (|n: usize| vec![0.5; n], most(|p| p.inputs * p.outputs));
         Self {
-            sizes: sizes.to_vec(),
+            products: products.to_vec(),
             rows,
             backward,
             x: numbers(rows * inputs),
@@ -154,8 +173,8 @@ impl Gemms {
     /// # Errors
     /// If a product fails.
     pub fn run(&mut self) -> Result<()> {
-        let rows = self.rows;
-        for &(inputs, outputs) in &self.sizes {
+        for &Product { inputs, outputs, rows } in &self.products {
+            let rows = rows * self.rows;
             let x = Matrix::new(&self.x, rows, inputs);
             let w = Matrix::new(&self.w, inputs, outputs);
             gemm(MatrixMut::new(&mut self.y, rows, outputs), false, x, w)?;

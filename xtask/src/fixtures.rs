@@ -8,14 +8,19 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use crate::python::Environment;
 use crate::table::Table;
 use crate::{files, shell};
 
 /// What makes the fixtures.
 const SOURCE: &str = "xtask/fixtures";
 
-/// The virtual environment, kept between runs.
-const ENVIRONMENT: &str = "target/fixtures-venv";
+const ENVIRONMENT: Environment = Environment {
+    folder: "target/fixtures-venv",
+    requirements: "xtask/fixtures/requirements.txt",
+    versions: &["3.9", "3.10", "3.11"],
+    size: "about 2 GB to download, 4 GB on disk",
+};
 
 /// Where Python writes, so that a failure leaves the tests as they were.
 const DRAFT: &str = "target/fixtures";
@@ -39,7 +44,7 @@ pub(crate) struct Options {
 
 /// Makes all fixtures afresh and lists them.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let python = environment(&options.python)?;
+    let python = ENVIRONMENT.python(&options.python)?;
     files::remove_folder(Path::new(DRAFT))?;
     for (script, fixtures) in SCRIPTS {
         let draft = Path::new(DRAFT).join(script);
@@ -70,35 +75,6 @@ fn replace(draft: &Path, fixtures: &Path) -> Result<()> {
     }
     println!("\n{}\n{} files, {total} bytes in {}\n", table.text(), made.len(), fixtures.display());
     Ok(())
-}
-
-/// Makes the virtual environment, unless it is there with what we require; returns its Python.
-fn environment(python: &Path) -> Result<PathBuf> {
-    let folder = Path::new(ENVIRONMENT);
-    let own = folder.join("bin/python");
-    let requirements = Path::new(SOURCE).join("requirements.txt");
-    let required = files::read(&requirements)?;
-    let installed = folder.join("installed.txt"); // only there after an install that succeeded
-    if own.exists() && files::read(&installed).is_ok_and(|text| text == required) {
-        println!("{ENVIRONMENT} has what {} asks for", requirements.display());
-        return Ok(own);
-    }
-    let version = shell::read(Command::new(python).arg("-c").arg("import sys; print(sys.version)"))
-        .with_context(|| format!("needs {}; name another with --python", python.display()))?;
-    ensure!(
-        ["3.9.", "3.10.", "3.11."].iter().any(|fits| version.starts_with(fits)),
-        "{} is {}, and torch needs Python 3.9 to 3.11; name another with --python",
-        python.display(),
-        version.trim(),
-    );
-    files::remove_folder(folder)?;
-    shell::run(Command::new(python).args(["-m", "venv", ENVIRONMENT]))?;
-    println!("installing: about 2 GB to download, 4 GB on disk");
-    let install = "-m pip install --no-deps --no-cache-dir --disable-pip-version-check -r";
-    shell::run(Command::new(&own).args(install.split(' ')).arg(&requirements))
-        .context("installing what the fixtures need; the messages of pip are above")?;
-    files::write(&installed, required.as_bytes())?;
-    Ok(own)
 }
 
 /// The names and contents of the files in a folder.

@@ -10,6 +10,7 @@ mod instability;
 mod metadata;
 mod number;
 mod provenance;
+mod python;
 mod reproduce;
 mod shell;
 mod smoke;

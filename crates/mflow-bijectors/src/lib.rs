@@ -72,7 +72,7 @@ pub use elementwise::{
 pub use error::{Error, Result};
 pub use flows::{Dependence, Fast, FlowConfig, GlowConfig, LinearKind, Norm, SplineFlowConfig};
 pub use kernel::gemm;
-pub use kernel::{FusedLayer, Jet, Pushed, Real, split};
+pub use kernel::{FusedLayer, Jet, Pushed, Real, gradients, split};
 pub use linear::{
     LuLinear, LuLinearConfig, Order, Orthogonal, OrthogonalConfig, Permutation, PermutationConfig,
     QrLinear, QrLinearConfig, SvdLinear, SvdLinearConfig,

@@ -62,7 +62,7 @@ pub use presets::Schedule;
 pub use progress::{EpochMetrics, Observer, Progress, Silent};
 pub use run_dir::{Identity, RunDir};
 pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
-pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, shards};
+pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, evaluation_blocks, shards};
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
 pub use trainer::{Outcome, Trainer, Updates};

@@ -8,7 +8,7 @@ use crate::shards::{EVALUATION_ROWS, Pool, cut, shards};
 use crate::source::{Batch, RowSource, Rows};
 use crate::{Error, Result};
 use candle_core::{DType, Tensor, Var};
-use mflow_bijectors::{Noise, ParamStore, Parameter, Stream};
+use mflow_bijectors::{Noise, ParamStore, Parameter, Stream, gradients};
 use mflow_core::{Model, ModelConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -198,8 +198,7 @@ impl<'a> Member<'a> {
                 (None, Some(pulled)) => pulled,
                 (None, None) => return Err(Error::config("losses", "must not be empty")),
             };
-            let mut gradients = loss.backward()?;
-            Ok((value, self.vars.iter().map(|v| gradients.remove(v)).collect()))
+            Ok((value, gradients(&loss, &self.vars)?))
         };
         let (coupled, parts) = if latent.is_none() {
             let parts = pool.map(n, |i| backward(&forward(i)?, None));

@@ -47,11 +47,17 @@ impl Pool {
         rows: usize,
         f: impl Fn(Range<usize>) -> Result<Tensor, E> + Sync + Send,
     ) -> Result<Tensor, E> {
-        let blocks = rows.div_ceil(EVALUATION_ROWS).max(1);
+        let blocks = evaluation_blocks(rows);
         let parts = self.map(blocks, |i| f(cut(rows, blocks, i)));
         let parts = parts.into_iter().collect::<Result<Vec<_>, E>>()?;
         Ok(Tensor::cat(&parts, 0)?)
     }
+}
+
+/// Number of blocks of an evaluation: of at most [`EVALUATION_ROWS`], and fewer in a batch that would
+/// leave threads without work. A function of the rows only.
+pub fn evaluation_blocks(rows: usize) -> usize {
+    rows.div_ceil(EVALUATION_ROWS).max(shards(rows, 4))
 }
 
 /// Part `i` of `rows` cut into `n` nearly equal parts.

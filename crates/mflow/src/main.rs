@@ -4,6 +4,11 @@ mod cli;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// Large blocks that are freed stay in the process: given back to the system, as by glibc, they would be
+/// mapped and zeroed anew in every update.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match cli::threads::single_threaded_tensors() {

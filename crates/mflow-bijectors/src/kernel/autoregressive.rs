@@ -4,9 +4,9 @@ use super::coupling::{Cotangents, Gradients, Input, Plan};
 use super::elements::{Features, MapRows};
 use super::gemm::{Matrix, MatrixMut, gemm};
 use super::lanes::{Element, dispatch};
-use super::net;
 use super::rows::Rows;
 use super::tensor::{slice, with_slice};
+use super::{gradients, net};
 use crate::bijector::Direction;
 use crate::univariate::ScalarMap;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
@@ -149,6 +149,6 @@ impl<U: ScalarMap, T: Element> CustomOp3 for SolveOp<U, T> {
         let wanted =
             |g: Vec<T>, like: &Tensor| like.track_op().then(|| tensor(g, like)).transpose();
         let g_context = if self.plan.net.context > 0 { wanted(g_context, context)? } else { None };
-        Ok((Some(tensor(g_y, y)?), g_context, wanted(g_theta, theta)?))
+        Ok((Some(tensor(g_y, y)?), g_context, gradients::of_parameter(theta, g_theta)?))
     }
 }

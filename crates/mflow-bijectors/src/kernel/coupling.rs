@@ -4,6 +4,7 @@
 use super::buffer::Buffer;
 use super::elements::{Features, MapRows, PullRows, PullTangents};
 use super::gemm::{Matrix, MatrixMut, gemm};
+use super::gradients;
 use super::lanes::{Element, dispatch};
 use super::net::{self, Activations};
 use super::rows::{Rows, contract, dot, spread, sum};
@@ -414,6 +415,6 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
         let wanted =
             |g: Vec<T>, like: &Tensor| like.track_op().then(|| tensor(g, like)).transpose();
         let g_context = if self.plan.net.context > 0 { wanted(g_context, context)? } else { None };
-        Ok((Some(tensor(g_points, points)?), g_context, wanted(g_theta, theta)?))
+        Ok((Some(tensor(g_points, points)?), g_context, gradients::of_parameter(theta, g_theta)?))
     }
 }

@@ -9,6 +9,7 @@ mod buffer;
 pub(crate) mod coupling;
 mod elements;
 pub mod gemm;
+mod gradients;
 mod jet;
 mod lanes;
 pub(crate) mod matrix;
@@ -20,6 +21,7 @@ mod tensor;
 pub(crate) mod triangular;
 pub(crate) mod univariate;
 
+pub use gradients::gradients;
 pub use jet::Jet;
 pub use real::Real;
 pub use tensor::split;

@@ -1,8 +1,13 @@
-//! `cargo xtask bench`: criterion's benches, with a table of medians and of ratios.
+//! `cargo xtask bench`: criterion's benches with a table of medians and of ratios, or with `--compare`
+//! other libraries beside ours.
+
+mod compare;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -23,6 +28,18 @@ pub(crate) struct Options {
     /// Write the tables to docs/results/benches.md
     #[arg(long)]
     save: bool,
+    /// Time mflow and Python libraries in alternation: docs/results/performance.md
+    #[arg(long)]
+    compare: bool,
+    /// With --compare, only the cases with this in their name; nothing is saved
+    #[arg(long, requires = "compare")]
+    only: Option<String>,
+    /// With --compare, how often it is everyone's turn
+    #[arg(long, default_value_t = 7, requires = "compare")]
+    rounds: usize,
+    /// With --compare, the Python that the virtual environment is made with, 3.11 or newer
+    #[arg(long, default_value = "python3", requires = "compare")]
+    python: PathBuf,
     /// Arguments for criterion, such as a part of a bench's name
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -61,8 +78,26 @@ struct Estimate {
     point_estimate: f64,
 }
 
-/// Runs the benches and prints what this call measured.
+/// Builds the program that times cases and returns where it is.
+fn build_worker() -> Result<PathBuf> {
+    shell::run(&mut shell::cargo("build --release -p mflow-benches --bin worker", Lock::Free))?;
+    Ok(metadata::load(Lock::Free)?.target_directory.join("release/worker"))
+}
+
+/// Starts it; threads belong to its own pool, candle's would run inside them.
+fn worker_command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("RAYON_NUM_THREADS", "1").env("CANDLE_NUM_THREADS", "1");
+    command
+}
+
+/// Does what the options ask for.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.compare { compare::run(options) } else { criterion(options) }
+}
+
+/// Runs the benches and prints what this call measured.
+fn criterion(options: &Options) -> Result<()> {
     let ratios: Ratios =
         toml::from_str(&files::read(Path::new(RATIOS))?).with_context(|| format!("in {RATIOS}"))?;
     let criterion = metadata::load(Lock::Free)?.target_directory.join("criterion");

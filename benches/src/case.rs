@@ -1,0 +1,252 @@
+//! One thing to time, as `cargo xtask bench --compare` asks every library for it.
+use crate::{Gemms, Product, must};
+use mflow_bijectors::{FlowConfig, LinearKind, NetConfig, ParamStore, SplineFlowConfig, Stream};
+use mflow_core::candle::{DType, Device};
+use mflow_core::{Model, ModelConfig, VectorFlowConfig};
+use mflow_train::{Pool, Rows, Schedule, Stage, TrainConfig, Trainer, evaluation_blocks, shards};
+use serde::{Deserialize, Serialize};
+use std::sync::Mutex;
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// An update of a flow on all of `R^D` by maximum likelihood.
+    NllStep,
+    /// The density of a flow on all of `R^D`.
+    LogProb,
+    /// Samples of a flow on all of `R^D`.
+    Sample,
+    /// An update of `f` by the reconstruction error.
+    ManifoldStep,
+    /// An update of `h` by maximum likelihood.
+    DensityStep,
+    /// An update of `f` and `h` by both, with the exact volume term.
+    JointStep,
+    /// The density on the manifold.
+    ExactLogProb,
+}
+
+/// A case: architecture, batch, threads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What is timed.
+    pub quantity: Quantity,
+    /// Number of features `D`.
+    pub dim: usize,
+    /// Dimension `N` of the manifold, 0 where there is none.
+    pub manifold: usize,
+    /// Number of context features.
+    pub context: usize,
+    /// Number of rows.
+    pub batch: usize,
+    /// Layers of the flow; of `f` in an M-flow.
+    pub layers: usize,
+    /// Layers of `h`.
+    pub inner_layers: usize,
+    /// Linear maps between the layers.
+    pub linear: LinearKind,
+    /// Spline couplings or masked affine layers.
+    pub map: Map,
+    /// Hidden width of the conditioners.
+    pub hidden: usize,
+    /// Residual blocks of the conditioners.
+    pub blocks: usize,
+    /// Bins of the splines.
+    pub bins: usize,
+    /// Half the width of the box of the splines.
+    pub tail_bound: f64,
+    /// Number of threads.
+    pub threads: usize,
+    /// Only the matrix products that the case cannot do without.
+    #[serde(default)]
+    pub bound: bool,
+}
+
+/// The layers of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Map {
+    /// Rational-quadratic couplings.
+    Spline,
+    /// Masked affine autoregressive layers.
+    Maf,
+}
+
+/// Something to repeat.
+pub type Repeat = Box<dyn FnMut()>;
+
+impl Case {
+    fn flow(&self, layers: usize) -> VectorFlowConfig {
+        if self.map == Map::Maf {
+            let mut maf = FlowConfig::maf();
+            (maf.layers, maf.net) = (layers, NetConfig::mlp(self.hidden, 1));
+            return maf.into();
+        }
+        let mut flow = SplineFlowConfig::default();
+        (flow.layers, flow.linear, flow.bins) = (layers, self.linear, self.bins);
+        (flow.hidden, flow.blocks, flow.tail_bound) = (self.hidden, self.blocks, self.tail_bound);
+        flow.into()
+    }
+
+    fn model(&self) -> ModelConfig {
+        let config = match self.manifold {
+            0 => ModelConfig::af(self.dim).with_inner(self.flow(self.layers)),
+            n => ModelConfig::m_flow(self.dim, n)
+                .with_outer(self.flow(self.layers))
+                .with_inner(self.flow(self.inner_layers)),
+        };
+        config.with_context(self.context)
+    }
+
+    /// Everything that one repetition needs, made once.
+    ///
+    /// # Errors
+    /// If the case asks for something that there is not.
+    pub fn open(&self) -> Result<Repeat, String> {
+        match self.quantity {
+            _ if self.bound => self.bound(),
+            Quantity::NllStep => self.step(Schedule::Likelihood, "likelihood"),
+            Quantity::ManifoldStep => self.step(Schedule::Sequential, "manifold"),
+            Quantity::DensityStep => self.step(Schedule::Sequential, "density"),
+            Quantity::JointStep => self.step(Schedule::Simultaneous, "joint"),
+            Quantity::LogProb | Quantity::ExactLogProb => self.log_prob(),
+            Quantity::Sample => self.sample(),
+        }
+    }
+
+    /// An update of the trainer, as in a run, data and shuffling included.
+    fn step(&self, schedule: Schedule, phase: &str) -> Result<Repeat, String> {
+        let model = self.model();
+        let config = schedule.config(&model, 1_000_000).map_err(|e| e.to_string())?;
+        let of_phase = |stage: &&Stage| stage.phases()[0].name == phase;
+        let stage = config.phases.iter().find(of_phase).ok_or("no such phase")?.clone();
+        let mut config = TrainConfig::new(vec![stage]);
+        config.shards = self.threads;
+        for phase in config.phases.iter_mut().flat_map(Stage::phases_mut) {
+            phase.batch_size = self.batch;
+            // Rates of nothing: the weights stay where the timing starts.
+            phase.optimizer.set_learning_rate(1e-9);
+        }
+        let rows = 4 * self.batch;
+        let values = |dim: usize, purpose: &str| Stream::new(1, purpose).normal(rows * dim);
+        let context = (self.context > 0).then(|| (values(self.context, "context"), self.context));
+        let data = Rows::new(values(self.dim, "x"), self.dim, context, DType::F32, &Device::Cpu)
+            .map_err(|e| e.to_string())?;
+        // What an update borrows lives as long as the process, which ends with its cases.
+        let (model, data, config) = (leak(model), leak(data), leak(config));
+        let pool = leak(Pool::new(self.threads).map_err(|e| e.to_string())?);
+        let store = leak(ParamStore::new(1, DType::F32, &Device::Cpu));
+        let trainer = leak(Trainer {
+            model,
+            store,
+            data,
+            validation: None,
+            config,
+            seed: 1,
+            pool,
+            run: None,
+        });
+        let mut updates = trainer.updates(0).map_err(|e| e.to_string())?;
+        Ok(Box::new(move || {
+            must(updates.step());
+        }))
+    }
+
+    fn build(&self) -> Result<Box<dyn Model>, String> {
+        let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+        let model = self.model().build(&mut store, |_| false).map_err(|e| e.to_string())?;
+        Ok(Box::new(model))
+    }
+
+    fn log_prob(&self) -> Result<Repeat, String> {
+        let (model, case) = (self.build()?, self.clone());
+        let pool = Pool::new(self.threads).map_err(|e| e.to_string())?;
+        let x = crate::rows(self.batch, self.dim, "x");
+        let context = (self.context > 0).then(|| crate::rows(self.batch, self.context, "context"));
+        Ok(Box::new(move || {
+            must(pool.by_rows(case.batch, |r| {
+                let part = context.as_ref().map(|c| c.narrow(0, r.start, r.len())).transpose()?;
+                model.log_prob(&x.narrow(0, r.start, r.len())?, part.as_ref())
+            }));
+        }))
+    }
+
+    fn sample(&self) -> Result<Repeat, String> {
+        let (model, rows) = (self.build()?, self.batch);
+        let pool = Pool::new(self.threads).map_err(|e| e.to_string())?;
+        let context = (self.context > 0).then(|| crate::rows(rows, self.context, "context"));
+        let mut stream = Stream::new(1, "sample");
+        Ok(Box::new(move || {
+            let latent = must(model.sample_latent(rows, &mut stream));
+            must(pool.by_rows(rows, |r| {
+                let part = context.as_ref().map(|c| c.narrow(0, r.start, r.len())).transpose()?;
+                model.decode(&latent.narrow(0, r.start, r.len())?, part.as_ref())
+            }));
+        }))
+    }
+
+    /// The matrix products of a flow with `tangents` per point: these are rows of the same products but for
+    /// the last of each conditioner, which is contracted once for each point with the derivative of the map.
+    fn products(&self, dim: usize, layers: usize, context: usize, tangents: usize) -> Vec<Product> {
+        let (hidden, per) = (self.hidden, 3 * self.bins - 1);
+        let coupling = |i: usize| {
+            let moved = if i.is_multiple_of(2) { dim.div_ceil(2) } else { dim / 2 };
+            let all = |inputs, outputs| Product { inputs, outputs, rows: 1 + tangents };
+            let once = |inputs, outputs| Product { inputs, outputs, rows: 1 };
+            let mut products = vec![all(dim - moved + context, hidden)];
+            for _ in 0..self.blocks {
+                products.extend([all(hidden, hidden), all(hidden, hidden)]);
+                if context > 0 {
+                    products.push(once(context, hidden));
+                }
+            }
+            if self.linear == LinearKind::Lu {
+                products.extend([all(dim, dim), all(dim, dim)]);
+            }
+            let last = once(hidden, per * moved);
+            products.extend(std::iter::repeat_n(last, if tangents > 0 { 2 } else { 1 }));
+            products
+        };
+        (0..layers).flat_map(coupling).collect()
+    }
+
+    /// The matrix products alone, one independent stream per thread: the time that no implementation
+    /// with these products can go below.
+    fn bound(&self) -> Result<Repeat, String> {
+        if self.map == Map::Maf {
+            return Err("no bound was worked out for masked networks".into());
+        }
+        let n = self.manifold;
+        let context = if n == 0 { self.context } else { 0 };
+        let f = || self.products(self.dim, self.layers, context, 0);
+        let h = || self.products(n, self.inner_layers, self.context, 0);
+        let exact = || [f(), h(), self.products(self.dim, self.layers, context, n)].concat();
+        let (passes, backward) = match self.quantity {
+            Quantity::NllStep => (f(), true),
+            Quantity::LogProb | Quantity::Sample => (f(), false),
+            Quantity::ManifoldStep => (f().repeat(2), true),
+            // The coordinates are found once in a run.
+            Quantity::DensityStep => (h(), true),
+            Quantity::JointStep => (exact(), true),
+            Quantity::ExactLogProb => (exact(), false),
+        };
+        let blocks =
+            if backward { shards(self.batch, self.threads) } else { evaluation_blocks(self.batch) };
+        let stream = |_| Mutex::new(Gemms::new(&passes, self.batch / blocks, backward));
+        let streams: Vec<Mutex<Gemms>> = (0..self.threads).map(stream).collect();
+        let pool = Pool::new(self.threads).map_err(|e| e.to_string())?;
+        let threads = self.threads;
+        Ok(Box::new(move || {
+            pool.map(threads, |i| {
+                let mut stream = must(streams[i].lock());
+                (i..blocks).step_by(threads).for_each(|_| must(stream.run()));
+            });
+        }))
+    }
+}
+
+fn leak<T>(value: T) -> &'static mut T {
+    Box::leak(Box::new(value))
+}
