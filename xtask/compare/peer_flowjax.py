@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-import jax_threads  # isort: skip  (before jax)
+import jax_threads  # before jax, which reads the number of cores when it starts
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,9 @@ from flowjax_models import flow, to_latent
 from protocol import Lacks, Run, serve
 
 Model = eqx.Module | tuple
+
+PLAIN = ("nll_step", "log_prob", "sample")
+MANIFOLD = ("manifold_step", "density_step", "joint_step", "exact_log_prob")
 
 
 def repeated_step(model: Model, loss: Callable[..., jax.Array], *inputs: jax.Array) -> Run:
@@ -68,15 +72,12 @@ def plain(case: dict, x: jax.Array, context: jax.Array | None) -> Run:
         noise = jr.normal(key, (case["batch"], case["dim"]))
         return batched(model.bijection.transform, noise, context)
 
-    match case["quantity"]:
-        case "nll_step":
-            return repeated_step(model, lambda *both: -log_prob(*both).mean(), x)
-        case "log_prob":
-            return repeated_call(model, log_prob, x)
-        case "sample":
-            # The key is an argument, so each call draws anew, though the same numbers.
-            return repeated_call(model, sample, jr.key(3))
-    raise Lacks(f"no quantity {case['quantity']}")
+    if case["quantity"] == "nll_step":
+        return repeated_step(model, lambda *both: -log_prob(*both).mean(), x)
+    if case["quantity"] == "log_prob":
+        return repeated_call(model, log_prob, x)
+    # The key is an argument, so each call draws anew, though the same numbers.
+    return repeated_call(model, sample, jr.key(3))
 
 
 def mean_squared(x: jax.Array, decoded: jax.Array) -> jax.Array:
@@ -96,6 +97,8 @@ def manifold(case: dict, x: jax.Array, context: jax.Array | None) -> Run:
     def reconstruct(outer: Model, x: jax.Array) -> jax.Array:
         return jax.vmap(lambda point: decode(outer, encode(outer, point)))(x)
 
+    if case["quantity"] not in MANIFOLD:
+        raise Lacks(f"no quantity {case['quantity']}")
     if case["quantity"] == "manifold_step":
         return repeated_step(outer, lambda outer, x: mean_squared(x, reconstruct(outer, x)), x)
 
@@ -142,8 +145,7 @@ def open_case(case: dict) -> tuple[Run, str]:
     width = case.get("context", 0)
     context = jr.normal(jr.key(1), (case["batch"], width)) if width else None
 
-    is_plain = case["quantity"] in ("nll_step", "log_prob", "sample")
-    run = (plain if is_plain else manifold)(case, x, context)
+    run = (plain if case["quantity"] in PLAIN else manifold)(case, x, context)
     for _ in range(2):  # the first call compiles, the second is warm
         run()
     if case["map"] == "maf":

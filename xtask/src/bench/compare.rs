@@ -44,9 +44,16 @@ const FEWEST_ROUNDS: usize = 3;
 /// `cases.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Cases {
-    defaults: Map<String, Value>,
+pub(super) struct Cases {
+    pub(super) defaults: Map<String, Value>,
     case: Vec<Case>,
+}
+
+impl Cases {
+    pub(super) fn read() -> Result<Self> {
+        let path = Path::new(SOURCE).join("cases.toml");
+        toml::from_str(&files::read(&path)?).with_context(|| format!("in {}", path.display()))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,9 +98,7 @@ impl Timed {
 
 /// Times the cases and writes the page, unless only some were asked for.
 pub(super) fn run(options: &Options) -> Result<()> {
-    let path = Path::new(SOURCE).join("cases.toml");
-    let cases: Cases =
-        toml::from_str(&files::read(&path)?).with_context(|| format!("in {}", path.display()))?;
+    let cases = Cases::read()?;
     let python = ENVIRONMENT.python(&options.python)?;
     let worker = super::build_worker()?;
     let mut workers = Vec::new();
@@ -156,7 +161,7 @@ fn time(
                 // The first is for caches, the allocator and the compiler of whoever has one.
                 worker.time(1)?;
                 let once = number::median(worker.time(2)?).unwrap_or(f64::NAN);
-                open.push((*name, worker, repetitions(once), once));
+                open.push((*name, worker, repetitions(BLOCK_SECONDS, once), once));
             }
         }
     }
@@ -171,14 +176,14 @@ fn time(
     Ok(timed)
 }
 
-/// How often a case of so many seconds is repeated in a block.
-fn repetitions(seconds: f64) -> usize {
+/// How often a case that takes `once` is repeated to fill so many seconds.
+pub(super) fn repetitions(seconds: f64, once: f64) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "between 1 and 1000"
     )]
-    let n = (BLOCK_SECONDS / seconds).clamp(1.0, 1000.0) as usize;
+    let n = (seconds / once).clamp(1.0, 1000.0) as usize;
     n
 }
 
@@ -195,7 +200,7 @@ fn line(timed: &Timed) -> String {
 fn table(all: &[Timed]) -> Table {
     let mut head = vec!["case".to_owned(), "batch".to_owned(), "mflow ms".to_owned()];
     head.extend(["range".to_owned(), "matrix products ms".to_owned(), "share".to_owned()]);
-    head.extend(PEERS.iter().flat_map(|peer| [format!("{peer} ms"), format!("/ mflow")]));
+    head.extend(PEERS.iter().flat_map(|peer| [format!("{peer} ms"), "/ mflow".to_owned()]));
     let mut table = Table::new(head);
     for timed in all {
         let ms = |name: &str| match timed.median(name) {
@@ -332,8 +337,7 @@ mod tests {
     #[test]
     fn the_cases_in_the_repository_are_read() {
         shell::enter_repository().unwrap();
-        let text = files::read(&Path::new(SOURCE).join("cases.toml")).unwrap();
-        let cases: Cases = toml::from_str(&text).unwrap();
+        let cases = Cases::read().unwrap();
         for case in &cases.case {
             for target in &case.targets {
                 assert!(case.batches.contains(&target.batch), "{}: no such batch", case.name);
@@ -345,6 +349,6 @@ mod tests {
 
     #[test]
     fn repetitions_fill_a_block() {
-        assert_eq!([repetitions(1e-3), repetitions(5.0), repetitions(0.0)], [300, 1, 1000]);
+        assert_eq!([1e-3, 5.0, 0.0].map(|once| repetitions(0.3, once)), [300, 1, 1000]);
     }
 }

@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: criterion's benches with a table of medians and of ratios, or with `--compare`
-//! other libraries beside ours.
+//! `cargo xtask bench`: criterion's benches with a table of medians and of ratios; with `--compare` other
+//! libraries beside ours, with `--scaling` how costs grow.
 
 mod compare;
+mod scaling;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// Time mflow and Python libraries in alternation: docs/results/performance.md
     #[arg(long)]
     compare: bool,
+    /// Time how costs grow with the sizes of a model: docs/results/scaling.md
+    #[arg(long, conflicts_with = "compare")]
+    scaling: bool,
     /// With --compare, only the cases with this in their name; nothing is saved
     #[arg(long, requires = "compare")]
     only: Option<String>,
@@ -93,7 +97,13 @@ fn worker_command(program: &Path) -> Command {
 
 /// Does what the options ask for.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.compare { compare::run(options) } else { criterion(options) }
+    if options.compare {
+        compare::run(options)
+    } else if options.scaling {
+        scaling::run()
+    } else {
+        criterion(options)
+    }
 }
 
 /// Runs the benches and prints what this call measured.

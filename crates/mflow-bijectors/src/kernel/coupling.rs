@@ -323,7 +323,7 @@ impl<U: ScalarMap> Plan<U> {
         }
         for (row, g) in g_tangents.chunks_exact_mut(d).enumerate() {
             let dx = &dx[row / rows.tangents * d..];
-            self.moved.iter().for_each(|&i| g[i] = g[i] * dx[i]);
+            self.moved.iter().for_each(|&i| g[i] *= dx[i]);
         }
         Ok([v_moved, v_p])
     }
