@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{metadata, number, smoke, test, tidy};
+use crate::{bench, metadata, number, smoke, test, tidy};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -19,7 +19,10 @@ pub(crate) struct Options {
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+/// The step that is left out, loudly, where it cannot be made.
+const INSTRUCTIONS: &str = "instructions";
+
+const STEPS: [Step; 9] = [
     ("fmt", || shell::run(shell::cargo("fmt", shell::Lock::Free).args(["--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -36,6 +39,13 @@ const STEPS: [Step; 8] = [
         let benches = "bench --profile ci -p mflow-benches";
         shell::run(shell::cargo(benches, Locked).args(["--", "--test"]))
     }),
+    (INSTRUCTIONS, || match bench::check::obstacle() {
+        None => bench::check::run(false, Locked),
+        Some(why) => {
+            println!("\n!!! INSTRUCTIONS ARE NOT CHECKED: {why}\n");
+            Ok(())
+        }
+    }),
     ("smoke", smoke::run),
 ];
 
@@ -48,7 +58,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let start = Instant::now();
         let result = step();
         let took = number::seconds(start.elapsed().as_secs_f64());
-        let verdict = if result.is_ok() { "yes" } else { "NO" };
+        let verdict = match &result {
+            Ok(()) if name == INSTRUCTIONS && bench::check::obstacle().is_some() => "NOT CHECKED",
+            Ok(()) => "yes",
+            Err(_) => "NO",
+        };
         table.push([name, &took, verdict]);
         match result {
             Ok(()) => println!("=== {name}: ok after {took} s ==="),

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: criterion's benches with a table of medians and of ratios; with `--compare` other
-//! libraries beside ours, with `--scaling` how costs grow.
+//! libraries beside ours, with `--scaling` how costs grow, with `--check`
+//! instructions instead of seconds.
 
+pub(crate) mod check;
 mod compare;
 mod scaling;
 mod worker;
@@ -26,9 +28,12 @@ const PAGE: &str = "docs/results/benches.md";
 /// Options of `cargo xtask bench`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Write the tables to docs/results/benches.md
+    /// Write the tables to docs/results/benches.md, with --check the counts to xtask/instructions.toml
     #[arg(long)]
     save: bool,
+    /// Count the instructions of the hot kernels with valgrind, and compare with those on record
+    #[arg(long, conflicts_with_all = ["compare", "scaling"])]
+    check: bool,
     /// Time mflow and Python libraries in alternation: docs/results/performance.md
     #[arg(long)]
     compare: bool,
@@ -97,7 +102,9 @@ fn worker_command(program: &Path) -> Command {
 
 /// Does what the options ask for.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.compare {
+    if options.check {
+        check::run(options.save, Lock::Free)
+    } else if options.compare {
         compare::run(options)
     } else if options.scaling {
         scaling::run()

@@ -12,9 +12,9 @@ pub use mask::Mask;
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::domain::Domain;
+use crate::kernel::PackedLayer;
 use crate::kernel::coupling::{CouplingOp, Plan};
 use crate::kernel::rows::Rows;
-use crate::kernel::{FusedLayer, Pushed};
 use crate::nn::Conditioned;
 use crate::noise::{LayerNoise, Noise};
 use crate::univariate::Univariate;
@@ -135,18 +135,11 @@ pub(crate) fn or_empty(x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
     })
 }
 
-impl<U: Univariate> Fused<'_, U> {
-    fn apply(
-        &self,
-        points: &Tensor,
-        rows: usize,
-        tangents: usize,
-        context: Option<&Tensor>,
-    ) -> Result<Tensor> {
+impl<U: Univariate> PackedLayer for Fused<'_, U> {
+    fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor> {
         let theta = &self.coupling.theta()?;
         let context = &or_empty(points, context)?;
         let save = points.track_op() || context.track_op() || theta.track_op();
-        let rows = Rows { points: rows, tangents };
         let (plan, direction) = (self.coupling.plan.clone(), self.direction);
         Ok(match points.dtype() {
             DType::F64 => {
@@ -158,31 +151,6 @@ impl<U: Univariate> Fused<'_, U> {
                 points.apply_op3(context, theta, op)
             }
         }?)
-    }
-}
-
-impl<U: Univariate> FusedLayer for Fused<'_, U> {
-    fn values(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>> {
-        let packed = self.apply(&x.contiguous()?.flatten_all()?, x.dim(0)?, 0, context)?;
-        let n = x.elem_count();
-        let value = packed.narrow(0, 0, n)?.reshape(x.shape())?;
-        Ok(Mapped { value, log_abs_det: packed.narrow(0, n, x.dim(0)?)? })
-    }
-
-    fn push(
-        &self,
-        x: &Tensor,
-        tangents: &Tensor,
-        context: Option<&Tensor>,
-    ) -> Result<Option<Pushed>> {
-        let (n, all) = (x.elem_count(), tangents.elem_count());
-        let points = Tensor::cat(&[&x.flatten_all()?, &tangents.flatten_all()?], 0)?;
-        let packed = self.apply(&points, x.dim(0)?, tangents.dim(1)?, context)?;
-        Ok(Some(Pushed {
-            value: packed.narrow(0, 0, n)?.reshape(x.shape())?,
-            tangents: packed.narrow(0, n, all)?.reshape(tangents.shape())?,
-            log_abs_det: packed.narrow(0, n + all, x.dim(0)?)?,
-        }))
     }
 }
 

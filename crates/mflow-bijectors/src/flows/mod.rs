@@ -203,7 +203,8 @@ impl FlowConfig {
             }
             LinearKind::Lu => {
                 layers.push(BijectorConfig::Permutation(permutation(Order::Random)));
-                layers.push(BijectorConfig::LuLinear(LuLinearConfig::new(dim)));
+                let lu = LuLinearConfig::new(dim).with_route(self.route);
+                layers.push(BijectorConfig::LuLinear(lu));
             }
             LinearKind::Reverse => {
                 layers.push(BijectorConfig::Permutation(permutation(Order::Reverse)));

@@ -12,6 +12,7 @@ pub mod gemm;
 mod gradients;
 mod jet;
 mod lanes;
+pub(crate) mod lu;
 pub(crate) mod matrix;
 pub(crate) mod net;
 pub(crate) mod pointwise;
@@ -29,6 +30,7 @@ pub use tensor::split;
 use crate::Result;
 use crate::bijector::Mapped;
 use candle_core::Tensor;
+use rows::Rows;
 
 /// Result of pushing tangents through a fused layer.
 #[derive(Debug)]
@@ -40,6 +42,40 @@ pub struct Pushed {
     pub tangents: Tensor,
     /// Natural log of `|det J|` of the map that was applied, `[B]`.
     pub log_abs_det: Tensor,
+}
+
+/// A layer whose kernel takes points and their tangents as one flat tensor: `x [B, D]`, the rows `[B, K, D]`
+/// behind them. The result is laid out the same, with the log-dets `[B]` at its end.
+pub(crate) trait PackedLayer {
+    /// Apply the layer.
+    fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor>;
+}
+
+impl<L: PackedLayer> FusedLayer for L {
+    fn values(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>> {
+        let (points, n) = (x.dim(0)?, x.elem_count());
+        let rows = Rows { points, tangents: 0 };
+        let packed = self.packed(&x.contiguous()?.flatten_all()?, rows, context)?;
+        let value = packed.narrow(0, 0, n)?.reshape(x.shape())?;
+        Ok(Mapped { value, log_abs_det: packed.narrow(0, n, points)? })
+    }
+
+    fn push(
+        &self,
+        x: &Tensor,
+        tangents: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Option<Pushed>> {
+        let (points, n, all) = (x.dim(0)?, x.elem_count(), tangents.elem_count());
+        let rows = Rows { points, tangents: tangents.dim(1)? };
+        let flat = Tensor::cat(&[&x.flatten_all()?, &tangents.flatten_all()?], 0)?;
+        let packed = self.packed(&flat, rows, context)?;
+        Ok(Some(Pushed {
+            value: packed.narrow(0, 0, n)?.reshape(x.shape())?,
+            tangents: packed.narrow(0, n, all)?.reshape(tangents.shape())?,
+            log_abs_det: packed.narrow(0, n + all, points)?,
+        }))
+    }
 }
 
 /// A layer with a fused CPU implementation; [`crate::Diff::fused`] chooses between it and the

@@ -16,6 +16,23 @@ pub(crate) fn lower_inverse(l: &Tensor) -> Result<Tensor> {
     inverse.to_device(l.device())
 }
 
+/// The inverse of a lower triangular `[n, n]` matrix.
+pub(super) fn substitute(n: usize, l: &[f64]) -> Vec<f64> {
+    let mut inverse = vec![0.; n * n];
+    for i in 0..n {
+        // Row i is (eᵢ - Σ_k l_ik row_k)/l_ii: rows lie together in memory.
+        let (known, rest) = inverse.split_at_mut(i * n);
+        let row = &mut rest[..n];
+        for (k, other) in known.chunks_exact(n).enumerate() {
+            let factor = l[i * n + k];
+            row[..=k].iter_mut().zip(other).for_each(|(r, o)| *r -= factor * o);
+        }
+        row[i] += 1.;
+        row[..=i].iter_mut().for_each(|r| *r /= l[i * n + i]);
+    }
+    inverse
+}
+
 struct LowerInverse<T>(PhantomData<T>);
 
 impl<T: Element> CustomOp1 for LowerInverse<T> {
@@ -25,15 +42,7 @@ impl<T: Element> CustomOp1 for LowerInverse<T> {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let n = layout.dims()[0];
         let l: Vec<f64> = slice::<T>(storage, layout)?.iter().map(|v| v.to_f64()).collect();
-        let mut inverse = vec![0.; n * n];
-        for column in 0..n {
-            for i in column..n {
-                let unit = if i == column { 1. } else { 0. };
-                let known: f64 = (column..i).map(|k| l[i * n + k] * inverse[k * n + column]).sum();
-                inverse[i * n + column] = (unit - known) / l[i * n + i];
-            }
-        }
-        let inverse = inverse.into_iter().map(T::from_f64).collect();
+        let inverse = substitute(n, &l).into_iter().map(T::from_f64).collect();
         Ok((T::to_cpu_storage_owned(inverse), (n, n).into()))
     }
     /// `d(L⁻¹) = -L⁻¹ dL L⁻¹`, so the cotangent is `-L⁻ᵀ g L⁻ᵀ`.

@@ -1,11 +1,15 @@
 //! A linear map by its LU factors.
 use super::triangle::{MIN_DIAGONAL, Triangle};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
-use crate::kernel::{split, triangular};
+use crate::coupling::Route;
+use crate::kernel::lu::LuOp;
+use crate::kernel::rows::Rows;
+use crate::kernel::{PackedLayer, split, triangular};
 use crate::params::{Init, Params, Piece};
 use crate::{Diff, Error, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
+use std::marker::PhantomData;
 
 /// Config of [`LuLinear`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,12 +18,20 @@ use serde::{Deserialize, Serialize};
 pub struct LuLinearConfig {
     /// Number of features.
     pub dim: usize,
+    /// Kernel or tensor operations.
+    #[serde(default)]
+    pub route: Route,
 }
 
 impl LuLinearConfig {
     /// A linear map of `dim` features, initially the identity.
     pub fn new(dim: usize) -> Self {
-        Self { dim }
+        Self { dim, route: Route::Auto }
+    }
+    /// By another route.
+    #[must_use]
+    pub fn with_route(self, route: Route) -> Self {
+        Self { route, ..self }
     }
 
     /// Create the layer; parameters `lower_entries`, `upper_entries`, `unconstrained_upper_diag`,
@@ -43,7 +55,7 @@ impl LuLinearConfig {
         let lower = Triangle::lower(d, "lu_linear.dim", params)?;
         let upper = Triangle::upper(d, "lu_linear.dim", params)?;
         let signature = Signature::vector(d, params.dtype(), params.device());
-        Ok(LuLinear { theta, lower, upper, signature })
+        Ok(LuLinear { theta, lower, upper, signature, route: self.route })
     }
 }
 
@@ -61,6 +73,7 @@ pub struct LuLinear {
     lower: Triangle,
     upper: Triangle,
     signature: Signature,
+    route: Route,
 }
 
 /// The factors of an [`LuLinear`], as tensors.
@@ -86,11 +99,38 @@ impl LuLinear {
     }
 }
 
+/// One direction, as its kernel sees it.
+struct Fused<'a> {
+    lu: &'a LuLinear,
+    direction: Direction,
+}
+
+impl PackedLayer for Fused<'_> {
+    fn packed(&self, points: &Tensor, rows: Rows, _: Option<&Tensor>) -> Result<Tensor> {
+        let (dim, theta) = (self.lu.signature.latent_shape[0], &self.lu.theta);
+        let (direction, least) = (self.direction, MIN_DIAGONAL);
+        Ok(match points.dtype() {
+            DType::F64 => {
+                let op = LuOp::<f64> { dim, direction, rows, least, element: PhantomData };
+                points.apply_op2(theta, op)
+            }
+            _ => {
+                let op = LuOp::<f32> { dim, direction, rows, least, element: PhantomData };
+                points.apply_op2(theta, op)
+            }
+        }?)
+    }
+}
+
 impl Layer for LuLinear {
     fn signature(&self) -> &Signature {
         &self.signature
     }
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
+        let fused = self.route == Route::Auto && x.value().device().is_cpu();
+        if fused && let Some(mapped) = x.fused(&Fused { lu: self, direction }, None)? {
+            return Ok(mapped);
+        }
         let Factors { l, u, bias, log_abs_det } = self.factors()?;
         let rows = x.value().dim(0)?;
         let (value, log_abs_det) = match direction {

@@ -161,6 +161,9 @@ pub(crate) fn composed(config: &BijectorConfig) -> BijectorConfig {
         BijectorConfig::Autoregressive(c) => {
             BijectorConfig::Autoregressive(c.clone().with_route(Route::Composed))
         }
+        BijectorConfig::LuLinear(c) => {
+            BijectorConfig::LuLinear(c.clone().with_route(Route::Composed))
+        }
         BijectorConfig::ImageCoupling(c) => {
             BijectorConfig::ImageCoupling(c.clone().with_route(Route::Composed))
         }

@@ -1,0 +1,198 @@
+//! A linear map by its LU factors as one operation: points, their tangents, and the log-det.
+use super::gemm::{Matrix, MatrixMut, gemm};
+use super::gradients;
+use super::lanes::Element;
+use super::rows::{Rows, column_sums};
+use super::tensor::{slice, with_slice};
+use super::triangular::substitute;
+use crate::bijector::Direction;
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use std::marker::PhantomData;
+
+/// `(points, theta)`: `points` are `x [B, D]` and tangents `[B, K, D]` behind them, flat; the result is laid
+/// out the same, with the log-dets `[B]` at its end. `theta` is the entries below the diagonal of `L`, those
+/// above the diagonal of `U`, the diagonal of `U` before `least + softplus`, and the bias.
+///
+/// As rows, `forward` is `w = x Uᵀ`, `y = w Lᵀ + b`, and `inverse` is `w = (y - b) L⁻ᵀ`, `x = w U⁻ᵀ`.
+pub(crate) struct LuOp<T> {
+    pub(crate) dim: usize,
+    pub(crate) direction: Direction,
+    pub(crate) rows: Rows,
+    /// The least entry on the diagonal of `U`.
+    pub(crate) least: f64,
+    pub(crate) element: PhantomData<T>,
+}
+
+/// What the products need: for `inverse` the inverses of the factors.
+struct Factors<T> {
+    lower: Vec<T>,
+    upper: Vec<T>,
+    bias: Vec<T>,
+    /// The diagonal of `U`, and its derivative by what stands in `theta`.
+    diagonal: Vec<[f64; 2]>,
+}
+
+/// The transpose of a `[n, n]` matrix.
+fn transposed(n: usize, a: &[f64]) -> Vec<f64> {
+    (0..n * n).map(|e| a[e % n * n + e / n]).collect()
+}
+
+impl<T: Element> LuOp<T> {
+    fn factors(&self, theta: &[T]) -> Factors<T> {
+        let d = self.dim;
+        let off = d * d.saturating_sub(1) / 2;
+        let mut values = theta.iter().map(|v| v.to_f64());
+        let mut next = || values.next().unwrap_or_default();
+        let (mut lower, mut upper) = (vec![0.; d * d], vec![0.; d * d]);
+        for i in 0..d {
+            lower[i * d + i] = 1.;
+            lower[i * d..i * d + i].fill_with(&mut next);
+        }
+        for i in 0..d {
+            upper[i * d + i + 1..(i + 1) * d].fill_with(&mut next);
+        }
+        let diagonal: Vec<[f64; 2]> = (0..d)
+            .map(|i| {
+                let raw = next();
+                // softplus without overflow, and the logistic function.
+                let softplus = raw.max(0.) + (-raw.abs()).exp().ln_1p();
+                upper[i * d + i] = self.least + softplus;
+                [upper[i * d + i], 1. / (1. + (-raw).exp())]
+            })
+            .collect();
+        if self.direction == Direction::Inverse {
+            lower = substitute(d, &lower);
+            upper = transposed(d, &substitute(d, &transposed(d, &upper)));
+        }
+        let own = |v: Vec<f64>| v.into_iter().map(T::from_f64).collect();
+        let (lower, upper, bias) = (own(lower), own(upper), theta[2 * off + d..].to_vec());
+        Factors { lower, upper, bias, diagonal }
+    }
+
+    /// `a B` or `a Bᵀ` of rows and a `[D, D]` matrix.
+    fn times(&self, a: &[T], b: &[T], transpose: bool) -> Result<Vec<T>> {
+        let (n, d) = (self.rows.len(), self.dim);
+        let mut out = vec![T::default(); n * d];
+        let b = Matrix::new(b, d, d);
+        let b = if transpose { b.t() } else { b };
+        gemm(MatrixMut::new(&mut out, n, d), false, Matrix::new(a, n, d), b)?;
+        Ok(out)
+    }
+
+    /// `x` or `y`, with the bias added to (`1`) or taken from (`-1`) the points.
+    fn shift(&self, rows: &mut [T], bias: &[T], sign: f64) {
+        let points = rows.chunks_exact_mut(self.dim).take(self.rows.points);
+        for row in points {
+            row.iter_mut().zip(bias).for_each(|(v, b)| *v += *b * T::from_f64(sign));
+        }
+    }
+
+    /// `(w, result)`.
+    fn evaluate(&self, of: &Factors<T>, points: &[T]) -> Result<[Vec<T>; 2]> {
+        Ok(match self.direction {
+            Direction::Forward => {
+                let w = self.times(points, &of.upper, true)?;
+                let mut y = self.times(&w, &of.lower, true)?;
+                self.shift(&mut y, &of.bias, 1.);
+                [w, y]
+            }
+            Direction::Inverse => {
+                let mut shifted = points.to_vec();
+                self.shift(&mut shifted, &of.bias, -1.);
+                let w = self.times(&shifted, &of.lower, true)?;
+                let x = self.times(&w, &of.upper, true)?;
+                [w, x]
+            }
+        })
+    }
+
+    /// `log|det|` of the map that was applied.
+    fn log_det(&self, of: &Factors<T>) -> T {
+        let sum: f64 = of.diagonal.iter().map(|[u, _]| u.ln()).sum();
+        T::from_f64(if self.direction == Direction::Forward { sum } else { -sum })
+    }
+
+    /// `aᵀ b` of rows, `[D, D]`.
+    fn outer(&self, a: &[T], b: &[T]) -> Result<Vec<T>> {
+        let (n, d) = (self.rows.len(), self.dim);
+        let mut out = vec![T::default(); d * d];
+        let (a, b) = (Matrix::new(a, n, d), Matrix::new(b, n, d));
+        gemm(MatrixMut::new(&mut out, d, d), false, a.t(), b)?;
+        Ok(out)
+    }
+
+    /// Gradients of points and of `theta`.
+    fn backward(&self, theta: &[T], points: &[T], g: &[T]) -> Result<[Vec<T>; 2]> {
+        let (d, of) = (self.dim, self.factors(theta));
+        let (g, g_log_det) = g.split_at(points.len());
+        let [w, result] = self.evaluate(&of, points)?;
+        let sign = T::from_f64(if self.direction == Direction::Forward { 1. } else { -1. });
+        let (g_points, [g_lower, g_upper]) = match self.direction {
+            Direction::Forward => {
+                let g_w = self.times(g, &of.lower, false)?;
+                let g_x = self.times(&g_w, &of.upper, false)?;
+                (g_x, [self.outer(g, &w)?, self.outer(&g_w, points)?])
+            }
+            // d(L⁻¹) = -L⁻¹ dL L⁻¹: the same products with the inverses, and a minus.
+            Direction::Inverse => {
+                let g_w = self.times(g, &of.upper, false)?;
+                let g_y = self.times(&g_w, &of.lower, false)?;
+                let of_factors = [self.outer(&g_y, &w)?, self.outer(&g_w, &result)?];
+                (g_y, of_factors)
+            }
+        };
+        // In the order of theta.
+        let mut g_theta = Vec::with_capacity(d * (d + 1));
+        for i in 0..d {
+            g_theta.extend(g_lower[i * d..i * d + i].iter().map(|g| *g * sign));
+        }
+        for i in 0..d {
+            g_theta.extend(g_upper[i * d + i + 1..(i + 1) * d].iter().map(|g| *g * sign));
+        }
+        let of_log_det = g_log_det.iter().fold(0., |sum, g| sum + g.to_f64());
+        g_theta.extend((0..d).map(|i| {
+            let [u, slope] = of.diagonal[i];
+            sign * T::from_f64((g_upper[i * d + i].to_f64() + of_log_det / u) * slope)
+        }));
+        let mut g_bias = vec![T::default(); d];
+        let shifted = if self.direction == Direction::Forward { g } else { &g_points };
+        column_sums(&shifted[..self.rows.points * d], &mut g_bias);
+        g_theta.extend(g_bias.into_iter().map(|g| g * sign));
+        Ok([g_points, g_theta])
+    }
+}
+
+impl<T: Element> CustomOp2 for LuOp<T> {
+    fn name(&self) -> &'static str {
+        "lu-linear"
+    }
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let of = self.factors(slice::<T>(s2, l2)?);
+        let [_, mut out] = self.evaluate(&of, slice::<T>(s1, l1)?)?;
+        out.extend(std::iter::repeat_n(self.log_det(&of), self.rows.points));
+        let len = out.len();
+        Ok((T::to_cpu_storage_owned(out), len.into()))
+    }
+    fn bwd(
+        &self,
+        points: &Tensor,
+        theta: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradients = with_slice::<T, _>(points, |points| {
+            with_slice::<T, _>(theta, |theta| {
+                with_slice::<T, _>(g, |g| self.backward(theta, points, g))
+            })
+        });
+        let [g_points, g_theta] = gradients????;
+        let g_points = Tensor::from_vec(g_points, points.shape(), points.device())?;
+        Ok((Some(g_points), gradients::of_parameter(theta, g_theta)?))
+    }
+}
