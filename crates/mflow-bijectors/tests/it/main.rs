@@ -5,6 +5,7 @@
 #![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
 mod authors;
 mod cases;
+mod collected;
 mod config;
 mod extremes;
 mod flows;
