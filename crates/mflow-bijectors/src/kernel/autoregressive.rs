@@ -79,7 +79,7 @@ impl<U: ScalarMap> Plan<U> {
         let minus: Vec<T> = g_log_det.iter().map(|g| T::default() - *g).collect();
         let mut v = pull(&vec![T::default(); x.len()], &minus)?.x;
         v.iter_mut().zip(g_x).for_each(|(v, g)| *v += *g);
-        let diagonal = self.slopes(forward, theta, &saved, rows)?.dx;
+        let [diagonal, _] = self.derivatives(forward, theta, &saved, rows);
         let mut lambda: Vec<T> = v.iter().zip(&*diagonal).map(|(v, d)| *v / *d).collect();
         for _ in 1..self.dim {
             let pulled = pull(&lambda, &none)?.x;

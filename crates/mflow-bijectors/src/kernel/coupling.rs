@@ -45,9 +45,9 @@ pub(super) struct Saved<T: Element> {
 }
 
 /// First derivatives of the moved features.
-pub(super) struct Slopes<T: Element> {
+struct Slopes<T: Element> {
     /// `dy/dx`, 1 for the other features, `[B, D]`.
-    pub(super) dx: Buffer<T>,
+    dx: Buffer<T>,
     /// `dy/dp`, `[T P, B]`.
     dp: Buffer<T>,
     /// `dy/dh = Σ_p dy/dp W_p` by the last hidden layer, `[T, B, hidden]`: tangents are contracted
@@ -163,19 +163,16 @@ impl<U: ScalarMap> Plan<U> {
         Ok(Evaluated { y, tangents: pushed, log_det, saved })
     }
 
-    /// First derivatives where a layer was evaluated.
-    pub(super) fn slopes<T: Element>(
+    /// `dy/dx`, `[B, D]`, and `dy/dp`, `[T P, B]`, where a layer was evaluated; see [`Slopes`].
+    pub(super) fn derivatives<T: Element>(
         &self,
         direction: Direction,
         theta: &[T],
         saved: &Saved<T>,
         points: usize,
-    ) -> Result<Slopes<T>> {
-        let (width, outputs, per) = (self.net.config.hidden, self.outputs(), self.map.parameters());
-        let (weight, bias) = self.last(theta);
+    ) -> [Buffer<T>; 2] {
         let mut dx = Buffer::stale(points * self.dim);
-        let mut dp = Buffer::stale(outputs * points);
-        let mut dh = Buffer::stale(self.moved.len() * points * width);
+        let mut dp = Buffer::stale(self.outputs() * points);
         dx.fill(T::from_f64(1.));
         dispatch(PullRows {
             map: self.map,
@@ -183,11 +180,26 @@ impl<U: ScalarMap> Plan<U> {
             direction,
             moved: &saved.moved,
             p: &saved.p,
-            bias,
+            bias: self.last(theta).1,
             g_log_det: None,
             g_x: &mut dx,
             g_p: &mut dp,
         });
+        [dx, dp]
+    }
+
+    /// All that tangents need.
+    fn slopes<T: Element>(
+        &self,
+        direction: Direction,
+        theta: &[T],
+        saved: &Saved<T>,
+        points: usize,
+    ) -> Result<Slopes<T>> {
+        let (width, outputs, per) = (self.net.config.hidden, self.outputs(), self.map.parameters());
+        let weight = self.last(theta).0;
+        let [dx, dp] = self.derivatives(direction, theta, saved, points);
+        let mut dh = Buffer::stale(self.moved.len() * points * width);
         for t in 0..self.moved.len() {
             let dp = Matrix::new(&dp[t * per * points..], per, points);
             let w = Matrix::with_stride(&weight[t * per..], width, per, outputs);
