@@ -22,8 +22,10 @@ def points(case: dict) -> tuple[Tensor, Tensor | None]:
     return data, torch.randn(case["batch"], width) if width else None
 
 
-def adamw(parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:
-    return torch.optim.AdamW(parameters, lr=3e-4, weight_decay=1e-6, fused=True)
+def adamw(
+    parameters: Iterable[nn.Parameter], rate: float = 3e-4, weight_decay: float = 1e-6
+) -> torch.optim.AdamW:
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay, fused=True)
 
 
 def make_step(parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor]) -> Run:

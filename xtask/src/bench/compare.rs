@@ -22,7 +22,7 @@ const SOURCE: &str = "xtask/compare";
 
 const PAGE: &str = "docs/results/performance.md";
 
-const ENVIRONMENT: Environment = Environment {
+pub(super) const ENVIRONMENT: Environment = Environment {
     folder: "target/compare-venv",
     requirements: "xtask/compare/requirements.txt",
     versions: &["3.11", "3.12", "3.13"],
@@ -100,10 +100,10 @@ impl Timed {
 pub(super) fn run(options: &Options) -> Result<()> {
     let cases = Cases::read()?;
     let python = ENVIRONMENT.python(&options.python)?;
-    let worker = super::build_worker()?;
+    let worker = super::build("worker")?;
     let mut workers = Vec::new();
     for name in [MFLOW, BOUND] {
-        workers.push((name, Worker::start(name, &mut super::worker_command(&worker))?));
+        workers.push((name, Worker::start(name, &mut super::without_own_threads(&worker))?));
     }
     for name in PEERS {
         let mut command = Command::new(&python);

@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: criterion's benches with a table of medians and of ratios; with `--compare` other
-//! libraries beside ours, with `--scaling` how costs grow, with `--check`
-//! instructions instead of seconds.
+//! libraries beside ours, with `--quality` whole runs of both, with `--scaling` how costs grow, with
+//! `--check` instructions instead of seconds.
 
 pub(crate) mod check;
 mod compare;
+mod quality;
 mod scaling;
 mod worker;
 
@@ -32,13 +33,16 @@ pub(crate) struct Options {
     #[arg(long)]
     save: bool,
     /// Count the instructions of the hot kernels with valgrind, and compare with those on record
-    #[arg(long, conflicts_with_all = ["compare", "scaling"])]
+    #[arg(long, conflicts_with_all = ["compare", "quality", "scaling"])]
     check: bool,
     /// Time mflow and Python libraries in alternation: docs/results/performance.md
     #[arg(long)]
     compare: bool,
-    /// Time how costs grow with the sizes of a model: docs/results/scaling.md
+    /// Time whole runs of mflow and nflows, a quarter of an hour a seed: docs/results/time-to-quality.md
     #[arg(long, conflicts_with = "compare")]
+    quality: bool,
+    /// Time how costs grow with the sizes of a model: docs/results/scaling.md
+    #[arg(long, conflicts_with_all = ["compare", "quality"])]
     scaling: bool,
     /// With --compare, only the cases with this in their name; nothing is saved
     #[arg(long, requires = "compare")]
@@ -46,8 +50,11 @@ pub(crate) struct Options {
     /// With --compare, how often it is everyone's turn
     #[arg(long, default_value_t = 7, requires = "compare")]
     rounds: usize,
-    /// With --compare, the Python that the virtual environment is made with, 3.11 or newer
-    #[arg(long, default_value = "python3", requires = "compare")]
+    /// With --quality, the number of seeds
+    #[arg(long, default_value_t = 3, requires = "quality")]
+    seeds: u64,
+    /// The Python that the virtual environment of --compare and --quality is made with, 3.11 or newer
+    #[arg(long, default_value = "python3")]
     python: PathBuf,
     /// Arguments for criterion, such as a part of a bench's name
     #[arg(last = true)]
@@ -87,14 +94,15 @@ struct Estimate {
     point_estimate: f64,
 }
 
-/// Builds the program that times cases and returns where it is.
-fn build_worker() -> Result<PathBuf> {
-    shell::run(&mut shell::cargo("build --release -p mflow-benches --bin worker", Lock::Free))?;
-    Ok(metadata::load(Lock::Free)?.target_directory.join("release/worker"))
+/// Builds a program of the benches and returns where it is.
+fn build(program: &str) -> Result<PathBuf> {
+    let build = format!("build --release -p mflow-benches --bin {program}");
+    shell::run(&mut shell::cargo(&build, Lock::Free))?;
+    Ok(metadata::load(Lock::Free)?.target_directory.join("release").join(program))
 }
 
-/// Starts it; threads belong to its own pool, candle's would run inside them.
-fn worker_command(program: &Path) -> Command {
+/// Starts a program whose threads are those of its pool; candle's would run inside them.
+fn without_own_threads(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env("RAYON_NUM_THREADS", "1").env("CANDLE_NUM_THREADS", "1");
     command
@@ -106,6 +114,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         check::run(options.save, Lock::Free)
     } else if options.compare {
         compare::run(options)
+    } else if options.quality {
+        quality::run(options)
     } else if options.scaling {
         scaling::run()
     } else {

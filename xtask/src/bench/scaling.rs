@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use super::compare::Cases;
 use super::worker::Worker;
 use crate::provenance::Provenance;
-use crate::shell::{self, Lock};
+use crate::shell;
 use crate::table::Table;
-use crate::{files, metadata, number};
+use crate::{files, number};
 
 const AXES: &str = "xtask/compare/scaling.toml";
 const PAGE: &str = "docs/results/scaling.md";
@@ -56,9 +56,8 @@ pub(super) fn run() -> Result<()> {
     let axes: Axes =
         toml::from_str(&files::read(Path::new(AXES))?).with_context(|| format!("in {AXES}"))?;
     let defaults = Cases::read()?.defaults;
-    let worker = super::build_worker()?;
-    shell::run(&mut shell::cargo("build --release -p mflow-benches --bin curves", Lock::Free))?;
-    let curves = metadata::load(Lock::Free)?.target_directory.join("release/curves");
+    let worker = super::build("worker")?;
+    let curves = super::build("curves")?;
     let mut sections = Vec::new();
     for axis in &axes.axis {
         let mut all = Vec::new();
@@ -95,7 +94,7 @@ fn point(
     case.extend(axis.set.clone());
     case.insert(axis.field.clone(), value.into());
     case.insert("threads".to_owned(), threads.into());
-    let mut worker = Worker::start("mflow", &mut super::worker_command(worker))?;
+    let mut worker = Worker::start("mflow", &mut super::without_own_threads(worker))?;
     if let Err(why) = worker.open(&Value::Object(case))? {
         anyhow::bail!("{}, {} {value}: {why}", axis.title, axis.field);
     }

@@ -29,10 +29,9 @@ pub(super) fn evaluate(
     simulator: &dyn Simulator,
     of: Evaluated<'_>,
 ) -> Result<Evaluation> {
-    let EvaluationConfig { samples, test_rows, parameter, .. } = config.evaluation;
+    let EvaluationConfig { samples, parameter, .. } = config.evaluation;
     let stream = |purpose: &str| Stream::new(config.seed, purpose);
-    let parameters = vec![parameter; test_rows * simulator.parameter_dim()];
-    let x = simulator.sample(test_rows, &parameters, &mut stream("test data"))?;
+    let (x, parameters) = super::test_data(config, simulator)?;
     let mut metrics = BTreeMap::new();
     let mut put = |name: &str, estimate: Estimate| metrics.insert(name.to_owned(), estimate);
     put("reconstruction_error", reconstruction_error(of, &x, &parameters)?);

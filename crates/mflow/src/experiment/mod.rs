@@ -10,7 +10,7 @@ pub(crate) use evaluation::has_manifold_density;
 use mflow_bijectors::Stream;
 use mflow_core::candle::{DType, Device};
 use mflow_core::{ModelConfig, load_model, write_atomically};
-use mflow_data::simulator_by_name;
+use mflow_data::{Simulator, simulator_by_name};
 use mflow_eval::metrics::Evaluated;
 use mflow_train::{Observer, Outcome, Pool, Rows, RunDir, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,37 @@ impl Default for EvaluationConfig {
     }
 }
 
+/// The rows that an experiment trains on, validation included: data `[rows, D]` and the parameters that
+/// they were drawn at, `[rows, P]`, which come from the prior.
+///
+/// # Errors
+/// If the simulator cannot draw them.
+pub fn training_data(
+    config: &ExperimentConfig,
+    simulator: &dyn Simulator,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let mut stream = Stream::new(config.seed, "training data");
+    let parameters = simulator.sample_prior(config.data.rows, &mut stream);
+    let x = simulator.sample(config.data.rows, &parameters, &mut stream)?;
+    Ok((x, parameters))
+}
+
+/// The rows that it is measured on: data `[rows, D]` at the parameter of its evaluation, repeated as
+/// `[rows, P]`.
+///
+/// # Errors
+/// If the simulator cannot draw them.
+pub fn test_data(
+    config: &ExperimentConfig,
+    simulator: &dyn Simulator,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let EvaluationConfig { test_rows, parameter, .. } = config.evaluation;
+    let mut stream = Stream::new(config.seed, "test data");
+    let parameters = vec![parameter; test_rows * simulator.parameter_dim()];
+    let x = simulator.sample(test_rows, &parameters, &mut stream)?;
+    Ok((x, parameters))
+}
+
 /// Run an experiment in `run`, or go on with it. `None` if it was interrupted.
 ///
 /// Writes the model file, `result.json` and figures.
@@ -89,9 +120,7 @@ pub fn run(
 ) -> Result<Option<Report>> {
     let start = Instant::now();
     let simulator = simulator_by_name(&config.data.simulator)?;
-    let mut stream = Stream::new(config.seed, "training data");
-    let parameters = simulator.sample_prior(config.data.rows, &mut stream);
-    let x = simulator.sample(config.data.rows, &parameters, &mut stream)?;
+    let (x, parameters) = training_data(config, simulator.as_ref())?;
     let model = config.data.normalize.apply(config.model.clone(), &x, simulator.data_dim())?;
     let conditional = simulator.parameter_dim() > 0;
     let context = conditional.then(|| (parameters, simulator.parameter_dim()));
