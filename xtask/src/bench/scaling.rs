@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use super::compare::Cases;
 use super::worker::Worker;
 use crate::provenance::Provenance;
-use crate::shell;
 use crate::table::Table;
 use crate::{files, number};
 
