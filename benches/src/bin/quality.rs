@@ -11,10 +11,10 @@
 use mflow::data::io::{Array, Dtype, write_npy};
 use mflow::experiment::{ExperimentConfig, test_data, training_data};
 // For its allocator, which is the program's.
+use candle_core::{DType, Device};
 use mflow_benches as _;
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::Model;
-use candle_core::{DType, Device};
 use mflow_data::simulator_by_name;
 use mflow_eval::metrics::{Evaluated, reconstruction_error};
 use mflow_train::{EpochMetrics, Observer, Outcome, Pool, Rows, RunDir, Trainer};

@@ -95,10 +95,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut runs = Vec::new();
     for seed in 1..=options.seeds {
         let settings = format!("{FOLDER}/{seed}.toml");
-        files::write(
-            Path::new(&settings),
-            experiment.resolve(PRESET, model, seed)?.as_bytes(),
-        )?;
+        files::write(Path::new(&settings), experiment.resolve(PRESET, model, seed)?.as_bytes())?;
         let folder = format!("{FOLDER}/{seed}");
         // The second takes its data and settings from what the first one leaves.
         let mut ours = super::without_own_threads(&program);

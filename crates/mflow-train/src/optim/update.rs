@@ -54,8 +54,14 @@ pub(crate) struct Update {
 }
 
 impl Update {
-    /// Change `theta` and the buffers of the rule.
+    /// Change `theta` and the buffers of the rule, in the widest vectors that the machine has.
     pub(super) fn apply<T: Float>(&self, theta: &mut [T], gradient: &[T], buffers: &mut [Vec<T>]) {
+        pulp::Arch::new().dispatch(|| self.each(theta, gradient, buffers));
+    }
+
+    // Inlined, as it is compiled for the features of its caller.
+    #[inline(always)]
+    fn each<T: Float>(&self, theta: &mut [T], gradient: &[T], buffers: &mut [Vec<T>]) {
         let c = T::from_f64;
         let scale = c(self.scale);
         match (self.rule, buffers) {
