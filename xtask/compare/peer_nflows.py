@@ -82,8 +82,8 @@ def open_case(case: dict) -> tuple[Run, str]:
     if case["quantity"] in ("joint_step", "exact_log_prob"):
         use_spline("mask-free spline")
         runs = exact(case)
-        name, failed = common.fastest(runs)
-        return runs[name], "; ".join([f"mask-free spline, Jacobian by {name}", *failed])
+        name, others = common.fastest(runs)
+        return runs[name], "; ".join([f"mask-free spline, Jacobian by {name}", *others])
 
     build = manifold if case["quantity"] in ("manifold_step", "density_step") else plain
     run = build(case)
@@ -99,9 +99,9 @@ def open_case(case: dict) -> tuple[Run, str]:
         return switched
 
     runs = {spline: on(spline) for spline in SPLINES}
-    name, failed = common.fastest(runs)
+    name, others = common.fastest(runs)
     use_spline(name)
-    return run, "; ".join([name, *failed])
+    return run, "; ".join([name, *others])
 
 
 if __name__ == "__main__":

@@ -51,15 +51,17 @@ def without_gradients(compute: Callable[[], Tensor]) -> Run:
 
 
 def fastest(candidates: dict[str, Run], calls: int = 3) -> tuple[str, list[str]]:
-    """The name of the fastest candidate and a line for each one that failed."""
+    """The name of the fastest candidate, and a line for each other one: how it compares or failed."""
     best: dict[str, float] = {}
-    failed = []
+    others = []
     for name, run in candidates.items():
         try:
             first = seconds_of(run)
             best[name] = first if first > SLOW else min(seconds_of(run) for _ in range(calls))
         except Exception as error:
-            failed.append(f"{name} failed ({one_line(error)[:120]})")
+            others.append(f"{name} failed ({one_line(error)[:120]})")
     if not best:
-        raise RuntimeError("; ".join(failed))
-    return min(best, key=best.__getitem__), failed
+        raise RuntimeError("; ".join(others))
+    winner = min(best, key=best.__getitem__)
+    others += [f"{name} takes {t / best[winner]:.2g} times as long" for name, t in best.items() if name != winner]
+    return winner, others

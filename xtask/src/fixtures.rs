@@ -1,5 +1,5 @@
-//! `cargo xtask fixtures`: inputs and outputs of the Python packages nflows, geomloss and torch, for our
-//! tests.
+//! `cargo xtask fixtures`: inputs and outputs of the Python packages nflows, geomloss, torch, scipy,
+//! scikit-learn, arviz and scikit-dimension, for our tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const SOURCE: &str = "xtask/fixtures";
 const ENVIRONMENT: Environment = Environment {
     folder: "target/fixtures-venv",
     requirements: "xtask/fixtures/requirements.txt",
-    versions: &["3.9", "3.10", "3.11"],
+    versions: &["3.11"],
     size: "about 2 GB to download, 4 GB on disk",
 };
 
@@ -26,9 +26,10 @@ const ENVIRONMENT: Environment = Environment {
 const DRAFT: &str = "target/fixtures";
 
 /// The scripts, each with the folder where the tests of a crate look.
-const SCRIPTS: [(&str, &str); 2] = [
+const SCRIPTS: [(&str, &str); 3] = [
     ("make.py", "crates/mflow-bijectors/tests/fixtures"),
     ("training.py", "crates/mflow-train/tests/fixtures"),
+    ("samples.py", "crates/mflow-eval/tests/fixtures"),
 ];
 
 /// The fixtures are in git: a larger total is a mistake.
@@ -37,7 +38,7 @@ const MAX_BYTES: usize = 2_000_000;
 /// Options of `cargo xtask fixtures`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The Python that the virtual environment is made with, 3.9 to 3.11
+    /// The Python that the virtual environment is made with, 3.11
     #[arg(long, default_value = "python3")]
     python: PathBuf,
 }

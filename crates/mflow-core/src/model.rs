@@ -37,6 +37,8 @@ pub struct ModelSignature {
     pub manifold_dim: usize,
     /// Number of context features `C`, if conditional.
     pub context_dim: Option<usize>,
+    /// Whether the manifold and the coordinates on it depend on the context, not only the density.
+    pub conditional_manifold: bool,
     /// What [`Model::log_prob`] is; none if the likelihood is intractable.
     pub density: Option<Density>,
     /// Numbers of noise `K` that [`Model::surrogate_log_prob`] takes for each row.

@@ -382,16 +382,30 @@ pub enum Error {
     },
 
     /// A parameter lies outside the support of the prior.
-    #[error("parameters, row {row} (counting from 0), {name}: expected {expected}, found {found}")]
+    #[error(
+        "parameters, row {row} (counting from 0), {name}: expected a number from {low} to {high}, \
+         found {found}"
+    )]
     Parameter {
         /// The row, from 0.
         row: usize,
         /// The parameter.
         name: &'static str,
-        /// The values it may take.
-        expected: &'static str,
+        /// The least value it may take.
+        low: f64,
+        /// The greatest value it may take.
+        high: f64,
         /// The value given.
         found: f64,
+    },
+
+    /// A simulator has no such thing in closed form.
+    #[error("{simulator}: has no `{what}`: it is not known in closed form")]
+    Intractable {
+        /// The simulator.
+        simulator: &'static str,
+        /// What was asked for.
+        what: &'static str,
     },
 
     /// A data point is NaN or infinite.

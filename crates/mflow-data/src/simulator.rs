@@ -2,12 +2,29 @@
 
 use std::fmt::Debug;
 
-use rand::Rng;
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
 
 use crate::{Error, Result};
 
+/// A parameter of a simulator. Its prior is uniform.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// The least value.
+    pub low: f64,
+    /// The greatest value.
+    pub high: f64,
+    /// The value that published results are for, where there are any.
+    pub default: f64,
+}
+
+/// Standard deviation of the noise that takes points off the manifold, as published.
+const NOISE: f64 = 0.1;
+
 /// A process that draws points `x` in `D` dimensions, all on a manifold of `n <= D` dimensions,
-/// given `P` parameters, and whose density and manifold are known in closed form.
+/// given `P` parameters, and whose manifold is known, in most cases with the density on it.
 ///
 /// Batches are flat slices in row-major order. Whatever is drawn depends only on the arguments
 /// and on the generator's state.
@@ -21,11 +38,30 @@ pub trait Simulator: Debug + Send + Sync {
     /// `n`, the dimension of the manifold.
     fn manifold_dim(&self) -> usize;
 
-    /// `P`, the number of parameters; 0 for a simulator that has none.
-    fn parameter_dim(&self) -> usize;
+    /// Its parameters; empty for a simulator that has none.
+    fn parameters(&self) -> &'static [Parameter];
+
+    /// `P`, the number of parameters.
+    fn parameter_dim(&self) -> usize {
+        self.parameters().len()
+    }
+
+    /// The parameter point that published results are for: `[P]`.
+    fn default_parameters(&self) -> Vec<f64> {
+        self.parameters().iter().map(|p| p.default).collect()
+    }
+
+    /// Whether [`log_prob`](Self::log_prob), [`project`](Self::project) and what uses them are known;
+    /// else they are errors.
+    fn is_tractable(&self) -> bool {
+        true
+    }
 
     /// Draws `n` parameter points from the prior: `[n, P]`.
-    fn sample_prior(&self, n: usize, rng: &mut dyn Rng) -> Vec<f64>;
+    fn sample_prior(&self, n: usize, rng: &mut dyn Rng) -> Vec<f64> {
+        let mut draw = |p: &Parameter| (p.high - p.low) * rng.random::<f64>() + p.low;
+        (0..n).flat_map(|_| self.parameters().iter().map(&mut draw).collect::<Vec<_>>()).collect()
+    }
 
     /// Draws `n` data points, the i-th given the i-th row of `parameters` (`[n, P]`): `[n, D]`.
     ///
@@ -50,59 +86,93 @@ pub trait Simulator: Debug + Send + Sync {
     ///
     /// [`Error::PartialRow`] where `x` is not whole rows, [`Error::BatchSize`] where `parameters`
     /// has not as many, [`Error::Parameter`] for a value outside the prior's support, and
-    /// [`Error::Coordinate`] for a point that is not finite.
+    /// [`Error::Coordinate`] for a point that is not finite. [`Error::Intractable`] where the density
+    /// has no formula.
     fn log_prob(&self, x: &[f64], parameters: &[f64]) -> Result<Vec<f64>>;
+
+    /// The point of the manifold nearest to each of the points `x` (`[n, D]`): `[n, D]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PartialRow`] where `x` is not whole rows, [`Error::Coordinate`] for a point that is not
+    /// finite, and [`Error::Intractable`] where nearest points cannot be found.
+    fn project(&self, x: &[f64]) -> Result<Vec<f64>>;
 
     /// The Euclidean distance of each of the points `x` (`[n, D]`) to the nearest point of the
     /// manifold: `[n]`, in units of the data.
     ///
     /// # Errors
     ///
-    /// [`Error::PartialRow`] where `x` is not whole rows, and [`Error::Coordinate`] for a point
-    /// that is not finite.
-    fn distance(&self, x: &[f64]) -> Result<Vec<f64>>;
-}
+    /// As [`project`](Self::project).
+    fn distance(&self, x: &[f64]) -> Result<Vec<f64>> {
+        let nearest = self.project(x)?;
+        let d = self.data_dim();
+        let squared =
+            |(x, y): (&[f64], &[f64])| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
+        Ok(x.chunks_exact(d)
+            .zip(nearest.chunks_exact(d))
+            .map(|pair| squared(pair).sqrt())
+            .collect())
+    }
 
-/// The rows of the batch `values`, `[n, C]` with `C > 0`.
-///
-/// # Errors
-///
-/// [`Error::PartialRow`] where they are not whole.
-pub(crate) fn rows<'a, const C: usize>(
-    what: &'static str,
-    values: &'a [f64],
-) -> Result<&'a [[f64; C]]> {
-    match values.as_chunks() {
-        (rows, []) => Ok(rows),
-        _ => Err(Error::PartialRow { what, cols: C, found: values.len() }),
+    /// Draws `n` points off the manifold, as [`sample`](Self::sample) does on it: its points with
+    /// Gaussian noise of standard deviation 0.1 in each coordinate. `[n, D]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Self::sample).
+    fn sample_out_of_distribution(
+        &self,
+        n: usize,
+        parameters: &[f64],
+        rng: &mut dyn Rng,
+    ) -> Result<Vec<f64>> {
+        let mut x = self.sample(n, parameters, rng)?;
+        x.iter_mut().for_each(|x| *x += NOISE * rng.sample::<f64, _>(StandardNormal));
+        Ok(x)
     }
 }
 
-/// As [`rows`], where there must be `n` of them.
+/// The `n` rows of `parameters`, `[n, P]`, each within the prior's support.
 ///
 /// # Errors
 ///
-/// [`Error::BatchSize`] where there are not.
-pub(crate) fn n_rows<'a, const C: usize>(
-    what: &'static str,
-    values: &'a [f64],
+/// [`Error::BatchSize`] where there are not so many, [`Error::Parameter`] for the first value outside.
+pub(crate) fn parameter_rows<'a>(
+    of: &[Parameter],
+    parameters: &'a [f64],
     n: usize,
-) -> Result<&'a [[f64; C]]> {
-    match values.as_chunks() {
-        (rows, []) if rows.len() == n => Ok(rows),
-        _ => Err(Error::BatchSize { what, rows: n, cols: C, found: values.len() }),
+) -> Result<Vec<&'a [f64]>> {
+    let cols = of.len();
+    if parameters.len() != n * cols {
+        // Where there are none to be, the error counts those that are there.
+        let (rows, cols) = if cols == 0 { (0, 1) } else { (n, cols) };
+        return Err(Error::BatchSize { what: "parameters", rows, cols, found: parameters.len() });
     }
+    let row = |row: usize| {
+        let values = &parameters[row * cols..(row + 1) * cols];
+        match of.iter().zip(values).find(|(p, value)| !(p.low..=p.high).contains(*value)) {
+            None => Ok(values),
+            Some((&Parameter { name, low, high, .. }, &found)) => {
+                Err(Error::Parameter { row, name, low, high, found })
+            }
+        }
+    };
+    (0..n).map(row).collect()
 }
 
-/// The finite points of the batch `x`, `[n, C]`.
+/// The finite points of the batch `x`, `[n, D]`.
 ///
 /// # Errors
 ///
-/// As [`rows`], and [`Error::Coordinate`] for the first value that is not finite.
-pub(crate) fn points<const C: usize>(x: &[f64]) -> Result<&[[f64; C]]> {
-    let points = rows("data", x)?;
+/// [`Error::PartialRow`] where they are not whole, [`Error::Coordinate`] for the first value that is not
+/// finite.
+pub(crate) fn points(x: &[f64], d: usize) -> Result<Vec<&[f64]>> {
+    if !x.len().is_multiple_of(d) {
+        return Err(Error::PartialRow { what: "data", cols: d, found: x.len() });
+    }
     match x.iter().position(|value| !value.is_finite()) {
-        None => Ok(points),
-        Some(i) => Err(Error::Coordinate { row: i / C, coordinate: i % C, found: x[i] }),
+        None => Ok(x.chunks_exact(d).collect()),
+        Some(i) => Err(Error::Coordinate { row: i / d, coordinate: i % d, found: x[i] }),
     }
 }

@@ -25,6 +25,85 @@ pub enum Error {
         value: f64,
     },
 
+    /// A sample does not hold a whole number of rows.
+    #[error("a sample: expected rows of {cols} values, found {found} values: not a whole number")]
+    Rows {
+        /// Values in a row.
+        cols: usize,
+        /// Values given.
+        found: usize,
+    },
+
+    /// Two samples cannot be compared.
+    #[error("two samples: expected as many columns as the first has, {expected}, found {found}")]
+    Columns {
+        /// Columns of the first.
+        expected: usize,
+        /// Columns of the second.
+        found: usize,
+    },
+
+    /// A statistic needs more.
+    #[error("a sample: expected at least {expected} rows, found {found}")]
+    TooFew {
+        /// Rows needed.
+        expected: usize,
+        /// Rows given.
+        found: usize,
+    },
+
+    /// A distance to a neighbour is zero, which says nothing of dimensions.
+    #[error("row {row} (counting from 0) has a neighbour equal to it: expected different rows")]
+    EqualRows {
+        /// The row, from 0.
+        row: usize,
+    },
+
+    /// A kernel's scale or a step is of no use.
+    #[error("a scale: expected a positive number, found {found}")]
+    Scale {
+        /// The scale given.
+        found: f64,
+    },
+
+    /// Bins would not be equal.
+    #[error("{bins} bins of {ranks} ranks: expected at least 2, and a divisor of {ranks}")]
+    Bins {
+        /// Bins asked for.
+        bins: usize,
+        /// Ranks that there are.
+        ranks: usize,
+    },
+
+    /// A rank cannot be one.
+    #[error("a rank among {draws} draws: expected 0 to {draws}, found {found}")]
+    Rank {
+        /// The rank given.
+        found: usize,
+        /// Number of draws.
+        draws: usize,
+    },
+
+    /// A chain starts where the density is zero or undefined.
+    #[error("chain {chain} starts at log-density {found}: expected a finite number")]
+    Start {
+        /// The chain, from 0.
+        chain: usize,
+        /// The log-density at its start.
+        found: f64,
+    },
+
+    /// Chains of another number or length than is needed.
+    #[error("chains: expected at least {chains} of the same {draws} or more draws, found {found}")]
+    Chains {
+        /// Chains needed.
+        chains: usize,
+        /// Draws of each needed.
+        draws: usize,
+        /// What was given, in words.
+        found: String,
+    },
+
     /// A figure was asked of no panels or no series.
     #[error("nothing to draw: expected at least one {expected}")]
     EmptyFigure {

@@ -56,6 +56,23 @@ impl Estimate {
     }
 }
 
+impl Estimate {
+    /// The median of `samples`; its standard error is that of normal samples,
+    /// `1.2533 IQR / (1.349 sqrt(count))`, with the range between the quartiles.
+    ///
+    /// # Errors
+    ///
+    /// As [`Estimate::mean`].
+    pub fn median(samples: &[f64]) -> Result<Self> {
+        let count = Self::mean(samples)?.count;
+        let mut sorted = samples.to_vec();
+        let value = crate::statistics::median(&mut sorted);
+        let range = sorted[(3 * count / 4).min(count - 1)] - sorted[count / 4];
+        let standard_error = (count > 3).then(|| 1.2533 * range / (1.349 * (count as f64).sqrt()));
+        Ok(Self { value, standard_error, count })
+    }
+}
+
 /// `0.0042 ± 0.0003`: the error with one significant digit (two where the first is 1, which one
 /// digit would round by up to a half), the mean to the same place. Very small and very large
 /// numbers share an exponent, `(4.2 ± 0.3)e-9`. One sample has no error: `0.5 (n = 1)`.

@@ -7,7 +7,11 @@
 mod error;
 mod estimate;
 pub mod figures;
+pub mod mcmc;
 pub mod metrics;
+mod posterior;
+pub mod statistics;
 
 pub use error::{Error, Result};
 pub use estimate::Estimate;
+pub use posterior::Posterior;

@@ -350,6 +350,9 @@ pub struct TrainConfig {
     /// Epochs of a schedule by its name, of all of its phases together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
+    /// Which weights the nodes of a schedule by its name end with, if not with their default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
     /// Share of the rows that is held out to choose weights, if there are no rows of their own for that.
     #[serde(default = "default_validation")]
     pub validation_fraction: f64,
@@ -375,6 +378,7 @@ impl TrainConfig {
             phases: phases.into_iter().map(Into::into).collect(),
             schedule: None,
             epochs: None,
+            keep: None,
             validation_fraction: default_validation(),
             shards: 0,
             checkpoint_seconds: default_checkpoint_seconds(),
@@ -387,7 +391,11 @@ impl TrainConfig {
     /// # Errors
     /// If there is neither, or both, or the schedule does not fit the model.
     pub fn resolve(&mut self, model: &ModelConfig) -> Result<()> {
+        let keep = self.keep.take();
         match (self.schedule.take(), self.epochs.take()) {
+            (None, None) if keep.is_some() => {
+                Err(Error::config("train.keep", "goes with train.schedule; phases have their own"))
+            }
             (None, None) => Ok(()),
             (None, Some(_)) => Err(Error::config(
                 "train.epochs",
@@ -402,6 +410,13 @@ impl TrainConfig {
             }
             (Some(schedule), Some(epochs)) => {
                 self.phases = schedule.config(model, epochs)?.phases;
+                for stage in &mut self.phases {
+                    let field = match stage {
+                        Stage::Phase(phase) => &mut phase.keep,
+                        Stage::Alternate(alternate) => &mut alternate.keep,
+                    };
+                    *field = keep.unwrap_or(*field);
+                }
                 Ok(())
             }
         }

@@ -3,7 +3,7 @@ use crate::Result;
 use crate::experiment::has_manifold_density;
 use mflow_core::candle::Tensor;
 use mflow_core::{Density, Error as CoreError};
-use mflow_data::{Circle, PolynomialSurface, Simulator};
+use mflow_data::{GaussianOnSphere, PolynomialSurface, Simulator};
 use mflow_eval::figures::{
     CurveStyle, Series, SurfacePanel, SurfaceStyle, draw_curves, draw_surfaces,
 };
@@ -67,7 +67,7 @@ pub fn draw_manifold(
         PolynomialSurface::NAME if has_manifold_density(of.model) => {
             draw_surface(run, of, parameter)
         }
-        Circle::NAME => draw_circle(run, of),
+        name if name == GaussianOnSphere::CIRCLE.name() => draw_circle(run, of),
         // Without a density on a manifold there is no surface to colour.
         _ => Ok(()),
     }

@@ -240,16 +240,29 @@ fn targets(cases: &[Case], all: &[Timed]) -> Table {
     table
 }
 
+/// Names of cases with their batches.
+type Batches<'a> = Vec<(&'a str, Vec<String>)>;
+
 /// How each worker does each case, where it says something.
 fn notes(all: &[Timed]) -> String {
-    let mut said: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    let mut said: BTreeMap<(&str, &str), Batches<'_>> = BTreeMap::new();
     for timed in all {
         for (worker, note) in timed.notes.iter().filter(|(_, note)| !note.is_empty()) {
-            let case = format!("{}, batch {}", timed.name, timed.batch);
-            said.entry((worker, note)).or_default().push(case);
+            let cases = said.entry((worker, note)).or_default();
+            match cases.last_mut() {
+                Some((name, batches)) if *name == timed.name => {
+                    batches.push(timed.batch.to_string());
+                }
+                _ => cases.push((&timed.name, vec![timed.batch.to_string()])),
+            }
         }
     }
-    let line = |((worker, note), cases): (&(&str, &str), &Vec<String>)| {
+    let case = |(name, batches): &(&str, Vec<String>)| {
+        let plural = if batches.len() > 1 { "batches" } else { "batch" };
+        format!("{name}, {plural} {}", batches.join(", "))
+    };
+    let line = |((worker, note), cases): (&(&str, &str), &Batches<'_>)| {
+        let cases: Vec<String> = cases.iter().map(case).collect();
         format!("- {worker}: {note} ({})\n", cases.join("; "))
     };
     said.iter().map(line).collect()
@@ -286,7 +299,9 @@ Steps are updates of all trained parameters: loss, gradient, clipping of the nor
 trainer, with the shuffling of rows; the others get one batch that never changes. In a density step mflow finds
 the coordinates of the training set on the manifold once in a run, the others project their batch in every step.
 
-{notes}",
+{notes}
+Whole runs: [time to quality](time-to-quality.md). What limits the speed: [speed](../speed.md).
+",
         versions = versions.join("; "),
         targets = targets(cases, all).markdown(),
         table = table(all).markdown(),
@@ -318,6 +333,13 @@ mod tests {
         assert_eq!(timed.ratio("nflows"), Some(10.0), "of 30, 10 and 10, not 20 over 1");
         assert_eq!(timed.ratio(BOUND), Some(0.5));
         assert_eq!(timed.ratio("zuko"), None);
+    }
+
+    #[test]
+    fn notes_name_a_case_once() {
+        let of = |batch| Timed { batch, ..timed() };
+        let text = notes(&[of(100), of(1000)]);
+        assert_eq!(text, "- zuko: not timed: no such thing (step, batches 100, 1000)\n");
     }
 
     #[test]

@@ -185,6 +185,7 @@ with that did nothing else, with two threads, program and data included.
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell;
 
     #[test]
     fn growth_is_that_of_a_line() {

@@ -81,9 +81,19 @@ pub(crate) struct Model {
     pub(crate) name: String,
     /// First cell of the row.
     pub(crate) title: String,
-    /// Settings that differ from the others', merged last.
+    /// Settings that differ from the others'.
     #[serde(default)]
     set: Table,
+    /// The presets that have this row, with what it needs there, merged last; none means all.
+    #[serde(default)]
+    preset: BTreeMap<String, Table>,
+}
+
+impl Model {
+    /// Whether a preset has this row.
+    pub(crate) fn is_in(&self, preset: &str) -> bool {
+        self.preset.is_empty() || self.preset.contains_key(preset)
+    }
 }
 
 impl Experiment {
@@ -137,7 +147,13 @@ impl Experiment {
 
     fn check_models(&self) -> Result<()> {
         let mut names = BTreeSet::new();
-        for Model { name, .. } in &self.model {
+        for Model { name, preset, .. } in &self.model {
+            for preset in preset.keys() {
+                ensure!(
+                    self.preset.contains_key(preset),
+                    "[[model]] '{name}' has the preset '{preset}', which the experiment has not"
+                );
+            }
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
             ensure!(
                 !name.is_empty() && name.chars().all(plain),
@@ -157,6 +173,9 @@ impl Experiment {
         let mut settings = self.run.clone();
         merge(&mut settings, changes);
         merge(&mut settings, &model.set);
+        if let Some(last) = model.preset.get(preset) {
+            merge(&mut settings, last);
+        }
         let seed = i64::try_from(seed).context("a seed is at most 2^63 - 1")?;
         settings.insert("name".to_owned(), Value::String(self.name.clone()));
         settings.insert("seed".to_owned(), Value::Integer(seed));

@@ -70,6 +70,7 @@ impl ManifoldModel {
             data_dim: d,
             manifold_dim: n,
             context_dim: (context_dim > 0).then_some(context_dim),
+            conditional_manifold: embedding.context_dim().is_some(),
             density,
             noise_dim,
             latent: base.describe(),

@@ -4,10 +4,12 @@
 mod circle;
 mod csv_files;
 mod files;
+mod lorenz;
 mod npy_file;
 mod npy_files;
 mod npy_header;
 mod npz_files;
+mod simulators;
 mod surface_distance;
 mod surface_geometry;
 mod surface_samples;

@@ -182,7 +182,7 @@ fn simulators_by_name() {
     assert_eq!(simulator.name(), "polynomial-surface", "its name");
     let dims = (simulator.data_dim(), simulator.manifold_dim(), simulator.parameter_dim());
     assert_eq!(dims, (3, 2, 1), "its dimensions");
-    assert_error(simulator_by_name("torus"), &["`polynomial-surface`", "found `torus`"]);
+    assert_error(simulator_by_name("tours"), &["`polynomial-surface`", "found `tours`"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use super::Evaluated;
 use crate::{Error, Estimate, Result};
 use mflow_bijectors::Stream;
-use mflow_data::{Circle, Simulator};
+use mflow_data::{GaussianOnSphere, Simulator};
 
 /// How near the samples of a model are to the circle, and how likely they are under the truth. As
 /// published: Brehmer & Cranmer (2020), section 4.A.
@@ -41,9 +41,10 @@ pub fn circle_samples(
         false => of.model.decode(&of.model.sample_latent(samples, stream)?, None)?,
     };
     let x = of.by_rows(&x, None, |x, _| Ok(x.clone()))?;
-    let distance: Vec<f64> = Circle.distance(&x)?.into_iter().map(|d| d.min(FARTHEST)).collect();
-    let points = x.as_chunks().0.iter();
-    let log_probs: Vec<f64> = points.map(|&x| Circle.ambient_log_prob(x).max(LEAST)).collect();
+    let circle = GaussianOnSphere::CIRCLE;
+    let distance: Vec<f64> = circle.distance(&x)?.into_iter().map(|d| d.min(FARTHEST)).collect();
+    let log_probs = circle.ambient_log_prob(&x, &[])?;
+    let log_probs: Vec<f64> = log_probs.into_iter().map(|log| log.max(LEAST)).collect();
     Ok(CircleSamples {
         distance: Estimate::mean(&distance)?,
         true_log_prob: Estimate::mean(&log_probs)?,

@@ -27,22 +27,49 @@ pub fn manifold_distance(
     samples: usize,
     stream: &mut Stream,
 ) -> Result<ManifoldDistance> {
-    let found = of.model.signature().data_dim;
-    if found != surface.data_dim() {
-        let expected = format!("a model of {} features", surface.data_dim());
-        let found = found.to_string();
-        return Err(Error::Model { what: "manifold_distance", expected, found });
-    }
-    let parameters = surface.sample_prior(samples, stream);
-    let context = of.context(&parameters)?;
-    let latent = of.model.sample_latent(samples, stream)?;
-    let x = of.by_rows(&latent, context.as_ref(), |z, c| of.model.decode(z, c))?;
+    let x = model_samples(of, surface, samples, stream)?;
     let vertical = x.as_chunks().0.iter().map(|&x| surface.vertical_distance(x).min(CLIP));
     let euclidean = surface.distance(&x)?.into_iter().map(|d| d.min(CLIP));
     Ok(ManifoldDistance {
         vertical: Estimate::mean(&vertical.collect::<Vec<_>>())?,
         euclidean: Estimate::mean(&euclidean.collect::<Vec<_>>())?,
     })
+}
+
+/// Draw `samples` points, their parameters from the prior, and measure the mean Euclidean distance to the
+/// nearest point of the true manifold, clipped at 10. Data units.
+///
+/// # Errors
+/// If the model is not one of the simulator's points or cannot be evaluated, or the simulator does not
+/// know nearest points.
+pub fn sample_distance(
+    of: Evaluated<'_>,
+    simulator: &dyn Simulator,
+    samples: usize,
+    stream: &mut Stream,
+) -> Result<Estimate> {
+    let x = model_samples(of, simulator, samples, stream)?;
+    let distance = simulator.distance(&x)?.into_iter().map(|d| d.min(CLIP));
+    Estimate::mean(&distance.collect::<Vec<_>>())
+}
+
+/// Samples of the model on its manifold, parameters from the prior: `[samples, D]`.
+fn model_samples(
+    of: Evaluated<'_>,
+    simulator: &dyn Simulator,
+    samples: usize,
+    stream: &mut Stream,
+) -> Result<Vec<f64>> {
+    let found = of.model.signature().data_dim;
+    if found != simulator.data_dim() {
+        let expected = format!("a model of {} features", simulator.data_dim());
+        let found = found.to_string();
+        return Err(Error::Model { what: "manifold_distance", expected, found });
+    }
+    let parameters = simulator.sample_prior(samples, stream);
+    let context = of.context(&parameters)?;
+    let latent = of.model.sample_latent(samples, stream)?;
+    of.by_rows(&latent, context.as_ref(), |z, c| of.model.decode(z, c))
 }
 
 /// Mean Euclidean norm `|x - project(x)|` over test data `x: [rows, D]`, with parameters `[rows, P]`.

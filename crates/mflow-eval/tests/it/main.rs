@@ -4,6 +4,8 @@
 mod curves;
 mod estimate;
 mod gallery;
+mod mcmc;
 mod metrics;
 mod picture;
+mod statistics;
 mod surfaces;

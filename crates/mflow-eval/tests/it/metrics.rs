@@ -37,6 +37,7 @@ impl Hand {
             data_dim: 3,
             manifold_dim: 2,
             context_dim,
+            conditional_manifold: false,
             density: Some(Density::Manifold),
             noise_dim: 0,
             latent: "standard normal on R^2".to_owned(),

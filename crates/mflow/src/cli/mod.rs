@@ -1,4 +1,5 @@
 //! The command line: one file per verb, and what verbs share.
+mod data;
 mod decode;
 mod encode;
 mod evaluate;
@@ -55,6 +56,7 @@ enum Verb {
     Encode(encode::Options),
     Decode(decode::Options),
     Info(info::Options),
+    Data(data::Options),
 }
 
 impl Cli {
@@ -69,6 +71,7 @@ impl Cli {
             Verb::Encode(options) => encode::run(options),
             Verb::Decode(options) => decode::run(options),
             Verb::Info(options) => info::run(options),
+            Verb::Data(options) => data::run(options),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What is measured of a fitted model: what its simulator and its capabilities allow.
 use super::{EvaluationConfig, ExperimentConfig};
-use crate::{Error, Result};
+use crate::Result;
 use mflow_bijectors::Stream;
 use mflow_core::Model;
-use mflow_data::{Circle, PolynomialSurface, Simulator};
+use mflow_data::{GaussianOnSphere, PolynomialSurface, Simulator};
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
-    Evaluated, chart_kl, circle_samples, log_likelihood_gap, manifold_distance,
-    reconstruction_error,
+    Evaluated, PosteriorConfig, PosteriorMmd, chart_kl, circle_samples, log_likelihood_gap,
+    manifold_distance, outlier_auc, posterior_mmd, reconstruction_error, sample_distance,
 };
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(super) fn evaluate(
     let mut metrics = BTreeMap::new();
     let mut put = |name: &str, estimate: Estimate| metrics.insert(name.to_owned(), estimate);
     put("reconstruction_error", reconstruction_error(of, &x, &parameters)?);
-    if has_manifold_density(of.model) {
+    if has_manifold_density(of.model) && simulator.is_tractable() {
         put("log_likelihood_gap", log_likelihood_gap(of, simulator, &x, &parameters)?);
     }
     match simulator.name() {
@@ -49,7 +49,7 @@ pub(super) fn evaluate(
                 put("kl_chart", chart_kl(of, &surface, parameter, samples, stream)?);
             }
         }
-        Circle::NAME => {
+        name if name == GaussianOnSphere::CIRCLE.name() => {
             let on_manifold = circle_samples(of, samples, false, &mut stream("model samples"))?;
             put("manifold_distance", on_manifold.distance);
             put("true_log_prob", on_manifold.true_log_prob);
@@ -59,10 +59,38 @@ pub(super) fn evaluate(
                 put("true_log_prob_with_noise", around.true_log_prob);
             }
         }
-        other => {
-            let reason = format!("must be a simulator whose metrics exist, found `{other}`");
-            return Err(Error::Config { field: "data.simulator", reason });
+        _ if simulator.is_tractable() => {
+            let distance = sample_distance(of, simulator, samples, &mut stream("model samples"))?;
+            put("manifold_distance", distance);
         }
+        _ => {}
+    }
+    if simulator.is_tractable() {
+        let outliers = simulator.sample_out_of_distribution(
+            x.len() / simulator.data_dim(),
+            &parameters,
+            &mut stream("outliers"),
+        )?;
+        let theta = vec![parameter; simulator.parameter_dim()];
+        let auc = outlier_auc(of, &x, &outliers, &theta)?;
+        let plain = |value: f64| Estimate {
+            value,
+            standard_error: None,
+            count: x.len() / simulator.data_dim(),
+        };
+        put("outlier_auc_reconstruction", plain(auc.reconstruction_error));
+        put("outlier_auc_published", plain(auc.published));
+        if let Some(log_prob) = auc.log_prob {
+            put("outlier_auc_log_prob", plain(log_prob));
+        }
+    }
+    if config.evaluation.posteriors > 0 && of.model.signature().density.is_some() {
+        let posteriors =
+            PosteriorConfig { sets: config.evaluation.posteriors, ..PosteriorConfig::default() };
+        let PosteriorMmd { model, floor } = posterior_mmd(of, simulator, posteriors, config.seed)?;
+        put("posterior_mmd_published", Estimate::mean(&model[..1])?);
+        put("posterior_mmd", Estimate::median(&model)?);
+        put("posterior_mmd_floor", Estimate::median(&floor)?);
     }
     Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, &x, &parameters)? })
 }

@@ -64,13 +64,27 @@ pub struct EvaluationConfig {
     pub test_rows: usize,
     /// The parameter of test data and divergences.
     pub parameter: f64,
+    /// Observed sets of 20 rows whose posteriors are compared with the true ones; 0 leaves it out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub posteriors: usize,
     /// Precision of the evaluation.
     pub dtype: DTypeName,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(v: &usize) -> bool {
+    *v == 0
+}
+
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { samples: 10_000, test_rows: 10_000, parameter: 0., dtype: DTypeName::F32 }
+        Self {
+            samples: 10_000,
+            test_rows: 10_000,
+            parameter: 0.,
+            posteriors: 0,
+            dtype: DTypeName::F32,
+        }
     }
 }
 

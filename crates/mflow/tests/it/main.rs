@@ -6,3 +6,4 @@ mod fitting;
 mod folder;
 mod interruption;
 mod models;
+mod simulated;

@@ -6,8 +6,8 @@ mod nearest;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-use crate::simulator::{Simulator, n_rows, points};
-use crate::{Error, Result};
+use crate::Result;
+use crate::simulator::{Parameter, Simulator, parameter_rows, points};
 
 pub use height::HeightJet;
 
@@ -16,6 +16,8 @@ const WIDE_WEIGHT: f64 = 0.6;
 /// Its mean and its width.
 const WIDE_MEAN: [f64; 2] = [1.0, -1.0];
 const WIDE_WIDTH: f64 = 2.0;
+/// The parameter, and what is published for it.
+const THETA: &[Parameter] = &[Parameter { name: "theta", low: -1.0, high: 1.0, default: 0.0 }];
 /// The mean of the other component; its width is [`width`].
 const NARROW_MEAN: [f64; 2] = [-1.0, 1.0];
 
@@ -116,7 +118,8 @@ impl PolynomialSurface {
     ///
     /// [`Error::Parameter`], as for row 0, where theta is outside \[-1, 1\].
     pub fn log_prob_chart(&self, z: [f64; 2], theta: f64) -> Result<f64> {
-        Ok(log_prob_chart(z, width(0, theta)?))
+        parameter_rows(THETA, &[theta], 1)?;
+        Ok(log_prob_chart(z, width(theta)))
     }
 
     /// The distance along the surface's vertical direction: the difference of the third
@@ -141,21 +144,16 @@ impl Simulator for PolynomialSurface {
         2
     }
 
-    fn parameter_dim(&self) -> usize {
-        1
-    }
-
-    fn sample_prior(&self, n: usize, rng: &mut dyn Rng) -> Vec<f64> {
-        (0..n).map(|_| 2.0 * rng.random::<f64>() - 1.0).collect()
+    fn parameters(&self) -> &'static [Parameter] {
+        THETA
     }
 
     fn sample(&self, n: usize, parameters: &[f64], rng: &mut dyn Rng) -> Result<Vec<f64>> {
         let mut x = Vec::with_capacity(3 * n);
-        for (row, &[theta]) in n_rows("parameters", parameters, n)?.iter().enumerate() {
-            let narrow_width = width(row, theta)?;
+        for theta in parameter_rows(THETA, parameters, n)? {
             let wide = rng.random::<f64>() < WIDE_WEIGHT;
             let (mean, width) =
-                if wide { (WIDE_MEAN, WIDE_WIDTH) } else { (NARROW_MEAN, narrow_width) };
+                if wide { (WIDE_MEAN, WIDE_WIDTH) } else { (NARROW_MEAN, width(theta[0])) };
             let z = mean.map(|mean| mean + width * rng.sample::<f64, _>(StandardNormal));
             x.extend(self.embed(z));
         }
@@ -163,22 +161,33 @@ impl Simulator for PolynomialSurface {
     }
 
     fn log_prob(&self, x: &[f64], parameters: &[f64]) -> Result<Vec<f64>> {
-        let points = points(x)?;
-        let parameters = n_rows("parameters", parameters, points.len())?;
-        let pairs = points.iter().zip(parameters).enumerate();
-        pairs
-            .map(|(row, (&x, &[theta]))| {
-                let z = self.chart(x);
-                let slope = self.height_jet(z).gradient;
-                let volume = 0.5 * (slope[0] * slope[0] + slope[1] * slope[1]).ln_1p();
-                Ok(log_prob_chart(z, width(row, theta)?) - volume)
-            })
-            .collect()
+        let points = points_in_space(x)?;
+        let parameters = parameter_rows(THETA, parameters, points.len())?;
+        let log_prob = |(&x, theta): (&[f64; 3], &[f64])| {
+            let z = self.chart(x);
+            let slope = self.height_jet(z).gradient;
+            let volume = 0.5 * (slope[0] * slope[0] + slope[1] * slope[1]).ln_1p();
+            log_prob_chart(z, width(theta[0])) - volume
+        };
+        Ok(points.iter().zip(parameters).map(log_prob).collect())
     }
 
-    fn distance(&self, x: &[f64]) -> Result<Vec<f64>> {
-        Ok(points(x)?.iter().map(|&x| nearest::distance(self, unrotate(x))).collect())
+    fn project(&self, x: &[f64]) -> Result<Vec<f64>> {
+        let nearest = |&x: &[f64; 3]| self.embed(nearest::nearest(self, unrotate(x)).1);
+        Ok(points_in_space(x)?.iter().flat_map(nearest).collect())
     }
+
+    // In the upright frame: R is orthogonal to ten digits only.
+    fn distance(&self, x: &[f64]) -> Result<Vec<f64>> {
+        let distance = |&x: &[f64; 3]| nearest::nearest(self, unrotate(x)).0;
+        Ok(points_in_space(x)?.iter().map(distance).collect())
+    }
+}
+
+/// The points of a batch.
+fn points_in_space(x: &[f64]) -> Result<&[[f64; 3]]> {
+    points(x, 3)?;
+    Ok(x.as_chunks().0)
 }
 
 /// R^T x.
@@ -188,16 +197,8 @@ fn unrotate(x: [f64; 3]) -> [f64; 3] {
 }
 
 /// sigma(theta) = 0.2 + 0.8 (0.5 + 0.5 theta).
-fn width(row: usize, theta: f64) -> Result<f64> {
-    if !(-1.0..=1.0).contains(&theta) {
-        return Err(Error::Parameter {
-            row,
-            name: "theta",
-            expected: "a number from -1 to 1",
-            found: theta,
-        });
-    }
-    Ok(0.2 + 0.8 * (0.5 + 0.5 * theta))
+fn width(theta: f64) -> f64 {
+    0.2 + 0.8 * (0.5 + 0.5 * theta)
 }
 
 /// The mixture's log density, where the narrow component has this width.

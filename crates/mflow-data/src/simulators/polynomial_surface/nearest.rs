@@ -27,20 +27,24 @@ const CELL: f64 = 0.25;
 const STEP_TOLERANCE: f64 = 1e-13;
 const MAX_STEPS: usize = 200;
 
-/// The Euclidean distance from q to the graph of f.
-pub(super) fn distance(surface: &PolynomialSurface, q: [f64; 3]) -> f64 {
+/// The distance from q to the graph of f, and the z of the nearest point.
+pub(super) fn nearest(surface: &PolynomialSurface, q: [f64; 3]) -> (f64, [f64; 2]) {
     let foot = [q[0], q[1]];
     let vertical = (q[2] - surface.height(foot)).abs();
-    let mut best = vertical.min(descend(surface, q, foot));
+    // The foot is where the search starts from: it ends no further away.
+    let (mut best, mut z) = descend(surface, q, foot);
     // The residual f(z) - q2 over the disc, times the curvature, is all that may keep the Hessian
     // I + grad f grad f^T + (f - q2) Hess f from being positive definite.
     if (vertical + SLOPE_BOUND * best) * CURVATURE_BOUND < 1.0 {
-        return best;
+        return (best, z);
     }
     for start in grid_minima(surface, q, best) {
-        best = best.min(descend(surface, q, start));
+        let found = descend(surface, q, start);
+        if found.0 < best {
+            (best, z) = found;
+        }
     }
-    best
+    (best, z)
 }
 
 /// |(z, f) - q|^2 / 2.
@@ -49,8 +53,8 @@ fn objective(q: [f64; 3], z: [f64; 2], f: f64) -> f64 {
     0.5 * (a * a + b * b + c * c)
 }
 
-/// The distance at the local minimum that damped Newton steps reach from `start`.
-fn descend(surface: &PolynomialSurface, q: [f64; 3], start: [f64; 2]) -> f64 {
+/// The local minimum that damped Newton steps reach from `start`: the distance and z.
+fn descend(surface: &PolynomialSurface, q: [f64; 3], start: [f64; 2]) -> (f64, [f64; 2]) {
     let mut z = start;
     let mut jet = surface.height_jet(z);
     let mut damping = 0.0;
@@ -82,7 +86,7 @@ fn descend(surface: &PolynomialSurface, q: [f64; 3], start: [f64; 2]) -> f64 {
             break;
         }
     }
-    (z[0] - q[0]).hypot(z[1] - q[1]).hypot(jet.value - q[2])
+    ((z[0] - q[0]).hypot(z[1] - q[1]).hypot(jet.value - q[2]), z)
 }
 
 /// The points of a grid over the disc of this radius about the foot that are no further from q

@@ -1,0 +1,115 @@
+//! Simulators that are a chart with a density: the rest follows from the embedding.
+
+use std::fmt::Debug;
+
+use rand::Rng;
+
+use super::nearest::Nearest;
+use super::number::{Dual, Number};
+use crate::Result;
+use crate::simulator::{Parameter, Simulator, parameter_rows, points};
+
+/// A manifold `x = embed(z)` of dimension `N` in `R^D`, with a density of `z` given parameters.
+///
+/// By the change of variables formula, the density per area of the manifold is
+/// `p(z | theta) / sqrt(det J^T J)`, where J is the Jacobian of the embedding at z.
+pub(crate) trait Charted: Debug + Send + Sync {
+    /// The name of the simulator.
+    fn name(&self) -> &'static str;
+    /// `D` and `N`.
+    fn dims(&self) -> (usize, usize);
+    /// The parameters with their uniform priors.
+    fn parameters(&self) -> &'static [Parameter] {
+        &[]
+    }
+
+    /// Draws z.
+    fn draw(&self, theta: &[f64], rng: &mut dyn Rng) -> Vec<f64>;
+    /// Moves a point that was drawn off the manifold, where data miss it.
+    fn thicken(&self, _x: &mut [f64], _rng: &mut dyn Rng) {}
+    /// `log p(z | theta)`, summed over all z of the same point of the manifold, per unit of z.
+    fn log_prob_chart(&self, z: &[f64], theta: &[f64]) -> f64;
+    /// The point of the manifold at z.
+    fn embed<T: Number>(&self, z: &[T]) -> Vec<T>;
+    /// Points of the chart from which the search for the nearest point starts, where
+    /// [`Charted::chart`] has no formula: so dense that the manifold is nearly flat between them.
+    fn starts(&self) -> Vec<Vec<f64>> {
+        vec![]
+    }
+    /// The z of the nearest point to x where there is a formula for it.
+    fn chart(&self, _x: &[f64]) -> Option<Vec<f64>> {
+        None
+    }
+}
+
+/// `J`, row by row: `D` rows of `N`.
+pub(super) fn jacobian<C: Charted>(of: &C, z: &[f64]) -> Vec<Vec<f64>> {
+    let column = |j: usize| -> Vec<f64> {
+        let direction = z.iter().enumerate();
+        let z: Vec<Dual> = direction
+            .map(|(i, &value)| Dual { value, tangent: if i == j { 1.0 } else { 0.0 } })
+            .collect();
+        of.embed(&z).into_iter().map(|x| x.tangent).collect()
+    };
+    let columns: Vec<Vec<f64>> = (0..z.len()).map(column).collect();
+    let (d, _) = of.dims();
+    (0..d).map(|i| columns.iter().map(|column| column[i]).collect()).collect()
+}
+
+/// `log sqrt(det J^T J)`: half the log-determinant of the metric, by Cholesky's decomposition.
+fn log_volume(jacobian: &[Vec<f64>]) -> f64 {
+    let n = jacobian.first().map_or(0, Vec::len);
+    let mut factor = vec![vec![0.0; n]; n];
+    let mut log = 0.0;
+    for i in 0..n {
+        for j in 0..=i {
+            let metric: f64 = jacobian.iter().map(|row| row[i] * row[j]).sum();
+            let rest = metric - (0..j).map(|k| factor[i][k] * factor[j][k]).sum::<f64>();
+            factor[i][j] = if i == j { rest.sqrt() } else { rest / factor[j][j] };
+        }
+        log += factor[i][i].ln();
+    }
+    log
+}
+
+impl<C: Charted> Simulator for C {
+    fn name(&self) -> &'static str {
+        Charted::name(self)
+    }
+    fn data_dim(&self) -> usize {
+        self.dims().0
+    }
+    fn manifold_dim(&self) -> usize {
+        self.dims().1
+    }
+    fn parameters(&self) -> &'static [Parameter] {
+        Charted::parameters(self)
+    }
+
+    fn sample(&self, n: usize, parameters: &[f64], rng: &mut dyn Rng) -> Result<Vec<f64>> {
+        let draw = |theta| {
+            let mut x = self.embed(&self.draw(theta, rng));
+            self.thicken(&mut x, rng);
+            x
+        };
+        let parameters = parameter_rows(Charted::parameters(self), parameters, n)?;
+        Ok(parameters.into_iter().flat_map(draw).collect())
+    }
+
+    fn log_prob(&self, x: &[f64], parameters: &[f64]) -> Result<Vec<f64>> {
+        let points = points(x, self.data_dim())?;
+        let parameters = parameter_rows(Charted::parameters(self), parameters, points.len())?;
+        let nearest = Nearest::new(self);
+        let log_prob = |(x, theta): (&[f64], &[f64])| {
+            let z = nearest.chart(x);
+            self.log_prob_chart(&z, theta) - log_volume(&jacobian(self, &z))
+        };
+        Ok(points.into_iter().zip(parameters).map(log_prob).collect())
+    }
+
+    fn project(&self, x: &[f64]) -> Result<Vec<f64>> {
+        let nearest = Nearest::new(self);
+        let points = points(x, self.data_dim())?;
+        Ok(points.into_iter().flat_map(|x| self.embed(&nearest.chart(x))).collect())
+    }
+}

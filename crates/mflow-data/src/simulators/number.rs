@@ -1,0 +1,111 @@
+//! Numbers that embeddings are written in: plain ones, and dual ones for exact Jacobians.
+
+use std::fmt::Debug;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// What an embedding needs of a number.
+pub(crate) trait Number:
+    Copy
+    + Debug
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    fn constant(value: f64) -> Self;
+    fn sin(self) -> Self;
+    fn cos(self) -> Self;
+    fn sqrt(self) -> Self;
+
+    fn scale(self, factor: f64) -> Self {
+        self * Self::constant(factor)
+    }
+    fn shift(self, by: f64) -> Self {
+        self + Self::constant(by)
+    }
+}
+
+impl Number for f64 {
+    fn constant(value: f64) -> Self {
+        value
+    }
+    fn sin(self) -> Self {
+        self.sin()
+    }
+    fn cos(self) -> Self {
+        self.cos()
+    }
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+}
+
+/// A number with its derivative in one direction: `value + tangent e` with `e^2 = 0`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Dual {
+    pub(crate) value: f64,
+    pub(crate) tangent: f64,
+}
+
+impl Dual {
+    /// `f(value)` where `slope` is `f'(value)`.
+    fn chain(self, value: f64, slope: f64) -> Self {
+        Self { value, tangent: slope * self.tangent }
+    }
+}
+
+impl Add for Dual {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { value: self.value + other.value, tangent: self.tangent + other.tangent }
+    }
+}
+
+impl Sub for Dual {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        self + -other
+    }
+}
+
+impl Mul for Dual {
+    type Output = Self;
+    fn mul(self, other: Self) -> Self {
+        let tangent = self.tangent * other.value + self.value * other.tangent;
+        Self { value: self.value * other.value, tangent }
+    }
+}
+
+impl Div for Dual {
+    type Output = Self;
+    fn div(self, other: Self) -> Self {
+        let value = self.value / other.value;
+        Self { value, tangent: (self.tangent - value * other.tangent) / other.value }
+    }
+}
+
+impl Neg for Dual {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self { value: -self.value, tangent: -self.tangent }
+    }
+}
+
+impl Number for Dual {
+    fn constant(value: f64) -> Self {
+        Self { value, tangent: 0.0 }
+    }
+    fn sin(self) -> Self {
+        let (sin, cos) = self.value.sin_cos();
+        self.chain(sin, cos)
+    }
+    fn cos(self) -> Self {
+        let (sin, cos) = self.value.sin_cos();
+        self.chain(cos, -sin)
+    }
+    fn sqrt(self) -> Self {
+        let root = self.value.sqrt();
+        self.chain(root, 0.5 / root)
+    }
+}

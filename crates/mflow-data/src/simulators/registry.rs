@@ -1,0 +1,52 @@
+//! Simulators by name, for configuration files and the command line.
+
+use super::{
+    GaussianOnSphere, Hyperboloid, KleinBottle, Lorenz, Moons, PlanarArm, PolynomialSurface,
+    ProjectedGaussian, RobotArm, SphereMixture, SwissRoll, ThinSpiral, Torus, VonMisesCircle,
+};
+use crate::{Error, Result, Simulator};
+
+/// All of them.
+fn all() -> Vec<Box<dyn Simulator>> {
+    vec![
+        Box::new(GaussianOnSphere::CIRCLE),
+        Box::new(GaussianOnSphere::THIN_CIRCLE),
+        Box::new(GaussianOnSphere::CONDITIONAL_CIRCLE),
+        Box::new(GaussianOnSphere::SPHERE),
+        Box::new(GaussianOnSphere::THIN_SPHERE),
+        Box::new(GaussianOnSphere::CONDITIONAL_SPHERE),
+        Box::new(VonMisesCircle::NARROW),
+        Box::new(VonMisesCircle::WIDE),
+        Box::new(ProjectedGaussian),
+        Box::new(SphereMixture),
+        Box::new(Torus),
+        Box::new(KleinBottle),
+        Box::new(Hyperboloid),
+        Box::new(SwissRoll),
+        Box::new(ThinSpiral),
+        Box::new(Moons),
+        Box::new(PlanarArm),
+        Box::new(RobotArm),
+        Box::new(PolynomialSurface),
+        Box::new(Lorenz),
+    ]
+}
+
+/// The names that [`simulator_by_name`] knows.
+#[must_use]
+pub fn simulator_names() -> Vec<&'static str> {
+    all().iter().map(|simulator| simulator.name()).collect()
+}
+
+/// The simulator called `name`.
+///
+/// # Errors
+///
+/// [`Error::UnknownSimulator`], with the known names, where there is none.
+pub fn simulator_by_name(name: &str) -> Result<Box<dyn Simulator>> {
+    let found = all().into_iter().find(|simulator| simulator.name() == name);
+    found.ok_or_else(|| Error::UnknownSimulator {
+        name: name.to_owned(),
+        known: simulator_names().into_iter().map(str::to_owned).collect(),
+    })
+}

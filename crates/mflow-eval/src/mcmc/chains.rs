@@ -1,0 +1,89 @@
+//! What samplers share: the density, chains, how long they are.
+use crate::{Error, Result};
+use mflow_bijectors::Stream;
+use mflow_train::Pool;
+use std::fmt::Debug;
+
+/// A density up to a factor.
+pub trait Target: Debug + Sync {
+    /// The number of parameters.
+    fn dim(&self) -> usize;
+    /// Its logarithm at `theta`, up to a constant; negative infinity outside the support.
+    ///
+    /// # Errors
+    /// If it cannot be evaluated.
+    fn log_prob(&self, theta: &[f64]) -> Result<f64>;
+}
+
+/// How long chains are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Draws at the start that are forgotten.
+    pub burn_in: usize,
+    /// Draws that are kept.
+    pub draws: usize,
+}
+
+/// A chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chain {
+    /// `[draws, dim]`, row by row.
+    pub draws: Vec<f64>,
+    /// The share of proposals that were accepted.
+    pub acceptance: f64,
+}
+
+/// One way to go from a point to the next.
+pub trait Kernel: Debug + Sync {
+    /// From `theta`, where the log-density is `log_prob`: the same again, and whether it moved.
+    ///
+    /// # Errors
+    /// If the density cannot be evaluated.
+    fn step(
+        &self,
+        target: &dyn Target,
+        theta: &mut [f64],
+        log_prob: f64,
+        stream: &mut Stream,
+    ) -> Result<(f64, bool)>;
+}
+
+/// Run one chain from each row of `starts`, `[chains, dim]`, several at once on the pool. Each has its own
+/// random stream of the seed, so that the threads make no difference.
+///
+/// # Errors
+/// [`Error::Rows`] for starts that are not whole rows, [`Error::Start`] for one of density zero, and
+/// those of the density.
+pub fn sample_chains(
+    kernel: &dyn Kernel,
+    target: &dyn Target,
+    starts: &[f64],
+    lengths: Lengths,
+    seed: u64,
+    pool: &Pool,
+) -> Result<Vec<Chain>> {
+    let dim = target.dim();
+    if dim == 0 || !starts.len().is_multiple_of(dim) {
+        return Err(Error::Rows { cols: dim, found: starts.len() });
+    }
+    let run = |chain: usize| -> Result<Chain> {
+        let mut stream = Stream::new(seed, &format!("chain {chain}"));
+        let mut theta = starts[chain * dim..(chain + 1) * dim].to_vec();
+        let mut log_prob = target.log_prob(&theta)?;
+        if !log_prob.is_finite() {
+            return Err(Error::Start { chain, found: log_prob });
+        }
+        let mut draws = Vec::with_capacity(lengths.draws * dim);
+        let mut accepted = 0_usize;
+        for i in 0..lengths.burn_in + lengths.draws {
+            let (next, moved) = kernel.step(target, &mut theta, log_prob, &mut stream)?;
+            log_prob = next;
+            if i >= lengths.burn_in {
+                draws.extend(&theta);
+                accepted += usize::from(moved);
+            }
+        }
+        Ok(Chain { draws, acceptance: accepted as f64 / lengths.draws.max(1) as f64 })
+    };
+    pool.map(starts.len() / dim, run).into_iter().collect()
+}

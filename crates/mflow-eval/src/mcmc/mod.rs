@@ -1,0 +1,11 @@
+//! Markov chain Monte Carlo: draws from a density that is known up to a factor, such as a posterior.
+
+mod chains;
+mod diagnostics;
+mod metropolis;
+mod slice;
+
+pub use chains::{Chain, Kernel, Lengths, Target, sample_chains};
+pub use diagnostics::{effective_sample_size, r_hat};
+pub use metropolis::Metropolis;
+pub use slice::Slice;

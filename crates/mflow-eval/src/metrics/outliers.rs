@@ -1,0 +1,45 @@
+//! How well a model tells points off the manifold from data.
+use super::Evaluated;
+use crate::Result;
+use crate::statistics::auc;
+
+/// Areas under the ROC curve between data and outliers: 0.5 for a score that says nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OutlierAuc {
+    /// By the log-density, which should be higher for data; none for a model without one.
+    pub log_prob: Option<f64>,
+    /// By the reconstruction error, which should be lower for data.
+    pub reconstruction_error: f64,
+    /// The greater one of both, each turned round where it is below 0.5: what Brehmer & Cranmer (2020) list.
+    /// It chooses with the truth in hand, so it is no score to be had in practice.
+    pub published: f64,
+}
+
+/// Of the rows `data` and `outliers`, `[rows, D]`, all given the parameters `theta`, `[P]`.
+///
+/// # Errors
+/// If the model cannot be evaluated.
+pub fn outlier_auc(
+    of: Evaluated<'_>,
+    data: &[f64],
+    outliers: &[f64],
+    theta: &[f64],
+) -> Result<OutlierAuc> {
+    let model = of.model;
+    let both = [data, outliers].concat();
+    let x = of.tensor(&both, model.signature().data_dim)?;
+    let context = of.context(&theta.repeat(x.dim(0)?))?;
+    let rows = data.len() / model.signature().data_dim.max(1);
+    let errors = of.by_rows(&x, context.as_ref(), |x, c| model.reconstruction_error(x, c))?;
+    let reconstruction_error = auc(&errors[rows..], &errors[..rows])?;
+    let log_prob = match model.signature().density {
+        None => None,
+        Some(_) => {
+            let log_prob = of.by_rows(&x, context.as_ref(), |x, c| model.log_prob(x, c))?;
+            Some(auc(&log_prob[..rows], &log_prob[rows..])?)
+        }
+    };
+    let turned = |auc: f64| auc.max(1. - auc);
+    let published = log_prob.map_or(0., turned).max(turned(reconstruction_error));
+    Ok(OutlierAuc { log_prob, reconstruction_error, published })
+}

@@ -1,0 +1,94 @@
+//! The posterior of parameters given observed rows, by the likelihood of a model.
+use crate::mcmc::Target;
+use crate::metrics::Evaluated;
+use crate::{Error, Result};
+use mflow_core::candle::{DType, Tensor};
+use mflow_core::{Density, Model};
+use mflow_data::Parameter;
+
+/// `log p(theta | x_1 ... x_n) = sum_i log p(x_i | theta) + log p(theta) + constant`, with a uniform prior
+/// within bounds.
+///
+/// Where the model's manifold does not depend on the context, neither do the coordinates `u_i` of
+/// the rows nor the volume of the manifold there, which then cancels in differences: the sum is
+/// one of [`Model::coordinate_log_prob`], and a step of a chain costs a pass through h alone. (Brehmer &
+/// Cranmer 2020 do so too.)
+#[derive(Debug)]
+pub struct Posterior<'a> {
+    model: &'a dyn Model,
+    prior: &'a [Parameter],
+    rows: Rows,
+}
+
+/// What the likelihood is evaluated at.
+#[derive(Debug)]
+enum Rows {
+    /// Data, `[n, D]`, by the density of the model.
+    Data(Tensor),
+    /// Coordinates on the manifold, `[n, N]`, without its volume.
+    Coordinates(Tensor),
+}
+
+impl<'a> Posterior<'a> {
+    /// Of the rows `x`, `[n, D]`, with the volume of the manifold left out where it cancels.
+    ///
+    /// # Errors
+    /// If the model has no likelihood, or not one context feature for each parameter.
+    pub fn new(of: Evaluated<'a>, prior: &'a [Parameter], x: &[f64]) -> Result<Self> {
+        let mut posterior = Self::with_volume(of, prior, x)?;
+        let signature = of.model.signature();
+        if let (Rows::Data(x), false, Some(Density::Manifold)) =
+            (&posterior.rows, signature.conditional_manifold, signature.density)
+        {
+            let anywhere: Vec<f64> = prior.iter().map(|p| p.default).collect();
+            let context = of.context(&anywhere.repeat(x.dim(0)?))?;
+            posterior.rows = Rows::Coordinates(of.model.coordinates(x, context.as_ref())?.detach());
+        }
+        Ok(posterior)
+    }
+
+    /// The same with the whole density, volume included: slower, and the same up to a constant.
+    ///
+    /// # Errors
+    /// As [`Posterior::new`].
+    pub fn with_volume(of: Evaluated<'a>, prior: &'a [Parameter], x: &[f64]) -> Result<Self> {
+        let signature = of.model.signature();
+        let (found, expected) = (signature.context_dim.unwrap_or(0), prior.len());
+        if found != expected || signature.density.is_none() {
+            let expected = format!("a likelihood given {expected} context features");
+            let found = match signature.density {
+                Some(_) => format!("{found} context features"),
+                None => "no likelihood".to_owned(),
+            };
+            return Err(Error::Model { what: "posterior", expected, found });
+        }
+        let x = of.tensor(x, signature.data_dim)?;
+        Ok(Self { model: of.model, prior, rows: Rows::Data(x) })
+    }
+}
+
+impl Target for Posterior<'_> {
+    fn dim(&self) -> usize {
+        self.prior.len()
+    }
+
+    fn log_prob(&self, theta: &[f64]) -> Result<f64> {
+        let inside = |(p, t): (&Parameter, &f64)| (p.low..=p.high).contains(t);
+        if !self.prior.iter().zip(theta).all(inside) {
+            return Ok(f64::NEG_INFINITY);
+        }
+        let signature = self.model.signature();
+        let context = |n: usize| -> Result<Tensor> {
+            let theta = Tensor::from_slice(theta, (1, theta.len()), &signature.device)?;
+            Ok(theta.to_dtype(signature.dtype)?.repeat((n, 1))?)
+        };
+        let each = match &self.rows {
+            Rows::Data(x) => self.model.log_prob(x, Some(&context(x.dim(0)?)?))?,
+            Rows::Coordinates(u) => {
+                self.model.coordinate_log_prob(u, Some(&context(u.dim(0)?)?))?
+            }
+        };
+        // The sum in f64: differences of sums are what counts.
+        Ok(each.to_dtype(DType::F64)?.sum_all()?.to_scalar()?)
+    }
+}

@@ -1,0 +1,135 @@
+//! Estimates of the dimension of the manifold that data lie on, from distances alone.
+use super::neighbours::nearest;
+use super::sample::Sample;
+use crate::{Error, Result};
+
+/// TwoNN: Facco et al. (2017), "Estimating the intrinsic dimension of datasets by a minimal neighborhood
+/// information", Scientific Reports 7. The ratio `mu` of the distances to the second and to the first
+/// neighbour has the distribution `F(mu) = 1 - mu^-n`; n is the slope through the origin of
+/// `-log(1 - F)` over `log mu`, without the largest tenth of the ratios.
+///
+/// # Errors
+/// If there are less than 10 rows, or some are equal.
+pub fn two_nn(x: Sample<'_>) -> Result<f64> {
+    const KEPT: f64 = 0.9;
+    x.at_least(10)?;
+    let mut logs = nearest(x, 2)
+        .iter()
+        .enumerate()
+        .map(|(row, near)| match near.as_slice() {
+            [(first, _), (second, _)] if *first > 0. => Ok(0.5 * (second / first).ln()),
+            _ => Err(Error::EqualRows { row }),
+        })
+        .collect::<Result<Vec<f64>>>()?;
+    logs.sort_unstable_by(f64::total_cmp);
+    let n = logs.len() as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let kept = (n * KEPT) as usize;
+    let (mut xy, mut xx) = (0., 0.);
+    for (i, log) in logs.iter().take(kept).enumerate() {
+        let tail = -(1. - (i as f64 + 1.) / n).ln();
+        xy += log * tail;
+        xx += log * log;
+    }
+    Ok(xy / xx)
+}
+
+/// The maximum-likelihood estimate of Levina and Bickel (NeurIPS 2004) from the distances `T_j` to `k`
+/// neighbours, of which MacKay and Ghahramani (2005) average the inverses over rows:
+///
+/// ```text
+/// 1 / n = mean over rows of  1 / (k - 1) sum over j < k of log(T_k / T_j)
+/// ```
+///
+/// # Errors
+/// If there are not more than k rows, k is below 2, or rows are equal.
+pub fn levina_bickel(x: Sample<'_>, k: usize) -> Result<f64> {
+    let neighbours = enough(x, k)?;
+    let mut sum = 0.;
+    for (row, near) in neighbours.iter().enumerate() {
+        let last = near[k - 1].0;
+        if near[0].0 == 0. {
+            return Err(Error::EqualRows { row });
+        }
+        let logs: f64 = near[..k - 1].iter().map(|(d, _)| 0.5 * (last / d).ln()).sum();
+        sum += logs / (k as f64 - 1.);
+    }
+    Ok(neighbours.len() as f64 / sum)
+}
+
+/// Local principal components: Fukunaga and Olsen (1971). Around each row, its `k` neighbours and itself
+/// have a covariance; counted are the eigenvalues of at least a twentieth of the largest. The mean over rows.
+///
+/// # Errors
+/// If there are not more than k rows or k is below 2.
+pub fn local_pca(x: Sample<'_>, k: usize) -> Result<f64> {
+    const LEAST: f64 = 0.05;
+    let neighbours = enough(x, k)?;
+    let dimension = |(i, near): (usize, &Vec<(f64, usize)>)| {
+        let rows: Vec<&[f64]> = near.iter().map(|(_, j)| x.row(*j)).chain([x.row(i)]).collect();
+        let eigenvalues = eigenvalues(covariance(&rows));
+        let largest = eigenvalues.iter().copied().fold(0., f64::max);
+        eigenvalues.iter().filter(|value| **value >= LEAST * largest).count() as f64
+    };
+    let sum: f64 = neighbours.iter().enumerate().map(dimension).sum();
+    Ok(sum / neighbours.len() as f64)
+}
+
+fn enough(x: Sample<'_>, k: usize) -> Result<Vec<Vec<(f64, usize)>>> {
+    if k < 2 {
+        return Err(Error::TooFew { expected: 2, found: k });
+    }
+    x.at_least(k + 1)?;
+    Ok(nearest(x, k))
+}
+
+/// `[D, D]`, row by row; without the constant factor, which ratios of eigenvalues do not have.
+fn covariance(rows: &[&[f64]]) -> Vec<Vec<f64>> {
+    let (n, d) = (rows.len() as f64, rows[0].len());
+    let mean: Vec<f64> = (0..d).map(|j| rows.iter().map(|r| r[j]).sum::<f64>() / n).collect();
+    let entry = |i: usize, j: usize| -> f64 {
+        rows.iter().map(|r| (r[i] - mean[i]) * (r[j] - mean[j])).sum()
+    };
+    (0..d).map(|i| (0..d).map(|j| entry(i, j)).collect()).collect()
+}
+
+/// Eigenvalues of a symmetric matrix, by Jacobi's rotations.
+fn eigenvalues(mut a: Vec<Vec<f64>>) -> Vec<f64> {
+    const SWEEPS: usize = 50;
+    let d = a.len();
+    for _ in 0..SWEEPS {
+        let off: f64 =
+            (0..d).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j].powi(2)).sum();
+        let scale: f64 = (0..d).map(|i| a[i][i].powi(2)).sum();
+        if off <= 1e-30 * scale {
+            break;
+        }
+        for p in 0..d {
+            for q in p + 1..d {
+                rotate(&mut a, p, q);
+            }
+        }
+    }
+    (0..d).map(|i| a[i][i]).collect()
+}
+
+/// The rotation in the plane of p and q that makes `a[p][q]` zero: Golub and Van Loan, section 8.5.
+fn rotate(a: &mut [Vec<f64>], p: usize, q: usize) {
+    if a[p][q] == 0. {
+        return;
+    }
+    let tau = (a[q][q] - a[p][p]) / (2. * a[p][q]);
+    let t = tau.signum() / (tau.abs() + tau.hypot(1.));
+    let cos = 1. / t.hypot(1.);
+    let sin = t * cos;
+    for row in a.iter_mut() {
+        let (x, y) = (row[p], row[q]);
+        row[p] = cos * x - sin * y;
+        row[q] = sin * x + cos * y;
+    }
+    // p < q
+    let (above, below) = a.split_at_mut(q);
+    for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
+        (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
+    }
+}

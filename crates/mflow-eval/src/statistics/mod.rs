@@ -1,0 +1,23 @@
+//! Statistics of samples that know nothing of models: two-sample tests, rankings, densities from samples,
+//! calibration, intrinsic dimensions.
+//!
+//! A sample is a flat slice in row-major order, `[n, D]`.
+
+mod c2st;
+mod calibration;
+mod intrinsic_dimension;
+mod kde;
+mod mmd;
+mod neighbours;
+mod roc;
+mod sample;
+
+pub use c2st::c2st;
+pub use calibration::{Calibration, central_coverage, rank};
+pub use intrinsic_dimension::{levina_bickel, local_pca, two_nn};
+pub use kde::kde_log_prob;
+pub use mmd::{linear_time_mmd, median_distance, squared_mmd};
+pub use roc::{auc, roc_curve};
+pub use sample::Sample;
+
+pub(crate) use sample::median;

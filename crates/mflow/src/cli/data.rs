@@ -1,0 +1,91 @@
+//! `mflow data`: points of a known manifold.
+use super::exit::{Done, Usage};
+use super::output::result;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use mflow::bijectors::Stream;
+use mflow::data::io::{Array, Dtype, write_npy};
+use mflow::data::{Parameter, simulator_by_name, simulator_names};
+use std::path::PathBuf;
+
+/// Draw points of a known manifold, with their exact density, to try models on
+///
+/// Writes x.npy [n, D], for a simulator with parameters context.npy [n, P], and where the density has a
+/// formula `log_prob.npy` [n]: nats per area of the manifold, none for points off it. Without a name,
+/// lists the simulators.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mflow data\n  mflow data torus -n 10000 --out torus\n  \
+    mflow data polynomial-surface -n 1000 --at 0 --out test")]
+pub(super) struct Options {
+    /// The simulator
+    name: Option<String>,
+    /// Number of points
+    #[arg(short, value_name = "N", default_value_t = 1000,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    n: u64,
+    /// Parameters of all points, separated by commas [default: drawn from the prior]
+    #[arg(long, value_name = "THETA", value_delimiter = ',', allow_negative_numbers = true)]
+    at: Vec<f64>,
+    /// Move the points off the manifold: Gaussian noise of standard deviation 0.1
+    #[arg(long)]
+    out_of_distribution: bool,
+    /// Seed of the random numbers
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for the files; it is made if there is none
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &Options) -> Result<Done> {
+    let Some(name) = &options.name else {
+        list()?;
+        return Ok(Done::Finished);
+    };
+    let simulator = simulator_by_name(name)?;
+    let Some(out) = &options.out else {
+        bail!(Usage("give the folder for the files: --out DIR".to_owned()));
+    };
+    let rows = usize::try_from(options.n)?;
+    let stream = &mut Stream::new(options.seed, "data");
+    let parameters = match options.at.as_slice() {
+        [] => simulator.sample_prior(rows, stream),
+        at => at.repeat(rows),
+    };
+    let draw = |stream: &mut Stream| match options.out_of_distribution {
+        false => simulator.sample(rows, &parameters, stream),
+        true => simulator.sample_out_of_distribution(rows, &parameters, stream),
+    };
+    let x = draw(stream)?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let write = |file: &str, array: Array<'_>| -> Result<()> {
+        let path = out.join(file);
+        write_npy(&path, &array)?;
+        result(format_args!("{}: {:?}", path.display(), array.shape()))
+    };
+    write("x.npy", Array::matrix(rows, simulator.data_dim(), &x, Dtype::F64)?)?;
+    if simulator.parameter_dim() > 0 {
+        let array = Array::matrix(rows, simulator.parameter_dim(), &parameters, Dtype::F64)?;
+        write("context.npy", array)?;
+    }
+    if simulator.is_tractable() && !options.out_of_distribution {
+        let log_prob = simulator.log_prob(&x, &parameters)?;
+        write("log_prob.npy", Array::vector(&log_prob, Dtype::F64))?;
+    }
+    Ok(Done::Finished)
+}
+
+/// All simulators, one on a line.
+fn list() -> Result<()> {
+    result(format_args!("{:20} {:>9} {:>9}  parameters", "name", "features", "manifold"))?;
+    for name in simulator_names() {
+        let simulator = simulator_by_name(name)?;
+        let range = |p: &Parameter| format!("{} from {} to {}", p.name, p.low, p.high);
+        let parameters: Vec<String> = simulator.parameters().iter().map(range).collect();
+        let (d, n) = (simulator.data_dim(), simulator.manifold_dim());
+        let density = if simulator.is_tractable() { "" } else { "no exact density" };
+        let notes = [parameters.join(", "), density.to_owned()].join("");
+        result(format_args!("{}", format!("{name:20} {d:>9} {n:>9}  {notes}").trim_end()))?;
+    }
+    Ok(())
+}
