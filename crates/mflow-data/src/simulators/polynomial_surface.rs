@@ -116,7 +116,7 @@ impl PolynomialSurface {
     ///
     /// # Errors
     ///
-    /// [`Error::Parameter`], as for row 0, where theta is outside \[-1, 1\].
+    /// [`Error::Parameter`](crate::Error::Parameter), as for row 0, where theta is outside \[-1, 1\].
     pub fn log_prob_chart(&self, z: [f64; 2], theta: f64) -> Result<f64> {
         parameter_rows(THETA, &[theta], 1)?;
         Ok(log_prob_chart(z, width(theta)))
