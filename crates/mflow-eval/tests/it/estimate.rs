@@ -59,3 +59,15 @@ fn an_estimate_is_printed_to_the_place_of_its_error() {
     let one = Estimate { value: 0.5, standard_error: None, count: 1 };
     assert_eq!(one.to_string(), "0.5 (n = 1)", "one sample");
 }
+
+#[test]
+fn a_median_does_not_see_how_far_the_last_one_is() {
+    let far = Estimate::median(&[4., 1., 1e9, 3., 2.]).unwrap();
+    assert_eq!((far.value, far.count), (3., 5));
+    // The quartiles are 2 and 4; of normal samples the range between them is 1.349 deviations, and the
+    // median's error 1.2533 times that of the mean.
+    let error = 1.2533 * 2. / 1.349 / 5_f64.sqrt();
+    assert!((far.standard_error.unwrap() - error).abs() < 1e-12);
+    assert_eq!(Estimate::median(&[1., 2.]).unwrap().value, 1.5);
+    assert!(matches!(Estimate::median(&[]), Err(Error::NoSamples)));
+}

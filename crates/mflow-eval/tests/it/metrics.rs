@@ -6,7 +6,8 @@ use mflow_core::candle::{DType, Device, Tensor};
 use mflow_core::{Density, Model, ModelSignature, Result};
 use mflow_data::{PolynomialSurface, Simulator};
 use mflow_eval::metrics::{
-    Evaluated, chart_kl, log_likelihood_gap, manifold_distance, reconstruction_error,
+    Evaluated, PosteriorConfig, chart_kl, log_likelihood_gap, manifold_distance, outlier_auc,
+    posterior_mmd, reconstruction_error,
 };
 use mflow_eval::{Error, Estimate};
 use mflow_train::Pool;
@@ -25,6 +26,8 @@ struct Hand {
     lift: f64,
     /// Added to the log-density.
     boast: f64,
+    /// The density of the truth, both components, in the place of its own.
+    exact: bool,
     signature: ModelSignature,
 }
 
@@ -44,7 +47,7 @@ impl Hand {
             dtype,
             device,
         };
-        Self { conditional, stretch: 1., lift: 0., boast: 0., signature }
+        Self { conditional, stretch: 1., lift: 0., boast: 0., exact: false, signature }
     }
 
     /// Mean and width of the Gaussian in the chart at the parameter `theta`.
@@ -105,6 +108,9 @@ impl Model for Hand {
     }
     fn log_density(&self, _: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let values = self.rows(x, context, |x, theta| {
+            if self.exact {
+                return [SURFACE.log_prob(&x, &[theta]).unwrap()[0]];
+            }
             let z = SURFACE.chart(x);
             let [a, b] = SURFACE.height_jet(z).gradient;
             [self.log_q(z, theta) - 0.5 * (1. + a * a + b * b).ln() + self.boast]
@@ -429,4 +435,48 @@ fn data_that_do_not_fit_are_errors() {
     let of = Evaluated { model: &boast, pool: &pool };
     let result = log_likelihood_gap(of, &SURFACE, &x, &parameters);
     assert!(matches!(result, Err(Error::NonFiniteSample { index: 0, .. })), "NaN: {result:?}");
+}
+
+#[test]
+fn posteriors_of_the_true_density_are_at_the_floor() {
+    let pool = pool();
+    let config = PosteriorConfig { sets: 3, rows: 20, burn_in: 200, draws: 2000, step: 0.4 };
+    let mut model = Hand::new(true);
+    // So that its density is asked, not that of coordinates.
+    model.signature.conditional_manifold = true;
+    let mmd = |model: &Hand| {
+        posterior_mmd(Evaluated { model, pool: &pool }, &SURFACE, config, 1).unwrap()
+    };
+    // One component alone: the data of the other are far out, and say that it is wide.
+    let wrong = mmd(&model);
+    model.exact = true;
+    let right = mmd(&model);
+    assert_eq!((right.model.len(), right.floor.len()), (3, 3), "one for each set");
+    assert_eq!(wrong.floor, right.floor, "the floor is that of the truth");
+    for (set, (right, wrong)) in right.model.iter().zip(&wrong.model).enumerate() {
+        assert!(right.abs() < 0.03, "set {set}: {right}");
+        assert!(*wrong > 0.1, "set {set}: {wrong}");
+    }
+    let unconditional = Hand::new(false);
+    let of = Evaluated { model: &unconditional, pool: &pool };
+    assert!(posterior_mmd(of, &SURFACE, config, 1).is_err(), "no parameter, no posterior");
+}
+
+#[test]
+fn outliers_are_told_by_their_distance() {
+    let pool = pool();
+    let (model, n) = (Hand::new(true), 400);
+    let theta = vec![0.3; n];
+    let mut stream = Stream::new(2, "outliers");
+    let data = SURFACE.sample(n, &theta, &mut stream).unwrap();
+    let outliers = SURFACE.sample_out_of_distribution(n, &theta, &mut stream).unwrap();
+    let of = Evaluated { model: &model, pool: &pool };
+    let found = outlier_auc(of, &data, &outliers, &[0.3]).unwrap();
+    assert_eq!(found.reconstruction_error, 1., "data are on the manifold, outliers are not");
+    assert_eq!(found.published, 1.);
+    // The density is that at the projection: four standard errors of equal ones.
+    let by_density = found.log_prob.unwrap();
+    assert!((by_density - 0.5).abs() < 0.1, "{by_density}");
+    let turned = outlier_auc(of, &outliers, &data, &[0.3]).unwrap();
+    assert_eq!((turned.reconstruction_error, turned.published), (0., 1.), "turned round");
 }
