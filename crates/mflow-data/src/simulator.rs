@@ -20,6 +20,14 @@ pub struct Parameter {
     pub default: f64,
 }
 
+impl Parameter {
+    /// Whether a value is within the support of the prior; NaN is not.
+    #[must_use]
+    pub fn contains(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
+}
+
 /// Standard deviation of the noise that takes points off the manifold, as published.
 const NOISE: f64 = 0.1;
 
@@ -151,7 +159,7 @@ pub(crate) fn parameter_rows<'a>(
     }
     let row = |row: usize| {
         let values = &parameters[row * cols..(row + 1) * cols];
-        match of.iter().zip(values).find(|(p, value)| !(p.low..=p.high).contains(*value)) {
+        match of.iter().zip(values).find(|(p, value)| !p.contains(**value)) {
             None => Ok(values),
             Some((&Parameter { name, low, high, .. }, &found)) => {
                 Err(Error::Parameter { row, name, low, high, found })

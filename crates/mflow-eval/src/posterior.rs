@@ -73,8 +73,7 @@ impl Target for Posterior<'_> {
     }
 
     fn log_prob(&self, theta: &[f64]) -> Result<f64> {
-        let inside = |(p, t): (&Parameter, &f64)| (p.low..=p.high).contains(t);
-        if !self.prior.iter().zip(theta).all(inside) {
+        if !self.prior.iter().zip(theta).all(|(p, t)| p.contains(*t)) {
             return Ok(f64::NEG_INFINITY);
         }
         let signature = self.model.signature();

@@ -56,20 +56,24 @@ pub(super) fn jacobian<C: Charted>(of: &C, z: &[f64]) -> Vec<Vec<f64>> {
     (0..d).map(|i| columns.iter().map(|column| column[i]).collect()).collect()
 }
 
-/// `log sqrt(det J^T J)`: half the log-determinant of the metric, by Cholesky's decomposition.
-fn log_volume(jacobian: &[Vec<f64>]) -> f64 {
+/// The lower Cholesky factor of the metric `J^T J`, with `1 + damping` times its diagonal.
+pub(super) fn cholesky(jacobian: &[Vec<f64>], damping: f64) -> Vec<Vec<f64>> {
     let n = jacobian.first().map_or(0, Vec::len);
     let mut factor = vec![vec![0.0; n]; n];
-    let mut log = 0.0;
     for i in 0..n {
         for j in 0..=i {
             let metric: f64 = jacobian.iter().map(|row| row[i] * row[j]).sum();
-            let rest = metric - (0..j).map(|k| factor[i][k] * factor[j][k]).sum::<f64>();
+            let damped = if i == j { metric * (1.0 + damping) } else { metric };
+            let rest = damped - (0..j).map(|k| factor[i][k] * factor[j][k]).sum::<f64>();
             factor[i][j] = if i == j { rest.sqrt() } else { rest / factor[j][j] };
         }
-        log += factor[i][i].ln();
     }
-    log
+    factor
+}
+
+/// `log sqrt(det J^T J)`: half the log-determinant of the metric.
+fn log_volume(jacobian: &[Vec<f64>]) -> f64 {
+    cholesky(jacobian, 0.0).iter().enumerate().map(|(i, row)| row[i].ln()).sum()
 }
 
 impl<C: Charted> Simulator for C {

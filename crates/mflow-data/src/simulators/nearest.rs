@@ -3,7 +3,7 @@
 //! Levenberg's and Marquardt's method on `|embed(z) - x|^2` from the best few points of a grid. A manifold
 //! can have several local minima; the grid makes sure of the global one where it is fine enough.
 
-use super::charted::{Charted, jacobian};
+use super::charted::{Charted, cholesky, jacobian};
 
 /// Local searches per point.
 const SEARCHES: usize = 4;
@@ -74,25 +74,12 @@ fn squared(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// Solves `(J^T J + damping diag(J^T J)) step = J^T residual` by Cholesky's decomposition.
+/// Solves `(J^T J + damping diag(J^T J)) step = J^T residual`.
 fn damped_step(jacobian: &[Vec<f64>], residual: &[f64], damping: f64) -> Vec<f64> {
-    let n = jacobian.first().map_or(0, Vec::len);
-    let product = |i: usize, j: usize| jacobian.iter().map(|row| row[i] * row[j]).sum::<f64>();
-    let mut factor = vec![vec![0.0; n]; n];
+    let factor = cholesky(jacobian, damping);
+    let n = factor.len();
     let mut step: Vec<f64> =
         (0..n).map(|i| jacobian.iter().zip(residual).map(|(row, r)| row[i] * r).sum()).collect();
-    for i in 0..n {
-        for j in 0..=i {
-            let mut rest = product(i, j);
-            if i == j {
-                // The tiny term keeps poles of a chart, where a column is 0, from stopping the search.
-                rest += damping * rest + f64::MIN_POSITIVE;
-            }
-            rest -= (0..j).map(|k| factor[i][k] * factor[j][k]).sum::<f64>();
-            factor[i][j] =
-                if i == j { rest.max(f64::MIN_POSITIVE).sqrt() } else { rest / factor[j][j] };
-        }
-    }
     for i in 0..n {
         step[i] = (step[i] - (0..i).map(|k| factor[i][k] * step[k]).sum::<f64>()) / factor[i][i];
     }

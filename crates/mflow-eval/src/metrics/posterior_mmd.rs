@@ -4,7 +4,7 @@ use crate::mcmc::{Lengths, Metropolis, Target, sample_chains};
 use crate::statistics::{Sample, median_distance, squared_mmd};
 use crate::{Posterior, Result};
 use mflow_bijectors::Stream;
-use mflow_data::{Parameter, Simulator};
+use mflow_data::Simulator;
 
 /// What chains are like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,8 +49,7 @@ impl Target for TruePosterior<'_> {
         self.simulator.parameter_dim()
     }
     fn log_prob(&self, theta: &[f64]) -> Result<f64> {
-        let inside = |(p, t): (&Parameter, &f64)| (p.low..=p.high).contains(t);
-        if !self.simulator.parameters().iter().zip(theta).all(inside) {
+        if !self.simulator.parameters().iter().zip(theta).all(|(p, t)| p.contains(*t)) {
             return Ok(f64::NEG_INFINITY);
         }
         let rows = self.x.len() / self.simulator.data_dim();
