@@ -1,6 +1,7 @@
 //! `cargo xtask reproduce`: the runs behind the numbers in docs/results, beside published ones.
 
 mod experiment;
+mod forecast;
 mod job;
 mod merge;
 mod overview;
@@ -80,6 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let mut left = 0;
     if !open.is_empty() {
+        println!("{}\n", forecast::forecast(&open, options.jobs.max(1))?);
         let suite = runner::Suite {
             program: program()?,
             place,

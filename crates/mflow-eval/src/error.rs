@@ -66,6 +66,20 @@ pub enum Error {
         found: f64,
     },
 
+    /// A table of a density cannot be made.
+    #[error(
+        "a table of a density: expected at least 2 points between finite bounds, found {points} from \
+         {low} to {high}"
+    )]
+    Table {
+        /// The lower bound.
+        low: f64,
+        /// The upper bound.
+        high: f64,
+        /// The points asked for.
+        points: usize,
+    },
+
     /// Bins would not be equal.
     #[error("{bins} bins of {ranks} ranks: expected at least 2, and a divisor of {ranks}")]
     Bins {

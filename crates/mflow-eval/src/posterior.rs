@@ -2,7 +2,7 @@
 use crate::mcmc::Target;
 use crate::metrics::Evaluated;
 use crate::{Error, Result};
-use mflow_core::candle::{DType, Tensor};
+use mflow_core::candle::{D, DType, Tensor};
 use mflow_core::{Density, Model};
 use mflow_data::Parameter;
 
@@ -73,21 +73,55 @@ impl Target for Posterior<'_> {
     }
 
     fn log_prob(&self, theta: &[f64]) -> Result<f64> {
-        if !self.prior.iter().zip(theta).all(|(p, t)| p.contains(*t)) {
-            return Ok(f64::NEG_INFINITY);
-        }
+        Ok(self.log_probs(theta)?[0])
+    }
+
+    /// Every row of data beside every row of parameters, some of these at a time.
+    fn log_probs(&self, thetas: &[f64]) -> Result<Vec<f64>> {
+        let rows = self.rows.count()?;
+        let at_once = (ROWS_AT_ONCE / rows.max(1)).max(1) * self.dim();
+        let blocks = thetas.chunks(at_once).map(|some| self.block(some, rows));
+        Ok(blocks.collect::<Result<Vec<_>>>()?.concat())
+    }
+}
+
+/// Rows of data that the model is given in one batch.
+const ROWS_AT_ONCE: usize = 1000;
+
+impl Rows {
+    fn count(&self) -> Result<usize> {
+        let (Self::Data(x) | Self::Coordinates(x)) = self;
+        Ok(x.dim(0)?)
+    }
+}
+
+impl Posterior<'_> {
+    /// The log-likelihoods given each of `thetas`, `[n, P]`, of all `rows` rows together, where the prior
+    /// is not 0.
+    fn block(&self, thetas: &[f64], rows: usize) -> Result<Vec<f64>> {
         let signature = self.model.signature();
-        let context = |n: usize| -> Result<Tensor> {
-            let theta = Tensor::from_slice(theta, (1, theta.len()), &signature.device)?;
-            Ok(theta.to_dtype(signature.dtype)?.repeat((n, 1))?)
-        };
+        let is_inside = |theta: &&[f64]| self.prior.iter().zip(*theta).all(|(p, t)| p.contains(*t));
+        let all = thetas.chunks(self.dim());
+        let inside: Vec<&[f64]> = all.clone().filter(is_inside).collect();
+        if inside.is_empty() {
+            return Ok(all.map(|_| f64::NEG_INFINITY).collect());
+        }
+        let n = inside.len();
+        // Parameters change slowly, rows fast.
+        let contexts: Vec<f64> = inside.iter().flat_map(|theta| theta.repeat(rows)).collect();
+        let context = Tensor::from_vec(contexts, (n * rows, self.dim()), &signature.device)?;
+        let context = Some(&context.to_dtype(signature.dtype)?);
         let each = match &self.rows {
-            Rows::Data(x) => self.model.log_prob(x, Some(&context(x.dim(0)?)?))?,
-            Rows::Coordinates(u) => {
-                self.model.coordinate_log_prob(u, Some(&context(u.dim(0)?)?))?
-            }
+            Rows::Data(x) => self.model.log_prob(&x.repeat((n, 1))?, context)?,
+            Rows::Coordinates(u) => self.model.coordinate_log_prob(&u.repeat((n, 1))?, context)?,
         };
-        // The sum in f64: differences of sums are what counts.
-        Ok(each.to_dtype(DType::F64)?.sum_all()?.to_scalar()?)
+        // The sums in f64: differences of sums are what counts.
+        let sums = each.to_dtype(DType::F64)?.reshape((n, rows))?.sum(D::Minus1)?;
+        let mut sums = sums.to_vec1::<f64>()?.into_iter();
+        let of = |theta| match is_inside(&theta) {
+            true => sums.next().unwrap_or(f64::NAN),
+            false => f64::NEG_INFINITY,
+        };
+        Ok(all.map(of).collect())
     }
 }

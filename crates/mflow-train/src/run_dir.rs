@@ -38,8 +38,9 @@ pub struct RunDir {
 
 const IDENTITY: &str = "run.json";
 const LOCK: &str = "lock";
-/// What the caller keeps of the run's settings; written before the identity, if at all.
-const CONFIG: &str = "config.toml";
+/// Name of the file in a run directory in which the caller keeps the run's settings; it is written before the
+/// identity, if at all.
+pub const CONFIG_FILE: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const ATTEMPTS: &str = "attempts.json";
 
@@ -54,7 +55,8 @@ impl RunDir {
         let foreign = || {
             // A run that died before it described itself leaves its lock, its config and parts.
             let locked = path.join(LOCK).exists();
-            let own = |name: &OsStr| name == LOCK || locked && (name == CONFIG || is_part(name));
+            let own =
+                |name: &OsStr| name == LOCK || locked && (name == CONFIG_FILE || is_part(name));
             let entries = fs::read_dir(path).ok()?.filter_map(std::result::Result::ok);
             entries.map(|e| e.file_name()).find(|name| !own(name))
         };
@@ -187,14 +189,21 @@ impl RunDir {
     /// # Errors
     /// If the file cannot be read or a line is malformed.
     pub fn metrics(&self) -> Result<Vec<EpochMetrics>> {
-        let path = self.file(METRICS);
-        let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
-        let parse = |(i, line): (usize, &str)| {
-            serde_json::from_str(line)
-                .map_err(|e| Error::run(&path, format!("line {}: {e}", i + 1)))
-        };
-        text.lines().enumerate().map(parse).collect()
+        read_metrics(&self.path)
     }
+}
+
+/// The metrics of the run in the directory `run`, which need not be open.
+///
+/// # Errors
+/// If the file cannot be read or a line is malformed.
+pub fn read_metrics(run: &Path) -> Result<Vec<EpochMetrics>> {
+    let path = run.join(METRICS);
+    let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
+    let parse = |(i, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|e| Error::run(&path, format!("line {}: {e}", i + 1)))
+    };
+    text.lines().enumerate().map(parse).collect()
 }
 
 /// Whether a file called `name` is a part that an atomic write left behind: `NAME.PID.tmp`.

@@ -1,5 +1,7 @@
 //! The error type of the front door.
 
+use std::path::PathBuf;
+
 /// Result alias used throughout the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -28,6 +30,14 @@ pub enum Error {
         /// Path of the field.
         field: &'static str,
         /// What is wrong, as a predicate.
+        reason: String,
+    },
+    /// A file of a run is damaged.
+    #[error("{}: {reason}", path.display())]
+    Run {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
         reason: String,
     },
 }

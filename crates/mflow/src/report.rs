@@ -1,5 +1,6 @@
 //! The outcome of an experiment.
 use mflow_eval::Estimate;
+use mflow_train::Attempt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +14,10 @@ pub struct Seconds {
     pub total: f64,
 }
 
-/// What an experiment measured; `result.json` in its run directory.
+/// Name of the file in a run directory with the [`Report`] of its experiment, as JSON.
+pub const RESULT_FILE: &str = "result.json";
+
+/// What an experiment measured; [`RESULT_FILE`] in its run directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Name of the experiment.
@@ -24,6 +28,9 @@ pub struct Report {
     pub seed: u64,
     /// The metrics by name.
     pub metrics: BTreeMap<String, Estimate>,
+    /// The attempts at learning a manifold that the failure detector judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
     /// Wall time.
     pub seconds: Seconds,
     /// Largest resident memory of the process in MiB, where the system tells.

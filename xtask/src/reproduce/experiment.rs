@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::merge::merge;
-use crate::files;
+use crate::{files, number};
 
 const FOLDER: &str = "xtask/experiments";
 
@@ -59,6 +59,21 @@ pub(crate) struct Metric {
     pub(crate) key: String,
     /// Heading.
     pub(crate) title: String,
+    /// Digits after the point; by default two significant ones.
+    pub(crate) decimals: Option<usize>,
+    /// Only in the table of every run.
+    #[serde(default)]
+    pub(crate) detail: bool,
+}
+
+impl Metric {
+    /// A value as it is printed.
+    pub(crate) fn text(&self, value: f64) -> String {
+        match self.decimals {
+            Some(decimals) => format!("{value:.decimals$}"),
+            None => number::short(value),
+        }
+    }
 }
 
 /// A row of other people.

@@ -42,8 +42,21 @@ pub(crate) struct Outcome {
     /// The largest resident set.
     #[serde(default)]
     pub(crate) peak_memory_mib: Option<f64>,
+    /// The attempts at learning a manifold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attempts: Vec<Attempt>,
     /// Everything else that the run wrote.
     #[serde(default)]
+    other: Map<String, Value>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Attempt {
+    /// Whether the failure detector stopped it.
+    pub(crate) failed: bool,
+    /// Its error, and whatever else is said of it.
+    #[serde(flatten)]
     other: Map<String, Value>,
 }
 
@@ -66,7 +79,7 @@ impl Outcome {
 
     fn parse(text: &str) -> Result<Self> {
         let mut all: Map<String, Value> = serde_json::from_str(text)?;
-        let known = ["metrics", "seconds", "peak_memory_mib"]
+        let known = ["metrics", "seconds", "peak_memory_mib", "attempts"]
             .into_iter()
             .filter_map(|key| all.remove_entry(key))
             .collect();
@@ -78,6 +91,11 @@ impl Outcome {
     /// The metric's value; nothing if it is missing or not finite.
     pub(crate) fn value(&self, key: &str) -> Option<f64> {
         self.metrics.get(key)?.value.filter(|value| value.is_finite())
+    }
+
+    /// Whether the failure detector found a manifold to be none, so that the run started anew.
+    pub(crate) fn was_restarted(&self) -> bool {
+        self.attempts.len() > 1
     }
 
     /// Which metrics are missing, not finite or larger than their bounds.

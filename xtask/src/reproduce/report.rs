@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::experiment::Experiment;
+use super::experiment::{Experiment, Metric};
 use super::record::Record;
 use crate::number::{self, median};
 use crate::table::Table;
@@ -17,15 +17,12 @@ enum Verdict {
 
 /// The report for a terminal: seeds, medians and published rows in one table.
 pub(super) fn terminal(experiment: &Experiment, preset: &str, records: &[Record]) -> String {
-    let mut table = empty(experiment);
-    table.extend(seed_rows(experiment, records));
-    table.extend(median_rows(experiment, records));
-    table.extend(published_rows(experiment));
     format!(
-        "{} ({}, preset {preset})\n\n{}\n{}\n{}",
+        "{} ({}, preset {preset})\n\n{}\n{}\n{}\n{}",
         experiment.title,
         experiment.name,
-        table.text(),
+        per_seed(experiment, records).text(),
+        summary(experiment, records).text(),
         failures(experiment, records),
         sources(experiment)
     )
@@ -33,16 +30,18 @@ pub(super) fn terminal(experiment: &Experiment, preset: &str, records: &[Record]
 
 /// Medians and published rows.
 pub(super) fn summary(experiment: &Experiment, records: &[Record]) -> Table {
-    let mut table = empty(experiment);
-    table.extend(median_rows(experiment, records));
-    table.extend(published_rows(experiment));
+    let columns = columns(experiment, |metric| !metric.detail);
+    let mut table = empty(&columns);
+    table.extend(median_rows(experiment, &columns, records));
+    table.extend(published_rows(experiment, &columns));
     table
 }
 
 /// A row for every run.
 pub(super) fn per_seed(experiment: &Experiment, records: &[Record]) -> Table {
-    let mut table = empty(experiment);
-    table.extend(seed_rows(experiment, records));
+    let columns = columns(experiment, |_| true);
+    let mut table = empty(&columns);
+    table.extend(seed_rows(experiment, &columns, records));
     table
 }
 
@@ -69,11 +68,29 @@ pub(super) fn failures(experiment: &Experiment, records: &[Record]) -> String {
         .collect();
     let good = records.iter().filter(|record| judge(experiment, record) == Verdict::Good).count();
     let all = records.len();
-    format!("{} of {all} runs failed, {good} good.\n{}", failed.len(), failed.concat())
+    let restarted: Vec<String> = records
+        .iter()
+        .filter(|record| record.outcome.was_restarted())
+        .map(|record| format!("{} seed {}", record.model, record.seed))
+        .collect();
+    let mut text = format!("{} of {all} runs failed, {good} good.\n", failed.len());
+    if !restarted.is_empty() {
+        let count = restarted.len();
+        text += &format!(
+            "Without the failure detector {count} more would have gone on with a manifold that was not \
+             found: it had them start anew ({}).\n",
+            restarted.join(", ")
+        );
+    }
+    text + &failed.concat()
 }
 
-fn empty(experiment: &Experiment) -> Table {
-    let metrics = experiment.metric.iter().map(|metric| metric.title.as_str());
+fn columns(experiment: &Experiment, keep: impl Fn(&Metric) -> bool) -> Vec<&Metric> {
+    experiment.metric.iter().filter(|metric| keep(metric)).collect()
+}
+
+fn empty(columns: &[&Metric]) -> Table {
+    let metrics = columns.iter().map(|metric| metric.title.as_str());
     let head = ["model", "seed"].into_iter().chain(metrics);
     Table::new(head.chain(["train s", "total s", "MiB", "verdict"]))
 }
@@ -90,14 +107,14 @@ fn judge(experiment: &Experiment, record: &Record) -> Verdict {
 
 /// The cells between seed and verdict, as the numbers are picked from a record by `pick`.
 fn cells(
-    experiment: &Experiment,
+    columns: &[&Metric],
     pick: impl Fn(&dyn Fn(&Record) -> Option<f64>) -> Option<f64>,
 ) -> Vec<String> {
     let text = |value: Option<f64>, format: fn(f64) -> String| value.map_or("-".to_owned(), format);
-    let metrics = experiment
-        .metric
-        .iter()
-        .map(|metric| text(pick(&|record| record.outcome.value(&metric.key)), number::short));
+    let metrics = columns.iter().map(|metric| {
+        let value = pick(&|record| record.outcome.value(&metric.key));
+        value.map_or("-".to_owned(), |value| metric.text(value))
+    });
     let seconds = ["train", "total"].map(|part| {
         text(pick(&|record| record.outcome.seconds.get(part).copied()), number::seconds)
     });
@@ -105,7 +122,7 @@ fn cells(
     metrics.chain(seconds).chain([memory]).collect()
 }
 
-fn seed_rows(experiment: &Experiment, records: &[Record]) -> Vec<Vec<String>> {
+fn seed_rows(experiment: &Experiment, columns: &[&Metric], records: &[Record]) -> Vec<Vec<String>> {
     let row = |record: &Record| {
         let verdict = match judge(experiment, record) {
             Verdict::Failed => "failed",
@@ -113,7 +130,7 @@ fn seed_rows(experiment: &Experiment, records: &[Record]) -> Vec<Vec<String>> {
             Verdict::Good => "good",
         };
         let mut row = vec![title(experiment, &record.model), record.seed.to_string()];
-        row.extend(cells(experiment, |get| get(record)));
+        row.extend(cells(columns, |get| get(record)));
         row.push(verdict.to_owned());
         row
     };
@@ -122,25 +139,29 @@ fn seed_rows(experiment: &Experiment, records: &[Record]) -> Vec<Vec<String>> {
     ordered.map(row).collect()
 }
 
-fn median_rows(experiment: &Experiment, records: &[Record]) -> Vec<Vec<String>> {
+fn median_rows(
+    experiment: &Experiment,
+    columns: &[&Metric],
+    records: &[Record],
+) -> Vec<Vec<String>> {
     let row = |model: &String| {
         let runs: Vec<&Record> = of_model(records, model).collect();
         let count = |verdict| runs.iter().filter(|run| judge(experiment, run) == verdict).count();
         let done = runs.iter().filter(|run| run.is_done()).count();
         let mut row = vec![title(experiment, model), format!("median of {done}")];
-        row.extend(cells(experiment, |get| median(runs.iter().filter_map(|run| get(run)))));
+        row.extend(cells(columns, |get| median(runs.iter().filter_map(|run| get(run)))));
         row.push(format!("{} good, {} failed", count(Verdict::Good), count(Verdict::Failed)));
         row
     };
     models(experiment, records).iter().map(row).collect()
 }
 
-fn published_rows(experiment: &Experiment) -> Vec<Vec<String>> {
+fn published_rows(experiment: &Experiment, columns: &[&Metric]) -> Vec<Vec<String>> {
     let row = |published: &super::experiment::Published| {
         // As printed there, not rounded again.
         let value = |key: &String| published.values.get(key).map_or("-".to_owned(), f64::to_string);
         let mut row = vec![published.model.clone(), "published".to_owned()];
-        row.extend(experiment.metric.iter().map(|metric| value(&metric.key)));
+        row.extend(columns.iter().map(|metric| value(&metric.key)));
         row
     };
     experiment.published.iter().map(row).collect()

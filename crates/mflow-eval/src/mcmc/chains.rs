@@ -13,6 +13,14 @@ pub trait Target: Debug + Sync {
     /// # Errors
     /// If it cannot be evaluated.
     fn log_prob(&self, theta: &[f64]) -> Result<f64>;
+    /// The same at each row of `thetas`, `[n, dim]`: `[n]`. Where rows are cheaper together, a target says
+    /// so here.
+    ///
+    /// # Errors
+    /// If it cannot be evaluated.
+    fn log_probs(&self, thetas: &[f64]) -> Result<Vec<f64>> {
+        thetas.chunks(self.dim().max(1)).map(|theta| self.log_prob(theta)).collect()
+    }
 }
 
 /// How long chains are.

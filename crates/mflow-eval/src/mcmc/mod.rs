@@ -4,8 +4,10 @@ mod chains;
 mod diagnostics;
 mod metropolis;
 mod slice;
+mod tabulated;
 
 pub use chains::{Chain, Kernel, Lengths, Target, sample_chains};
 pub use diagnostics::{effective_sample_size, r_hat};
 pub use metropolis::Metropolis;
 pub use slice::Slice;
+pub use tabulated::Tabulated;

@@ -4,14 +4,14 @@ mod circle;
 mod likelihood;
 mod manifold;
 mod outliers;
-mod posterior_mmd;
+mod posteriors;
 
 pub use chart_kl::chart_kl;
 pub use circle::{CircleSamples, circle_samples};
 pub use likelihood::log_likelihood_gap;
 pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error, sample_distance};
 pub use outliers::{OutlierAuc, outlier_auc};
-pub use posterior_mmd::{PosteriorConfig, PosteriorMmd, posterior_mmd};
+pub use posteriors::{PosteriorConfig, Posteriors, posteriors};
 
 use crate::Result;
 use mflow_core::Model;

@@ -23,3 +23,23 @@ pub fn kde_log_prob(sample: Sample<'_>, at: Sample<'_>, bandwidth: f64) -> Resul
     };
     Ok(at.rows().map(log_prob).collect())
 }
+
+/// Scott's bandwidth of a sample of `n` rows in `d` columns: the mean of the columns' standard deviations
+/// times `n^(-1/(d+4))`. Scott (1992), *Multivariate Density Estimation*.
+///
+/// # Errors
+/// If there are less than two rows, or all are the same.
+pub fn scott(sample: Sample<'_>) -> Result<f64> {
+    let (n, d) = (sample.count() as f64, sample.dim());
+    let deviation = |column: usize| {
+        let values = || sample.rows().map(|row| row[column]);
+        let mean = values().sum::<f64>() / n;
+        (values().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.)).sqrt()
+    };
+    let mean = (0..d).map(deviation).sum::<f64>() / d as f64;
+    let bandwidth = mean * n.powf(-1. / (d as f64 + 4.));
+    if bandwidth > 0. && bandwidth.is_finite() {
+        return Ok(bandwidth);
+    }
+    Err(Error::Scale { found: bandwidth })
+}

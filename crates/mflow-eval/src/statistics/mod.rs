@@ -15,7 +15,7 @@ mod sample;
 pub use c2st::c2st;
 pub use calibration::{Calibration, central_coverage, rank};
 pub use intrinsic_dimension::{levina_bickel, local_pca, two_nn};
-pub use kde::kde_log_prob;
+pub use kde::{kde_log_prob, scott};
 pub use mmd::{linear_time_mmd, median_distance, squared_mmd};
 pub use roc::{auc, roc_curve};
 pub use sample::Sample;

@@ -3,9 +3,10 @@
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::candle::{DType, Device};
 use mflow_core::{Model, ModelConfig};
-use mflow_data::{PolynomialSurface, Simulator};
+use mflow_data::{Parameter, PolynomialSurface, Simulator};
 use mflow_eval::mcmc::{
-    Chain, Kernel, Lengths, Metropolis, Slice, Target, effective_sample_size, r_hat, sample_chains,
+    Chain, Kernel, Lengths, Metropolis, Slice, Tabulated, Target, effective_sample_size, r_hat,
+    sample_chains,
 };
 use mflow_eval::metrics::Evaluated;
 use mflow_eval::{Error, Posterior, Result};
@@ -121,4 +122,68 @@ fn differences_of_posteriors_need_no_volume() {
     let of = Evaluated { model: model.as_ref(), pool: &pool };
     let error = Posterior::new(of, &[], &x).unwrap_err().to_string();
     assert!(error.contains("given 0 context features"), "{error}");
+}
+
+/// A Gaussian of width 0.1 around 0.2.
+#[derive(Debug)]
+struct Narrow;
+
+impl Target for Narrow {
+    fn dim(&self) -> usize {
+        1
+    }
+    fn log_prob(&self, theta: &[f64]) -> Result<f64> {
+        Ok(-0.5 * (theta[0] - 0.2).powi(2) / 0.01)
+    }
+}
+
+#[test]
+fn a_table_is_the_density_within_its_spacing() {
+    let parameter = Parameter { name: "theta", low: -1., high: 1., default: 0. };
+    let table = Tabulated::new(&Narrow, &parameter, 201).unwrap();
+    let bound = 0.01_f64.powi(2) / 8. / 0.01;
+    let mut largest = 0_f64;
+    for k in 0..=1234 {
+        let theta = [(f64::from(k) / 617. - 1.).clamp(-1., 1.)];
+        let off = (table.log_prob(&theta).unwrap() - Narrow.log_prob(&theta).unwrap()).abs();
+        assert!(off <= bound * 1.001, "{theta:?}: {off}");
+        largest = largest.max(off);
+    }
+    assert!(largest > 0.9 * bound, "the bound is that of lines: {largest}");
+    assert_eq!(table.log_prob(&[1.01]).unwrap(), f64::NEG_INFINITY);
+    assert!(matches!(Tabulated::new(&Narrow, &parameter, 1), Err(Error::Table { points: 1, .. })));
+    assert!(matches!(Tabulated::new(&Cut, &parameter, 9), Err(Error::Rows { cols: 1, found: 2 })));
+}
+
+#[test]
+fn a_posterior_in_batches_is_that_point_by_point() {
+    let surface = PolynomialSurface;
+    let x = surface.sample(7, &[0.3; 7], &mut Stream::new(1, "observed")).unwrap();
+    let pool = Pool::new(1).unwrap();
+    for conditional in [false, true] {
+        let model = model(DType::F64, conditional);
+        let of = Evaluated { model: model.as_ref(), pool: &pool };
+        let posterior = Posterior::new(of, surface.parameters(), &x).unwrap();
+        // More than fit into one batch, and some outside of the prior.
+        let thetas: Vec<f64> = (0..400).map(|k| f64::from(k) / 180. - 1.1).collect();
+        let together = posterior.log_probs(&thetas).unwrap();
+        for (theta, together) in thetas.iter().zip(&together) {
+            let by_row = |row: &[f64]| -> f64 {
+                let x = of.tensor(row, 3).unwrap();
+                let c = of.context(&[*theta]).unwrap();
+                let u = model.coordinates(&x, c.as_ref()).unwrap();
+                let log_prob = match conditional {
+                    true => model.log_prob(&x, c.as_ref()),
+                    false => model.coordinate_log_prob(&u, c.as_ref()),
+                };
+                log_prob.unwrap().to_vec1().unwrap()[0]
+            };
+            if theta.abs() > 1. {
+                assert_eq!(*together, f64::NEG_INFINITY, "beyond the prior at {theta}");
+            } else {
+                let sum: f64 = x.chunks(3).map(by_row).sum();
+                assert!((together - sum).abs() < 1e-9, "{theta}: {together}, {sum}");
+            }
+        }
+    }
 }

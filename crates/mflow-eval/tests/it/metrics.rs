@@ -7,7 +7,7 @@ use mflow_core::{Density, Model, ModelSignature, Result};
 use mflow_data::{PolynomialSurface, Simulator};
 use mflow_eval::metrics::{
     Evaluated, PosteriorConfig, chart_kl, log_likelihood_gap, manifold_distance, outlier_auc,
-    posterior_mmd, reconstruction_error,
+    posteriors, reconstruction_error,
 };
 use mflow_eval::{Error, Estimate};
 use mflow_train::Pool;
@@ -444,22 +444,38 @@ fn posteriors_of_the_true_density_are_at_the_floor() {
     let mut model = Hand::new(true);
     // So that its density is asked, not that of coordinates.
     model.signature.conditional_manifold = true;
-    let mmd = |model: &Hand| {
-        posterior_mmd(Evaluated { model, pool: &pool }, &SURFACE, config, 1).unwrap()
-    };
+    let compare =
+        |model: &Hand| posteriors(Evaluated { model, pool: &pool }, &SURFACE, config, 1).unwrap();
     // One component alone: the data of the other are far out, and say that it is wide.
-    let wrong = mmd(&model);
+    let wrong = compare(&model);
     model.exact = true;
-    let right = mmd(&model);
-    assert_eq!((right.model.len(), right.floor.len()), (3, 3), "one for each set");
-    assert_eq!(wrong.floor, right.floor, "the floor is that of the truth");
-    for (set, (right, wrong)) in right.model.iter().zip(&wrong.model).enumerate() {
+    let right = compare(&model);
+    assert_eq!((right.mmd.len(), right.mmd_floor.len()), (3, 3), "one for each set");
+    assert_eq!(wrong.mmd_floor, right.mmd_floor, "the floor is that of the truth");
+    for (set, (right, wrong)) in right.mmd.iter().zip(&wrong.mmd).enumerate() {
         assert!(right.abs() < 0.03, "set {set}: {right}");
         assert!(*wrong > 0.1, "set {set}: {wrong}");
     }
+    for set in 0..3 {
+        // Bayes' rule by the trapezoid rule, at the truth 0.
+        let x = SURFACE.sample(20, &[0.; 20], &mut Stream::new(1, &format!("observed set {set}")));
+        let x = x.unwrap();
+        let likelihood =
+            |theta: f64| -> f64 { SURFACE.log_prob(&x, &[theta; 20]).unwrap().iter().sum() };
+        let at = |k: i32| (likelihood(f64::from(k) / 200.) - likelihood(0.)).exp();
+        let ends = 0.5 * (at(-200) + at(200));
+        let evidence = (ends + (-199..200).map(at).sum::<f64>()) / 200.;
+        let expected = -evidence.ln();
+        let (model, truth) = (right.log_posterior[set], right.log_posterior_of_truth[set]);
+        // Some hundred independent draws, and a kernel's bias.
+        assert!((truth - expected).abs() < 0.2, "set {set}: {truth}, {expected}");
+        assert!((model - expected).abs() < 0.2, "set {set}: {model}, {expected}");
+        let wrong = wrong.log_posterior[set];
+        assert!(wrong < expected - 0.5, "set {set}: {wrong}, {expected}");
+    }
     let unconditional = Hand::new(false);
     let of = Evaluated { model: &unconditional, pool: &pool };
-    assert!(posterior_mmd(of, &SURFACE, config, 1).is_err(), "no parameter, no posterior");
+    assert!(posteriors(of, &SURFACE, config, 1).is_err(), "no parameter, no posterior");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use mflow_eval::mcmc::{effective_sample_size, r_hat};
 use mflow_eval::statistics::{
     Calibration, Sample, auc, c2st, central_coverage, kde_log_prob, levina_bickel, linear_time_mmd,
-    local_pca, median_distance, rank, roc_curve, squared_mmd, two_nn,
+    local_pca, median_distance, rank, roc_curve, scott, squared_mmd, two_nn,
 };
 use serde_json::Value;
 
@@ -56,6 +56,17 @@ fn kernel_densities_are_those_of_scipy() {
         close("log density", *found, expected, 1e-9);
     }
     assert!(kde_log_prob(x, y, 0.).is_err(), "no width");
+}
+
+#[test]
+fn bandwidths_are_those_of_scott() {
+    // Deviations of sqrt(2) and 2 sqrt(2) by the divisor n - 1, and n^(-1/6).
+    let values = [0., 0., 2., 4.];
+    let found = scott(Sample::new(&values, 2).unwrap()).unwrap();
+    let expected = 1.5 * 2_f64.sqrt() * 2_f64.powf(-1. / 6.);
+    assert!((found - expected).abs() < 1e-12, "{found}, {expected}");
+    assert!(scott(Sample::new(&[1., 1.], 1).unwrap()).is_err(), "no spread");
+    assert!(scott(Sample::new(&[1.], 1).unwrap()).is_err(), "one row");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use super::options::Resume;
 use anyhow::{Context, Result};
 use clap::Args;
 use mflow::core::write_atomically;
-use mflow::train::{Pool, RunDir, TrainConfig};
+use mflow::train::{CONFIG_FILE, Pool, RunDir, TrainConfig};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,10 @@ pub(super) struct RunOptions {
     pub(super) resume: Option<Resume>,
 }
 
-const CONFIG: &str = "config.toml";
-
 impl RunOptions {
     /// The resolved config of the run that is to be continued, if there is one.
     pub(super) fn earlier_config(&self) -> Option<PathBuf> {
-        let path = self.out.join(CONFIG);
+        let path = self.out.join(CONFIG_FILE);
         (self.resume.is_some() && path.is_file()).then_some(path)
     }
 
@@ -41,7 +39,7 @@ impl RunOptions {
         let run = RunDir::open(&self.out, self.resume.is_some())?;
         if !run.resumed() {
             let text = toml::to_string(config).context("the config cannot be written as TOML")?;
-            write_atomically(&run.file(CONFIG), |file| file.write_all(text.as_bytes()))?;
+            write_atomically(&run.file(CONFIG_FILE), |file| file.write_all(text.as_bytes()))?;
         }
         Ok(run)
     }

@@ -6,8 +6,8 @@ use mflow_core::Model;
 use mflow_data::{GaussianOnSphere, PolynomialSurface, Simulator};
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
-    Evaluated, PosteriorConfig, PosteriorMmd, chart_kl, circle_samples, log_likelihood_gap,
-    manifold_distance, outlier_auc, posterior_mmd, reconstruction_error, sample_distance,
+    Evaluated, PosteriorConfig, chart_kl, circle_samples, log_likelihood_gap, manifold_distance,
+    outlier_auc, posteriors, reconstruction_error, sample_distance,
 };
 use std::collections::BTreeMap;
 
@@ -85,12 +85,14 @@ pub(super) fn evaluate(
         }
     }
     if config.evaluation.posteriors > 0 && of.model.signature().density.is_some() {
-        let posteriors =
+        let sizes =
             PosteriorConfig { sets: config.evaluation.posteriors, ..PosteriorConfig::default() };
-        let PosteriorMmd { model, floor } = posterior_mmd(of, simulator, posteriors, config.seed)?;
-        put("posterior_mmd_published", Estimate::mean(&model[..1])?);
-        put("posterior_mmd", Estimate::median(&model)?);
-        put("posterior_mmd_floor", Estimate::median(&floor)?);
+        let all = posteriors(of, simulator, sizes, config.seed)?;
+        put("posterior_mmd_published", Estimate::mean(&all.mmd[..1])?);
+        put("posterior_mmd", Estimate::median(&all.mmd)?);
+        put("posterior_mmd_floor", Estimate::median(&all.mmd_floor)?);
+        put("log_posterior", Estimate::mean(&all.log_posterior)?);
+        put("log_posterior_of_truth", Estimate::mean(&all.log_posterior_of_truth)?);
     }
     Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, &x, &parameters)? })
 }

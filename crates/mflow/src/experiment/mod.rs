@@ -3,7 +3,7 @@ mod evaluation;
 
 use crate::figures::{draw_losses, draw_manifold};
 use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, Normalize};
-use crate::report::{Report, Seconds, peak_memory_mib};
+use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 use evaluation::evaluate;
 pub(crate) use evaluation::has_manifold_density;
@@ -121,7 +121,7 @@ pub fn test_data(
 
 /// Run an experiment in `run`, or go on with it. `None` if it was interrupted.
 ///
-/// Writes the model file, `result.json` and figures.
+/// Writes the model file, [`RESULT_FILE`] and figures.
 ///
 /// # Errors
 /// If the config is invalid, training diverges, a metric is not finite, or a file cannot be written.
@@ -172,13 +172,14 @@ pub fn run(
         model: config.model.name().to_owned(),
         seed: config.seed,
         metrics: evaluation.metrics,
+        attempts: run.attempts()?,
         seconds: Seconds { train, total: start.elapsed().as_secs_f64() },
         peak_memory_mib: peak_memory_mib(),
         round_trip_error: evaluation.round_trip_error,
     };
-    let path = run.file("result.json");
+    let path = run.file(RESULT_FILE);
     let text = serde_json::to_string_pretty(&report)
-        .map_err(|e| Error::Config { field: "result.json", reason: e.to_string() })?;
+        .map_err(|e| Error::Run { path: path.clone(), reason: e.to_string() })?;
     write_atomically(&path, |file| writeln!(file, "{text}"))?;
     Ok(Some(report))
 }

@@ -1,0 +1,124 @@
+//! How near the posteriors of a model are to the true ones.
+use super::Evaluated;
+use crate::mcmc::{Lengths, Metropolis, Tabulated, Target, sample_chains};
+use crate::statistics::{Sample, kde_log_prob, median_distance, scott, squared_mmd};
+use crate::{Posterior, Result};
+use mflow_bijectors::Stream;
+use mflow_data::{Parameter, Simulator};
+
+/// What chains are like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PosteriorConfig {
+    /// Observed sets.
+    pub sets: usize,
+    /// Rows of each.
+    pub rows: usize,
+    /// Draws at the start of a chain that are forgotten.
+    pub burn_in: usize,
+    /// Draws that are kept.
+    pub draws: usize,
+    /// Standard deviation of Metropolis' steps.
+    pub step: f64,
+}
+
+impl Default for PosteriorConfig {
+    /// As published, but for the number of sets, which was 1.
+    fn default() -> Self {
+        Self { sets: 20, rows: 20, burn_in: 100, draws: 5000, step: 0.15 }
+    }
+}
+
+/// What each observed set says of the posteriors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Posteriors {
+    /// Squared maximum mean discrepancy between draws of the model's posterior and of the true one.
+    pub mmd: Vec<f64>,
+    /// The same between two chains of the true one: what no model can fall below but by chance.
+    pub mmd_floor: Vec<f64>,
+    /// Log-density of the model's posterior at the truth, in nats, by a Gaussian kernel density of its draws.
+    pub log_posterior: Vec<f64>,
+    /// The same of the true posterior: more than a model can have in the mean over many sets.
+    pub log_posterior_of_truth: Vec<f64>,
+}
+
+/// Points of the table of a density of one parameter.
+const TABLE: usize = 1001;
+
+/// The true posterior given observed rows.
+#[derive(Debug)]
+struct TruePosterior<'a> {
+    simulator: &'a dyn Simulator,
+    x: &'a [f64],
+}
+
+impl Target for TruePosterior<'_> {
+    fn dim(&self) -> usize {
+        self.simulator.parameter_dim()
+    }
+    fn log_prob(&self, theta: &[f64]) -> Result<f64> {
+        if !self.simulator.parameters().iter().zip(theta).all(|(p, t)| p.contains(*t)) {
+            return Ok(f64::NEG_INFINITY);
+        }
+        let rows = self.x.len() / self.simulator.data_dim();
+        Ok(self.simulator.log_prob(self.x, &theta.repeat(rows))?.iter().sum())
+    }
+}
+
+/// What chains sample: the target itself, or its table where it has one parameter.
+fn sampled<'a>(target: impl Target + 'a, prior: &[Parameter]) -> Result<Box<dyn Target + 'a>> {
+    match prior {
+        [parameter] => Ok(Box::new(Tabulated::new(&target, parameter, TABLE)?)),
+        _ => Ok(Box::new(target)),
+    }
+}
+
+/// Draw observed sets at the default parameters, sample the posteriors of the model and of the truth from
+/// chains that start at the truth, and compare them with a Gaussian kernel whose scale is the median
+/// distance of the true draws: Brehmer & Cranmer (2020), section 4.B.
+///
+/// # Errors
+/// If the simulator has no parameters or no exact density, or the model no likelihood.
+pub fn posteriors(
+    of: Evaluated<'_>,
+    simulator: &dyn Simulator,
+    config: PosteriorConfig,
+    seed: u64,
+) -> Result<Posteriors> {
+    let PosteriorConfig { sets, rows, burn_in, draws, step } = config;
+    let (truth, prior) = (simulator.default_parameters(), simulator.parameters());
+    let dim = simulator.parameter_dim();
+    let sample = |target: &dyn Target, purpose: u64, set: usize| -> Result<Vec<f64>> {
+        let seed = seed.wrapping_mul(1000).wrapping_add(3 * set as u64 + purpose);
+        let lengths = Lengths { burn_in, draws };
+        let chains = sample_chains(&Metropolis { step }, target, &truth, lengths, seed, of.pool)?;
+        Ok(chains.into_iter().flat_map(|chain| chain.draws).collect())
+    };
+    let one = |set: usize| -> Result<[f64; 4]> {
+        let mut stream = Stream::new(seed, &format!("observed set {set}"));
+        let x = simulator.sample(rows, &truth.repeat(rows), &mut stream)?;
+        let exact = sampled(TruePosterior { simulator, x: &x }, prior)?;
+        let learned = sampled(Posterior::new(of, prior, &x)?, prior)?;
+        let first = sample(exact.as_ref(), 0, set)?;
+        let second = sample(exact.as_ref(), 1, set)?;
+        let model = sample(learned.as_ref(), 2, set)?;
+        let [first, second, model] = [&first, &second, &model].map(|draws| Sample::new(draws, dim));
+        let (first, second, model) = (first?, second?, model?);
+        let scale = median_distance(first)?;
+        let at_truth = |draws| kde_log_prob(draws, Sample::new(&truth, dim)?, scott(draws)?);
+        Ok([
+            squared_mmd(model, first, scale)?,
+            squared_mmd(second, first, scale)?,
+            at_truth(model)?[0],
+            at_truth(first)?[0],
+        ])
+    };
+    let mut all = Posteriors::default();
+    for set in of.pool.map(sets, one) {
+        let [mmd, mmd_floor, log_posterior, log_posterior_of_truth] = set?;
+        all.mmd.push(mmd);
+        all.mmd_floor.push(mmd_floor);
+        all.log_posterior.push(log_posterior);
+        all.log_posterior_of_truth.push(log_posterior_of_truth);
+    }
+    Ok(all)
+}
