@@ -64,12 +64,25 @@ impl Estimate {
     ///
     /// As [`Estimate::mean`].
     pub fn median(samples: &[f64]) -> Result<Self> {
+        let range = Self::interquartile_range(samples)?;
+        let count = range.count;
+        let value = crate::statistics::median(&mut samples.to_vec());
+        let standard_error =
+            (count > 3).then(|| 1.2533 * range.value / (1.349 * (count as f64).sqrt()));
+        Ok(Self { value, standard_error, count })
+    }
+
+    /// The range between the quartiles of `samples`, a measure of their spread; without an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Estimate::mean`].
+    pub fn interquartile_range(samples: &[f64]) -> Result<Self> {
         let count = Self::mean(samples)?.count;
         let mut sorted = samples.to_vec();
-        let value = crate::statistics::median(&mut sorted);
-        let range = sorted[(3 * count / 4).min(count - 1)] - sorted[count / 4];
-        let standard_error = (count > 3).then(|| 1.2533 * range / (1.349 * (count as f64).sqrt()));
-        Ok(Self { value, standard_error, count })
+        sorted.sort_unstable_by(f64::total_cmp);
+        let value = sorted[(3 * count / 4).min(count - 1)] - sorted[count / 4];
+        Ok(Self { value, standard_error: None, count })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The failure detector of manifold phases: is the reconstruction error that of a manifold that was
 //! found?
+use crate::Result;
 use crate::loss::Scale;
-use crate::schedule::Stage;
+use crate::schedule::{Phase, Stage};
 use crate::shards::{EVALUATION_ROWS, Pool, cut};
 use crate::source::RowSource;
-use crate::{Loss, Result};
 use candle_core::{DType, Tensor};
 use mflow_core::Model;
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,7 @@ const PIECES: usize = 100;
 impl Stage {
     /// Whether the stage is to learn a manifold by its reconstruction error.
     pub(crate) fn reconstructs(&self) -> bool {
-        let reconstructs = |l: &Loss| matches!(l, Loss::Reconstruction { .. });
-        self.phases().iter().any(|p| p.losses.iter().any(|w| reconstructs(&w.loss)))
+        self.phases().iter().any(Phase::reconstructs)
     }
 }
 

@@ -58,7 +58,7 @@ pub use error::{Error, Result, SourceError};
 pub use loss::{Compare, Distance, Loss, Unit, WeightedLoss};
 pub use lr::{CosineRestarts, LrSchedule, OneCycle, Plateau};
 pub use optim::{AdamConfig, AdamWConfig, Optimizer, OptimizerConfig, SgdConfig, optimizer};
-pub use presets::Schedule;
+pub use presets::{Schedule, Settings};
 pub use progress::{EpochMetrics, Observer, Progress, Silent};
 pub use run_dir::{CONFIG_FILE, Identity, RunDir, read_metrics};
 pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};

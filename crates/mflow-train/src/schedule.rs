@@ -1,8 +1,8 @@
 //! Phases and stages, as data.
-use crate::loss::WeightedLoss;
+use crate::loss::{Loss, WeightedLoss};
 use crate::lr::LrSchedule;
 use crate::optim::OptimizerConfig;
-use crate::presets::Schedule;
+use crate::presets::{Schedule, Settings};
 use crate::{Error, Result};
 use mflow_core::ModelConfig;
 use serde::de::Error as _;
@@ -126,6 +126,11 @@ impl Phase {
     /// Groups that must exist.
     pub(crate) fn named_groups(&self) -> impl Iterator<Item = &String> {
         self.trains.iter().filter(|g| *g != ALL)
+    }
+
+    /// Whether the phase is to learn a manifold by its reconstruction error.
+    pub(crate) fn reconstructs(&self) -> bool {
+        self.losses.iter().any(|w| matches!(w.loss, Loss::Reconstruction { .. }))
     }
 
     fn ending(&self) -> Ending {
@@ -278,6 +283,13 @@ impl Stage {
             Self::Alternate(a) => &mut a.cycles,
         }
     }
+    /// Choose which weights it ends with.
+    pub(crate) fn set_keep(&mut self, keep: Keep) {
+        match self {
+            Self::Phase(phase) => phase.keep = keep,
+            Self::Alternate(alternate) => alternate.keep = keep,
+        }
+    }
     /// Passes over the rows that `phase` makes in each round.
     pub(crate) fn passes(&self, phase: &Phase) -> usize {
         match self {
@@ -350,9 +362,12 @@ pub struct TrainConfig {
     /// Epochs of a schedule by its name, of all of its phases together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// Which weights the nodes of a schedule by its name end with, if not with their default.
+    /// Whose settings a schedule by its name has; ours by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keep: Option<Keep>,
+    pub settings: Option<Settings>,
+    /// How often the nodes of a schedule by its name that learn a manifold are started anew, if not found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<usize>,
     /// Share of the rows that is held out to choose weights, if there are no rows of their own for that.
     #[serde(default = "default_validation")]
     pub validation_fraction: f64,
@@ -378,29 +393,30 @@ impl TrainConfig {
             phases: phases.into_iter().map(Into::into).collect(),
             schedule: None,
             epochs: None,
-            keep: None,
+            settings: None,
+            restarts: None,
             validation_fraction: default_validation(),
             shards: 0,
             checkpoint_seconds: default_checkpoint_seconds(),
         }
     }
 
-    /// Write the phases out if only the name of their schedule is there: as published for `model`, in
-    /// `epochs` epochs.
+    /// Write the phases out if only the name of their schedule is there: with the settings that are asked
+    /// for, in `epochs` epochs.
     ///
     /// # Errors
     /// If there is neither, or both, or the schedule does not fit the model.
     pub fn resolve(&mut self, model: &ModelConfig) -> Result<()> {
-        let keep = self.keep.take();
-        match (self.schedule.take(), self.epochs.take()) {
-            (None, None) if keep.is_some() => {
-                Err(Error::config("train.keep", "goes with train.schedule; phases have their own"))
-            }
+        let alone = |field: &str| {
+            Err(Error::config(field, "goes with train.schedule; phases have their own"))
+        };
+        let (epochs, settings) = (self.epochs.take(), self.settings.take());
+        let restarts = self.restarts.take();
+        match (self.schedule.take(), epochs) {
+            (None, Some(_)) => alone("train.epochs"),
+            (None, None) if settings.is_some() => alone("train.settings"),
+            (None, None) if restarts.is_some() => alone("train.restarts"),
             (None, None) => Ok(()),
-            (None, Some(_)) => Err(Error::config(
-                "train.epochs",
-                "goes with train.schedule; phases have their own",
-            )),
             (Some(_), None) => {
                 Err(Error::config("train.epochs", "must be given with train.schedule, found none"))
             }
@@ -409,15 +425,8 @@ impl TrainConfig {
                 Err(Error::config("train.schedule", reason))
             }
             (Some(schedule), Some(epochs)) => {
-                self.phases = schedule.config(model, epochs)?.phases;
-                for stage in &mut self.phases {
-                    let field = match stage {
-                        Stage::Phase(phase) => &mut phase.keep,
-                        Stage::Alternate(alternate) => &mut alternate.keep,
-                    };
-                    *field = keep.unwrap_or(*field);
-                }
-                Ok(())
+                self.phases = schedule.with(settings.unwrap_or_default(), model, epochs)?.phases;
+                self.set_restarts(restarts.unwrap_or(0))
             }
         }
     }

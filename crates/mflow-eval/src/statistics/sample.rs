@@ -73,13 +73,16 @@ pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// The median, of two middle values the mean; 0 of nothing.
+/// The median, of two middle values the mean; 0 of nothing. Reorders the values.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values {
-        [] => 0.,
-        _ if values.len() % 2 == 1 => values[middle],
-        _ => values[middle - 1].midpoint(values[middle]),
+    if values.is_empty() {
+        return 0.;
     }
+    let (middle, is_odd) = (values.len() / 2, values.len() % 2 == 1);
+    // Millions of distances are partitioned in a tenth of the time that sorting takes.
+    let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    if is_odd {
+        return *upper;
+    }
+    below.iter().copied().fold(f64::NEG_INFINITY, f64::max).midpoint(*upper)
 }

@@ -68,6 +68,7 @@ fn a_median_does_not_see_how_far_the_last_one_is() {
     // median's error 1.2533 times that of the mean.
     let error = 1.2533 * 2. / 1.349 / 5_f64.sqrt();
     assert!((far.standard_error.unwrap() - error).abs() < 1e-12);
+    assert_eq!(Estimate::interquartile_range(&[4., 1., 1e9, 3., 2.]).unwrap().value, 2.);
     assert_eq!(Estimate::median(&[1., 2.]).unwrap().value, 1.5);
     assert!(matches!(Estimate::median(&[]), Err(Error::NoSamples)));
 }

@@ -47,6 +47,34 @@ fn schedules_are_data() {
 }
 
 #[test]
+fn settings_are_ours_or_the_published_ones() {
+    let model = ModelConfig::m_flow(2, 1);
+    let phases = |text: &str| {
+        let mut config = serde_json::from_str::<mflow_train::TrainConfig>(text).unwrap();
+        config.resolve(&model).unwrap();
+        let all = config.phases.iter().flat_map(|stage| stage.phases().to_vec());
+        let keep = match &config.phases[0] {
+            Stage::Phase(phase) => (phase.keep, phase.restarts),
+            Stage::Alternate(alternate) => (alternate.keep, alternate.restarts),
+        };
+        let numbers = all.map(|phase| (phase.ema, phase.optimizer.learning_rate()));
+        (keep, numbers.collect::<Vec<_>>())
+    };
+    let ours = vec![(0.999, 2e-3), (0.999, 1e-3)];
+    let theirs = vec![(0., 1e-3), (0., 1e-3)];
+    for schedule in ["sequential", "alternating"] {
+        let of =
+            |more: &str| phases(&format!(r#"{{"schedule": "{schedule}", "epochs": 9{more}}}"#));
+        assert_eq!(of(""), ((Keep::Best, 0), ours.clone()), "{schedule}");
+        assert_eq!(of(r#", "restarts": 3"#), ((Keep::Best, 3), ours.clone()), "{schedule}");
+        let published = of(r#", "settings": "published""#);
+        assert_eq!(published, ((Keep::Last, 0), theirs.clone()), "{schedule}");
+    }
+    // Averages of samples that a divergence compares are left alone.
+    assert_eq!(phases(r#"{"schedule": "ot", "epochs": 9}"#).1, [(0., 1e-3)], "OT");
+}
+
+#[test]
 fn a_schedule_by_its_name_is_written_out() {
     let model = ModelConfig::m_flow(2, 1);
     let read = |text: &str| serde_json::from_str::<mflow_train::TrainConfig>(text).unwrap();
@@ -61,6 +89,9 @@ fn a_schedule_by_its_name_is_written_out() {
     for (text, part) in [
         (r#"{"schedule": "ot"}"#, "`train.epochs` must be given"),
         (r#"{"epochs": 3}"#, "`train.epochs` goes with train.schedule"),
+        (r#"{"settings": "published"}"#, "`train.settings` goes with train.schedule"),
+        (r#"{"restarts": 2}"#, "`train.restarts` goes with train.schedule"),
+        (r#"{"schedule": "ot", "epochs": 3, "restarts": 2}"#, "`restarts` needs a phase"),
     ] {
         let message = read(text).resolve(&model).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");

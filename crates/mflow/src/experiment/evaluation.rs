@@ -90,6 +90,7 @@ pub(super) fn evaluate(
         let all = posteriors(of, simulator, sizes, config.seed)?;
         put("posterior_mmd_published", Estimate::mean(&all.mmd[..1])?);
         put("posterior_mmd", Estimate::median(&all.mmd)?);
+        put("posterior_mmd_spread", Estimate::interquartile_range(&all.mmd)?);
         put("posterior_mmd_floor", Estimate::median(&all.mmd_floor)?);
         put("log_posterior", Estimate::mean(&all.log_posterior)?);
         put("log_posterior_of_truth", Estimate::mean(&all.log_posterior_of_truth)?);
