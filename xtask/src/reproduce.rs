@@ -23,7 +23,7 @@ use record::Place;
 
 use crate::provenance::Provenance;
 use crate::shell::{self, Lock};
-use crate::{metadata, number};
+use crate::{data, metadata, number};
 
 /// Options of `cargo xtask reproduce`.
 #[derive(Args, Debug)]
@@ -66,6 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         options.names.iter().map(|name| Experiment::load(name)).collect::<Result<_>>()?;
     let mut jobs = Vec::new();
     for experiment in &experiments {
+        experiment.data.as_deref().map_or(Ok(()), data::require)?;
         let seeds = options.seeds.unwrap_or(experiment.seeds);
         let seeds = options.first_seed..options.first_seed.saturating_add(seeds);
         jobs.extend(job::plan(experiment, &options.preset, seeds)?);

@@ -15,7 +15,6 @@ use candle_core::{DType, Device};
 use mflow_benches as _;
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::Model;
-use mflow_data::simulator_by_name;
 use mflow_eval::metrics::{Evaluated, reconstruction_error};
 use mflow_train::{EpochMetrics, Observer, Outcome, Pool, Rows, RunDir, Trainer};
 use serde_json::json;
@@ -54,7 +53,7 @@ fn main() -> Result<()> {
 }
 
 fn run(config: &ExperimentConfig, folder: &Path) -> Result<()> {
-    let simulator = simulator_by_name(&config.data.simulator)?;
+    let simulator = config.data.simulator()?;
     let (x, context) = training_data(config, simulator.as_ref())?;
     let (test, test_context) = test_data(config, simulator.as_ref())?;
     std::fs::create_dir_all(folder)?;

@@ -243,6 +243,17 @@ pub enum Error {
         found: usize,
     },
 
+    /// The table has another number of columns than what it is for.
+    #[error("{}: expected {expected} columns, found {found}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Columns expected.
+        expected: usize,
+        /// Columns found.
+        found: usize,
+    },
+
     /// The archive is no zip file, or uses what is not supported (encryption, other compression).
     #[error("{place}: cannot be read or written as an .npz archive")]
     Zip {
@@ -397,6 +408,31 @@ pub enum Error {
         high: f64,
         /// The value given.
         found: f64,
+    },
+
+    /// A longitude or latitude is NaN or out of range.
+    #[error(
+        "places, row {row} (counting from 0), {column}: expected degrees from {low} to {high}, \
+         found {found}"
+    )]
+    Degrees {
+        /// The row, from 0.
+        row: usize,
+        /// `longitude` or `latitude`.
+        column: &'static str,
+        /// The least value.
+        low: f64,
+        /// The greatest value.
+        high: f64,
+        /// The value given.
+        found: f64,
+    },
+
+    /// A point at the origin has no longitude and latitude.
+    #[error("data, row {row} (counting from 0): expected a direction, found the origin")]
+    NoDirection {
+        /// The row, from 0.
+        row: usize,
     },
 
     /// A simulator has no such thing in closed form.

@@ -5,6 +5,7 @@
 //! in row-major order, `[n, D]` meaning `n` rows of `D` values one after another.
 
 mod error;
+pub mod geographic;
 pub mod io;
 mod simulator;
 mod simulators;

@@ -24,6 +24,8 @@ pub(crate) struct Experiment {
     pub(crate) title: String,
     /// Number of seeds that the default command runs.
     pub(crate) seeds: u64,
+    /// The data set that has to be there, as `cargo xtask data` names it.
+    pub(crate) data: Option<String>,
     /// The picture to show, relative to a run's directory.
     pub(crate) figure: Option<PathBuf>,
     /// Columns of the tables.
@@ -202,6 +204,7 @@ impl Experiment {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::data;
 
     pub(in super::super) const TEXT: &str = r#"
         title = "Example"
@@ -270,6 +273,9 @@ pub(super) mod tests {
             {
                 experiment.resolve(preset, model, 1).unwrap();
             }
+            let file = experiment.run["data"].get("file").and_then(Value::as_str);
+            let points = experiment.data.as_deref().map(data::points).transpose().unwrap();
+            assert_eq!(file.map(PathBuf::from), points, "{name} reads what is fetched for it");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod circle;
 mod csv_files;
 mod files;
+mod geographic;
 mod lorenz;
 mod npy_file;
 mod npy_files;

@@ -1,8 +1,25 @@
-//! Log-likelihood against the truth.
+//! Log-likelihood of test data, alone and against the truth.
 use super::Evaluated;
 use crate::{Estimate, Result};
 use mflow_core::Density;
 use mflow_data::Simulator;
+
+/// Mean log-density of the kind asked for, over test data `x: [rows, D]` with parameters `[rows, P]`, in nats.
+///
+/// Densities of different kinds are with respect to different volumes, those on different manifolds as well;
+/// means of them cannot be compared.
+///
+/// # Errors
+/// If the model has no such density or cannot be evaluated, or a result is not finite.
+pub fn log_likelihood(
+    of: Evaluated<'_>,
+    kind: Density,
+    x: &[f64],
+    parameters: &[f64],
+) -> Result<Estimate> {
+    let cols = of.model.signature().data_dim;
+    Estimate::mean(&log_density(of, kind, (x, cols), parameters)?)
+}
 
 /// Mean of `log p_true(x) - log p_model(x)` over test data `x: [rows, D]` with parameters `[rows, P]`,
 /// in nats.
@@ -19,9 +36,18 @@ pub fn log_likelihood_gap(
     parameters: &[f64],
 ) -> Result<Estimate> {
     let of_truth = truth.log_prob(x, parameters)?;
-    let (x, context) = (of.tensor(x, truth.data_dim())?, of.context(parameters)?);
-    let of_model =
-        of.by_rows(&x, context.as_ref(), |x, c| of.model.log_density(Density::Manifold, x, c))?;
+    let of_model = log_density(of, Density::Manifold, (x, truth.data_dim()), parameters)?;
     let gaps: Vec<f64> = of_truth.iter().zip(&of_model).map(|(t, m)| t - m).collect();
     Estimate::mean(&gaps)
+}
+
+/// The model's log-density at each row of `x: [rows, cols]`.
+fn log_density(
+    of: Evaluated<'_>,
+    kind: Density,
+    (x, cols): (&[f64], usize),
+    parameters: &[f64],
+) -> Result<Vec<f64>> {
+    let (x, context) = (of.tensor(x, cols)?, of.context(parameters)?);
+    of.by_rows(&x, context.as_ref(), |x, c| of.model.log_density(kind, x, c))
 }

@@ -1,4 +1,4 @@
-//! Metrics of a model against the truth: each with its standard error.
+//! Metrics of a model on test data and against the truth: each with its standard error.
 mod chart_kl;
 mod circle;
 mod likelihood;
@@ -8,7 +8,7 @@ mod posteriors;
 
 pub use chart_kl::chart_kl;
 pub use circle::{CircleSamples, circle_samples};
-pub use likelihood::log_likelihood_gap;
+pub use likelihood::{log_likelihood, log_likelihood_gap};
 pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error, sample_distance};
 pub use outliers::{OutlierAuc, outlier_auc};
 pub use posteriors::{PosteriorConfig, Posteriors, posteriors};

@@ -6,8 +6,8 @@ use mflow_core::candle::{DType, Device, Tensor};
 use mflow_core::{Density, Model, ModelSignature, Result};
 use mflow_data::{PolynomialSurface, Simulator};
 use mflow_eval::metrics::{
-    Evaluated, PosteriorConfig, chart_kl, log_likelihood_gap, manifold_distance, outlier_auc,
-    posteriors, reconstruction_error,
+    Evaluated, PosteriorConfig, chart_kl, log_likelihood, log_likelihood_gap, manifold_distance,
+    outlier_auc, posteriors, reconstruction_error,
 };
 use mflow_eval::{Error, Estimate};
 use mflow_train::Pool;
@@ -296,6 +296,12 @@ fn the_gap_of_log_likelihoods_is_that_of_the_charts() {
         let gap = (found.value - expected.value).abs();
         assert!(gap < 1e-10 * (1. + expected.value.abs()), "{found:?}, expected {expected:?}");
         assert!((error(&found) - error(&expected)).abs() < 1e-10, "standard error: {found:?}");
+        // The log-likelihood itself: what the truth has on its area, less the gap by hand.
+        let of_truth = Estimate::mean(&SURFACE.log_prob(&x, &parameters).unwrap()).unwrap();
+        let of_model = Evaluated { model: &model, pool: &pool };
+        let log_prob = log_likelihood(of_model, Density::Manifold, &x, &parameters).unwrap();
+        let gap = (log_prob.value - (of_truth.value - expected.value)).abs();
+        assert!(gap < 1e-10 && log_prob.count == 800, "{log_prob:?}, {of_truth:?} - {expected:?}");
         // A density that is larger by a factor is closer by its logarithm, however wrong.
         let boast = Hand { boast: 0.1, ..model.clone() };
         let closer = of(&boast).unwrap().value;

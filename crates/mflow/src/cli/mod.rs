@@ -5,6 +5,7 @@ mod encode;
 mod evaluate;
 mod exit;
 mod fit;
+mod geographic;
 mod info;
 mod input;
 mod interrupt;
@@ -57,6 +58,7 @@ enum Verb {
     Decode(decode::Options),
     Info(info::Options),
     Data(data::Options),
+    Geographic(geographic::Options),
 }
 
 impl Cli {
@@ -72,6 +74,7 @@ impl Cli {
             Verb::Decode(options) => decode::run(options),
             Verb::Info(options) => info::run(options),
             Verb::Data(options) => data::run(options),
+            Verb::Geographic(options) => geographic::run(options),
         }
     }
 }

@@ -2,12 +2,12 @@
 use super::{EvaluationConfig, ExperimentConfig};
 use crate::Result;
 use mflow_bijectors::Stream;
-use mflow_core::Model;
+use mflow_core::{Density, Model};
 use mflow_data::{GaussianOnSphere, PolynomialSurface, Simulator};
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
-    Evaluated, PosteriorConfig, chart_kl, circle_samples, log_likelihood_gap, manifold_distance,
-    outlier_auc, posteriors, reconstruction_error, sample_distance,
+    Evaluated, PosteriorConfig, chart_kl, circle_samples, log_likelihood, log_likelihood_gap,
+    manifold_distance, outlier_auc, posteriors, reconstruction_error, sample_distance,
 };
 use std::collections::BTreeMap;
 
@@ -96,6 +96,21 @@ pub(super) fn evaluate(
         put("log_posterior_of_truth", Estimate::mean(&all.log_posterior_of_truth)?);
     }
     Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, &x, &parameters)? })
+}
+
+/// Measure what held-out rows `test: [rows, D]` tell by themselves: the error, and the mean log-density of
+/// each kind that the model has. The kinds have names of their own, since they cannot be compared.
+pub(super) fn evaluate_held_out(test: &[f64], of: Evaluated<'_>) -> Result<Evaluation> {
+    let mut metrics = BTreeMap::new();
+    let mut put = |name: &str, estimate: Estimate| metrics.insert(name.to_owned(), estimate);
+    put("reconstruction_error", reconstruction_error(of, test, &[])?);
+    if has_manifold_density(of.model) {
+        put("test_log_prob", log_likelihood(of, Density::Manifold, test, &[])?);
+    }
+    if of.model.signature().density == Some(Density::Ambient) {
+        put("test_log_prob_ambient", log_likelihood(of, Density::Ambient, test, &[])?);
+    }
+    Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, test, &[])? })
 }
 
 /// A projected point is on the manifold: projecting it again must not move it, where the model has an

@@ -1,16 +1,17 @@
-//! Experiments: exact simulator, training and evaluation in one.
+//! Experiments: data of a simulator or a file, training and evaluation in one.
+mod data;
 mod evaluation;
 
 use crate::figures::{draw_losses, draw_manifold};
-use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, Normalize};
+use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE};
 use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
-use evaluation::evaluate;
+pub use data::{DataConfig, Origin, Split, test_data, training_data};
+use data::{Source, Training};
 pub(crate) use evaluation::has_manifold_density;
-use mflow_bijectors::Stream;
-use mflow_core::candle::{DType, Device};
+use evaluation::{evaluate, evaluate_held_out};
+use mflow_core::candle::Device;
 use mflow_core::{ModelConfig, load_model, write_atomically};
-use mflow_data::{Simulator, simulator_by_name};
 use mflow_eval::metrics::Evaluated;
 use mflow_train::{Observer, Outcome, Pool, Rows, RunDir, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -39,19 +40,6 @@ pub struct ExperimentConfig {
     /// What is measured.
     #[serde(default)]
     pub evaluation: EvaluationConfig,
-}
-
-/// Data of an experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// Name of the simulator; its parameters, drawn from the prior, are the context.
-    pub simulator: String,
-    /// Rows to train on, validation included.
-    pub rows: usize,
-    /// How they are normalised.
-    #[serde(default)]
-    pub normalize: Normalize,
 }
 
 /// Sizes of the evaluation.
@@ -88,37 +76,6 @@ impl Default for EvaluationConfig {
     }
 }
 
-/// The rows that an experiment trains on, validation included: data `[rows, D]` and the parameters that
-/// they were drawn at, `[rows, P]`, which come from the prior.
-///
-/// # Errors
-/// If the simulator cannot draw them.
-pub fn training_data(
-    config: &ExperimentConfig,
-    simulator: &dyn Simulator,
-) -> Result<(Vec<f64>, Vec<f64>)> {
-    let mut stream = Stream::new(config.seed, "training data");
-    let parameters = simulator.sample_prior(config.data.rows, &mut stream);
-    let x = simulator.sample(config.data.rows, &parameters, &mut stream)?;
-    Ok((x, parameters))
-}
-
-/// The rows that it is measured on: data `[rows, D]` at the parameter of its evaluation, repeated as
-/// `[rows, P]`.
-///
-/// # Errors
-/// If the simulator cannot draw them.
-pub fn test_data(
-    config: &ExperimentConfig,
-    simulator: &dyn Simulator,
-) -> Result<(Vec<f64>, Vec<f64>)> {
-    let EvaluationConfig { test_rows, parameter, .. } = config.evaluation;
-    let mut stream = Stream::new(config.seed, "test data");
-    let parameters = vec![parameter; test_rows * simulator.parameter_dim()];
-    let x = simulator.sample(test_rows, &parameters, &mut stream)?;
-    Ok((x, parameters))
-}
-
 /// Run an experiment in `run`, or go on with it. `None` if it was interrupted.
 ///
 /// Writes the model file, [`RESULT_FILE`] and figures.
@@ -133,16 +90,14 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Option<Report>> {
     let start = Instant::now();
-    let simulator = simulator_by_name(&config.data.simulator)?;
-    let (x, parameters) = training_data(config, simulator.as_ref())?;
-    let model = config.data.normalize.apply(config.model.clone(), &x, simulator.data_dim())?;
-    let conditional = simulator.parameter_dim() > 0;
-    let context = conditional.then(|| (parameters, simulator.parameter_dim()));
-    let dtype: DType = config.dtype.into();
-    let data = Rows::new(x, simulator.data_dim(), context, dtype, &Device::Cpu)?;
+    let source = Source::open(config)?;
+    let Training { x, cols, context } = source.training(config)?;
+    let model = config.data.normalize.apply(config.model.clone(), &x, cols)?;
+    let data = Rows::new(x, cols, context, config.dtype.into(), &Device::Cpu)?;
     let settings =
         FitConfig { seed: config.seed, dtype: config.dtype, model, train: config.train.clone() };
     let provenance = BTreeMap::from([
+        ("data".to_owned(), config.data.name()),
         ("experiment".to_owned(), config.name.clone()),
         ("seed".to_owned(), config.seed.to_string()),
         ("mflow".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -164,9 +119,14 @@ pub fn run(
     let loaded =
         load_model(&run.file(MODEL_FILE), Some(config.evaluation.dtype.into()), &Device::Cpu)?;
     let of = Evaluated { model: loaded.model.as_ref(), pool };
-    let evaluation = evaluate(config, simulator.as_ref(), of)?;
+    let evaluation = match &source {
+        Source::Simulator(simulator) => evaluate(config, simulator.as_ref(), of)?,
+        Source::Rows(split) => evaluate_held_out(&split.test, of)?,
+    };
     draw_losses(run)?;
-    draw_manifold(run, of, simulator.as_ref(), config.evaluation.parameter)?;
+    if let Source::Simulator(simulator) = &source {
+        draw_manifold(run, of, simulator.as_ref(), config.evaluation.parameter)?;
+    }
     let report = Report {
         name: config.name.clone(),
         model: config.model.name().to_owned(),

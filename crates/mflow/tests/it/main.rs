@@ -4,6 +4,7 @@ mod bad_input;
 mod evaluation;
 mod fitting;
 mod folder;
+mod held_out;
 mod interruption;
 mod models;
 mod simulated;

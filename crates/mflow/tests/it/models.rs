@@ -262,7 +262,7 @@ fn experiments_run_with_every_model_and_schedule() {
                     name: what.clone(),
                     seed: 1,
                     dtype: DTypeName::F32,
-                    data: DataConfig { simulator: simulator.to_owned(), rows: 100, normalize },
+                    data: DataConfig::simulated(simulator, 100, normalize),
                     model: model.clone(),
                     train,
                     evaluation,

@@ -1,0 +1,276 @@
+//! Where the data of an experiment come from: a simulator, or the rows of a file.
+use super::{EvaluationConfig, ExperimentConfig};
+use crate::fit::Normalize;
+use crate::{Error, Result};
+use mflow_bijectors::Stream;
+use mflow_data::io::read_table;
+use mflow_data::{Error as DataError, Simulator, simulator_by_name};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Data of an experiment. In a file: `simulator` with `rows`, or `file` with `test_fraction`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Fields", into = "Fields")]
+pub struct DataConfig {
+    /// Where they come from.
+    pub origin: Origin,
+    /// How they are normalised, by the rows to train on.
+    pub normalize: Normalize,
+}
+
+/// Where data come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// Drawn by a simulator.
+    Simulator {
+        /// Its name; its parameters, drawn from the prior, are the context.
+        name: String,
+        /// Rows to train on, validation included.
+        rows: usize,
+    },
+    /// The rows of a file, some of which are held out for the evaluation.
+    File {
+        /// The file: `.npy`, `.npz` or `.csv`. A relative path starts where the program was started.
+        path: PathBuf,
+        /// Part of the rows that is held out, between 0 and 1.
+        test_fraction: f64,
+    },
+}
+
+/// The part of a file that is held out where nothing is said.
+const TEST_FRACTION: f64 = 0.1;
+
+impl DataConfig {
+    /// `rows` rows of a simulator.
+    pub fn simulated(name: impl Into<String>, rows: usize, normalize: Normalize) -> Self {
+        Self { origin: Origin::Simulator { name: name.into(), rows }, normalize }
+    }
+    /// The rows of a file, a tenth of which is held out.
+    pub fn file(path: impl Into<PathBuf>, normalize: Normalize) -> Self {
+        Self { origin: Origin::File { path: path.into(), test_fraction: TEST_FRACTION }, normalize }
+    }
+    /// The name of the simulator, or of the file without its folders.
+    pub fn name(&self) -> String {
+        match &self.origin {
+            Origin::Simulator { name, .. } => name.clone(),
+            Origin::File { path, .. } => {
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+        }
+    }
+    /// The simulator that draws the data.
+    ///
+    /// # Errors
+    /// If they come from a file, or no simulator has the name.
+    pub fn simulator(&self) -> Result<Box<dyn Simulator>> {
+        match &self.origin {
+            Origin::Simulator { name, .. } => Ok(simulator_by_name(name)?),
+            Origin::File { .. } => {
+                let reason = "is missing: the data come from a file".to_owned();
+                Err(Error::Config { field: "data.simulator", reason })
+            }
+        }
+    }
+}
+
+/// [`DataConfig`] as it is written.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Fields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulator: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_fraction: Option<f64>,
+    normalize: Normalize,
+}
+
+impl TryFrom<Fields> for DataConfig {
+    type Error = Error;
+
+    fn try_from(fields: Fields) -> Result<Self> {
+        let Fields { simulator, rows, file, test_fraction, normalize } = fields;
+        let refuse = |field, reason: &str| Err(Error::Config { field, reason: reason.to_owned() });
+        let origin = match (simulator, file) {
+            (Some(_), Some(_)) => {
+                return refuse("data", "has both `simulator` and `file`; expected one of them");
+            }
+            (None, None) => {
+                return refuse("data", "has neither `simulator` nor `file`; expected one of them");
+            }
+            (Some(name), None) => match (rows, test_fraction) {
+                (_, Some(_)) => {
+                    return refuse("data.test_fraction", "is for a `file`, not for a simulator");
+                }
+                (None, None) => {
+                    return refuse("data.rows", "is missing: a simulator draws so many");
+                }
+                (Some(rows), None) => Origin::Simulator { name, rows },
+            },
+            (None, Some(path)) => match rows {
+                Some(_) => return refuse("data.rows", "is for a `simulator`: a file has its own"),
+                None => {
+                    Origin::File { path, test_fraction: test_fraction.unwrap_or(TEST_FRACTION) }
+                }
+            },
+        };
+        Ok(Self { origin, normalize })
+    }
+}
+
+impl From<DataConfig> for Fields {
+    fn from(DataConfig { origin, normalize }: DataConfig) -> Self {
+        match origin {
+            Origin::Simulator { name, rows } => {
+                Self { simulator: Some(name), rows: Some(rows), normalize, ..Self::default() }
+            }
+            Origin::File { path, test_fraction } => Self {
+                file: Some(path),
+                test_fraction: Some(test_fraction),
+                normalize,
+                ..Self::default()
+            },
+        }
+    }
+}
+
+/// The rows of a file, cut in two at random. Both parts keep the order of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// Number of columns `D`.
+    pub cols: usize,
+    /// Rows to train on, validation included, `[rows, D]`.
+    pub train: Vec<f64>,
+    /// Rows that are held out, `[rows, D]`.
+    pub test: Vec<f64>,
+}
+
+impl Split {
+    /// Read a file of points with `cols` features and hold out the part `test_fraction` of its rows, to the
+    /// nearest whole number, but at least one. Which ones, depends on the seed and their number only.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has other columns, the fraction is not between 0 and 1, or no row is
+    /// left to train on.
+    pub fn read(path: &Path, cols: usize, test_fraction: f64, seed: u64) -> Result<Self> {
+        if !(test_fraction > 0. && test_fraction < 1.) {
+            let reason = format!("is {test_fraction}, expected a number between 0 and 1");
+            return Err(Error::Config { field: "data.test_fraction", reason });
+        }
+        let table = read_table(path)?;
+        if table.cols() != cols {
+            let (path, found) = (path.to_owned(), table.cols());
+            return Err(DataError::Columns { path, expected: cols, found }.into());
+        }
+        let rows = table.rows();
+        let held_out = nearest((test_fraction * rows as f64).round()).max(1);
+        if held_out >= rows {
+            let reason = format!("of {rows} rows leaves none to train on");
+            return Err(Error::Config { field: "data.test_fraction", reason });
+        }
+        let mut is_test = vec![false; rows];
+        for row in &Stream::new(seed, "test rows").permutation(rows)[..held_out] {
+            is_test[*row] = true;
+        }
+        let part = |test: bool| {
+            let rows = table.values().chunks_exact(cols).zip(&is_test);
+            rows.filter(|(_, is_test)| **is_test == test)
+                .flat_map(|(row, _)| row)
+                .copied()
+                .collect()
+        };
+        Ok(Self { cols, train: part(false), test: part(true) })
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rounded part of a number of rows"
+)]
+fn nearest(rows: f64) -> usize {
+    rows as usize
+}
+
+/// The data of an experiment, at hand.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// They can be drawn, and much is known of them.
+    Simulator(Box<dyn Simulator>),
+    /// They were read.
+    Rows(Split),
+}
+
+/// Rows to train on.
+pub(super) struct Training {
+    /// `[rows, D]`.
+    pub(super) x: Vec<f64>,
+    /// `D`.
+    pub(super) cols: usize,
+    /// Their context `[rows, C]` and `C`, if there is one.
+    pub(super) context: Option<(Vec<f64>, usize)>,
+}
+
+impl Source {
+    pub(super) fn open(config: &ExperimentConfig) -> Result<Self> {
+        match &config.data.origin {
+            Origin::Simulator { .. } => Ok(Self::Simulator(config.data.simulator()?)),
+            Origin::File { path, test_fraction } => {
+                let cols = config.model.sizes.data_dim;
+                Ok(Self::Rows(Split::read(path, cols, *test_fraction, config.seed)?))
+            }
+        }
+    }
+
+    pub(super) fn training(&self, config: &ExperimentConfig) -> Result<Training> {
+        match self {
+            Self::Simulator(simulator) => {
+                let (x, parameters) = training_data(config, simulator.as_ref())?;
+                let conditional = simulator.parameter_dim() > 0;
+                let context = conditional.then(|| (parameters, simulator.parameter_dim()));
+                Ok(Training { x, cols: simulator.data_dim(), context })
+            }
+            Self::Rows(split) => {
+                Ok(Training { x: split.train.clone(), cols: split.cols, context: None })
+            }
+        }
+    }
+}
+
+/// The rows that an experiment with a simulator trains on, validation included: data `[rows, D]` and the
+/// parameters that they were drawn at, `[rows, P]`, which come from the prior.
+///
+/// # Errors
+/// If the data come from a file, or the simulator cannot draw them.
+pub fn training_data(
+    config: &ExperimentConfig,
+    simulator: &dyn Simulator,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let Origin::Simulator { rows, .. } = config.data.origin else {
+        let reason = "is missing: the data come from a file".to_owned();
+        return Err(Error::Config { field: "data.rows", reason });
+    };
+    let mut stream = Stream::new(config.seed, "training data");
+    let parameters = simulator.sample_prior(rows, &mut stream);
+    let x = simulator.sample(rows, &parameters, &mut stream)?;
+    Ok((x, parameters))
+}
+
+/// The rows that it is measured on: data `[rows, D]` at the parameter of its evaluation, repeated as
+/// `[rows, P]`.
+///
+/// # Errors
+/// If the simulator cannot draw them.
+pub fn test_data(
+    config: &ExperimentConfig,
+    simulator: &dyn Simulator,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let EvaluationConfig { test_rows, parameter, .. } = config.evaluation;
+    let mut stream = Stream::new(config.seed, "test data");
+    let parameters = vec![parameter; test_rows * simulator.parameter_dim()];
+    let x = simulator.sample(test_rows, &parameters, &mut stream)?;
+    Ok((x, parameters))
+}

