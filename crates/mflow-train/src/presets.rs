@@ -27,6 +27,15 @@ pub enum Schedule {
     Likelihood,
 }
 
+const ALL: [Schedule; 6] = [
+    Schedule::Sequential,
+    Schedule::Alternating,
+    Schedule::Simultaneous,
+    Schedule::Ot,
+    Schedule::OtAlternating,
+    Schedule::Likelihood,
+];
+
 /// Weight of the mean squared error, as published for the polynomial surface.
 const RECONSTRUCTION: f64 = 1000.;
 /// Weight of the likelihood beside the reconstruction error: 0.14 of the paper in bits per dimension, for
@@ -66,6 +75,19 @@ impl Schedule {
     /// If the schedule does not fit the model.
     pub fn config(self, model: &ModelConfig, epochs: usize) -> Result<TrainConfig> {
         Ok(TrainConfig::new(self.stages(model, epochs)?))
+    }
+
+    /// The published schedule for `model` whose stages, phases and losses are those of `stages`, whatever
+    /// the numbers in them.
+    pub fn recognize(model: &ModelConfig, stages: &[Stage]) -> Option<Self> {
+        let is_like = |schedule: &Self| match schedule.stages(model, 1) {
+            Ok(published) => {
+                published.len() == stages.len()
+                    && published.iter().zip(stages).all(|(a, b)| a.is_like(b))
+            }
+            Err(_) => false,
+        };
+        ALL.into_iter().find(is_like)
     }
 
     fn stages(self, model: &ModelConfig, epochs: usize) -> Result<Vec<Stage>> {

@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod evaluate;
 mod exit;
+mod figures;
 mod fit;
 mod info;
 mod input;
@@ -56,6 +57,7 @@ enum Verb {
     Encode(encode::Options),
     Decode(decode::Options),
     Info(info::Options),
+    Figures(figures::Options),
     Data(data::Options),
 }
 
@@ -71,6 +73,7 @@ impl Cli {
             Verb::Encode(options) => encode::run(options),
             Verb::Decode(options) => decode::run(options),
             Verb::Info(options) => info::run(options),
+            Verb::Figures(options) => figures::run(options),
             Verb::Data(options) => data::run(options),
         }
     }

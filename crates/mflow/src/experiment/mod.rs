@@ -1,7 +1,8 @@
 //! Experiments: exact simulator, training and evaluation in one.
 mod evaluation;
+mod title;
 
-use crate::figures::{draw_losses, draw_manifold};
+use crate::figures::draw_run;
 use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, Normalize};
 use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
@@ -119,6 +120,21 @@ pub fn test_data(
     Ok((x, parameters))
 }
 
+/// As many rows as [`test_data`], and outliers to be told from them: `[rows, D]` each.
+///
+/// # Errors
+/// If the simulator cannot draw them.
+pub(crate) fn outlier_data(
+    config: &ExperimentConfig,
+    simulator: &dyn Simulator,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (x, parameters) = test_data(config, simulator)?;
+    let mut stream = Stream::new(config.seed, "outliers");
+    let rows = config.evaluation.test_rows;
+    let outliers = simulator.sample_out_of_distribution(rows, &parameters, &mut stream)?;
+    Ok((x, outliers))
+}
+
 /// Run an experiment in `run`, or go on with it. `None` if it was interrupted.
 ///
 /// Writes the model file, [`RESULT_FILE`] and figures.
@@ -165,8 +181,7 @@ pub fn run(
         load_model(&run.file(MODEL_FILE), Some(config.evaluation.dtype.into()), &Device::Cpu)?;
     let of = Evaluated { model: loaded.model.as_ref(), pool };
     let evaluation = evaluate(config, simulator.as_ref(), of)?;
-    draw_losses(run)?;
-    draw_manifold(run, of, simulator.as_ref(), config.evaluation.parameter)?;
+    draw_run(config, of, &run.metrics()?, &run.file("figures"))?;
     let report = Report {
         name: config.name.clone(),
         model: config.model.name().to_owned(),
