@@ -2,7 +2,7 @@
 //!
 //! - [`metrics`]: distances, likelihoods and divergences of a model against a simulator.
 //! - [`Estimate`]: a mean with its standard error.
-//! - [`figures`]: surfaces in three dimensions coloured by log-density, and training curves.
+//! - [`figures`]: surfaces in three dimensions coloured by log-density, training curves, panels of planes.
 
 mod error;
 mod estimate;
@@ -14,4 +14,4 @@ pub mod statistics;
 
 pub use error::{Error, Result};
 pub use estimate::Estimate;
-pub use posterior::Posterior;
+pub use posterior::{Posterior, TruePosterior};

@@ -4,7 +4,7 @@ use crate::metrics::Evaluated;
 use crate::{Error, Result};
 use mflow_core::candle::{D, DType, Tensor};
 use mflow_core::{Density, Model};
-use mflow_data::Parameter;
+use mflow_data::{Parameter, Simulator};
 
 /// `log p(theta | x_1 ... x_n) = sum_i log p(x_i | theta) + log p(theta) + constant`, with a uniform prior
 /// within bounds.
@@ -123,5 +123,33 @@ impl Posterior<'_> {
             false => f64::NEG_INFINITY,
         };
         Ok(all.map(of).collect())
+    }
+}
+
+/// The exact posterior given observed rows, by the density of a simulator.
+#[derive(Debug)]
+pub struct TruePosterior<'a> {
+    simulator: &'a dyn Simulator,
+    x: &'a [f64],
+}
+
+impl<'a> TruePosterior<'a> {
+    /// Of the rows `x`, `[n, D]`.
+    pub fn new(simulator: &'a dyn Simulator, x: &'a [f64]) -> Self {
+        Self { simulator, x }
+    }
+}
+
+impl Target for TruePosterior<'_> {
+    fn dim(&self) -> usize {
+        self.simulator.parameter_dim()
+    }
+
+    fn log_prob(&self, theta: &[f64]) -> Result<f64> {
+        if !self.simulator.parameters().iter().zip(theta).all(|(p, t)| p.contains(*t)) {
+            return Ok(f64::NEG_INFINITY);
+        }
+        let rows = self.x.len() / self.simulator.data_dim();
+        Ok(self.simulator.log_prob(self.x, &theta.repeat(rows))?.iter().sum())
     }
 }

@@ -27,6 +27,15 @@ pub enum Schedule {
     Likelihood,
 }
 
+const ALL: [Schedule; 6] = [
+    Schedule::Sequential,
+    Schedule::Alternating,
+    Schedule::Simultaneous,
+    Schedule::Ot,
+    Schedule::OtAlternating,
+    Schedule::Likelihood,
+];
+
 /// Whose settings a schedule by its name has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -120,6 +129,19 @@ impl Schedule {
         let mut stages = self.stages(model, epochs)?;
         settings.apply(&mut stages);
         Ok(TrainConfig::new(stages))
+    }
+
+    /// The published schedule for `model` whose stages, phases and losses are those of `stages`, whatever
+    /// the numbers in them.
+    pub fn recognize(model: &ModelConfig, stages: &[Stage]) -> Option<Self> {
+        let is_like = |schedule: &Self| match schedule.stages(model, 1) {
+            Ok(published) => {
+                published.len() == stages.len()
+                    && published.iter().zip(stages).all(|(a, b)| a.is_like(b))
+            }
+            Err(_) => false,
+        };
+        ALL.into_iter().find(is_like)
     }
 
     fn stages(self, model: &ModelConfig, epochs: usize) -> Result<Vec<Stage>> {

@@ -317,6 +317,19 @@ impl Stage {
         names.join(" and ")
     }
 
+    /// Whether both are of the same kind, with phases that train the same groups on the same losses.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let kinds = |losses: &[WeightedLoss]| -> Vec<_> {
+            losses.iter().map(|w| std::mem::discriminant(&w.loss)).collect()
+        };
+        let (a, b) = (self.phases(), other.phases());
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+            && a.len() == b.len()
+            && a.iter()
+                .zip(b)
+                .all(|(a, b)| a.trains == b.trains && kinds(&a.losses) == kinds(&b.losses))
+    }
+
     fn validate(&self, path: &str) -> Result<()> {
         if self.ending().restarts > 0 && !self.reconstructs() {
             let reason = format!(

@@ -32,6 +32,14 @@ pub enum Error {
         /// What is wrong, as a predicate.
         reason: String,
     },
+    /// Runs cannot be compared.
+    #[error("a comparison: expected {expected}, found {found}")]
+    Comparison {
+        /// What there should be.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
     /// A file of a run is damaged.
     #[error("{}: {reason}", path.display())]
     Run {

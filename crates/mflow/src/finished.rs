@@ -39,6 +39,11 @@ impl FinishedRun {
         let metrics = read_metrics(folder)?;
         Ok(Self { folder: folder.to_owned(), config, report, metrics, model })
     }
+
+    /// Its title in tables and figures: [`ExperimentConfig::title`].
+    pub fn title(&self) -> String {
+        self.config.title()
+    }
 }
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {

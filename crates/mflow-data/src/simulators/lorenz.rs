@@ -46,7 +46,7 @@ fn slope(y: [f64; 3]) -> [f64; 3] {
     [10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]]
 }
 
-/// All points, standardised.
+/// All points, standardised, trajectory by trajectory.
 fn points() -> &'static [[f64; 3]] {
     static ALL: OnceLock<Vec<[f64; 3]>> = OnceLock::new();
     ALL.get_or_init(|| {
@@ -58,17 +58,26 @@ fn points() -> &'static [[f64; 3]] {
             solution.advance(BURN_IN);
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             let every = (END - BURN_IN) / POINTS as f64;
-            all.extend((0..POINTS).map(|_| standardize(solution.advance(every))));
+            all.extend((0..POINTS).map(|_| Lorenz::standardize(solution.advance(every))));
         }
         all
     })
 }
 
-fn standardize(y: [f64; 3]) -> [f64; 3] {
-    std::array::from_fn(|d| (y[d] - MEANS[d]) / DEVIATIONS[d])
-}
-
 impl Lorenz {
+    /// All points that data are drawn from: `100 * 10_000` of them, those of a trajectory in the order of
+    /// time.
+    #[must_use]
+    pub fn trajectories() -> &'static [[f64; 3]] {
+        points()
+    }
+
+    /// A state of the system in the units of data.
+    #[must_use]
+    pub fn standardize(y: [f64; 3]) -> [f64; 3] {
+        std::array::from_fn(|d| (y[d] - MEANS[d]) / DEVIATIONS[d])
+    }
+
     fn lacks<T>(self, what: &'static str) -> Result<T> {
         Err(Error::Intractable { simulator: self.name(), what })
     }

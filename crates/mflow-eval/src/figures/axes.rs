@@ -12,8 +12,10 @@ use super::ticks::{Tick, ticks};
 const WALL: Color = Color::Rgb(0xf4, 0xf4, 0xf6);
 const GRID: Color = Color::Rgb(0xd8, 0xd8, 0xdc);
 const WALL_EDGE: Color = Color::Rgb(0xb0, 0xb0, 0xb4);
-/// Ticks that the longest side of the box should have.
+/// Ticks that the longest side of the box should have at most.
 const TICKS: f64 = 5.0;
+/// Room for a tick of it, in sizes of the numbers.
+const ROOM: f64 = 3.0;
 /// Length of a tick, pixels.
 const TICK: f64 = 7.0;
 
@@ -26,6 +28,8 @@ pub(super) struct Frame {
     scale: f64,
     /// The pixel of the coordinates' projected origin.
     origin: [f64; 2],
+    /// Ticks that the longest side of the box should have.
+    ticks: f64,
 }
 
 impl Frame {
@@ -55,7 +59,8 @@ impl Frame {
             middle[0] - scale * 0.5 * (low[0] + high[0]),
             middle[1] + scale * 0.5 * (low[1] + high[1]),
         ];
-        Self { limits, view, scale, origin }
+        let ticks = scale * limits.longest() / (ROOM * f64::from(sizes.tick));
+        Self { limits, view, scale, origin, ticks: ticks.clamp(2.0, TICKS) }
     }
 
     /// The pixel of `point`.
@@ -173,11 +178,11 @@ impl Frame {
     }
 
     /// The ticks of `axis`, as dense as those of the others.
-    #[expect(clippy::cast_possible_truncation, reason = "between 3 and the constant")]
+    #[expect(clippy::cast_possible_truncation, reason = "between 2 and the constant")]
     fn ticks(&self, axis: usize) -> Vec<Tick> {
-        let side = |k: usize| self.limits.high[k] - self.limits.low[k];
-        let longest = (0..3).map(side).fold(0.0, f64::max);
-        let target = (TICKS * side(axis) / longest).round().max(3.0) as usize;
-        ticks(self.limits.low[axis], self.limits.high[axis], target)
+        let [low, high] = [self.limits.low[axis], self.limits.high[axis]];
+        let share = (high - low) / self.limits.longest();
+        let target = (self.ticks * share).round().max(self.ticks.min(3.0)) as usize;
+        ticks(low, high, target)
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use kuva::render::color::Color;
-use kuva::render::render::{Primitive, Scene, TextAnchor};
+use kuva::render::render::TextAnchor;
 
-use super::legend::{COLORS, Legend, STROKE};
+use super::legend::{COLORS, Entry, Legend, STROKE, Sample};
 use super::marks::Marks;
 use super::output::Format;
 use super::paint::{self, Font, INK, TextSizes};
@@ -92,7 +91,12 @@ pub fn draw_curves(
     let [width, height] = style.size.map(f64::from);
     let sizes = TextSizes::of(style.size[1]);
     let [tick, label] = [f64::from(sizes.tick), f64::from(sizes.label)];
-    let legend = Legend::lay_out(series, width - 4.0 * tick, sizes);
+    let entries = series.iter().zip(COLORS.iter().cycle()).map(|(curve, color)| Entry {
+        name: curve.name.clone(),
+        color: color.clone(),
+        sample: Sample::Line,
+    });
+    let legend = Legend::lay_out(entries, width - 4.0 * tick, sizes);
     let marks = Marks::of(boundaries, sizes);
 
     let title_height = if style.title.is_empty() { 0.0 } else { 1.9 * label };
@@ -117,7 +121,19 @@ pub fn draw_curves(
     plane.draw_grid(&mut scene, sizes);
     marks.draw(&mut scene, &plane, &rows);
     for (runs, color) in runs.iter().zip(COLORS.iter().cycle()) {
-        draw_runs(&mut scene, &plane, runs, color);
+        paint::open_group(&mut scene, "series");
+        for run in runs {
+            let points: Vec<_> = run.iter().map(|&point| plane.place(point)).collect();
+            match points[..] {
+                // A single point makes no line.
+                [at] => paint::dot(&mut scene, at, 1.6 * STROKE, color.clone()),
+                _ => {
+                    let points = points.into_iter().map(|[x, y]| (x, y)).collect();
+                    paint::poly_line(&mut scene, points, color.clone(), STROKE, false);
+                }
+            }
+        }
+        paint::close_group(&mut scene);
     }
     plane.draw_outline(&mut scene);
     let x_label_at = [plane.center(), bottom + 2.0 * tick + label];
@@ -125,34 +141,9 @@ pub fn draw_curves(
     let y_label_at = [0.8 * tick, title_height + 1.1 * label];
     let font = Font { anchor: TextAnchor::Start, ..font };
     paint::text(&mut scene, y_label_at, &style.y_label, font, INK);
-    legend.draw(&mut scene, series, [0.5 * width, height - legend.height()]);
+    let legend_top = height - legend.height();
+    legend.draw(&mut scene, [0.5 * width, legend_top]);
     format.write(&scene, path)
-}
-
-fn draw_runs(scene: &mut Scene, plane: &Plane, runs: &[&[(f64, f64)]], color: &Color) {
-    paint::open_group(scene, "series");
-    for run in runs {
-        let points: Vec<_> = run.iter().map(|&point| plane.place(point)).collect();
-        match points[..] {
-            // A single point makes no line.
-            [[cx, cy]] => scene.add(Primitive::Circle {
-                cx,
-                cy,
-                r: 1.6 * STROKE,
-                fill: color.clone(),
-                fill_opacity: None,
-                stroke: None,
-                stroke_width: None,
-            }),
-            _ => scene.add(Primitive::PolyLine {
-                points: points.into_iter().map(|[x, y]| (x, y)).collect(),
-                stroke: color.clone(),
-                stroke_width: STROKE,
-                stroke_dasharray: None,
-            }),
-        }
-    }
-    paint::close_group(scene);
 }
 
 impl Series {

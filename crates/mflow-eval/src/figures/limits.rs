@@ -40,7 +40,7 @@ impl Limits {
                 high[k] = high[k].max(point[k]);
             }
         }
-        let longest = (0..3).map(|k| high[k] - low[k]).fold(0.0, f64::max);
+        let longest = Self { low, high }.longest();
         let margin = if longest > 0.0 { 0.03 * longest } else { 0.5 };
         Self { low: low.map(|x| x - margin), high: high.map(|x| x + margin) }
     }
@@ -48,6 +48,11 @@ impl Limits {
     /// The middle of the box.
     pub(super) fn center(&self) -> [f64; 3] {
         [0, 1, 2].map(|k| 0.5 * (self.low[k] + self.high[k]))
+    }
+
+    /// Length of the longest side.
+    pub(super) fn longest(&self) -> f64 {
+        (0..3).map(|k| self.high[k] - self.low[k]).fold(0.0, f64::max)
     }
 
     /// Length of the box's diagonal.

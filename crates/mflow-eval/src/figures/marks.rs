@@ -57,7 +57,7 @@ impl<'a> Marks<'a> {
                 y2: plane.bottom(),
                 stroke: GREY_INK,
                 stroke_width: 1.4,
-                stroke_dasharray: Some("7 5".to_owned()),
+                stroke_dasharray: Some(paint::DASHES.to_owned()),
             });
             let left = self.left(boundary, plane, scene.width);
             let font = Font { anchor: TextAnchor::Start, ..Font::centered(self.size) };

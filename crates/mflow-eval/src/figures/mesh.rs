@@ -36,7 +36,7 @@ pub(super) struct Mesh {
 
 impl Mesh {
     /// The quadrilaterals of `panel` whose four vertices can be drawn, and its points; both inside
-    /// `limits`, if given. The lengths have been checked. `None` without a quadrilateral.
+    /// `limits`, if given. The lengths have been checked. `None` for a grid without a quadrilateral.
     pub(super) fn of(panel: &SurfacePanel, limits: Option<&Limits>) -> Option<Self> {
         let inside = |point: [f64; 3]| match limits {
             Some(limits) => limits.contains(point),
@@ -57,7 +57,7 @@ impl Mesh {
                 }
             }
         }
-        if items.is_empty() {
+        if items.is_empty() && panel.rows > 0 {
             return None;
         }
         items.extend(panel.scatter.iter().filter(|&&point| inside(point)).map(|&p| Item::Dot(p)));

@@ -5,6 +5,7 @@
 
 mod axes;
 mod camera;
+mod clip;
 mod color_bar;
 mod color_scale;
 mod curves;
@@ -14,6 +15,7 @@ mod marks;
 mod mesh;
 mod output;
 mod paint;
+mod panels;
 mod plane;
 mod surfaces;
 mod ticks;
@@ -21,4 +23,5 @@ mod ticks;
 pub use camera::Camera;
 pub use curves::{Boundary, CurveStyle, Series, draw_curves};
 pub use limits::Limits;
+pub use panels::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
 pub use surfaces::{SurfacePanel, SurfaceStyle, draw_surfaces};

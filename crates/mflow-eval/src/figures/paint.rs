@@ -14,6 +14,9 @@ pub(super) const GREY_INK: Color = Color::Rgb(0x66, 0x66, 0x66);
 /// How far under the middle of a capital letter its baseline lies, as a part of the font size.
 pub(super) const HALF_CAPITAL: f64 = 0.36;
 
+/// Dashes and gaps of a line, pixels.
+pub(super) const DASHES: &str = "7 5";
+
 /// How a text is set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Font {
@@ -35,6 +38,19 @@ impl TextSizes {
     /// In proportion to a height in pixels, so that a larger picture is the same picture.
     pub(super) fn of(height: u32) -> Self {
         Self { tick: height / 34, label: height / 27 }
+    }
+
+    /// The same of one of several panels of the height: larger, for the whole figure is shrunk to the
+    /// width of a page.
+    pub(super) fn of_panel(height: u32) -> Self {
+        Self { tick: height / 21, label: height / 18 }
+    }
+
+    /// `factor` times as large.
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast to u32 saturates")]
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        let [tick, label] = [self.tick, self.label].map(|size| (f64::from(size) * factor) as u32);
+        Self { tick, label }
     }
 }
 
@@ -93,6 +109,38 @@ pub(super) fn line(scene: &mut Scene, from: [f64; 2], to: [f64; 2], stroke: Colo
     let ([x1, y1], [x2, y2]) = (from, to);
     let stroke_dasharray = None;
     scene.add(Primitive::Line { x1, y1, x2, y2, stroke, stroke_width: width, stroke_dasharray });
+}
+
+/// Lines from each point to the next one, dashed or not.
+pub(super) fn poly_line(
+    scene: &mut Scene,
+    points: Vec<(f64, f64)>,
+    stroke: Color,
+    stroke_width: f64,
+    dashed: bool,
+) {
+    let stroke_dasharray = dashed.then(|| DASHES.to_owned());
+    scene.add(Primitive::PolyLine { points, stroke, stroke_width, stroke_dasharray });
+}
+
+/// A filled rectangle between two corners.
+pub(super) fn rectangle(scene: &mut Scene, from: [f64; 2], to: [f64; 2], fill: Color) {
+    scene.add(Primitive::Rect {
+        x: from[0].min(to[0]),
+        y: from[1].min(to[1]),
+        width: (to[0] - from[0]).abs(),
+        height: (to[1] - from[1]).abs(),
+        fill,
+        stroke: None,
+        stroke_width: None,
+        opacity: None,
+    });
+}
+
+/// A filled circle.
+pub(super) fn dot(scene: &mut Scene, [cx, cy]: [f64; 2], r: f64, fill: Color) {
+    let (fill_opacity, stroke, stroke_width) = (None, None, None);
+    scene.add(Primitive::Circle { cx, cy, r, fill, fill_opacity, stroke, stroke_width });
 }
 
 /// A filled polygon with an outline one pixel wide.

@@ -7,8 +7,10 @@ use super::paint::{self, Font, HALF_CAPITAL, INK, TextSizes};
 use super::ticks::{Tick, fine_log_ticks, log_minor, log_ticks, ticks};
 
 const GRID: Color = Color::Rgb(0xe2, 0xe2, 0xe6);
-/// Ticks that an axis should have.
-const TICKS: usize = 6;
+/// Ticks that an axis should have at most.
+const TICKS: f64 = 6.0;
+/// Room for a tick of each axis, in sizes of its text.
+const ROOM: [f64; 2] = [4.2, 2.4];
 
 /// Where numbers lie on the picture.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,48 @@ impl Plane {
         Self { top_left, bottom_right, ..self }
     }
 
+    /// The same plane with other ends of its axes, where there are any: finite ones, on a logarithmic axis
+    /// above 0, and the lower first.
+    pub(super) fn between(mut self, x: Option<[f64; 2]>, y: Option<[f64; 2]>) -> Self {
+        let ends = |limits: [f64; 2], log: bool| limits.map(|limit| scaled(limit, log));
+        self.x = x.map_or(self.x, |x| ends(x, self.log[0]));
+        self.y = y.map_or(self.y, |y| ends(y, self.log[1]));
+        self
+    }
+
+    /// The same plane, one of its axes longer so that a unit is as long on both.
+    pub(super) fn with_equal_units(mut self) -> Self {
+        let width = self.bottom_right[0] - self.top_left[0];
+        let height = self.bottom() - self.top();
+        let unit = ((self.x[1] - self.x[0]) / width).max((self.y[1] - self.y[0]) / height);
+        let around = |[low, high]: [f64; 2], pixels: f64| {
+            let middle = 0.5 * (low + high);
+            [middle - 0.5 * unit * pixels, middle + 0.5 * unit * pixels]
+        };
+        (self.x, self.y) = (around(self.x, width), around(self.y, height));
+        self
+    }
+
+    /// The corners on the picture: the upper left one, and the lower right one.
+    pub(super) fn corners(&self) -> [[f64; 2]; 2] {
+        [self.top_left, self.bottom_right]
+    }
+
+    /// The width of the longest number of the y axis, pixels.
+    pub(super) fn y_numbers(&self, sizes: TextSizes) -> f64 {
+        let width = |tick: Tick| paint::text_width(&tick.label, sizes.tick);
+        self.y_ticks(sizes).into_iter().map(width).fold(0.0, f64::max)
+    }
+
+    /// How many ticks each axis should have: fewer where there is little room.
+    #[expect(clippy::cast_possible_truncation, reason = "between 2 and the constant")]
+    fn targets(&self, sizes: TextSizes) -> [usize; 2] {
+        [0, 1].map(|k| {
+            let room = (self.bottom_right[k] - self.top_left[k]) / f64::from(sizes.tick);
+            (room / ROOM[k]).clamp(2.0, TICKS) as usize
+        })
+    }
+
     /// The pixel of a point.
     pub(super) fn place(&self, (x, y): (f64, f64)) -> [f64; 2] {
         [self.x(x), self.height_of(scaled(y, self.log[1]))]
@@ -90,18 +134,18 @@ impl Plane {
     pub(super) fn draw_grid(&self, scene: &mut Scene, sizes: TextSizes) {
         let size = f64::from(sizes.tick);
         let [left, right] = [self.top_left[0], self.bottom_right[0]];
-        for Tick { value, label } in self.x_ticks() {
+        for Tick { value, label } in self.x_ticks(sizes) {
             let x = self.x(value);
             paint::line(scene, [x, self.top()], [x, self.bottom()], GRID, 1.0);
             paint::line(scene, [x, self.bottom()], [x, self.bottom() + 6.0], INK, 1.3);
             let at = [x, self.bottom() + 10.0 + size];
             paint::text(scene, at, &label, Font::centered(sizes.tick), INK);
         }
-        for value in self.minor_y_ticks() {
+        for value in self.minor_y_ticks(sizes) {
             let y = self.height_of(scaled(value, self.log[1]));
             paint::line(scene, [left - 4.0, y], [left, y], INK, 1.0);
         }
-        for Tick { value, label } in self.y_ticks() {
+        for Tick { value, label } in self.y_ticks(sizes) {
             let y = self.height_of(scaled(value, self.log[1]));
             paint::line(scene, [left, y], [right, y], GRID, 1.0);
             paint::line(scene, [left - 6.0, y], [left, y], INK, 1.3);
@@ -110,29 +154,29 @@ impl Plane {
         }
     }
 
-    fn x_ticks(&self) -> Vec<Tick> {
+    fn x_ticks(&self, sizes: TextSizes) -> Vec<Tick> {
         if self.log[0] {
             let [low, high] = self.x.map(|x| 10f64.powf(x));
-            fine_log_ticks(low, high, TICKS)
+            fine_log_ticks(low, high, self.targets(sizes)[0])
         } else {
-            ticks(self.x[0], self.x[1], TICKS)
+            ticks(self.x[0], self.x[1], self.targets(sizes)[0])
         }
     }
 
-    fn y_ticks(&self) -> Vec<Tick> {
+    fn y_ticks(&self, sizes: TextSizes) -> Vec<Tick> {
         if self.log[1] {
             let [low, high] = self.y.map(|y| 10f64.powf(y));
-            log_ticks(low, high, TICKS)
+            log_ticks(low, high, self.targets(sizes)[1])
         } else {
-            ticks(self.y[0], self.y[1], TICKS)
+            ticks(self.y[0], self.y[1], self.targets(sizes)[1])
         }
     }
 
     /// The ticks without a number.
-    fn minor_y_ticks(&self) -> Vec<f64> {
+    fn minor_y_ticks(&self, sizes: TextSizes) -> Vec<f64> {
         if self.log[1] {
             let [low, high] = self.y.map(|y| 10f64.powf(y));
-            log_minor(low, high, TICKS)
+            log_minor(low, high, self.targets(sizes)[1])
         } else {
             Vec::new()
         }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use kuva::render::render::TextAnchor;
+
 use super::axes::Frame;
 use super::camera::Camera;
 use super::color_bar;
@@ -12,7 +14,7 @@ use super::output::Format;
 use super::paint::{self, Font, INK, TextSizes};
 use crate::{Error, Result};
 
-/// One surface: a grid of points, a number at each, and points to draw with it.
+/// One surface: a grid of points, a number at each, and points to draw with it; or such points alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SurfacePanel {
     /// Stands over the panel.
@@ -20,9 +22,9 @@ pub struct SurfacePanel {
     /// Points of the surface, row-major, `rows * cols` of them. A point with a coordinate that is
     /// not finite is not drawn.
     pub points: Vec<[f64; 3]>,
-    /// Rows of the grid, at least 2.
+    /// Rows of the grid, at least 2; 0 where there is a scatter and no surface.
     pub rows: usize,
-    /// Columns of the grid, at least 2.
+    /// Columns of the grid, as its rows.
     pub cols: usize,
     /// The number that a point's colour shows, such as the log-density in nats, `rows * cols` of
     /// them. A point whose number is not finite is not drawn, nor is a face that touches it.
@@ -30,6 +32,10 @@ pub struct SurfacePanel {
     /// Points to draw as small dots, such as the data; may be empty. Those that are not finite are
     /// left out.
     pub scatter: Vec<[f64; 3]>,
+    /// From where the panel is seen, if not from where the others are.
+    pub camera: Option<Camera>,
+    /// Stands in the upper left corner, such as what the panels of a row have in common.
+    pub note: String,
 }
 
 /// The look of [`draw_surfaces`].
@@ -47,6 +53,10 @@ pub struct SurfaceStyle {
     pub panel_size: [u32; 2],
     /// Radius of a dot of the scatter, pixels.
     pub dot_radius: f64,
+    /// Panels in a row; all of them where there are fewer.
+    pub columns: usize,
+    /// How much larger texts are than those of a figure of one or two panels: 1 to 3.
+    pub text_scale: f64,
 }
 
 impl Default for SurfaceStyle {
@@ -58,20 +68,22 @@ impl Default for SurfaceStyle {
             value_label: "log-density [nats]".to_owned(),
             panel_size: [800, 640],
             dot_radius: 2.0,
+            columns: usize::MAX,
+            text_scale: 1.0,
         }
     }
 }
 
-/// Draws `panels` side by side into the PNG or SVG file `path`.
+/// Draws `panels` side by side, in rows, into the PNG or SVG file `path`.
 ///
-/// All panels have the same camera, the same box with the same scale along its three axes, and the
-/// same colours, so that they can be compared. The colours (viridis) run between the 2nd and the
+/// All panels have the same box with the same scale along its three axes and the same colours, so that
+/// they can be compared. The colours (viridis) run between the 2nd and the
 /// 98th percentile of the numbers at the vertices drawn in all panels; a face has the colour of
 /// the mean over its four corners. Faces are sorted by their middle, so faces that cut through each
 /// other are not drawn exactly.
 ///
-/// The picture is `panels.len() * panel_size[0]` pixels wide and about 1.2 times `panel_size[1]`
-/// high.
+/// The picture is as many times `panel_size[0]` pixels wide as there are panels in a row; the colour bar
+/// below the rows has about 0.2 times `panel_size[1]`.
 ///
 /// # Errors
 ///
@@ -81,7 +93,8 @@ impl Default for SurfaceStyle {
 /// the file. Nothing is written then, unless the system stops half-way.
 pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path) -> Result<()> {
     let format = Format::of(path)?;
-    let view = style.camera.view()?;
+    let views = panels.iter().map(|panel| panel.camera.unwrap_or(style.camera).view());
+    let views = views.collect::<Result<Vec<_>>>()?;
     style.check()?;
     if panels.is_empty() {
         return Err(Error::EmptyFigure { expected: "panel" });
@@ -93,26 +106,36 @@ pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path)
         style.limits.unwrap_or_else(|| Limits::around(meshes.iter().flat_map(Mesh::points)));
 
     let [width, height] = style.panel_size.map(f64::from);
-    let sizes = TextSizes::of(style.panel_size[1]);
-    let full_width = width * panels.len() as f64;
-    let mut scene = paint::canvas(full_width, (height + color_bar::height(sizes)).round());
-    let title_height = 1.9 * f64::from(sizes.label);
-    for (k, (panel, mesh)) in panels.iter().zip(meshes).enumerate() {
-        let left = width * k as f64;
-        let title_at = [left + 0.5 * width, 1.5 * f64::from(sizes.label)];
+    let sizes = TextSizes::of(style.panel_size[1]).scaled(style.text_scale);
+    let columns = style.columns.clamp(1, panels.len());
+    let rows = panels.len().div_ceil(columns);
+    let (full_width, full_height) = (width * columns as f64, height * rows as f64);
+    let mut scene = paint::canvas(full_width, (full_height + color_bar::height(sizes)).round());
+    let label = f64::from(sizes.label);
+    for (k, ((panel, mesh), view)) in panels.iter().zip(meshes).zip(views).enumerate() {
+        let [left, top] = [width * (k % columns) as f64, height * (k / columns) as f64];
+        let first = k - k % columns;
+        let row = &panels[first..(first + columns).min(panels.len())];
+        // Where a row has no titles, its panels have the room.
+        let has_title = row.iter().any(|panel| !panel.title.is_empty());
+        let title_height = if has_title { 1.9 * label } else { 0.4 * label };
+        let title_at = [left + 0.5 * width, top + 1.5 * label];
         paint::text(&mut scene, title_at, &panel.title, Font::centered(sizes.label), INK);
         let room = [width, height - title_height];
-        let frame = Frame::fit(limits, view, [left, title_height], room, sizes);
+        let frame = Frame::fit(limits, view, [left, top + title_height], room, sizes);
         frame.draw_walls(&mut scene);
         mesh.draw(&mut scene, &frame, &colors, style.dot_radius);
         frame.draw_axes(&mut scene, &style.axis_names, sizes);
+        let note_at = [left + 0.6 * label, top + title_height + label];
+        let font = Font { anchor: TextAnchor::Start, ..Font::centered(sizes.label) };
+        paint::text(&mut scene, note_at, &panel.note, font, INK);
     }
-    let length = 0.8 * width;
+    let length = (0.8 * width).max(0.4 * full_width);
     color_bar::draw(
         &mut scene,
         &colors,
         &style.value_label,
-        [0.5 * full_width, height],
+        [0.5 * full_width, full_height],
         length,
         sizes,
     );
@@ -124,7 +147,8 @@ impl SurfacePanel {
     fn mesh(&self, style: &SurfaceStyle) -> Result<Mesh> {
         let (rows, cols) = (self.rows, self.cols);
         let panel = || self.title.clone();
-        if rows < 2 || cols < 2 {
+        let only_points = rows == 0 && cols == 0 && !self.scatter.is_empty();
+        if (rows < 2 || cols < 2) && !only_points {
             return Err(Error::GridTooSmall { panel: panel(), rows, cols });
         }
         // No arrays are as long as a product that overflows.
@@ -145,6 +169,10 @@ impl SurfaceStyle {
         if !(self.dot_radius.is_finite() && self.dot_radius > 0.0) {
             let (expected, found) = ("more than 0 pixels", self.dot_radius);
             return Err(Error::Style { what: "dot_radius", expected, found });
+        }
+        if !(1.0..=3.0).contains(&self.text_scale) {
+            let (expected, found) = ("1 to 3", self.text_scale);
+            return Err(Error::Style { what: "text_scale", expected, found });
         }
         self.limits.as_ref().map_or(Ok(()), Limits::check)
     }

@@ -3,11 +3,13 @@
 mod chains;
 mod diagnostics;
 mod metropolis;
+mod plane;
 mod slice;
 mod tabulated;
 
 pub use chains::{Chain, Kernel, Lengths, Target, sample_chains};
 pub use diagnostics::{effective_sample_size, r_hat};
 pub use metropolis::Metropolis;
+pub use plane::tabulated_plane;
 pub use slice::Slice;
 pub use tabulated::Tabulated;

@@ -36,6 +36,17 @@ impl Tabulated {
         let inside: Vec<f64> = grid.into_iter().map(|theta| theta.clamp(low, high)).collect();
         Ok(Self { low, high, log_probs: target.log_probs(&inside)? })
     }
+
+    /// The points of the table with the density there, whose integral over the lines between is 1.
+    pub fn density(&self) -> Vec<(f64, f64)> {
+        let highest = self.log_probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let intervals = self.log_probs.len() - 1;
+        let step = (self.high - self.low) / intervals as f64;
+        let raw: Vec<f64> = self.log_probs.iter().map(|log| (log - highest).exp()).collect();
+        let total: f64 = raw.windows(2).map(|w| step * w[0].midpoint(w[1])).sum();
+        let at = |i: usize| self.low + step * i as f64;
+        raw.into_iter().enumerate().map(|(i, raw)| (at(i), raw / total)).collect()
+    }
 }
 
 impl Target for Tabulated {

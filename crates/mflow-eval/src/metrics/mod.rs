@@ -1,17 +1,21 @@
 //! Metrics of a model on test data and against the truth: each with its standard error.
 mod chart_kl;
 mod circle;
+mod decoded;
 mod likelihood;
 mod manifold;
 mod outliers;
 mod posteriors;
+mod section;
 
 pub use chart_kl::chart_kl;
 pub use circle::{CircleSamples, circle_samples};
+pub use decoded::{Decoded, decoded};
 pub use likelihood::{log_likelihood, log_likelihood_gap};
 pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error, sample_distance};
-pub use outliers::{OutlierAuc, outlier_auc};
-pub use posteriors::{PosteriorConfig, Posteriors, posteriors};
+pub use outliers::{OutlierAuc, OutlierScores, outlier_auc, outlier_scores};
+pub use posteriors::{PosteriorConfig, Posteriors, observed_set, posteriors};
+pub use section::{LORENZ_SLAB, SECTION_CELLS, Section, lorenz_section_tv, lorenz_sections, total_variation};
 
 use crate::Result;
 use mflow_core::Model;

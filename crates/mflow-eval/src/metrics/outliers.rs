@@ -15,6 +15,42 @@ pub struct OutlierAuc {
     pub published: f64,
 }
 
+/// Scores by which outliers may be told from data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutlierScores {
+    /// Log-densities of data and of outliers; none for a model without one.
+    pub log_prob: Option<[Vec<f64>; 2]>,
+    /// Reconstruction errors of data and of outliers.
+    pub reconstruction_error: [Vec<f64>; 2],
+}
+
+/// Of the rows `data` and `outliers`, `[rows, D]`, all given the parameters `theta`, `[P]`.
+///
+/// # Errors
+/// If the model cannot be evaluated.
+pub fn outlier_scores(
+    of: Evaluated<'_>,
+    data: &[f64],
+    outliers: &[f64],
+    theta: &[f64],
+) -> Result<OutlierScores> {
+    let model = of.model;
+    let both = [data, outliers].concat();
+    let x = of.tensor(&both, model.signature().data_dim)?;
+    let context = of.context(&theta.repeat(x.dim(0)?))?;
+    let rows = data.len() / model.signature().data_dim.max(1);
+    let cut = |mut scores: Vec<f64>| {
+        let outliers = scores.split_off(rows);
+        [scores, outliers]
+    };
+    let errors = of.by_rows(&x, context.as_ref(), |x, c| model.reconstruction_error(x, c))?;
+    let log_prob = match model.signature().density {
+        None => None,
+        Some(_) => Some(of.by_rows(&x, context.as_ref(), |x, c| model.log_prob(x, c))?),
+    };
+    Ok(OutlierScores { log_prob: log_prob.map(cut), reconstruction_error: cut(errors) })
+}
+
 /// Of the rows `data` and `outliers`, `[rows, D]`, all given the parameters `theta`, `[P]`.
 ///
 /// # Errors
@@ -25,20 +61,11 @@ pub fn outlier_auc(
     outliers: &[f64],
     theta: &[f64],
 ) -> Result<OutlierAuc> {
-    let model = of.model;
-    let both = [data, outliers].concat();
-    let x = of.tensor(&both, model.signature().data_dim)?;
-    let context = of.context(&theta.repeat(x.dim(0)?))?;
-    let rows = data.len() / model.signature().data_dim.max(1);
-    let errors = of.by_rows(&x, context.as_ref(), |x, c| model.reconstruction_error(x, c))?;
-    let reconstruction_error = auc(&errors[rows..], &errors[..rows])?;
-    let log_prob = match model.signature().density {
-        None => None,
-        Some(_) => {
-            let log_prob = of.by_rows(&x, context.as_ref(), |x, c| model.log_prob(x, c))?;
-            Some(auc(&log_prob[..rows], &log_prob[rows..])?)
-        }
-    };
+    let scores = outlier_scores(of, data, outliers, theta)?;
+    let [errors, of_outliers] = &scores.reconstruction_error;
+    let reconstruction_error = auc(of_outliers, errors)?;
+    let log_prob =
+        scores.log_prob.map(|[data, outliers]| auc(&data, &outliers)).transpose()?;
     let turned = |auc: f64| auc.max(1. - auc);
     let published = log_prob.map_or(0., turned).max(turned(reconstruction_error));
     Ok(OutlierAuc { log_prob, reconstruction_error, published })

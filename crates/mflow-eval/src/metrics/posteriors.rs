@@ -2,7 +2,7 @@
 use super::Evaluated;
 use crate::mcmc::{Lengths, Metropolis, Tabulated, Target, sample_chains};
 use crate::statistics::{Sample, kde_log_prob, median_distance, scott, squared_mmd};
-use crate::{Posterior, Result};
+use crate::{Posterior, Result, TruePosterior};
 use mflow_bijectors::Stream;
 use mflow_data::{Parameter, Simulator};
 
@@ -44,32 +44,27 @@ pub struct Posteriors {
 /// Points of the table of a density of one parameter.
 const TABLE: usize = 1001;
 
-/// The true posterior given observed rows.
-#[derive(Debug)]
-struct TruePosterior<'a> {
-    simulator: &'a dyn Simulator,
-    x: &'a [f64],
-}
-
-impl Target for TruePosterior<'_> {
-    fn dim(&self) -> usize {
-        self.simulator.parameter_dim()
-    }
-    fn log_prob(&self, theta: &[f64]) -> Result<f64> {
-        if !self.simulator.parameters().iter().zip(theta).all(|(p, t)| p.contains(*t)) {
-            return Ok(f64::NEG_INFINITY);
-        }
-        let rows = self.x.len() / self.simulator.data_dim();
-        Ok(self.simulator.log_prob(self.x, &theta.repeat(rows))?.iter().sum())
-    }
-}
-
 /// What chains sample: the target itself, or its table where it has one parameter.
 fn sampled<'a>(target: impl Target + 'a, prior: &[Parameter]) -> Result<Box<dyn Target + 'a>> {
     match prior {
         [parameter] => Ok(Box::new(Tabulated::new(&target, parameter, TABLE)?)),
         _ => Ok(Box::new(target)),
     }
+}
+
+/// The observed set of the number `set`: `rows` rows of data at the parameters `theta`, `[rows, D]`.
+///
+/// # Errors
+/// If the simulator cannot draw them.
+pub fn observed_set(
+    simulator: &dyn Simulator,
+    theta: &[f64],
+    rows: usize,
+    seed: u64,
+    set: usize,
+) -> Result<Vec<f64>> {
+    let mut stream = Stream::new(seed, &format!("observed set {set}"));
+    Ok(simulator.sample(rows, &theta.repeat(rows), &mut stream)?)
 }
 
 /// Draw observed sets at the default parameters, sample the posteriors of the model and of the truth from
@@ -94,9 +89,8 @@ pub fn posteriors(
         Ok(chains.into_iter().flat_map(|chain| chain.draws).collect())
     };
     let one = |set: usize| -> Result<[f64; 4]> {
-        let mut stream = Stream::new(seed, &format!("observed set {set}"));
-        let x = simulator.sample(rows, &truth.repeat(rows), &mut stream)?;
-        let exact = sampled(TruePosterior { simulator, x: &x }, prior)?;
+        let x = observed_set(simulator, &truth, rows, seed, set)?;
+        let exact = sampled(TruePosterior::new(simulator, &x), prior)?;
         let learned = sampled(Posterior::new(of, prior, &x)?, prior)?;
         let first = sample(exact.as_ref(), 0, set)?;
         let second = sample(exact.as_ref(), 1, set)?;

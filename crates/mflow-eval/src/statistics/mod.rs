@@ -1,10 +1,11 @@
-//! Statistics of samples that know nothing of models: two-sample tests, rankings, densities from samples,
-//! calibration, intrinsic dimensions.
+//! Statistics that know nothing of models: two-sample tests, rankings, densities from samples, calibration,
+//! intrinsic dimensions, contours.
 //!
 //! A sample is a flat slice in row-major order, `[n, D]`.
 
 mod c2st;
 mod calibration;
+mod contour;
 mod intrinsic_dimension;
 mod kde;
 mod mmd;
@@ -14,6 +15,7 @@ mod sample;
 
 pub use c2st::c2st;
 pub use calibration::{Calibration, central_coverage, rank};
+pub use contour::{Field, highest_density_level};
 pub use intrinsic_dimension::{levina_bickel, local_pca, two_nn};
 pub use kde::{kde_log_prob, scott};
 pub use mmd::{linear_time_mmd, median_distance, squared_mmd};

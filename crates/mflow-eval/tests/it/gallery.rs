@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use mflow_eval::figures::{
-    Boundary, Camera, CurveStyle, Series, SurfacePanel, SurfaceStyle, draw_curves, draw_surfaces,
+    Boundary, Camera, CurveStyle, Ink, Layer, Panel, PanelStyle, Series, Shape, SurfacePanel,
+    SurfaceStyle, draw_curves, draw_panels, draw_surfaces,
 };
+use mflow_eval::statistics::{Field, highest_density_level};
 
 /// A surface over `[-4, 4]²` whose points and values `bend` changes.
 fn surface(title: &str, side: u32, bend: f64) -> SurfacePanel {
@@ -67,4 +69,50 @@ fn gallery() {
     draw_curves(&series, &boundaries, &style, &folder.join("curves.png")).unwrap();
     let style = CurveStyle { log_y: false, ..style };
     draw_curves(&series, &boundaries, &style, &folder.join("curves-linear.png")).unwrap();
+    draw_panels(&planes(), &PanelStyle::default(), &folder.join("panels.png")).unwrap();
+    draw_panels(&planes(), &PanelStyle::default(), &folder.join("panels.svg")).unwrap();
+}
+
+/// One panel for each way to draw in a plane.
+fn planes() -> Vec<Panel> {
+    let grid: Vec<f64> = (0..81).map(|k| -3.0 + 0.075 * f64::from(k)).collect();
+    let contours = |mean: f64, tilt: f64| {
+        let log_density = |x: f64, y: f64| -(x - mean).powi(2) - 0.7 * (y - tilt * x).powi(2);
+        let points = grid.iter().flat_map(|&x| grid.iter().map(move |&y| (x, y)));
+        let values: Vec<f64> = points.map(|(x, y)| log_density(x, y)).collect();
+        let field = Field { x: grid.clone(), y: grid.clone(), values };
+        let level = |share| highest_density_level(&field.values, share).unwrap();
+        let lines = [0.68, 0.95].map(|share| field.contour(level(share)).unwrap()).concat();
+        Shape::Line(lines.join(&(f64::NAN, f64::NAN)))
+    };
+    let spiral = |k: i32| (0.05 * f64::from(k), (0.06 * f64::from(k)).sin_cos());
+    let points = (0..120).map(spiral).map(|(r, (sin, cos))| (r * cos, r * sin)).collect();
+    let colored = Shape::Colored { points, value: (0..120).map(|k| -0.1 * f64::from(k)).collect() };
+    let edges: Vec<f64> = (0..21).map(|k| -2.0 + 0.2 * f64::from(k)).collect();
+    let bell = |x: f64| (-0.5 * x * x).exp();
+    let heights = edges[1..].iter().map(|x| bell(x - 0.1) + 0.03 * (9.0 * x).sin()).collect();
+    let line = edges.iter().map(|&x| (x, bell(x))).collect();
+    let panel = |title: &str, layers| Panel {
+        title: title.to_owned(),
+        x_label: "x [m]".to_owned(),
+        y_label: "y [m]".to_owned(),
+        layers,
+        ..Panel::default()
+    };
+    let bars = Layer::new("counts", Ink::Faint, Shape::Bars { edges, heights });
+    vec![
+        panel(
+            "Contours, 68 and 95 %",
+            vec![
+                Layer::new("truth", Ink::Truth, contours(0.2, 0.5)),
+                Layer::new("model", Ink::Series(0), contours(0.5, 0.2)),
+                Layer::new("true parameters", Ink::Truth, Shape::Dots(vec![(0.0, 0.1)])),
+            ],
+        ),
+        Panel {
+            equal_units: true,
+            ..panel("A coloured line", vec![Layer::new("", Ink::Truth, colored)])
+        },
+        panel("Bars", vec![bars, Layer::new("model", Ink::Series(0), Shape::Line(line))]),
+    ]
 }

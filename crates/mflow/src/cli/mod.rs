@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod evaluate;
 mod exit;
+mod figures;
 mod fit;
 mod geographic;
 mod info;
@@ -57,6 +58,7 @@ enum Verb {
     Encode(encode::Options),
     Decode(decode::Options),
     Info(info::Options),
+    Figures(figures::Options),
     Data(data::Options),
     Geographic(geographic::Options),
 }
@@ -73,6 +75,7 @@ impl Cli {
             Verb::Encode(options) => encode::run(options),
             Verb::Decode(options) => decode::run(options),
             Verb::Info(options) => info::run(options),
+            Verb::Figures(options) => figures::run(options),
             Verb::Data(options) => data::run(options),
             Verb::Geographic(options) => geographic::run(options),
         }

@@ -274,3 +274,18 @@ pub fn test_data(
     let x = simulator.sample(test_rows, &parameters, &mut stream)?;
     Ok((x, parameters))
 }
+
+/// As many rows as [`test_data`], and outliers to be told from them: `[rows, D]` each.
+///
+/// # Errors
+/// If the simulator cannot draw them.
+pub(crate) fn outlier_data(
+    config: &ExperimentConfig,
+    simulator: &dyn Simulator,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (x, parameters) = test_data(config, simulator)?;
+    let mut stream = Stream::new(config.seed, "outliers");
+    let rows = config.evaluation.test_rows;
+    let outliers = simulator.sample_out_of_distribution(rows, &parameters, &mut stream)?;
+    Ok((x, outliers))
+}

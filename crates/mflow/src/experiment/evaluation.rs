@@ -3,10 +3,11 @@ use super::{EvaluationConfig, ExperimentConfig};
 use crate::Result;
 use mflow_bijectors::Stream;
 use mflow_core::{Density, Model};
-use mflow_data::{GaussianOnSphere, PolynomialSurface, Simulator};
+use mflow_data::{GaussianOnSphere, Lorenz, PolynomialSurface, Simulator};
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
     Evaluated, PosteriorConfig, chart_kl, circle_samples, log_likelihood, log_likelihood_gap,
+    lorenz_section_tv,
     manifold_distance, outlier_auc, posteriors, reconstruction_error, sample_distance,
 };
 use std::collections::BTreeMap;
@@ -59,6 +60,11 @@ pub(super) fn evaluate(
                 put("true_log_prob_with_noise", around.true_log_prob);
             }
         }
+        name if name == Lorenz.name() && of.model.signature().manifold_dim == 2 => {
+            let [left, right] = lorenz_section_tv(of)?;
+            put("lorenz_section_tv_left", left);
+            put("lorenz_section_tv_right", right);
+        }
         _ if simulator.is_tractable() => {
             let distance = sample_distance(of, simulator, samples, &mut stream("model samples"))?;
             put("manifold_distance", distance);
@@ -66,11 +72,7 @@ pub(super) fn evaluate(
         _ => {}
     }
     if simulator.is_tractable() {
-        let outliers = simulator.sample_out_of_distribution(
-            x.len() / simulator.data_dim(),
-            &parameters,
-            &mut stream("outliers"),
-        )?;
+        let (_, outliers) = super::outlier_data(config, simulator)?;
         let theta = vec![parameter; simulator.parameter_dim()];
         let auc = outlier_auc(of, &x, &outliers, &theta)?;
         let plain = |value: f64| Estimate {

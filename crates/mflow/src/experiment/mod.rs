@@ -1,13 +1,15 @@
 //! Experiments: data of a simulator or a file, training and evaluation in one.
 mod data;
 mod evaluation;
+mod title;
 
-use crate::figures::{draw_losses, draw_manifold};
+use crate::figures::draw_run;
 use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE};
 use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 pub use data::{DataConfig, Origin, Split, test_data, training_data};
 use data::{Source, Training};
+pub(crate) use data::outlier_data;
 pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
 use mflow_core::candle::Device;
@@ -123,10 +125,7 @@ pub fn run(
         Source::Simulator(simulator) => evaluate(config, simulator.as_ref(), of)?,
         Source::Rows(split) => evaluate_held_out(&split.test, of)?,
     };
-    draw_losses(run)?;
-    if let Source::Simulator(simulator) = &source {
-        draw_manifold(run, of, simulator.as_ref(), config.evaluation.parameter)?;
-    }
+    draw_run(config, of, &run.metrics()?, &run.file("figures"))?;
     let report = Report {
         name: config.name.clone(),
         model: config.model.name().to_owned(),

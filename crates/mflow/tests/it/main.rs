@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 mod bad_input;
 mod evaluation;
+mod figures;
 mod fitting;
 mod folder;
 mod held_out;

@@ -1,0 +1,54 @@
+//! A density of two parameters on a grid.
+use super::chains::Target;
+use crate::statistics::Field;
+use crate::{Error, Result};
+use mflow_data::Parameter;
+
+/// The log-density of two parameters on a grid of `points` x `points` where its mass is: first over all of
+/// their bounds, then over the part of them that holds what is within `DEPTH` nats of the highest value.
+///
+/// # Errors
+/// [`Error::Rows`] for a target of another number of parameters, [`Error::Table`] for less than 2 points or
+/// bounds that are none, and those of the target.
+pub fn tabulated_plane(
+    target: &dyn Target,
+    parameters: &[Parameter; 2],
+    points: usize,
+) -> Result<Field> {
+    /// Less than 1e-4 of a Gaussian lies deeper.
+    const DEPTH: f64 = 10.;
+    if target.dim() != 2 {
+        return Err(Error::Rows { cols: 2, found: target.dim() });
+    }
+    for &Parameter { low, high, .. } in parameters {
+        if points < 2 || !(low < high && low.is_finite() && high.is_finite()) {
+            return Err(Error::Table { low, high, points });
+        }
+    }
+    let bounds = parameters.map(|p| [p.low, p.high]);
+    let coarse = table(target, bounds, points)?;
+    let highest = coarse.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let part = |axis: usize| {
+        let grid = if axis == 0 { &coarse.x } else { &coarse.y };
+        let index = |at: usize| if axis == 0 { at / points } else { at % points };
+        let deep = coarse.values.iter().enumerate().filter(|(_, v)| **v > highest - DEPTH);
+        let (first, last) = deep.fold((points - 1, 0), |(first, last), (at, _)| {
+            (first.min(index(at)), last.max(index(at)))
+        });
+        // A point more on either side.
+        [grid[first.saturating_sub(1).min(points - 2)], grid[(last + 1).clamp(1, points - 1)]]
+    };
+    table(target, [part(0), part(1)], points)
+}
+
+/// The values between bounds, these included.
+fn table(target: &dyn Target, bounds: [[f64; 2]; 2], points: usize) -> Result<Field> {
+    let [x, y] = bounds.map(|[low, high]| -> Vec<f64> {
+        let share = |i: usize| i as f64 / (points - 1) as f64;
+        // Both ends as they are: rounding must not put them outside of the support.
+        (0..points).map(|i| (low + (high - low) * share(i)).clamp(low, high)).collect()
+    });
+    let thetas: Vec<f64> = x.iter().flat_map(|&x| y.iter().flat_map(move |&y| [x, y])).collect();
+    let values = target.log_probs(&thetas)?;
+    Ok(Field { x, y, values })
+}

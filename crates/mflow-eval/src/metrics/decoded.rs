@@ -1,0 +1,36 @@
+//! Points of a learned manifold with the density of a model's samples there.
+use super::Evaluated;
+use crate::Result;
+use mflow_core::candle::D;
+use mflow_core::gram_log_det;
+
+/// Points that latents are decoded to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// `[rows, D]`, data units.
+    pub points: Vec<f64>,
+    /// The log-density of the points that decoded latents are, with respect to volume on the learned
+    /// manifold: `[rows]`, nats.
+    pub log_density: Vec<f64>,
+}
+
+/// Decode the latents `[rows, N]`, all given the parameters `theta`, `[P]`, with
+/// `log p(ũ) - ½ log det(J Jᵀ)` for the rows `J` of the decoder's Jacobian.
+///
+/// Where the map from latents is one to one, this is the density of samples on the manifold: that of an
+/// M-flow (Brehmer & Cranmer 2020, equation 7), and of models whose likelihood is intractable as well, since
+/// no point has to be encoded.
+///
+/// # Errors
+/// If the model cannot be evaluated.
+pub fn decoded(of: Evaluated<'_>, latents: &[f64], theta: &[f64]) -> Result<Decoded> {
+    let model = of.model;
+    let latents = of.tensor(latents, model.signature().manifold_dim)?;
+    let context = of.context(&theta.repeat(latents.dim(0)?))?;
+    let points = of.by_rows(&latents, context.as_ref(), |z, c| model.decode(z, c))?;
+    let log_density = of.by_rows(&latents, context.as_ref(), |z, c| {
+        let volume = gram_log_det(&model.decode_jacobian(z, c)?)?;
+        Ok((model.latent_log_prob(z)? - (volume * 0.5)?)?.unsqueeze(D::Minus1)?)
+    })?;
+    Ok(Decoded { points, log_density })
+}
