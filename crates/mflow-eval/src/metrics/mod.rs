@@ -1,17 +1,21 @@
 //! Metrics of a model against the truth: each with its standard error.
+mod calibration;
 mod chart_kl;
 mod circle;
 mod likelihood;
 mod manifold;
 mod outliers;
 mod posteriors;
+mod two_samples;
 
+pub use calibration::{CalibrationConfig, PosteriorCalibration, calibration};
 pub use chart_kl::chart_kl;
 pub use circle::{CircleSamples, circle_samples};
 pub use likelihood::log_likelihood_gap;
 pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error, sample_distance};
 pub use outliers::{OutlierAuc, outlier_auc};
 pub use posteriors::{PosteriorConfig, Posteriors, posteriors};
+pub use two_samples::{TwoSamples, two_samples};
 
 use crate::Result;
 use mflow_core::Model;

@@ -42,7 +42,7 @@ pub struct Posteriors {
 }
 
 /// Points of the table of a density of one parameter.
-const TABLE: usize = 1001;
+pub(super) const TABLE: usize = 1001;
 
 /// The true posterior given observed rows.
 #[derive(Debug)]

@@ -1,11 +1,14 @@
 //! Integration tests of `mflow-eval`: each module states its oracle.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod calibration;
 mod curves;
 mod estimate;
 mod gallery;
 mod mcmc;
 mod metrics;
+mod nuts;
 mod picture;
 mod statistics;
 mod surfaces;
+mod two_samples;
