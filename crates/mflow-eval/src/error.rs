@@ -107,6 +107,44 @@ pub enum Error {
         found: f64,
     },
 
+    /// A log-density or its derivative means nothing at a point that a sampler went to.
+    #[error("{what} at {theta:?} is {found}: expected {expected}")]
+    Density {
+        /// Which number.
+        what: &'static str,
+        /// Where.
+        theta: Vec<f64>,
+        /// What it may be, in words.
+        expected: &'static str,
+        /// What it is.
+        found: f64,
+    },
+
+    /// A parameter has no bounds to map the reals between.
+    #[error("bounds: expected finite ones, the lower below the upper, found {low} and {high}")]
+    Bounds {
+        /// The lower bound.
+        low: f64,
+        /// The upper bound.
+        high: f64,
+    },
+
+    /// The probability that a sampler aims at is none.
+    #[error("the acceptance to aim at: expected more than 0 and less than 1, found {found}")]
+    Acceptance {
+        /// The probability given.
+        found: f64,
+    },
+
+    /// A sampler gave up, for a reason that is not in the density's own errors.
+    #[error("chain {chain} cannot go on: {reason}")]
+    Sampler {
+        /// The chain, from 0.
+        chain: usize,
+        /// What the sampler says.
+        reason: String,
+    },
+
     /// Chains of another number or length than is needed.
     #[error("chains: expected at least {chains} of the same {draws} or more draws, found {found}")]
     Chains {

@@ -1,8 +1,8 @@
 //! The posterior of parameters given observed rows, by the likelihood of a model.
-use crate::mcmc::Target;
+use crate::mcmc::{DifferentiableTarget, Target};
 use crate::metrics::Evaluated;
 use crate::{Error, Result};
-use mflow_core::candle::{D, DType, Tensor};
+use mflow_core::candle::{D, DType, Tensor, Var};
 use mflow_core::{Density, Model};
 use mflow_data::{Parameter, Simulator};
 
@@ -85,6 +85,25 @@ impl Target for Posterior<'_> {
     }
 }
 
+/// The score of the model, summed over rows: of the density of coordinates, or of the whole one with the
+/// volume. One pass forward and one back give value and gradient.
+impl DifferentiableTarget for Posterior<'_> {
+    fn log_prob_and_gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<f64> {
+        gradient.fill(0.);
+        if !self.contains(theta) {
+            return Ok(f64::NEG_INFINITY);
+        }
+        let context = Var::from_tensor(&self.context(&[theta], self.rows.count()?)?)?;
+        // The sums in f64, as those of values.
+        let sum = self.log_likelihoods(&context, 1)?.to_dtype(DType::F64)?.sum_all()?;
+        if let Some(score) = sum.backward()?.get(&context) {
+            let score = score.to_dtype(DType::F64)?.sum(0)?;
+            gradient.copy_from_slice(&score.to_vec1::<f64>()?);
+        }
+        Ok(sum.to_scalar()?)
+    }
+}
+
 /// Rows of data that the model is given in one batch.
 const ROWS_AT_ONCE: usize = 1000;
 
@@ -96,29 +115,43 @@ impl Rows {
 }
 
 impl Posterior<'_> {
+    /// Whether the prior is not 0.
+    fn contains(&self, theta: &[f64]) -> bool {
+        self.prior.iter().zip(theta).all(|(p, t)| p.contains(*t))
+    }
+
+    /// Each of `thetas` for each of `rows` rows of data, `[n * rows, P]`: parameters change slowly, rows fast.
+    fn context(&self, thetas: &[&[f64]], rows: usize) -> Result<Tensor> {
+        let signature = self.model.signature();
+        let values: Vec<f64> = thetas.iter().flat_map(|theta| theta.repeat(rows)).collect();
+        let shape = (thetas.len() * rows, self.dim());
+        Ok(Tensor::from_vec(values, shape, &signature.device)?.to_dtype(signature.dtype)?)
+    }
+
+    /// The log-likelihood of each row of data beside each of `n` rows of parameters, `[n * rows]`.
+    fn log_likelihoods(&self, context: &Tensor, n: usize) -> Result<Tensor> {
+        Ok(match &self.rows {
+            Rows::Data(x) => self.model.log_prob(&x.repeat((n, 1))?, Some(context))?,
+            Rows::Coordinates(u) => {
+                self.model.coordinate_log_prob(&u.repeat((n, 1))?, Some(context))?
+            }
+        })
+    }
+
     /// The log-likelihoods given each of `thetas`, `[n, P]`, of all `rows` rows together, where the prior
     /// is not 0.
     fn block(&self, thetas: &[f64], rows: usize) -> Result<Vec<f64>> {
-        let signature = self.model.signature();
-        let is_inside = |theta: &&[f64]| self.prior.iter().zip(*theta).all(|(p, t)| p.contains(*t));
         let all = thetas.chunks(self.dim());
-        let inside: Vec<&[f64]> = all.clone().filter(is_inside).collect();
+        let inside: Vec<&[f64]> = all.clone().filter(|theta| self.contains(theta)).collect();
         if inside.is_empty() {
             return Ok(all.map(|_| f64::NEG_INFINITY).collect());
         }
         let n = inside.len();
-        // Parameters change slowly, rows fast.
-        let contexts: Vec<f64> = inside.iter().flat_map(|theta| theta.repeat(rows)).collect();
-        let context = Tensor::from_vec(contexts, (n * rows, self.dim()), &signature.device)?;
-        let context = Some(&context.to_dtype(signature.dtype)?);
-        let each = match &self.rows {
-            Rows::Data(x) => self.model.log_prob(&x.repeat((n, 1))?, context)?,
-            Rows::Coordinates(u) => self.model.coordinate_log_prob(&u.repeat((n, 1))?, context)?,
-        };
+        let each = self.log_likelihoods(&self.context(&inside, rows)?, n)?;
         // The sums in f64: differences of sums are what counts.
         let sums = each.to_dtype(DType::F64)?.reshape((n, rows))?.sum(D::Minus1)?;
         let mut sums = sums.to_vec1::<f64>()?.into_iter();
-        let of = |theta| match is_inside(&theta) {
+        let of = |theta| match self.contains(theta) {
             true => sums.next().unwrap_or(f64::NAN),
             false => f64::NEG_INFINITY,
         };

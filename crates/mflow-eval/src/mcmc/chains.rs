@@ -23,10 +23,20 @@ pub trait Target: Debug + Sync {
     }
 }
 
+/// A density whose logarithm can be differentiated.
+pub trait DifferentiableTarget: Target {
+    /// [`Target::log_prob`] at `theta`; its gradient goes to `gradient`, `[dim]`, which is zero outside the
+    /// support.
+    ///
+    /// # Errors
+    /// If it cannot be evaluated.
+    fn log_prob_and_gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<f64>;
+}
+
 /// How long chains are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths {
-    /// Draws at the start that are forgotten.
+    /// Draws at the start that are forgotten. Samplers that tune themselves do it there.
     pub burn_in: usize,
     /// Draws that are kept.
     pub draws: usize,
@@ -37,8 +47,22 @@ pub struct Lengths {
 pub struct Chain {
     /// `[draws, dim]`, row by row.
     pub draws: Vec<f64>,
-    /// The share of proposals that were accepted.
+    /// The share of proposals that were accepted; of a [`Nuts`](super::Nuts) the mean of their probabilities.
     pub acceptance: f64,
+    /// Kept draws whose path was given up, as the energy along it was no longer conserved: only a
+    /// [`Nuts`](super::Nuts) has paths. More than a few say that a part of the density is out of its reach.
+    pub divergences: usize,
+}
+
+/// The starts of chains, one by one.
+///
+/// # Errors
+/// [`Error::Rows`] for starts that are not whole rows.
+pub(super) fn rows(starts: &[f64], dim: usize) -> Result<Vec<&[f64]>> {
+    if dim == 0 || !starts.len().is_multiple_of(dim) {
+        return Err(Error::Rows { cols: dim, found: starts.len() });
+    }
+    Ok(starts.chunks_exact(dim).collect())
 }
 
 /// One way to go from a point to the next.
@@ -70,18 +94,15 @@ pub fn sample_chains(
     seed: u64,
     pool: &Pool,
 ) -> Result<Vec<Chain>> {
-    let dim = target.dim();
-    if dim == 0 || !starts.len().is_multiple_of(dim) {
-        return Err(Error::Rows { cols: dim, found: starts.len() });
-    }
+    let starts = rows(starts, target.dim())?;
     let run = |chain: usize| -> Result<Chain> {
         let mut stream = Stream::new(seed, &format!("chain {chain}"));
-        let mut theta = starts[chain * dim..(chain + 1) * dim].to_vec();
+        let mut theta = starts[chain].to_vec();
         let mut log_prob = target.log_prob(&theta)?;
         if !log_prob.is_finite() {
             return Err(Error::Start { chain, found: log_prob });
         }
-        let mut draws = Vec::with_capacity(lengths.draws * dim);
+        let mut draws = Vec::with_capacity(lengths.draws * theta.len());
         let mut accepted = 0_usize;
         for i in 0..lengths.burn_in + lengths.draws {
             let (next, moved) = kernel.step(target, &mut theta, log_prob, &mut stream)?;
@@ -91,7 +112,8 @@ pub fn sample_chains(
                 accepted += usize::from(moved);
             }
         }
-        Ok(Chain { draws, acceptance: accepted as f64 / lengths.draws.max(1) as f64 })
+        let acceptance = accepted as f64 / lengths.draws.max(1) as f64;
+        Ok(Chain { draws, acceptance, divergences: 0 })
     };
-    pool.map(starts.len() / dim, run).into_iter().collect()
+    pool.map(starts.len(), run).into_iter().collect()
 }

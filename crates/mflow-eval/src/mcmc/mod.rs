@@ -1,15 +1,19 @@
 //! Markov chain Monte Carlo: draws from a density that is known up to a factor, such as a posterior.
 
+mod bounded;
 mod chains;
 mod diagnostics;
 mod metropolis;
 mod plane;
+mod nuts;
 mod slice;
 mod tabulated;
 
-pub use chains::{Chain, Kernel, Lengths, Target, sample_chains};
+pub use bounded::Bounded;
+pub use chains::{Chain, DifferentiableTarget, Kernel, Lengths, Target, sample_chains};
 pub use diagnostics::{effective_sample_size, r_hat};
 pub use metropolis::Metropolis;
 pub use plane::tabulated_plane;
+pub use nuts::Nuts;
 pub use slice::Slice;
 pub use tabulated::Tabulated;

@@ -2,6 +2,7 @@
 use super::chains::Target;
 use crate::{Error, Result};
 use mflow_data::Parameter;
+use rand::{Rng, RngExt};
 
 /// The log-density of one parameter, evaluated once on an equidistant grid between its bounds and straight
 /// lines between: of a likelihood that costs milliseconds a chain of thousands of steps then costs no
@@ -49,6 +50,71 @@ impl Tabulated {
     }
 }
 
+impl Tabulated {
+    /// `n` independent draws from the density that the table has, by inverting its distribution function: between
+    /// grid points the density is an exponential function.
+    ///
+    /// # Errors
+    /// [`Error::Density`] where the table has a value that is NaN or positive infinity, or nothing but zeros.
+    pub fn sample(&self, n: usize, rng: &mut dyn Rng) -> Result<Vec<f64>> {
+        let largest = self.largest()?;
+        let pairs = || self.log_probs.windows(2).map(|pair| [pair[0] - largest, pair[1] - largest]);
+        let mut total = 0.;
+        let masses = pairs().map(|[a, b]| {
+            total += mass(a, b);
+            total
+        });
+        let masses: Vec<f64> = masses.collect();
+        let intervals = masses.len();
+        let width = (self.high - self.low) / intervals as f64;
+        let pairs: Vec<[f64; 2]> = pairs().collect();
+        let one = |_| {
+            let level = total * rng.random::<f64>();
+            // The first interval that reaches beyond the level has some mass itself.
+            let i = masses.partition_point(|reached| *reached <= level).min(intervals - 1);
+            let below = if i == 0 { 0. } else { masses[i - 1] };
+            let [a, b] = pairs[i];
+            let share = inverse(a, b, ((level - below) / mass(a, b)).clamp(0., 1.));
+            (self.low + width * (i as f64 + share)).clamp(self.low, self.high)
+        };
+        Ok((0..n).map(one).collect())
+    }
+
+    /// The largest of the table.
+    fn largest(&self) -> Result<f64> {
+        let largest = self.log_probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let is_wrong = |v: &f64| v.is_nan() || *v == f64::INFINITY || largest == f64::NEG_INFINITY;
+        let Some(i) = self.log_probs.iter().position(is_wrong) else { return Ok(largest) };
+        let share = i as f64 / (self.log_probs.len() - 1) as f64;
+        Err(Error::Density {
+            what: "a table's log-density",
+            theta: vec![self.low + (self.high - self.low) * share],
+            expected: "a finite number, or negative infinity but not everywhere",
+            found: self.log_probs[i],
+        })
+    }
+}
+
+/// The integral from 0 to 1 of `exp(a + (b - a) t)`: zero where an end is negative infinity, as the line
+/// between is.
+fn mass(a: f64, b: f64) -> f64 {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        return 0.;
+    }
+    // From the larger end, so that nothing overflows.
+    let (top, fall) = (a.max(b), (a - b).abs());
+    top.exp() * if fall == 0. { 1. } else { -(-fall).exp_m1() / fall }
+}
+
+/// Where that integral has reached the share `u` of itself.
+fn inverse(a: f64, b: f64, u: f64) -> f64 {
+    let fall = (a - b).abs();
+    // From the larger end.
+    let share = if a >= b { u } else { 1. - u };
+    let place = if fall == 0. { share } else { -(share * (-fall).exp_m1()).ln_1p() / fall };
+    if a >= b { place } else { 1. - place }
+}
+
 impl Target for Tabulated {
     fn dim(&self) -> usize {
         1
@@ -63,6 +129,10 @@ impl Target for Tabulated {
         let place = (theta - self.low) / (self.high - self.low) * intervals as f64;
         let left = (place as usize).min(intervals - 1);
         let share = place - left as f64;
+        if share == 0. {
+            // Else an infinite value on the right would count.
+            return Ok(self.log_probs[left]);
+        }
         Ok((1. - share) * self.log_probs[left] + share * self.log_probs[left + 1])
     }
 }

@@ -1,4 +1,5 @@
 //! Metrics of a model on test data and against the truth: each with its standard error.
+mod calibration;
 mod chart_kl;
 mod circle;
 mod decoded;
@@ -7,7 +8,9 @@ mod manifold;
 mod outliers;
 mod posteriors;
 mod section;
+mod two_samples;
 
+pub use calibration::{CalibrationConfig, PosteriorCalibration, calibration};
 pub use chart_kl::chart_kl;
 pub use circle::{CircleSamples, circle_samples};
 pub use decoded::{Decoded, decoded};
@@ -16,6 +19,7 @@ pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error, sa
 pub use outliers::{OutlierAuc, OutlierScores, outlier_auc, outlier_scores};
 pub use posteriors::{PosteriorConfig, Posteriors, observed_set, posteriors};
 pub use section::{LORENZ_SLAB, SECTION_CELLS, Section, lorenz_section_tv, lorenz_sections, total_variation};
+pub use two_samples::{TwoSamples, two_samples};
 
 use crate::Result;
 use mflow_core::Model;

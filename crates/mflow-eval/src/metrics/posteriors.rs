@@ -42,7 +42,7 @@ pub struct Posteriors {
 }
 
 /// Points of the table of a density of one parameter.
-const TABLE: usize = 1001;
+pub(super) const TABLE: usize = 1001;
 
 /// What chains sample: the target itself, or its table where it has one parameter.
 fn sampled<'a>(target: impl Target + 'a, prior: &[Parameter]) -> Result<Box<dyn Target + 'a>> {

@@ -3,12 +3,15 @@
 
 mod along;
 mod contours;
+mod calibration;
 mod curves;
 mod estimate;
 mod gallery;
 mod mcmc;
 mod metrics;
 mod panels;
+mod nuts;
 mod picture;
 mod statistics;
 mod surfaces;
+mod two_samples;

@@ -12,27 +12,27 @@ use mflow_eval::metrics::{
 use mflow_eval::{Error, Estimate};
 use mflow_train::Pool;
 
-const SURFACE: PolynomialSurface = PolynomialSurface;
+pub(crate) const SURFACE: PolynomialSurface = PolynomialSurface;
 
 /// `x = embed(z) + lift * normal`, `z = mean + width * Q ũ` with a rotation `Q`; the density may lie by
 /// a factor.
 #[derive(Clone, Debug)]
-struct Hand {
+pub(crate) struct Hand {
     /// Chart mean and width: the wide component of the truth, or with a context its narrow one.
-    conditional: bool,
+    pub(crate) conditional: bool,
     /// Factor on the width.
-    stretch: f64,
+    pub(crate) stretch: f64,
     /// Offset along the surface's vertical direction.
-    lift: f64,
+    pub(crate) lift: f64,
     /// Added to the log-density.
-    boast: f64,
+    pub(crate) boast: f64,
     /// The density of the truth, both components, in the place of its own.
-    exact: bool,
-    signature: ModelSignature,
+    pub(crate) exact: bool,
+    pub(crate) signature: ModelSignature,
 }
 
 impl Hand {
-    fn new(conditional: bool) -> Self {
+    pub(crate) fn new(conditional: bool) -> Self {
         let context_dim = conditional.then_some(1);
         let (dtype, device) = (DType::F64, Device::Cpu);
         let signature = ModelSignature {

@@ -56,6 +56,7 @@ fn settings_are_ours_or_the_published_ones() {
         let keep = match &config.phases[0] {
             Stage::Phase(phase) => (phase.keep, phase.restarts),
             Stage::Alternate(alternate) => (alternate.keep, alternate.restarts),
+            other => panic!("another kind of stage: {other:?}"),
         };
         let numbers = all.map(|phase| (phase.ema, phase.optimizer.learning_rate()));
         (keep, numbers.collect::<Vec<_>>())

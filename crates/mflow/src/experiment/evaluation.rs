@@ -1,4 +1,5 @@
 //! What is measured of a fitted model: what its simulator and its capabilities allow.
+use super::optional::evaluate_optional;
 use super::{EvaluationConfig, ExperimentConfig};
 use crate::Result;
 use mflow_bijectors::Stream;
@@ -6,9 +7,8 @@ use mflow_core::{Density, Model};
 use mflow_data::{GaussianOnSphere, Lorenz, PolynomialSurface, Simulator};
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
-    Evaluated, PosteriorConfig, chart_kl, circle_samples, log_likelihood, log_likelihood_gap,
-    lorenz_section_tv,
-    manifold_distance, outlier_auc, posteriors, reconstruction_error, sample_distance,
+    Evaluated, chart_kl, circle_samples, log_likelihood, log_likelihood_gap, lorenz_section_tv,
+    manifold_distance, outlier_auc, reconstruction_error, sample_distance,
 };
 use std::collections::BTreeMap;
 
@@ -86,17 +86,7 @@ pub(super) fn evaluate(
             put("outlier_auc_log_prob", plain(log_prob));
         }
     }
-    if config.evaluation.posteriors > 0 && of.model.signature().density.is_some() {
-        let sizes =
-            PosteriorConfig { sets: config.evaluation.posteriors, ..PosteriorConfig::default() };
-        let all = posteriors(of, simulator, sizes, config.seed)?;
-        put("posterior_mmd_published", Estimate::mean(&all.mmd[..1])?);
-        put("posterior_mmd", Estimate::median(&all.mmd)?);
-        put("posterior_mmd_spread", Estimate::interquartile_range(&all.mmd)?);
-        put("posterior_mmd_floor", Estimate::median(&all.mmd_floor)?);
-        put("log_posterior", Estimate::mean(&all.log_posterior)?);
-        put("log_posterior_of_truth", Estimate::mean(&all.log_posterior_of_truth)?);
-    }
+    evaluate_optional(config, simulator, of, &x, &mut put)?;
     Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, &x, &parameters)? })
 }
 

@@ -1,6 +1,7 @@
 //! Experiments: data of a simulator or a file, training and evaluation in one.
 mod data;
 mod evaluation;
+mod optional;
 mod title;
 
 use crate::figures::draw_run;
@@ -57,6 +58,16 @@ pub struct EvaluationConfig {
     /// Observed sets of 20 rows whose posteriors are compared with the true ones; 0 leaves it out.
     #[serde(skip_serializing_if = "is_zero")]
     pub posteriors: usize,
+    /// Observed sets of 20 rows, each at parameters drawn from the prior, whose posteriors are calibrated; at
+    /// least 10, 0 leaves it out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub calibration: usize,
+    /// Whether samples of the model are compared with test data by two-sample tests.
+    #[serde(skip_serializing_if = "is_false")]
+    pub two_sample: bool,
+    /// Whether the dimension of the test data is estimated by classical means, without the model.
+    #[serde(skip_serializing_if = "is_false")]
+    pub intrinsic_dimension: bool,
     /// Precision of the evaluation.
     pub dtype: DTypeName,
 }
@@ -66,6 +77,11 @@ fn is_zero(v: &usize) -> bool {
     *v == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(v: &bool) -> bool {
+    !*v
+}
+
 impl Default for EvaluationConfig {
     fn default() -> Self {
         Self {
@@ -73,6 +89,9 @@ impl Default for EvaluationConfig {
             test_rows: 10_000,
             parameter: 0.,
             posteriors: 0,
+            calibration: 0,
+            two_sample: false,
+            intrinsic_dimension: false,
             dtype: DTypeName::F32,
         }
     }

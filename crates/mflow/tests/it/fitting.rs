@@ -69,32 +69,34 @@ fn a_finished_run_is_left_as_it_is() {
     assert!(folder.read("run/model.safetensors") == before, "the same bytes");
 }
 
+/// An experiment that takes no time.
+const TINY: &str = "
+name = 'tiny'
+data = { simulator = 'polynomial-surface', rows = 300 }
+evaluation = { samples = 200, test_rows = 200 }
+[model]
+kind = 'm-flow'
+data_dim = 3
+manifold_dim = 2
+context_dim = 1
+outer = { layers = 2, hidden = 8 }
+inner = { layers = 2, hidden = 8 }
+[[train.phases]]
+name = 'manifold'
+trains = ['outer']
+losses = [{ loss = 'reconstruction', weight = 1000.0 }]
+epochs = 2
+[[train.phases]]
+name = 'density'
+trains = ['inner']
+losses = [{ loss = 'coordinate_likelihood', weight = 1.0 }]
+epochs = 1
+";
+
 #[test]
 fn an_experiment_prints_its_metrics() {
     let folder = Folder::new();
-    let experiment = "
-        name = 'tiny'
-        data = { simulator = 'polynomial-surface', rows = 300 }
-        evaluation = { samples = 200, test_rows = 200 }
-        [model]
-        kind = 'm-flow'
-        data_dim = 3
-        manifold_dim = 2
-        context_dim = 1
-        outer = { layers = 2, hidden = 8 }
-        inner = { layers = 2, hidden = 8 }
-        [[train.phases]]
-        name = 'manifold'
-        trains = ['outer']
-        losses = [{ loss = 'reconstruction', weight = 1000.0 }]
-        epochs = 2
-        [[train.phases]]
-        name = 'density'
-        trains = ['inner']
-        losses = [{ loss = 'coordinate_likelihood', weight = 1.0 }]
-        epochs = 1
-    ";
-    folder.write("tiny.toml", experiment.as_bytes());
+    folder.write("tiny.toml", TINY.as_bytes());
     let out = folder.succeeds("run tiny.toml --set train.phases.0.epochs=1 --out run");
     assert!(out.contains("tiny") && out.contains("reconstruction_error"), "the metrics: {out}");
     assert!(folder.path("run/result.json").is_file(), "the metrics as a file");
@@ -103,13 +105,52 @@ fn an_experiment_prints_its_metrics() {
 
     let unknown = "run tiny.toml --set data.row=3 --out other";
     folder.fails(unknown, 2, &["--set data.row", "unknown field `row`", "`rows`"]);
-    let unknown = experiment.replace("samples", "sample");
+    let unknown = TINY.replace("samples", "sample");
     folder.write("unknown.toml", unknown.as_bytes());
     let parts = ["unknown.toml", "`evaluation.sample`", "`samples`"];
     folder.fails("run unknown.toml --out other", 1, &parts);
-    folder.write("missing.toml", experiment.replace("name = 'tiny'", "").as_bytes());
+    folder.write("missing.toml", TINY.replace("name = 'tiny'", "").as_bytes());
     folder.fails("run missing.toml --out other", 1, &["missing.toml", "missing field `name`"]);
     assert!(!folder.path("other").exists(), "no folder for what cannot run");
+}
+
+#[test]
+fn an_experiment_measures_more_where_it_is_asked() {
+    let folder = Folder::new();
+    folder.write("tiny.toml", TINY.as_bytes());
+    let more = ["calibration=10", "two_sample=true", "intrinsic_dimension=true"];
+    let set = more.map(|field| format!("--set evaluation.{field}")).join(" ");
+    folder.succeeds(&format!("run tiny.toml {set} --out more"));
+    folder.succeeds("run tiny.toml --out plain");
+    let metrics = |run: &str| {
+        let text = folder.read(&format!("{run}/result.json"));
+        let result: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        result["metrics"].as_object().expect("metrics").clone()
+    };
+    let (more, plain) = (metrics("more"), metrics("plain"));
+    let value = |name: &str| more[name]["value"].as_f64().expect("a number");
+    for (name, range) in [
+        ("calibration_p_value", 0.0..=1.),
+        ("coverage_50", 0.0..=1.),
+        ("coverage_90", 0.0..=1.),
+        ("c2st", 0.4..=1.),
+        ("mmd_samples", -0.1..=2.),
+        // A surface.
+        ("dimension_two_nn", 1.5..=2.6),
+        ("dimension_levina_bickel", 1.5..=2.6),
+        ("dimension_local_pca", 1.5..=2.6),
+    ] {
+        assert!(range.contains(&value(name)), "{name}: {}", value(name));
+        assert!(!plain.contains_key(name), "{name} is left out");
+    }
+    assert!(value("coverage_50") <= value("coverage_90"));
+    for (name, value) in &plain {
+        assert_eq!(value, &more[name], "{name} is what it was");
+    }
+    let config = String::from_utf8(folder.read("plain/config.toml")).expect("text");
+    for field in ["calibration", "two_sample", "intrinsic_dimension"] {
+        assert!(!config.contains(field), "the settings of old runs keep their hash: {config}");
+    }
 }
 
 #[test]
