@@ -14,8 +14,8 @@ const GRID: Color = Color::Rgb(0xd8, 0xd8, 0xdc);
 const WALL_EDGE: Color = Color::Rgb(0xb0, 0xb0, 0xb4);
 /// Ticks that the longest side of the box should have at most.
 const TICKS: f64 = 5.0;
-/// Room for a tick of it, in sizes of the numbers.
-const ROOM: f64 = 3.0;
+/// Room on the picture for a tick, in sizes of the numbers.
+const ROOM: f64 = 3.2;
 /// Length of a tick, pixels.
 const TICK: f64 = 7.0;
 
@@ -28,8 +28,8 @@ pub(super) struct Frame {
     scale: f64,
     /// The pixel of the coordinates' projected origin.
     origin: [f64; 2],
-    /// Ticks that the longest side of the box should have.
-    ticks: f64,
+    /// Size of the numbers, pixels.
+    number: f64,
 }
 
 impl Frame {
@@ -59,8 +59,7 @@ impl Frame {
             middle[0] - scale * 0.5 * (low[0] + high[0]),
             middle[1] + scale * 0.5 * (low[1] + high[1]),
         ];
-        let ticks = scale * limits.longest() / (ROOM * f64::from(sizes.tick));
-        Self { limits, view, scale, origin, ticks: ticks.clamp(2.0, TICKS) }
+        Self { limits, view, scale, origin, number: f64::from(sizes.tick) }
     }
 
     /// The pixel of `point`.
@@ -177,12 +176,13 @@ impl Frame {
         ends.map(|high| self.limits.corner(high))
     }
 
-    /// The ticks of `axis`, as dense as those of the others.
-    #[expect(clippy::cast_possible_truncation, reason = "between 2 and the constant")]
+    /// The ticks of `axis`, as dense as those of the others, but no more than have room.
+    #[expect(clippy::cast_possible_truncation, reason = "between 1 and the constant")]
     fn ticks(&self, axis: usize) -> Vec<Tick> {
         let [low, high] = [self.limits.low[axis], self.limits.high[axis]];
-        let share = (high - low) / self.limits.longest();
-        let target = (self.ticks * share).round().max(self.ticks.min(3.0)) as usize;
-        ticks(low, high, target)
+        let alike = (TICKS * (high - low) / self.limits.longest()).round().max(3.0);
+        let [from, to] = self.axis_edge(axis).map(|end| self.place(end));
+        let room = (to[0] - from[0]).hypot(to[1] - from[1]) / (ROOM * self.number);
+        ticks(low, high, alike.min(room).max(1.0) as usize)
     }
 }

@@ -35,12 +35,7 @@ pub(super) fn clip(
 }
 
 /// The part of a segment inside the rectangle: Liang and Barsky's cuts of its parameter.
-fn segment(
-    from: [f64; 2],
-    to: [f64; 2],
-    low: [f64; 2],
-    high: [f64; 2],
-) -> Option<[[f64; 2]; 2]> {
+fn segment(from: [f64; 2], to: [f64; 2], low: [f64; 2], high: [f64; 2]) -> Option<[[f64; 2]; 2]> {
     let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
     for k in 0..2 {
         let along = to[k] - from[k];

@@ -105,12 +105,9 @@ impl Entry {
             Sample::Dashes => {
                 paint::poly_line(scene, vec![(x, y), (x + SAMPLE, y)], color, STROKE, true);
             }
-            Sample::Area => paint::rectangle(
-                scene,
-                [x, y - 0.4 * size],
-                [x + SAMPLE, y + 0.4 * size],
-                color,
-            ),
+            Sample::Area => {
+                paint::rectangle(scene, [x, y - 0.4 * size], [x + SAMPLE, y + 0.4 * size], color)
+            }
             Sample::Dot => paint::dot(scene, [x + 0.5 * SAMPLE, y], 0.2 * size, color),
         }
     }

@@ -40,10 +40,10 @@ impl TextSizes {
         Self { tick: height / 34, label: height / 27 }
     }
 
-    /// The same of one of several panels of the height: larger, for the whole figure is shrunk to the
-    /// width of a page.
-    pub(super) fn of_panel(height: u32) -> Self {
-        Self { tick: height / 21, label: height / 18 }
+    /// The same of one of several panels, in proportion to its width: larger, for the whole figure is
+    /// shrunk to the width of a page.
+    pub(super) fn of_panel(width: u32) -> Self {
+        Self { tick: width / 25, label: width / 21 }
     }
 
     /// `factor` times as large.
@@ -71,9 +71,12 @@ pub(super) fn canvas(width: f64, height: f64) -> Scene {
 /// About the width of `text`, pixels: the plotting library keeps its measures to itself.
 pub(super) fn text_width(text: &str, size: u32) -> f64 {
     let em = |c: char| match c {
-        '0'..='9' => 0.64,
-        '\u{2212}' | 'm' | 'w' | 'A'..='Z' => 0.84,
-        _ => 0.56,
+        'i' | 'j' | 'l' | ' ' | ',' | '.' | ':' => 0.32,
+        'f' | 'r' | 't' | '(' | ')' | '-' | '/' => 0.4,
+        '\u{2212}' | 'w' => 0.84,
+        'm' | 'M' | 'W' => 0.97,
+        'A'..='Z' => 0.7,
+        _ => 0.63,
     };
     f64::from(size) * text.chars().map(em).sum::<f64>()
 }

@@ -57,7 +57,7 @@ pub enum Shape {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     /// Its name in the legend; without one it is not there. Layers that look alike and have the same name
-    /// have one entry.
+    /// have one entry, also where they have no points.
     pub name: String,
     /// Its colour.
     pub ink: Ink,
@@ -106,11 +106,8 @@ pub struct PanelStyle {
 
 impl Default for PanelStyle {
     fn default() -> Self {
-        Self {
-            columns: 3,
-            panel_size: [560, 480],
-            value_label: "log-density [nats]".to_owned(),
-        }
+        let value_label = "log-density [nats]".to_owned();
+        Self { columns: 3, panel_size: [560, 480], value_label }
     }
 }
 
@@ -134,7 +131,7 @@ pub fn draw_panels(panels: &[Panel], style: &PanelStyle, path: &Path) -> Result<
     panels.iter().try_for_each(Panel::check)?;
 
     let [width, height] = style.panel_size.map(f64::from);
-    let sizes = TextSizes::of_panel(style.panel_size[1]);
+    let sizes = TextSizes::of_panel(style.panel_size[0]);
     let columns = style.columns.clamp(1, panels.len());
     let (full_width, rows) = (width * columns as f64, panels.len().div_ceil(columns));
     let values: Vec<f64> = panels.iter().flat_map(Panel::values).collect();
@@ -172,7 +169,7 @@ fn entries(panels: &[Panel]) -> Vec<Entry> {
             // The colour bar explains it.
             Shape::Colored { .. } => continue,
         };
-        let entry = Entry { name: layer.name.clone(), color: layer.ink.color(), sample };
+        let entry = Entry { name: layer.name.clone(), color: layer.color(), sample };
         if !entry.name.is_empty() && !all.contains(&entry) {
             all.push(entry);
         }
@@ -273,7 +270,7 @@ impl Panel {
         let plane = plane.between(self.x_limits, self.y_limits);
         let head = if self.title.is_empty() { 0.5 * label } else { 1.9 * label };
         let lower = [left + width - 1.2 * tick, top + height - 2.2 * label - 1.6 * tick];
-        let upper = |margin: f64| [left + margin, top + head + 1.5 * label];
+        let upper = |margin: f64| [left + margin, top + head + 1.8 * label];
         // The numbers of the y axis want room, and how much depends on how many they are.
         let margin = plane.placed(upper(4.0 * tick), lower).y_numbers(sizes) + 1.6 * tick;
         let mut plane = plane.placed(upper(margin), lower);
@@ -295,16 +292,24 @@ impl Panel {
         let x_label_at = [plane.center(), plane.bottom() + 2.0 * tick + label];
         paint::text(scene, x_label_at, &self.x_label, font, INK);
         let font = Font { anchor: TextAnchor::Start, ..font };
-        let y_label_at = [left + 0.6 * tick, upper[1] - 0.55 * label];
+        let y_label_at = [left + 0.6 * tick, upper[1] - 0.8 * label];
         paint::text(scene, y_label_at, &self.y_label, font, INK);
     }
 }
 
 impl Layer {
+    /// A mark on top of the others may be faint, but not as faint as the background.
+    fn color(&self) -> Color {
+        match (&self.shape, self.ink) {
+            (Shape::Mark(_), Ink::Faint) => GREY_INK,
+            _ => self.ink.color(),
+        }
+    }
+
     fn draw(&self, scene: &mut Scene, plane: &Plane, colors: Option<&ColorScale>, tick: f64) {
         let [low, high] = plane.corners();
         let inside = |at: &[f64; 2]| (0..2).all(|k| low[k] <= at[k] && at[k] <= high[k]);
-        let color = self.ink.color();
+        let color = self.color();
         match &self.shape {
             Shape::Line(points) | Shape::Dashes(points) => {
                 let dashed = matches!(self.shape, Shape::Dashes(_));
@@ -338,7 +343,8 @@ impl Layer {
                 for (ends, &height) in edges.windows(2).zip(heights) {
                     let corners = [plane.place((ends[0], 0.0)), plane.place((ends[1], height))];
                     if corners.iter().flatten().all(|x| x.is_finite()) {
-                        let [from, to] = corners.map(|at| [0, 1].map(|k| at[k].clamp(low[k], high[k])));
+                        let inside = |at: [f64; 2]| [0, 1].map(|k| at[k].clamp(low[k], high[k]));
+                        let [from, to] = corners.map(inside);
                         paint::rectangle(scene, from, to, color.clone());
                     }
                 }
@@ -346,8 +352,7 @@ impl Layer {
             Shape::Mark(x) => {
                 let x = plane.x(*x);
                 if (low[0]..=high[0]).contains(&x) {
-                    let ink = if self.ink == Ink::Faint { GREY_INK } else { color };
-                    paint::poly_line(scene, vec![(x, low[1]), (x, high[1])], ink, 1.8, true);
+                    paint::poly_line(scene, vec![(x, low[1]), (x, high[1])], color, 1.8, true);
                 }
             }
         }

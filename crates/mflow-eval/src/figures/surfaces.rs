@@ -49,7 +49,8 @@ pub struct SurfaceStyle {
     pub axis_names: [String; 3],
     /// Name and unit of the coloured number.
     pub value_label: String,
-    /// Width and height of one panel, pixels: 400 to 10000. The colour bar below comes on top.
+    /// Width and height of one panel, pixels: 400 to 10000. Rows without titles are lower, by the room of
+    /// these; the colour bar below comes on top.
     pub panel_size: [u32; 2],
     /// Radius of a dot of the scatter, pixels.
     pub dot_radius: f64,
@@ -108,20 +109,23 @@ pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path)
     let [width, height] = style.panel_size.map(f64::from);
     let sizes = TextSizes::of(style.panel_size[1]).scaled(style.text_scale);
     let columns = style.columns.clamp(1, panels.len());
-    let rows = panels.len().div_ceil(columns);
-    let (full_width, full_height) = (width * columns as f64, height * rows as f64);
-    let mut scene = paint::canvas(full_width, (full_height + color_bar::height(sizes)).round());
     let label = f64::from(sizes.label);
+    let heads: Vec<f64> = panels
+        .chunks(columns)
+        .map(|row| row.iter().any(|panel| !panel.title.is_empty()))
+        .map(|has_title| if has_title { 1.9 * label } else { 0.4 * label })
+        .collect();
+    let body = height - 1.9 * label;
+    let full_width = width * columns as f64;
+    let full_height = heads.iter().map(|head| head + body).sum::<f64>();
+    let mut scene = paint::canvas(full_width, (full_height + color_bar::height(sizes)).round());
     for (k, ((panel, mesh), view)) in panels.iter().zip(meshes).zip(views).enumerate() {
-        let [left, top] = [width * (k % columns) as f64, height * (k / columns) as f64];
-        let first = k - k % columns;
-        let row = &panels[first..(first + columns).min(panels.len())];
-        // Where a row has no titles, its panels have the room.
-        let has_title = row.iter().any(|panel| !panel.title.is_empty());
-        let title_height = if has_title { 1.9 * label } else { 0.4 * label };
+        let (left, row) = (width * (k % columns) as f64, k / columns);
+        let (title_height, above) = (heads[row], &heads[..row]);
+        let top = above.iter().map(|head| head + body).sum::<f64>();
         let title_at = [left + 0.5 * width, top + 1.5 * label];
         paint::text(&mut scene, title_at, &panel.title, Font::centered(sizes.label), INK);
-        let room = [width, height - title_height];
+        let room = [width, body];
         let frame = Frame::fit(limits, view, [left, top + title_height], room, sizes);
         frame.draw_walls(&mut scene);
         mesh.draw(&mut scene, &frame, &colors, style.dot_radius);

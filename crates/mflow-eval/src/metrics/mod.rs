@@ -18,7 +18,9 @@ pub use likelihood::{log_likelihood, log_likelihood_gap};
 pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error, sample_distance};
 pub use outliers::{OutlierAuc, OutlierScores, outlier_auc, outlier_scores};
 pub use posteriors::{PosteriorConfig, Posteriors, observed_set, posteriors};
-pub use section::{LORENZ_SLAB, SECTION_CELLS, Section, lorenz_section_tv, lorenz_sections, total_variation};
+pub use section::{
+    LORENZ_SLAB, SECTION_CELLS, Section, lorenz_section_tv, lorenz_sections, total_variation,
+};
 pub use two_samples::{TwoSamples, two_samples};
 
 use crate::Result;

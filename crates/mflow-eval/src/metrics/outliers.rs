@@ -64,8 +64,7 @@ pub fn outlier_auc(
     let scores = outlier_scores(of, data, outliers, theta)?;
     let [errors, of_outliers] = &scores.reconstruction_error;
     let reconstruction_error = auc(of_outliers, errors)?;
-    let log_prob =
-        scores.log_prob.map(|[data, outliers]| auc(&data, &outliers)).transpose()?;
+    let log_prob = scores.log_prob.map(|[data, outliers]| auc(&data, &outliers)).transpose()?;
     let turned = |auc: f64| auc.max(1. - auc);
     let published = log_prob.map_or(0., turned).max(turned(reconstruction_error));
     Ok(OutlierAuc { log_prob, reconstruction_error, published })

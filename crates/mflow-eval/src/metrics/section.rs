@@ -73,7 +73,8 @@ impl Section {
         };
         let side: Vec<f64> =
             (0..=cells).map(|k| REACH * (2. * k as f64 / cells as f64 - 1.)).collect();
-        let grid: Vec<f64> = side.iter().flat_map(|&a| side.iter().flat_map(move |&b| [a, b])).collect();
+        let grid: Vec<f64> =
+            side.iter().flat_map(|&a| side.iter().flat_map(move |&b| [a, b])).collect();
         let values = decode(&grid)?.as_chunks::<3>().0.iter().map(|x| x[2]).collect();
         let lines = Field { x: side.clone(), y: side, values }.contour(self.height)?;
         let segments = lines.iter().flat_map(|line| line.windows(2));
@@ -132,29 +133,31 @@ pub fn total_variation(p: &[f64], q: &[f64]) -> f64 {
 }
 
 /// Half the thickness of the slab in which points of the Lorenz attractor are counted, standardised.
-pub const LORENZ_SLAB: f64 = 0.05;
+pub const LORENZ_SLAB: f64 = 0.1;
 /// Cells of the grid of latents along each axis, for [`Section::of_model`].
-pub const SECTION_CELLS: usize = 250;
+pub const SECTION_CELLS: usize = 180;
 
 /// The curves in which the plane through both fixed points of the Lorenz system cuts the wings of its
-/// attractor: that of `x_1 < 0` and that of `x_1 > 0`. Standardised; the wing reaches out to 2.
+/// attractor: that of `x_1 < 0` and that of `x_1 > 0`, before all is standardised.
 ///
 /// # Errors
 /// Never, in truth.
 pub fn lorenz_sections() -> Result<[Section; 2]> {
     /// Bins of each.
-    const BINS: usize = 40;
+    const BINS: usize = 44;
+    /// The wings end before.
+    const REACH: f64 = 2.2;
     // 28 - 1 is the height of the fixed points.
     let height = Lorenz::standardize([0., 0., 27.])[2];
     let middle = Lorenz::standardize([0.; 3])[0];
     Ok([
-        Section::new(height, [middle - 2., middle], BINS)?,
-        Section::new(height, [middle, middle + 2.], BINS)?,
+        Section::new(height, [middle - REACH, middle], BINS)?,
+        Section::new(height, [middle, middle + REACH], BINS)?,
     ])
 }
 
 /// The total variation distance, along each of [`lorenz_sections`], between points of long trajectories and
-/// the surface of a model. Two halves of the trajectories are 0.01 to 0.02 apart.
+/// the surface of a model. Two halves of the trajectories are 0.03 apart.
 ///
 /// # Errors
 /// As [`Section::of_model`]; a model whose surface does not meet the plane has the distance 1.

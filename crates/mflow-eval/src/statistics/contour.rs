@@ -98,7 +98,8 @@ fn chains(links: &BTreeMap<usize, Vec<usize>>) -> Vec<Vec<usize>> {
             chain.push(side);
             next = links[&side].iter().copied().find(|side| !visited[side]);
         }
-        let closed = chain.len() > 2 && chain.last().is_some_and(|last| links[last].contains(&start));
+        let closed =
+            chain.len() > 2 && chain.last().is_some_and(|last| links[last].contains(&start));
         if closed {
             chain.push(start);
         }

@@ -22,8 +22,7 @@ fn circles_are_closed_and_round() {
     for &(x, y) in &lines[0] {
         assert!((x.hypot(y) - 2.).abs() < 1e-3, "({x}, {y}) on a circle of radius 2");
     }
-    let length: f64 =
-        lines[0].windows(2).map(|w| (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1)).sum();
+    let length: f64 = lines[0].windows(2).map(|w| (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1)).sum();
     assert!((length - 4. * std::f64::consts::PI).abs() < 0.01, "all round: {length}");
     let two = field(81, |x, y| ((x.abs() - 1.5).powi(2) + y * y).sqrt()).contour(1.).unwrap();
     assert_eq!(two.len(), 2, "two circles");

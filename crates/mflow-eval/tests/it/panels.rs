@@ -82,8 +82,7 @@ fn units_are_as_long_on_both_axes() {
     let dots = || vec![Layer::new("", Ink::Truth, Shape::Dots(corners.clone()))];
     let limits = (Some([-1.0, 3.0]), Some([-1.0, 5.0]));
     let sides = |equal_units| {
-        let panel =
-            Panel { equal_units, x_limits: limits.0, y_limits: limits.1, ..panel(dots()) };
+        let panel = Panel { equal_units, x_limits: limits.0, y_limits: limits.1, ..panel(dots()) };
         let found = svg(&[panel]);
         let group = groups(&found, "panel")[0];
         let (x, y) = (numbers(group, "cx"), numbers(group, "cy"));

@@ -15,16 +15,15 @@ const SAMPLES: usize = 50_000;
 const DOTS: usize = 1500;
 /// Bins of their angles.
 const BINS: usize = 120;
+/// The share of latents that lie beyond each end of a curve.
+const TAIL: f64 = 0.001;
 /// Half the width of the plane that is drawn.
 const WINDOW: f64 = 1.45;
 /// Log-densities along the angle that are drawn, nats: from that of the truth at its least.
 const LOG_DENSITY: [f64; 2] = [-9., 1.];
 
-const CIRCLES: [GaussianOnSphere; 3] = [
-    GaussianOnSphere::CIRCLE,
-    GaussianOnSphere::THIN_CIRCLE,
-    GaussianOnSphere::CONDITIONAL_CIRCLE,
-];
+const CIRCLES: [GaussianOnSphere; 3] =
+    [GaussianOnSphere::CIRCLE, GaussianOnSphere::THIN_CIRCLE, GaussianOnSphere::CONDITIONAL_CIRCLE];
 
 /// `circle`: the truth and the curve of each model, or samples of a model that has no curve; all densities per
 /// length over the angle.
@@ -61,7 +60,7 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
     });
     let style = PanelStyle {
         columns: if panels.len() == 4 { 4 } else { 3 },
-        panel_size: [520, 520],
+        panel_size: [520, 590],
         value_label: "log-density per length [nats]".to_owned(),
     };
     Ok(draw_panels(&panels, &style, &sheet.path("circle"))?)
@@ -103,12 +102,13 @@ fn unrolled(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 /// What is drawn of a model in the plane, and over the angle.
 type Picture = (Layer, Vec<(f64, f64)>);
 
-/// Of a model of curves, between the least and the greatest of many latents.
+/// Of a model of curves, for latents between two quantiles.
 fn curve(run: &Drawn<'_>, theta: &[f64], seed: u64) -> Result<Picture> {
     let latents = run.of.model.sample_latent(SAMPLES, &mut Stream::new(seed, "latents"))?;
-    let latents = run.of.by_rows(&latents, None, |z, _| Ok(z.clone()))?;
-    let low = latents.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = latents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut latents = run.of.by_rows(&latents, None, |z, _| Ok(z.clone()))?;
+    latents.sort_by(f64::total_cmp);
+    let cut = (TAIL * SAMPLES as f64) as usize;
+    let (low, high) = (latents[cut], latents[SAMPLES - 1 - cut]);
     let at = |k: usize| low + (high - low) * k as f64 / POINTS as f64;
     let curve = decoded(run.of, &(0..=POINTS).map(at).collect::<Vec<_>>(), theta)?;
     let points = curve.points.as_chunks::<2>().0;

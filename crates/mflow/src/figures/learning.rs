@@ -17,22 +17,26 @@ pub(super) fn draw(sheet: &mut Sheet<'_>) -> Result<()> {
     if panels.is_empty() {
         return Ok(());
     }
-    let style = PanelStyle { panel_size: [640, 480], ..PanelStyle::default() };
+    let columns = if panels.len() == 4 { 2 } else { 3 };
+    let style = PanelStyle { columns, ..PanelStyle::default() };
     Ok(draw_panels(&panels, &style, &sheet.path("learning"))?)
 }
 
 fn panel(sheet: &Sheet<'_>, phase: &str) -> Option<Panel> {
     let mut layers = vec![];
+    let single = sheet.runs.len() == 1;
     for (k, run) in sheet.runs.iter().enumerate() {
         let of_phase: Vec<&EpochMetrics> = run.losses.iter().filter(|m| m.phase == phase).collect();
         let training = line(&of_phase, |m| m.train_loss);
         let validation = line(&of_phase, |m| m.validation_loss);
-        let name = |what: &str| match sheet.runs.len() {
-            1 => what.to_owned(),
-            _ => format!("{}, {what}", run.title),
-        };
-        layers.push(Layer::new(name("training"), Ink::Series(k), Shape::Dashes(training)));
-        layers.push(Layer::new(name("validation"), Ink::Series(k), Shape::Line(validation)));
+        let names = if single { ["training", "validation"] } else { ["", &*run.title] };
+        layers.push(Layer::new(names[0], Ink::Series(k), Shape::Dashes(training)));
+        layers.push(Layer::new(names[1], Ink::Series(k), Shape::Line(validation)));
+    }
+    if !single {
+        // In the legend only, once for all runs.
+        layers.push(Layer::new("training", Ink::Truth, Shape::Dashes(vec![])));
+        layers.push(Layer::new("validation", Ink::Truth, Shape::Line(vec![])));
     }
     let losses = layers.iter().flat_map(|layer| match &layer.shape {
         Shape::Line(points) | Shape::Dashes(points) => &points[..],

@@ -11,7 +11,7 @@ use mflow_eval::figures::{
 use mflow_eval::metrics::{LORENZ_SLAB, SECTION_CELLS, Section, decoded, lorenz_sections};
 
 /// Points per side of the grid of latents.
-const GRID: usize = 121;
+const GRID: usize = 91;
 /// Samples that say where a surface has a density.
 const SAMPLES: usize = 5000;
 /// The share of them, those of the lowest densities, where it is not drawn.
@@ -25,8 +25,8 @@ const BOX: Limits = Limits { low: [-2.6, -2.9, -2.7], high: [2.6, 2.9, 2.8] };
 
 const CAMERAS: [Camera; 3] = [
     Camera { azimuth: -58., elevation: 26. },
-    Camera { azimuth: -90., elevation: 8. },
-    Camera { azimuth: -35., elevation: 65. },
+    Camera { azimuth: -102., elevation: 14. },
+    Camera { azimuth: -20., elevation: 42. },
 ];
 
 /// `lorenz`: points of trajectories and the surface of each model, from three angles; `lorenz-sections`: the
@@ -66,8 +66,8 @@ fn draw_surface(sheet: &mut Sheet<'_>) -> Result<()> {
     }
     let style = SurfaceStyle {
         columns: CAMERAS.len(),
-        panel_size: [600, 500],
-        text_scale: 1.4,
+        panel_size: [520, 520],
+        text_scale: 1.35,
         limits: Some(BOX),
         dot_radius: 1.2,
         ..SurfaceStyle::default()
@@ -108,9 +108,8 @@ fn draw_sections(sheet: &mut Sheet<'_>) -> Result<()> {
     let points = Shape::Dots(dots().map(|point| (point[0], point[2])).collect());
     let mut panels = vec![Panel {
         title: "The plane of both sections".to_owned(),
-        x_label: "x₁".to_owned(),
+        x_label: "x₁ (standardised)".to_owned(),
         y_label: "x₃".to_owned(),
-        equal_units: true,
         layers: vec![Layer::new("", Ink::Faint, points), Layer::new("", Ink::Truth, cut)],
         ..Panel::default()
     }];
@@ -145,7 +144,7 @@ fn section_panel(sheet: &Sheet<'_>, section: &Section, title: &str) -> Result<Pa
     }
     Ok(Panel {
         title: title.to_owned(),
-        x_label: "x₁".to_owned(),
+        x_label: "x₁ (standardised)".to_owned(),
         y_label: "density of x₁".to_owned(),
         y_limits: Some([0., 1.06 * top]),
         layers,

@@ -27,10 +27,10 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
         let error = curve(roc_curve(of_outliers, of_data)?);
         let layer = |name: &str, curve| Layer::new(name, Ink::Series(k), Shape::Line(curve));
         let name = match scores.log_prob.map(|scores| scores.map(negated)) {
-            None => format!("{} (\u{2212}, {area:.3})", run.title),
+            None => format!("{} (AUC \u{2212}, {area:.3})", run.title),
             Some([of_data, of_outliers]) => {
                 let by_density_too = auc(&of_outliers, &of_data)?;
-                let name = format!("{} ({by_density_too:.3}, {area:.3})", run.title);
+                let name = format!("{} (AUC {by_density_too:.3}, {area:.3})", run.title);
                 by_density.push(layer(&name, curve(roc_curve(&of_outliers, &of_data)?)));
                 name
             }
@@ -39,11 +39,10 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
     }
     let panel = |title: &str, layers: Vec<Layer>| Panel {
         title: title.to_owned(),
-        x_label: "data taken for outliers".to_owned(),
-        y_label: "outliers found".to_owned(),
+        x_label: "false positive rate (data)".to_owned(),
+        y_label: "true positive rate (outliers)".to_owned(),
         x_limits: Some([0., 1.]),
         y_limits: Some([0., 1.]),
-        equal_units: true,
         layers,
         ..Panel::default()
     };
@@ -51,7 +50,7 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
     if by_density.len() > 1 {
         panels.insert(0, panel("By log-density", by_density));
     }
-    let style = PanelStyle { panel_size: [600, 600], ..PanelStyle::default() };
+    let style = PanelStyle { panel_size: [560, 580], ..PanelStyle::default() };
     Ok(draw_panels(&panels, &style, &sheet.path("outliers"))?)
 }
 
@@ -64,9 +63,8 @@ fn curve(all: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let count = all.len();
     let mut curve: Vec<(f64, f64)> = vec![];
     for (k, point) in all.into_iter().enumerate() {
-        let near = |last: &(f64, f64)| {
-            (point.0 - last.0).abs() < STEP && (point.1 - last.1).abs() < STEP
-        };
+        let near =
+            |last: &(f64, f64)| (point.0 - last.0).abs() < STEP && (point.1 - last.1).abs() < STEP;
         if k + 1 == count || !curve.last().is_some_and(near) {
             curve.push(point);
         }

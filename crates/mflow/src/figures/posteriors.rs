@@ -92,9 +92,8 @@ fn window(layers: &[Layer]) -> [[f64; 2]; 2] {
     };
     let top = points().map(|point| point.1).fold(0., f64::max);
     let dense = points().filter(|point| point.1 > DEPTH * top).map(|point| point.0);
-    let [low, high] = dense.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| {
-        [low.min(x), high.max(x)]
-    });
+    let [low, high] =
+        dense.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| [low.min(x), high.max(x)]);
     [[low, high], [0., 1.06 * top]]
 }
 

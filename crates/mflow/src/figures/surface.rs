@@ -6,13 +6,15 @@ use mflow_core::Density;
 use mflow_core::candle::Tensor;
 use mflow_data::{PolynomialSurface, Simulator};
 use mflow_eval::figures::{Limits, SurfacePanel, SurfaceStyle, draw_surfaces};
+use std::f64::consts::TAU;
 
-/// Points per side of the grid on the surface.
-const GRID: usize = 61;
-/// The part of the chart that is drawn: four standard deviations and more around the wide component.
-const CHART: [[f64; 2]; 2] = [[-5., 7.], [-7., 5.]];
-/// Points of a lower log-density in the chart are left out: no data to learn from.
-const LEAST_LOG_PROB: f64 = -8.5;
+/// Points of the grid on the surface: away from the middle of the chart, and around it.
+const GRID: [usize; 2] = [33, 97];
+/// The part of the chart that is drawn: three standard deviations of the wide component around its mean. The
+/// narrow one is inside.
+const CENTER: [f64; 2] = [1., -1.];
+/// See [`CENTER`].
+const RADIUS: f64 = 6.;
 /// How far the box reaches beyond the true surface, as a share of its longest side.
 const MARGIN: f64 = 0.05;
 
@@ -30,10 +32,9 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
     let mut truth: Vec<[f64; 3]> = vec![];
     for (row, &parameter) in sheet.parameters.iter().enumerate() {
         let title = |title: &str| if row == 0 { title.to_owned() } else { String::new() };
-        let grid = Grid::new(parameter)?;
-        let value = grid.masked(PolynomialSurface.log_prob(grid.flat(), &grid.parameters())?);
-        let drawn = grid.points.iter().zip(&value).filter(|(_, value)| value.is_finite());
-        truth.extend(drawn.map(|(point, _)| point));
+        let grid = Grid::new(parameter);
+        let value = PolynomialSurface.log_prob(grid.flat(), &grid.parameters())?;
+        truth.extend(&grid.points);
         let note = format!("θ = {parameter}").replace('-', "\u{2212}");
         panels.push(SurfacePanel { note, ..panel(title("Truth"), grid.points.clone(), value) });
         for run in &runs {
@@ -42,8 +43,8 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
     }
     let columns = runs.len() + 1;
     let (panel_size, text_scale) = match columns {
-        2 => ([800, 640], 1.15),
-        _ => ([480, 400], 1.5),
+        2 => ([720, 560], 1.35),
+        _ => ([480, 400], 1.7),
     };
     let limits = Some(around(&truth));
     let style = SurfaceStyle { columns, panel_size, text_scale, limits, ..SurfaceStyle::default() };
@@ -51,7 +52,7 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
 }
 
 fn panel(title: String, points: Vec<[f64; 3]>, value: Vec<f64>) -> SurfacePanel {
-    SurfacePanel { title, points, rows: GRID, cols: GRID, value, ..SurfacePanel::default() }
+    SurfacePanel { title, points, rows: GRID[0], cols: GRID[1], value, ..SurfacePanel::default() }
 }
 
 /// The box around points, with a margin.
@@ -70,23 +71,17 @@ fn around(points: &[[f64; 3]]) -> Limits {
 struct Grid {
     parameter: f64,
     points: Vec<[f64; 3]>,
-    /// Whether there are data.
-    is_drawn: Vec<bool>,
 }
 
 impl Grid {
-    fn new(parameter: f64) -> Result<Self> {
-        let at = |axis: usize, i: usize| {
-            let [low, high] = CHART[axis];
-            low + (high - low) * i as f64 / (GRID - 1) as f64
-        };
-        let chart: Vec<[f64; 2]> =
-            (0..GRID * GRID).map(|e| [at(0, e / GRID), at(1, e % GRID)]).collect();
-        let log_prob = |&z: &[f64; 2]| PolynomialSurface.log_prob_chart(z, parameter);
-        let log_probs = chart.iter().map(log_prob).collect::<Result<Vec<_>, _>>()?;
-        let is_drawn = log_probs.into_iter().map(|log_prob| log_prob >= LEAST_LOG_PROB).collect();
-        let points = chart.iter().map(|&z| PolynomialSurface.embed(z)).collect();
-        Ok(Self { parameter, points, is_drawn })
+    fn new(parameter: f64) -> Self {
+        let [away, around] = GRID;
+        let points = (0..away * around).map(|k| {
+            let radius = RADIUS * (k / around) as f64 / (away - 1) as f64;
+            let (sin, cos) = (TAU * (k % around) as f64 / (around - 1) as f64).sin_cos();
+            PolynomialSurface.embed([CENTER[0] + radius * cos, CENTER[1] + radius * sin])
+        });
+        Self { parameter, points: points.collect() }
     }
 
     fn flat(&self) -> &[f64] {
@@ -97,19 +92,13 @@ impl Grid {
         vec![self.parameter; self.points.len()]
     }
 
-    /// Values where there are data.
-    fn masked(&self, value: Vec<f64>) -> Vec<f64> {
-        let masked = value.into_iter().zip(&self.is_drawn);
-        masked.map(|(value, &is_drawn)| if is_drawn { value } else { f64::NAN }).collect()
-    }
-
     /// The projection of the grid by a model, coloured by its density.
     fn learned(&self, run: &Drawn<'_>, title: String) -> Result<SurfacePanel> {
         let (of, model) = (run.of, run.of.model);
         let (x, context) = (of.tensor(self.flat(), 3)?, of.context(&self.parameters())?);
         let points = of.by_rows(&x, context.as_ref(), |x, c| model.project(x, c))?;
         let of_model = |x: &Tensor, c: Option<&Tensor>| model.log_density(Density::Manifold, x, c);
-        let value = self.masked(of.by_rows(&x, context.as_ref(), of_model)?);
+        let value = of.by_rows(&x, context.as_ref(), of_model)?;
         Ok(panel(title, points.as_chunks().0.to_vec(), value))
     }
 }

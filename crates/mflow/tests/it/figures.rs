@@ -113,7 +113,8 @@ fn surfaces_of_several_runs_stand_side_by_side() {
         assert_eq!(count(&learning, title), times, "{title}");
     }
     let posteriors = text(&folder, "both/posteriors.svg");
-    for (title, times) in [("truth", 1), ("PIE", 1), ("true parameter", 1), ("20 rows at θ = 0", 1)] {
+    for (title, times) in [("truth", 1), ("PIE", 1), ("true parameter", 1), ("20 rows at θ = 0", 1)]
+    {
         assert_eq!(count(&posteriors, title), times, "{title}");
     }
     let twice = folder.succeeds("figures m-flow m-flow --out twice --format svg");
