@@ -79,8 +79,8 @@ fn draw_circle(run: &RunDir, of: Evaluated<'_>) -> Result<()> {
     const POINTS: u16 = 400;
     /// Half the width of what is shown.
     const WINDOW: f64 = 1.5;
-    /// Standard deviations of latents that are drawn.
-    const WIDEST: f64 = 3.;
+    /// How far latents are drawn: about three standard deviations, and half a turn if they are angles.
+    const WIDEST: f64 = std::f64::consts::PI;
     let share = |i: u16| f64::from(i) / f64::from(POINTS - 1);
     let truth = (0..POINTS).map(|i| (std::f64::consts::TAU * share(i)).sin_cos());
     let truth =
