@@ -4,7 +4,7 @@ use crate::autoregressive::AutoregressiveConfig;
 use crate::bijector::Bijector;
 use crate::chain::{Chain, Inverted};
 use crate::conformal::{InversionConfig, ScalingConfig, SpecialConformalConfig};
-use crate::coupling::{CouplingConfig, ImageCouplingConfig};
+use crate::coupling::{CircularCouplingConfig, CouplingConfig, ImageCouplingConfig};
 use crate::elementwise::{AngleShiftConfig, ElementwiseConfig, FunctionConfig};
 use crate::linear::{
     LuLinearConfig, OrthogonalConfig, PermutationConfig, QrLinearConfig, SvdLinearConfig,
@@ -24,6 +24,8 @@ use std::sync::Arc;
 pub enum BijectorConfig {
     /// A coupling layer.
     Coupling(CouplingConfig),
+    /// A coupling layer of angles.
+    CircularCoupling(CircularCouplingConfig),
     /// A coupling layer of images.
     ImageCoupling(ImageCouplingConfig),
     /// An autoregressive layer.
@@ -112,6 +114,7 @@ impl BijectorConfig {
     pub fn build(&self, params: &mut Params<'_>) -> Result<Arc<dyn Bijector>> {
         Ok(match self {
             Self::Coupling(config) => config.build(params)?,
+            Self::CircularCoupling(config) => config.build(params)?,
             Self::ImageCoupling(config) => config.build(params)?,
             Self::Autoregressive(config) => config.build(params)?,
             Self::Elementwise(config) => config.build(params)?,

@@ -63,7 +63,7 @@ pub use config::BijectorConfig;
 pub use conformal::{
     Inversion, InversionConfig, Scaling, ScalingConfig, SpecialConformal, SpecialConformalConfig,
 };
-pub use coupling::{CouplingConfig, ImageCouplingConfig, Mask, Route};
+pub use coupling::{CircularCouplingConfig, CouplingConfig, ImageCouplingConfig, Mask, Route};
 pub use diff::{Diff, Dual};
 pub use domain::Domain;
 pub use elementwise::{

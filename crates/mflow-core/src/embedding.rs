@@ -2,7 +2,7 @@
 use crate::Result;
 use crate::chart::{Chart, ZeroPadding};
 use crate::gram::gram_log_det;
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, Noise};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -78,9 +78,10 @@ pub trait Embedding: Debug + Send + Sync {
     }
 }
 
-/// `x = f(chart(u))`: a chart followed by a bijector of `R^D`.
+/// `x = f(chart(u), 0)`: a chart in the first coordinates of `R^D`, followed by a bijector `f` of `R^D`.
 ///
-/// The projection is the nearest point of the chart after `f⁻¹(x)`. Normalisation of data is the
+/// The projection is the nearest point of the chart after `f⁻¹(x)`. Where the chart is closed, so is the
+/// manifold: a circle, a sphere, a torus that `f` deforms and turns. Normalisation of data is the
 /// outermost part of `f`: it shapes the volume of the manifold, so it must be seen by the tangents. The
 /// volume element is exact, from `N` tangents that start from the chart's differential; behind a
 /// conformal `f`, and where the manifold is all of `R^D`, it is in closed form,
@@ -88,6 +89,8 @@ pub trait Embedding: Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct ChartedFlow<C> {
     chart: C,
+    /// `D`, at least the dimension of the space around the chart.
+    data_dim: usize,
     f: Arc<dyn Bijector>,
 }
 
@@ -99,22 +102,52 @@ impl<C: Chart> ChartedFlow<C> {
     /// Put `f` behind `chart`.
     ///
     /// # Errors
-    /// If `f` is no map of vectors of the dimension of the space around the chart.
+    /// If `f` is no map of vectors, or one of fewer dimensions than the space around the chart has.
     pub fn over(chart: C, f: Arc<dyn Bijector>) -> Result<Self> {
-        let (shape, d) = (&f.signature().latent_shape, Chart::data_dim(&chart));
-        if *shape != [d] {
-            let reason = format!("must be a map of vectors of {d} features, found {shape:?}");
-            return Err(mflow_bijectors::Error::config("charted_flow.f", reason).into());
+        let (shape, around) = (&f.signature().latent_shape, Chart::data_dim(&chart));
+        match shape[..] {
+            [data_dim] if data_dim >= around => Ok(Self { chart, data_dim, f }),
+            _ => {
+                let reason = format!(
+                    "must be a map of vectors of {around} features or more, found {shape:?}"
+                );
+                Err(mflow_bijectors::Error::config("charted_flow.f", reason).into())
+            }
         }
-        Ok(Self { chart, f })
+    }
+
+    /// Whether the volume needs no tangents.
+    fn has_closed_volume(&self) -> bool {
+        self.f.signature().conformal || self.chart.coordinate_dim() == self.data_dim
+    }
+
+    /// A point of the chart as one of `R^D`.
+    fn pad<T: Diff>(&self, x: T) -> Result<T> {
+        match self.data_dim - Chart::data_dim(&self.chart) {
+            0 => Ok(x),
+            rest => Ok(x.linear(|t| t.pad_with_zeros(D::Minus1, 0, rest))?),
+        }
+    }
+
+    /// The coordinates of the point of the chart that is nearest to latents of `f`.
+    fn nearest(&self, latents: &Tensor) -> Result<Tensor> {
+        let around = columns(latents, 0, Chart::data_dim(&self.chart))?;
+        Embedding::coordinates(&self.chart, &around, None)
+    }
+
+    /// The latent of `f` at coordinates `u`.
+    fn latent(&self, u: &Tensor) -> Result<Tensor> {
+        self.pad(Embedding::embed(&self.chart, u, None)?)
     }
 }
 
-impl<C: Chart> ChartedFlow<C> {
-    /// Whether the volume needs no tangents.
-    fn has_closed_volume(&self) -> bool {
-        self.f.signature().conformal || self.chart.coordinate_dim() == Chart::data_dim(&self.chart)
+/// `x[:, start..start + len]`, contiguous.
+pub(crate) fn columns(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
+    if x.dim(0)? == 0 {
+        // candle panics at views of nothing.
+        return Ok(Tensor::zeros((0, len), x.dtype(), x.device())?);
     }
+    Ok(x.narrow(D::Minus1, start, len)?.contiguous()?)
 }
 
 /// `½ log det T Tᵀ` of tangent rows `T`.
@@ -143,7 +176,7 @@ impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
         self.chart.coordinate_dim()
     }
     fn data_dim(&self) -> usize {
-        Chart::data_dim(&self.chart)
+        self.data_dim
     }
     fn context_dim(&self) -> Option<usize> {
         self.f.signature().context_dim
@@ -152,22 +185,21 @@ impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
         Chart::domain(&self.chart)
     }
     fn embed(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        Ok(self.f.forward(&Embedding::embed(&self.chart, u, None)?, context)?.value)
+        Ok(self.f.forward(&self.latent(u)?, context)?.value)
     }
     fn embed_with_jacobian(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Dual> {
         let context = context.map(Diff::constant);
-        let x = self.chart.embed_with_jacobian(u, None)?;
+        let x = self.pad(self.chart.embed_with_jacobian(u, None)?)?;
         Ok(self.f.push_forward(&x, context.as_ref())?.value)
     }
     fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        Embedding::coordinates(&self.chart, &self.f.inverse(x, context)?.value, None)
+        self.nearest(&self.f.inverse(x, context)?.value)
     }
     fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        let (n, d) = (self.chart.coordinate_dim(), Chart::data_dim(&self.chart));
+        let (n, d) = (self.chart.coordinate_dim(), self.data_dim);
         if self.has_closed_volume() {
             let share = n as f64 / d as f64;
-            let log_det =
-                self.f.forward(&Embedding::embed(&self.chart, u, None)?, context)?.log_abs_det;
+            let log_det = self.f.forward(&self.latent(u)?, context)?.log_abs_det;
             return Ok((Embedding::log_volume(&self.chart, u, None)? + (log_det * share)?)?);
         }
         let x = self.embed_with_jacobian(u, context)?;
@@ -189,8 +221,7 @@ impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
         Some(&self.f)
     }
     fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        let latents = self.f.observe(Direction::Inverse, x, context)?;
-        Embedding::coordinates(&self.chart, &latents.value, None)
+        self.nearest(&self.f.observe(Direction::Inverse, x, context)?.value)
     }
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Embedding>>> {
         let f = self.f.training(noise)?;

@@ -1,7 +1,7 @@
 //! [`VectorFlowConfig`]: a flow of vectors as it is written in a model's config.
 use mflow_bijectors::{
-    AngleShiftConfig, BijectorConfig, ElementwiseConfig, FlowConfig, Norm, SplineFlowConfig,
-    UnivariateConfig,
+    AngleShiftConfig, BijectorConfig, CircularCouplingConfig, ElementwiseConfig, FlowConfig, Mask,
+    NetConfig, Norm, SplineFlowConfig, UnivariateConfig,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -17,15 +17,15 @@ pub enum VectorFlowConfig {
     Spline(SplineFlowConfig),
     /// Any stack of equal layers, such as affine couplings.
     Layers(FlowConfig),
-    /// Circular splines of angles, each followed by a rotation; element by element, without context.
-    /// Rezende et al. (2020), arXiv 2002.02428, section 2.1.
+    /// Circular splines of angles, each followed by a rotation: element by element, or by couplings.
+    /// Rezende et al. (2020), arXiv 2002.02428, section 2.1 and 2.2.
     Circular(CircularFlowConfig),
     /// Any bijector, written out.
     Custom(CustomFlowConfig),
 }
 
 /// Config of [`VectorFlowConfig::Circular`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct CircularFlowConfig {
@@ -33,12 +33,49 @@ pub struct CircularFlowConfig {
     pub layers: usize,
     /// Bins of each.
     pub bins: usize,
+    /// The conditioners of couplings, through which angles depend on each other and on the context:
+    /// of each layer one for a spline and one for a rotation, with alternating masks. Without it all
+    /// angles move in every layer, each by itself, and there can be no context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net: Option<NetConfig>,
 }
 
 impl Default for CircularFlowConfig {
-    /// 3 splines of 10 bins.
+    /// 3 splines of 10 bins, element by element.
     fn default() -> Self {
-        Self { layers: 3, bins: 10 }
+        Self { layers: 3, bins: 10, net: None }
+    }
+}
+
+impl CircularFlowConfig {
+    /// 4 couplings of 10 bins with these conditioners.
+    pub fn coupled(net: NetConfig) -> Self {
+        Self { layers: 4, bins: 10, net: Some(net) }
+    }
+
+    /// The layers, of which the first is that of the latents.
+    fn layers(&self, dim: usize, context_dim: usize) -> Vec<BijectorConfig> {
+        let coupling = |i: usize, net: &NetConfig| {
+            CircularCouplingConfig::new(dim, Mask::alternating(i), self.bins)
+                .with_context(context_dim)
+                .with_net(net.clone())
+        };
+        let layer = |i: usize| match &self.net {
+            Some(net) => [
+                BijectorConfig::CircularCoupling(coupling(i, net)),
+                BijectorConfig::CircularCoupling(
+                    coupling(i, net).with_map(UnivariateConfig::Additive),
+                ),
+            ],
+            None => {
+                let map = UnivariateConfig::CircularRationalQuadratic { bins: self.bins };
+                [
+                    BijectorConfig::Elementwise(ElementwiseConfig::new(&[dim], map)),
+                    BijectorConfig::AngleShift(AngleShiftConfig::new(dim)),
+                ]
+            }
+        };
+        (0..self.layers).flat_map(layer).collect()
     }
 }
 
@@ -67,6 +104,11 @@ impl Default for VectorFlowConfig {
 impl From<SplineFlowConfig> for VectorFlowConfig {
     fn from(config: SplineFlowConfig) -> Self {
         Self::Spline(config)
+    }
+}
+impl From<CircularFlowConfig> for VectorFlowConfig {
+    fn from(config: CircularFlowConfig) -> Self {
+        Self::Circular(config)
     }
 }
 impl From<FlowConfig> for VectorFlowConfig {
@@ -106,8 +148,8 @@ impl VectorFlowConfig {
     /// The bijector on `dim` features with `context_dim` context features (0 for none).
     ///
     /// # Errors
-    /// If a number is out of range, or the flow cannot do what is asked: circular flows know no
-    /// context, and batch normalisation cannot be trained here, as batches are cut into shards.
+    /// If a number is out of range, or the flow cannot do what is asked: circular splines element by
+    /// element know no context, and batch normalisation cannot be trained here, as batches are cut into shards.
     pub fn bijector(&self, dim: usize, context_dim: usize) -> crate::Result<BijectorConfig> {
         let refuse =
             |field: &str, reason: &str| Err(mflow_bijectors::Error::config(field, reason).into());
@@ -119,21 +161,15 @@ impl VectorFlowConfig {
                  statistics do not survive; found `batch_norm`",
             ),
             Self::Layers(config) => Ok(config.bijector(dim, context_dim)?),
-            Self::Circular(_) if context_dim > 0 => {
-                refuse("kind", "must be another than `circular` with a context")
-            }
+            Self::Circular(config) if context_dim > 0 && config.net.is_none() => refuse(
+                "net",
+                "must be there with a context, which splines element by element do not see; found none",
+            ),
             Self::Circular(config) if config.layers == 0 => {
                 refuse("layers", "must be positive, found 0")
             }
             Self::Circular(config) => {
-                let map = UnivariateConfig::CircularRationalQuadratic { bins: config.bins };
-                let spline = ElementwiseConfig::new(&[dim], map);
-                let layer = [
-                    BijectorConfig::Elementwise(spline),
-                    BijectorConfig::AngleShift(AngleShiftConfig::new(dim)),
-                ];
-                let layers = std::iter::repeat_n(layer, config.layers).flatten().collect();
-                Ok(BijectorConfig::Chain { layers })
+                Ok(BijectorConfig::Chain { layers: config.layers(dim, context_dim) })
             }
             Self::Custom(config) => Ok(config.bijector.clone()),
         }

@@ -1,8 +1,10 @@
 //! Coupling layers: some features move by a map whose parameters the other features determine.
+mod circular;
 mod config;
 mod image;
 mod mask;
 
+pub use circular::CircularCouplingConfig;
 pub use config::CouplingConfig;
 pub(crate) use config::NEAR_IDENTITY;
 pub use image::ImageCouplingConfig;

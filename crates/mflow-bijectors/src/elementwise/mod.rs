@@ -3,6 +3,7 @@ mod angle;
 mod function;
 mod learned;
 
+pub(crate) use angle::wrap;
 pub use angle::{AngleShift, AngleShiftConfig};
 pub use function::{Function, FunctionConfig, FunctionMap};
 pub use learned::ElementwiseConfig;

@@ -46,7 +46,7 @@ pub enum UnivariateConfig {
         /// Half the width of the box outside of which the map is the identity.
         tail_bound: f64,
     },
-    /// [`RationalQuadratic::circle`], of angles; element-wise maps only.
+    /// [`RationalQuadratic::circle`], of angles.
     CircularRationalQuadratic {
         /// Number of bins.
         bins: usize,

@@ -158,6 +158,9 @@ pub(crate) fn composed(config: &BijectorConfig) -> BijectorConfig {
         BijectorConfig::Coupling(c) => {
             BijectorConfig::Coupling(c.clone().with_route(Route::Composed))
         }
+        BijectorConfig::CircularCoupling(c) => {
+            BijectorConfig::CircularCoupling(c.clone().with_route(Route::Composed))
+        }
         BijectorConfig::Autoregressive(c) => {
             BijectorConfig::Autoregressive(c.clone().with_route(Route::Composed))
         }

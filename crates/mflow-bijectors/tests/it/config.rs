@@ -210,6 +210,21 @@ fn fields_of_every_map_are_checked() {
             "`coupling.map` must be a map of real numbers, found one of angles",
         ),
         (
+            json(
+                r#"{"kind": "circular_coupling", "dim": 2, "mask": "odd",
+                "map": {"kind": "rational_quadratic", "bins": 4, "tail_bound": 3}}"#,
+            ),
+            "`circular_coupling.map` must be a map of angles or `additive`, found one of the reals: \
+             the ends of the circle would be torn apart",
+        ),
+        (
+            json(
+                r#"{"kind": "circular_coupling", "dim": 0, "mask": "odd",
+                "map": {"kind": "additive"}}"#,
+            ),
+            "`circular_coupling.dim` must be positive, found 0",
+        ),
+        (
             json(r#"{"kind": "autoregressive", "dim": 0}"#),
             "`autoregressive.dim` must be positive, found 0",
         ),
@@ -460,7 +475,7 @@ fn public_types_are_debug_send_and_sync() {
     }
     all! {
         ActNorm ActNormConfig Activation Additive Affine AffineScale AngleShift AngleShiftConfig
-        AutoregressiveConfig BatchNorm BatchNormConfig BijectorConfig Chain Concat ConvNet
+        AutoregressiveConfig BatchNorm BatchNormConfig BijectorConfig Chain CircularCouplingConfig Concat ConvNet
         ConvNetConfig CouplingConfig CubicSpline Dependence Direction Domain Dual ElementwiseConfig
         Error Fast FeatureAffine FeatureAffineConfig FlowConfig Function FunctionConfig FunctionMap
         GlowConfig Gradient ImageCouplingConfig Init Inversion InversionConfig Inverted Linear

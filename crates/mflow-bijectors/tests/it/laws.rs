@@ -13,12 +13,12 @@ use mflow_bijectors::UnivariateConfig::Additive;
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     ActNormConfig, Activation, AffineScale, AngleShiftConfig, AutoregressiveConfig,
-    BatchNormConfig, Bijector, BijectorConfig, ConvNetConfig, CouplingConfig, Direction, Dual,
-    ElementwiseConfig, Error, FeatureAffineConfig, FlowConfig, Function, FunctionConfig,
-    GlowConfig, ImageCouplingConfig, InversionConfig, LinearKind, LuLinearConfig, Mask, NetConfig,
-    Norm, Order, OrthogonalConfig, ParamStore, PermutationConfig, QrLinearConfig, ReshapeConfig,
-    ResidualBlockConfig, ScalingConfig, SpecialConformalConfig, SplineFlowConfig, SqueezeConfig,
-    SvdLinearConfig, TanhMixtureConfig, UnivariateConfig,
+    BatchNormConfig, Bijector, BijectorConfig, CircularCouplingConfig, ConvNetConfig,
+    CouplingConfig, Direction, Dual, ElementwiseConfig, Error, FeatureAffineConfig, FlowConfig,
+    Function, FunctionConfig, GlowConfig, ImageCouplingConfig, InversionConfig, LinearKind,
+    LuLinearConfig, Mask, NetConfig, Norm, Order, OrthogonalConfig, ParamStore, PermutationConfig,
+    QrLinearConfig, ReshapeConfig, ResidualBlockConfig, ScalingConfig, SpecialConformalConfig,
+    SplineFlowConfig, SqueezeConfig, SvdLinearConfig, TanhMixtureConfig, UnivariateConfig,
 };
 
 macro_rules! laws_hold_for {
@@ -155,6 +155,11 @@ laws_hold_for! {
     elementwise_circular_one_bin: Case::new(circular(&[2], 1));
     angle_shift: Case::new(AngleShift(AngleShiftConfig::new(3)));
     circular_flow: Case::new(circular_flow_of_two());
+    circular_coupling: Case::new(of_angles(3, Mask::Even));
+    circular_coupling_context: Case::new(with_context(of_angles(4, Mask::Moved(vec![2, 0]))));
+    circular_coupling_of_one: Case::new(with_context(of_angles(1, Mask::Odd)));
+    circular_coupling_rotation: Case::new(rotating(with_context(of_angles(3, Mask::Odd))));
+    circular_coupling_flow: Case::new(circular_couplings()).looser(2.);
     image_coupling: Case::new(image(channels(Mask::Odd))).entries(1).looser(2.);
     image_coupling_context:
         Case::new(image(channels(Mask::Even).with_context(2))).entries(1).looser(2.);
@@ -237,6 +242,32 @@ fn circular(shape: &[usize], bins: usize) -> BijectorConfig {
 fn circular_flow_of_two() -> BijectorConfig {
     let layers = vec![circular(&[2], 3), AngleShift(AngleShiftConfig::new(2)), circular(&[2], 5)];
     Chain { layers }
+}
+
+fn of_angles(dim: usize, mask: Mask) -> BijectorConfig {
+    let config = CircularCouplingConfig::new(dim, mask, 4).with_net(net(16, 1, Activation::Silu));
+    BijectorConfig::CircularCoupling(config)
+}
+
+fn with_context(config: BijectorConfig) -> BijectorConfig {
+    match config {
+        BijectorConfig::CircularCoupling(c) => BijectorConfig::CircularCoupling(c.with_context(2)),
+        other => other,
+    }
+}
+
+fn rotating(config: BijectorConfig) -> BijectorConfig {
+    match config {
+        BijectorConfig::CircularCoupling(c) => {
+            BijectorConfig::CircularCoupling(c.with_map(Additive))
+        }
+        other => other,
+    }
+}
+
+fn circular_couplings() -> BijectorConfig {
+    let each = [Mask::Even, Mask::Odd].map(|mask| with_context(of_angles(3, mask)));
+    Chain { layers: each.into_iter().flat_map(|c| [c.clone(), rotating(c)]).collect() }
 }
 
 fn image(config: ImageCouplingConfig) -> BijectorConfig {

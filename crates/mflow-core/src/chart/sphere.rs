@@ -1,5 +1,5 @@
 //! Spheres in spherical coordinates.
-use super::angles::atan2;
+use super::angles::{atan2, norm};
 use super::{Chart, check_radius, numbers, refuse};
 use crate::Result;
 use candle_core::{D, DType, Device, Tensor};
@@ -93,7 +93,7 @@ impl Chart for Hypersphere {
         let column = |i: usize| v.narrow(1, i, 1);
         let mut angles = vec![];
         for i in 0..self.dim - 1 {
-            let rest = v.narrow(1, i + 1, self.dim - i)?.sqr()?.sum_keepdim(1)?.sqrt()?;
+            let rest = norm(&v.narrow(1, i + 1, self.dim - i)?)?;
             angles.push(atan2(&rest, &column(i)?)?);
         }
         angles.push(atan2(&column(self.dim)?, &column(self.dim - 1)?)?);

@@ -1,5 +1,5 @@
 //! Tori, of revolution and flat.
-use super::angles::atan2;
+use super::angles::{atan2, norm};
 use super::{Chart, check_radius, numbers, refuse};
 use crate::Result;
 use candle_core::{D, DType, Device, Tensor};
@@ -59,7 +59,7 @@ impl Chart for Torus {
     }
     fn coordinates(&self, x: &Tensor) -> Result<Tensor> {
         let column = |i: usize| x.narrow(1, i, 1);
-        let distance = (column(0)?.sqr()? + column(1)?.sqr()?)?.sqrt()?;
+        let distance = norm(&x.narrow(1, 0, 2)?)?;
         let around = atan2(&column(1)?, &column(0)?)?;
         Ok(Tensor::cat(&[around, atan2(&column(2)?, &(distance - self.major)?)?], 1)?)
     }

@@ -50,6 +50,18 @@ impl ModelConfig {
     /// Refuse sizes that cannot be.
     fn check(&self) -> Result<()> {
         let ModelSizes { data_dim: d, manifold_dim: n, normalization, .. } = &self.sizes;
+        if let Some((around, manifold)) = self.chart().map(ChartConfig::dims) {
+            // With an `f` behind it the chart may lie in a part of the space.
+            let fits =
+                around == *d || (around < *d && !matches!(self.parts, ModelParts::Fom { .. }));
+            if !fits || manifold != *n {
+                let reason = format!(
+                    "must fit: it maps {manifold} coordinates to {around} features, found \
+                     manifold_dim = {n} and data_dim = {d}"
+                );
+                return refuse("chart", reason);
+            }
+        }
         match &self.parts {
             ModelParts::Af { .. } if n != d => {
                 return refuse(
@@ -60,14 +72,6 @@ impl ModelConfig {
             ModelParts::Fom { .. } if normalization.is_some() => {
                 let reason = "must be left out of `fom`, whose manifold is given in data units";
                 return refuse("normalization", reason.to_owned());
-            }
-            ModelParts::Fom { chart, .. } if chart.dims() != (*d, *n) => {
-                let (data, manifold) = chart.dims();
-                let reason = format!(
-                    "must fit: it maps {manifold} coordinates to {data} features, found \
-                     manifold_dim = {n} and data_dim = {d}"
-                );
-                return refuse("chart", reason);
             }
             ModelParts::Af { .. } | ModelParts::Fom { .. } => {}
             _ if *n == 0 || n >= d => {
@@ -114,13 +118,18 @@ impl ModelConfig {
                 let h = self.inner(inner, params)?;
                 Ok(on_reals(Arc::new(whole), h, OffManifold::Nothing))
             }
-            ModelParts::Fom { chart, inner } => self.on_chart(chart, inner, params),
+            ModelParts::Fom { chart, inner } => {
+                self.on_chart(chart.build(params.dtype(), params.device())?, inner, params)
+            }
             ModelParts::Pie { outer, inner, epsilon } => {
                 let padded = self.padded_flow(outer, params)?;
                 let normal = OffManifold::Normal(NormalNoise { epsilon: *epsilon });
                 Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, normal))
             }
-            ModelParts::MFlow { outer, inner } => {
+            ModelParts::MFlow { chart: Some(chart), outer, inner } => {
+                self.on_chart(chart.build_over(self.outer(outer, params)?)?, inner, params)
+            }
+            ModelParts::MFlow { chart: None, outer, inner } => {
                 let padded = self.padded_flow(outer, params)?;
                 Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, OffManifold::Nothing))
             }
@@ -175,15 +184,24 @@ impl ModelConfig {
         Ok(Arc::new(config.unwrap_or_else(|| identity(self.sizes.data_dim)).build(params)?))
     }
 
-    /// `u -> f(u, 0)`, with the normalisation as the outermost part of `f`.
-    fn padded_flow(&self, outer: &VectorFlowConfig, params: &mut Params<'_>) -> Result<PaddedFlow> {
+    /// `f`, with the normalisation as its outermost part.
+    fn outer(
+        &self,
+        outer: &VectorFlowConfig,
+        params: &mut Params<'_>,
+    ) -> Result<Arc<dyn Bijector>> {
         let d = self.sizes.data_dim;
         let outer = outer.bijector(d, self.of_manifold()).map_err(under("outer"))?;
         let mut parts = vec![check_shape("outer", outer.build(&mut params.scope("outer"))?, d)?];
         if self.sizes.normalization.is_some() {
             parts.push(self.denormalization(params)?);
         }
-        PaddedFlow::new(Arc::new(Chain::new(parts)?), self.sizes.manifold_dim)
+        Ok(Arc::new(Chain::new(parts)?))
+    }
+
+    /// `u -> f(u, 0)`.
+    fn padded_flow(&self, outer: &VectorFlowConfig, params: &mut Params<'_>) -> Result<PaddedFlow> {
+        PaddedFlow::new(self.outer(outer, params)?, self.sizes.manifold_dim)
     }
 
     fn encoder(
@@ -213,15 +231,14 @@ impl ModelConfig {
         Ok(Autoencoder { encoder, decoder })
     }
 
-    /// `x = chart(h(ũ))`.
+    /// `x = embed(h(ũ))`, with `h` onto the coordinates of a chart.
     fn on_chart(
         &self,
-        chart: &ChartConfig,
+        embedding: Box<dyn Embedding>,
         inner: &VectorFlowConfig,
         params: &mut Params<'_>,
     ) -> Result<Parts> {
         let n = self.sizes.manifold_dim;
-        let embedding = chart.build(params.dtype(), params.device())?;
         let domain = embedding.domain();
         let mut h = self.inner(inner, params)?;
         if !h.signature().data_domain.fits(&domain) {
@@ -240,7 +257,7 @@ impl ModelConfig {
         };
         Ok(Parts {
             name: self.name(),
-            embedding: Arc::from(embedding as Box<dyn Embedding>),
+            embedding: Arc::from(embedding),
             h,
             base,
             off_manifold: OffManifold::Nothing,

@@ -26,7 +26,8 @@ pub struct ModelConfig {
 pub struct ModelSizes {
     /// Number of features `D` of the data.
     pub data_dim: usize,
-    /// Dimension `N` of the manifold, `1 <= N < D`; `D` for a flow of all of `R^D`.
+    /// Dimension `N` of the manifold, `1 <= N < D`; `D` for a flow of all of `R^D`. In a file it may be
+    /// left out where a chart says it.
     pub manifold_dim: usize,
     /// Number of context features `C`, 0 for none.
     #[serde(default)]
@@ -78,8 +79,13 @@ pub enum ModelParts {
         #[serde(default = "default_epsilon")]
         epsilon: f64,
     },
-    /// Manifold-learning flow: `x = f(u, 0)`, `u = h(ũ)`. Brehmer & Cranmer (2020), section 2.D.
+    /// Manifold-learning flow: `x = f(u, 0)`, `u = h(ũ)`. Brehmer & Cranmer (2020), section 2.D. With a
+    /// chart `x = f(chart(u), 0)`: the manifold is closed if the chart is, and `h` is then as for
+    /// [`ModelParts::Fom`].
     MFlow {
+        /// What `f` deforms; the first `N` coordinates of `R^D` if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chart: Option<ChartConfig>,
         /// The flow `f` of `R^D`.
         #[serde(default = "default_outer")]
         outer: VectorFlowConfig,
@@ -158,10 +164,11 @@ fn default_epsilon() -> f64 {
 fn default_encoder() -> NetConfig {
     NetConfig::new(100, 5)
 }
-/// Circular where that is all that is needed.
+/// Circular on angles; by couplings where there is something to depend on.
 fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
-    match chart.has_angles_only() && context_dim == 0 {
-        true => VectorFlowConfig::Circular(CircularFlowConfig::default()),
+    match chart.has_angles_only() {
+        true if chart.dims().1 == 1 && context_dim == 0 => CircularFlowConfig::default().into(),
+        true => CircularFlowConfig::coupled(NetConfig::default()).into(),
         false => VectorFlowConfig::default(),
     }
 }
@@ -211,7 +218,15 @@ impl ModelConfig {
     /// for trained linear maps in `f`.
     pub fn m_flow(data_dim: usize, manifold_dim: usize) -> Self {
         let inner = VectorFlowConfig::default();
-        Self::new(ModelParts::MFlow { outer: default_outer(), inner }, data_dim, manifold_dim)
+        let parts = ModelParts::MFlow { chart: None, outer: default_outer(), inner };
+        Self::new(parts, data_dim, manifold_dim)
+    }
+    /// A manifold-learning flow of the topology of a chart, [`ModelParts::MFlow`]; circular on circles
+    /// and tori.
+    pub fn m_flow_on(chart: ChartConfig, data_dim: usize) -> Self {
+        let (manifold_dim, inner) = (chart.dims().1, flow_on(&chart, 0));
+        let parts = ModelParts::MFlow { chart: Some(chart), outer: default_outer(), inner };
+        Self::new(parts, data_dim, manifold_dim)
     }
     /// A manifold-learning flow with an encoder, [`ModelParts::MeFlow`].
     pub fn me_flow(data_dim: usize, manifold_dim: usize) -> Self {
@@ -314,6 +329,11 @@ impl ModelConfig {
         }
     }
 
+    /// The chart, if the model has one.
+    pub fn chart(&self) -> Option<&ChartConfig> {
+        self.parts.chart()
+    }
+
     /// The groups of its parameters.
     pub fn groups(&self) -> ModelGroups {
         let groups = |manifold, density| ModelGroups { manifold, density };
@@ -325,6 +345,16 @@ impl ModelConfig {
                 groups(&["encoder", "decoder"], &["inner"])
             }
             ModelParts::Vae { .. } => groups(&["encoder", "decoder"], &[]),
+        }
+    }
+}
+
+impl ModelParts {
+    fn chart(&self) -> Option<&ChartConfig> {
+        match self {
+            Self::Fom { chart, .. } => Some(chart),
+            Self::MFlow { chart, .. } => chart.as_ref(),
+            _ => None,
         }
     }
 }
@@ -342,23 +372,25 @@ impl<'de> Deserialize<'de> for ModelConfig {
         }
         let has_inner = parts.contains_key("inner");
         // First the kind: an unknown one explains everything else.
-        let mut parts = serde_json::from_value(Value::Object(parts)).map_err(D::Error::custom)?;
+        let parts: ModelParts =
+            serde_json::from_value(Value::Object(parts)).map_err(D::Error::custom)?;
         // Where there is no choice nothing need be said.
         if let ModelParts::Fom { chart, .. } = &parts {
-            let (data, manifold) = chart.dims();
-            sizes.entry("data_dim").or_insert(data.into());
-            sizes.entry("manifold_dim").or_insert(manifold.into());
+            sizes.entry("data_dim").or_insert(chart.dims().0.into());
+        }
+        if let Some(chart) = parts.chart() {
+            sizes.entry("manifold_dim").or_insert(chart.dims().1.into());
         }
         if let (ModelParts::Af { .. }, Some(data)) = (&parts, sizes.get("data_dim").cloned()) {
             sizes.entry("manifold_dim").or_insert(data);
         }
         let sizes: ModelSizes =
             serde_json::from_value(Value::Object(sizes)).map_err(D::Error::custom)?;
-        if let ModelParts::Fom { chart, inner } = &mut parts
-            && !has_inner
-        {
-            *inner = flow_on(chart, sizes.context_dim);
+        let of_chart = parts.chart().map(|chart| flow_on(chart, sizes.context_dim));
+        let mut config = Self { sizes, parts };
+        if let Some(inner) = of_chart.filter(|_| !has_inner) {
+            config = config.with_inner(inner);
         }
-        Ok(Self { sizes, parts })
+        Ok(config)
     }
 }

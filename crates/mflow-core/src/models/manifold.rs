@@ -6,7 +6,7 @@ use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::Embedding;
 use crate::model::{Density, INTRACTABLE, Model, ModelSignature, Projected, check_finite};
 use crate::{Error, Result};
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream};
 use std::sync::Arc;
 
@@ -375,13 +375,4 @@ impl Model for ManifoldModel {
             ..self.clone()
         })))
     }
-}
-
-/// `x[:, start..start + len]`, contiguous.
-pub(super) fn columns(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
-    if x.dim(0)? == 0 {
-        // candle panics at views of nothing.
-        return Ok(Tensor::zeros((0, len), x.dtype(), x.device())?);
-    }
-    Ok(x.narrow(D::Minus1, start, len)?.contiguous()?)
 }

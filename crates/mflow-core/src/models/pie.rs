@@ -1,7 +1,8 @@
 //! What a pseudo-invertible encoder (PIE) defines off its manifold.
-use super::manifold::{ManifoldModel, columns};
+use super::manifold::ManifoldModel;
 use crate::Result;
 use crate::base::{BaseDensity, StandardNormal};
+use crate::embedding::columns;
 use crate::model::Model;
 use candle_core::Tensor;
 use mflow_bijectors::{Bijector, Diff, Dual};

@@ -1,8 +1,8 @@
 //! What a variational autoencoder (VAE) defines off its manifold.
-use super::manifold::{ManifoldModel, columns};
+use super::manifold::ManifoldModel;
 use crate::autoencoder::Autoencoder;
 use crate::base::{BaseDensity, StandardNormal};
-use crate::embedding::Embedding;
+use crate::embedding::{Embedding, columns};
 use crate::model::check_finite;
 use crate::{Error, Result};
 use candle_core::{D, Tensor};

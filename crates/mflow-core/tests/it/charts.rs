@@ -447,6 +447,52 @@ fn configs_are_files_and_are_checked() {
     }
 }
 
+#[test]
+fn some_charts_have_names() {
+    let named = |name: &str| serde_json::from_value::<ChartConfig>(name.into());
+    for (name, dims, point, expected) in [
+        ("circle", (2, 1), vec![0.5 * PI], vec![0., 1.]),
+        ("sphere", (3, 2), vec![0.5 * PI, 0.], vec![0., 1., 0.]),
+        ("torus", (3, 2), vec![0., 0.5 * PI], vec![1., 0., 0.5]),
+    ] {
+        let config = named(name).unwrap();
+        assert_eq!(config.dims(), dims, "{name}");
+        let chart = config.build(DType::F64, CPU).unwrap();
+        let x = chart.embed(&tensor(point.clone(), &[1, point.len()]), None).unwrap();
+        close(name, &x, &tensor(expected.clone(), &[1, expected.len()]), 1e-15);
+        // A file has it written out.
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(text.contains("radius") || text.contains("major"), "{text}");
+        assert_eq!(serde_json::from_str::<ChartConfig>(&text).unwrap(), config, "{name}");
+    }
+    let message = named("disc").unwrap_err().to_string();
+    let expected = "expected a chart, a table or one of `circle`, `sphere`, `torus`, found `disc`";
+    assert_eq!(message, expected);
+}
+
+/// Where a coordinate is not unique it has no derivative; one that is not finite would end a training.
+#[test]
+fn gradients_at_centres_and_axes_are_finite() {
+    let spherical = |dim| ChartConfig::Hypersphere { dim, radius: 1., center: vec![0.; dim + 1] };
+    let torus = ChartConfig::Torus { major: 2., minor: 0.5 };
+    let flat = ChartConfig::FlatTorus { radii: vec![1., 0.5] };
+    for (config, points) in [
+        (spherical(1), vec![0., 0.]),
+        (spherical(2), vec![0., 0., 0., 1., 0., 0., -1., 0., 0.]),
+        (torus, vec![0., 0., 0., 0., 0., 1., 2., 0., 0.]),
+        (flat, vec![0., 0., 1., 0.]),
+    ] {
+        let chart = config.build(DType::F64, CPU).unwrap();
+        let d = chart.data_dim();
+        let x = Var::from_tensor(&tensor(points.clone(), &[points.len() / d, d])).unwrap();
+        let u = chart.coordinates(x.as_tensor(), None).unwrap();
+        let projected = chart.embed(&u, None).unwrap();
+        let total = (projected.sum_all().unwrap() + u.sum_all().unwrap()).unwrap();
+        let gradient = numbers(total.backward().unwrap().get(&x).unwrap());
+        assert!(gradient.iter().all(|g| g.is_finite()), "{config:?}: {gradient:?}");
+    }
+}
+
 fn conformal(dim: usize) -> BijectorConfig {
     let layers = vec![
         BijectorConfig::Scaling(ScalingConfig::new(dim)),
@@ -478,15 +524,28 @@ fn charts_take_flows() {
             let row = x.tangents().unwrap().narrow(1, k, 1).unwrap().squeeze(1).unwrap();
             close(name, &row, &difference(&embedding, &u, k), 1e-7);
         }
+        // A circle in the plane of the first two latents.
+        let circle = Hypersphere::new(1, 1.2, &[0.3, -0.1], DType::F64, CPU).unwrap();
+        let in_space = ChartedFlow::over(circle.clone(), f.clone()).unwrap();
+        let u = coordinates(&in_space, 7);
+        let flat = Embedding::embed(&circle, &u, None).unwrap();
+        let latent = flat.pad_with_zeros(1, 0, 1).unwrap();
+        let expected = f.forward(&latent, None).unwrap().value;
+        close(name, &in_space.embed(&u, None).unwrap(), &expected, 1e-13);
+        close(name, &in_space.coordinates(&expected, None).unwrap(), &u, 1e-9);
+        let expected = (gram_log_det(&difference(&in_space, &u, 0).unsqueeze(1).unwrap()).unwrap()
+            * 0.5)
+            .unwrap();
+        close(name, &in_space.log_volume(&u, None).unwrap(), &expected, 1e-7);
         let padded = PaddedFlow::new(f.clone(), 2).unwrap();
         let u = coordinates(&padded, 5);
         let x = padded.embed_with_jacobian(&u, None).unwrap();
         let expected = (gram_log_det(x.tangents().unwrap()).unwrap() * 0.5).unwrap();
         close(name, &padded.log_volume(&u, None).unwrap(), &expected, 1e-10);
-        let torus = mflow_core::FlatTorus::new(&[1.], DType::F64, CPU).unwrap();
+        let torus = mflow_core::FlatTorus::new(&[1., 1.], DType::F64, CPU).unwrap();
         let message = ChartedFlow::over(torus, f).map(|_| ()).unwrap_err().to_string();
-        let expected = "invalid config: `charted_flow.f` must be a map of vectors of 2 features, \
-                        found [3]";
+        let expected = "invalid config: `charted_flow.f` must be a map of vectors of 4 features or \
+                        more, found [3]";
         assert_eq!(message, expected);
     }
 }

@@ -1,6 +1,6 @@
 //! Flows on known manifolds. Oracle: lengths and areas of decoded grids, closed forms where `h` is the
 //! identity or affine, counts of samples.
-use crate::kinds::{Kind, circle, log_normal, sphere};
+use crate::kinds::{Kind, circle, circular, log_normal, sphere};
 use crate::numbers::{CPU, close, numbers};
 use crate::subject::small_flow;
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
@@ -35,8 +35,10 @@ fn total(kind: &Kind, half: f64, cells: usize) -> f64 {
 
 #[test]
 fn densities_on_known_manifolds_integrate_to_one() {
-    for (chart, gain) in [(circle(2.), 0.8), (torus(), 0.4)] {
-        let kind = Kind::new(ModelConfig::fom(chart), gain);
+    for (chart, coupled, gain) in
+        [(circle(2.), false, 0.8), (torus(), false, 0.4), (torus(), true, 0.4)]
+    {
+        let kind = Kind::new(ModelConfig::fom(chart).with_inner(circular(coupled)), gain);
         assert!(kind.of_angles(), "{}: no seam", kind.what);
         check_total(&kind.what, total(&kind, PI, 200));
     }

@@ -3,7 +3,9 @@ use crate::numbers::{CPU, gram, log_abs_det, matrices, normal, numbers, tensor};
 use crate::subject::{differences, randomise, small_flow};
 use mflow_bijectors::{Activation, FeatureAffineConfig, LinearKind, NetConfig, ParamStore};
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{ChartConfig, Density, ManifoldModel, Model, ModelConfig, ModelParts};
+use mflow_core::{
+    ChartConfig, CircularFlowConfig, Density, ManifoldModel, Model, ModelConfig, ModelParts,
+};
 use std::f64::consts::TAU;
 
 /// A model under test.
@@ -22,9 +24,9 @@ pub(crate) fn small_net() -> NetConfig {
 /// With flows and networks of test size.
 pub(crate) fn small(config: ModelConfig) -> ModelConfig {
     let config = config.with_networks(&small_net()).with_outer(small_flow(LinearKind::Lu));
-    match &config.parts {
-        ModelParts::Fom { .. } => config,
-        _ => config.with_inner(small_flow(LinearKind::Permutation)),
+    match config.chart() {
+        Some(_) => config,
+        None => config.with_inner(small_flow(LinearKind::Permutation)),
     }
 }
 
@@ -48,16 +50,41 @@ pub(crate) fn sphere(radius: f64) -> ChartConfig {
     ChartConfig::Hypersphere { dim: 2, radius, center: vec![1., 0., -0.3] }
 }
 
+/// Circular splines, alone or by couplings of test size.
+pub(crate) fn circular(coupled: bool) -> CircularFlowConfig {
+    let mut config = CircularFlowConfig::default();
+    if coupled {
+        config = CircularFlowConfig::coupled(small_net());
+        (config.layers, config.bins) = (2, 5);
+    }
+    config
+}
+
 /// Flows on known manifolds: of circular splines, and of splines on the reals.
 fn foms(context: usize) -> Vec<ModelConfig> {
     let on = |chart| ModelConfig::fom(chart).with_inner(small_flow(LinearKind::Permutation));
     let stereographic = ChartConfig::Stereographic { radius: 1.5, center: vec![1., 0., -0.3] };
     let mut all = vec![on(circle(2.)), on(sphere(1.3)), on(stereographic)];
+    let torus = ModelConfig::fom(ChartConfig::Torus { major: 2., minor: 0.6 });
+    all.extend([
+        ModelConfig::fom(circle(2.)).with_inner(circular(context > 0)),
+        torus.clone().with_inner(circular(true)),
+    ]);
     if context == 0 {
-        let torus = ChartConfig::Torus { major: 2., minor: 0.6 };
-        all.extend([ModelConfig::fom(circle(2.)), ModelConfig::fom(torus)]);
+        all.push(torus.with_inner(circular(false)));
     }
     all
+}
+
+/// M-flows of a known topology: of circular splines, and of splines on the reals.
+pub(crate) fn closed(context: usize) -> Vec<ModelConfig> {
+    let circle = || ModelConfig::m_flow_on(circle(1.2), 3);
+    let on_reals = |c: ModelConfig| c.with_inner(small_flow(LinearKind::Permutation));
+    let of_sphere = on_reals(ModelConfig::m_flow_on(sphere(1.3), 3));
+    let torus = ModelConfig::m_flow_on(ChartConfig::named("torus").unwrap(), 4);
+    let mut all = vec![on_reals(circle()), of_sphere, torus.with_inner(circular(true))];
+    all.push(circle().with_inner(circular(context > 0)));
+    all.into_iter().map(small).collect()
 }
 
 /// Every kind, unconditional, with a conditional density and with a conditional manifold, each with and
@@ -82,7 +109,7 @@ pub(crate) fn configs() -> Vec<ModelConfig> {
             ModelConfig::vae(3, 1),
             ModelConfig::rif(3, 2),
         ];
-        for config in learned.map(|c| with(small(c))) {
+        for config in learned.map(small).into_iter().chain(closed(context)).map(with) {
             let units = units(config.sizes.data_dim);
             all.extend([config.clone(), config.with_normalization(units)]);
         }
@@ -103,9 +130,9 @@ impl Kind {
         let model = config.build(&mut store, |_| true).unwrap();
         randomise(&store, gain);
         let what = serde_json::to_value(&config.sizes).unwrap();
-        let what = match &config.parts {
-            ModelParts::Fom { chart, .. } => format!("fom on {chart:?} {what}"),
-            _ => format!("{} {what}", config.name()),
+        let what = match config.chart() {
+            Some(chart) => format!("{} on {chart:?} {what}", config.name()),
+            None => format!("{} {what}", config.name()),
         };
         Self { what, config, store, model }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
 mod ambient;
 mod charts;
+mod closed;
 mod density;
 mod files;
 mod fom;

@@ -1,9 +1,11 @@
 //! Training lowers losses, of the parts it should. Oracle: the data's own geometry, and comparisons
 //! of whole runs.
-use crate::toy::{Record, Toy, bits, density, likelihood, manifold, numbers};
+use crate::toy::{CPU, Record, Toy, bits, density, likelihood, manifold, numbers};
+use mflow_bijectors::Stream;
 use mflow_core::Model;
-use mflow_core::candle::DType;
+use mflow_core::candle::{DType, Tensor};
 use mflow_train::{Keep, Loss, LrSchedule, Phase, RowSource, Rows, WeightedLoss};
+use std::f64::consts::{PI, TAU};
 
 /// Mean squared distance to the projection in normalised units.
 fn reconstruction(toy: &Toy, model: &dyn Model) -> f64 {
@@ -17,6 +19,12 @@ fn reconstruction(toy: &Toy, model: &dyn Model) -> f64 {
     });
     let squares: f64 = scaled.map(|v| v * v).sum();
     squares / (toy.data.rows() * d) as f64
+}
+
+/// Mean distance to the projection.
+fn reconstruction_errors(toy: &Toy, model: &dyn Model) -> f64 {
+    let errors = numbers(&model.reconstruction_error(&toy.data.all().x, None).unwrap());
+    errors.iter().sum::<f64>() / errors.len() as f64
 }
 
 fn quick(mut phase: Phase, rate: f64) -> Phase {
@@ -64,6 +72,45 @@ fn a_sheet_that_moves_with_its_context_is_learned() {
     let (mut store, _) = toy.finish();
     let after = reconstruction(&toy, &toy.model.build(&mut store, |_| false).unwrap());
     assert!(after < before / 10., "mean square {before} at the start, {after} at the end");
+}
+
+/// The density along the curve is known in closed form, so that a seam would be seen wherever it is.
+#[test]
+fn a_closed_curve_is_learned_without_a_seam() {
+    // t = s + 0.6 sin s of a uniform s.
+    let place = |s: f64| s + 0.6 * s.sin();
+    let s = Stream::new(2, "along the loop").uniform(1500, -PI, PI);
+    let t: Vec<f64> = s.into_iter().map(place).collect();
+    let noise = 0.02;
+    let phases = vec![quick(manifold(40), 0.01), quick(density(20), 0.02)];
+    let toy = Toy::loop_in_space(&t, noise, phases);
+    let (mut store, _) = toy.finish();
+    let model = toy.model.build(&mut store, |_| false).unwrap();
+    // What lies across the curve are two of the three parts of the noise.
+    let error = reconstruction_errors(&toy, &model);
+    let expected = noise * (0.5 * PI).sqrt();
+    assert!((error / expected - 1.).abs() < 0.15, "mean distance {error}, of noise {expected}");
+    let steps = 600;
+    let at = |i: usize| TAU * i as f64 / steps as f64 - PI;
+    let truth = |s: f64| {
+        let t = place(s);
+        let speed = (2. * t.sin()).hypot(t.cos()).hypot(0.8 * (2. * t).cos());
+        -TAU.ln() - (1. + 0.6 * s.cos()).ln() - speed.ln()
+    };
+    let points = (0..steps).map(|i| place(at(i)));
+    let points = points.flat_map(|t| [2. * t.cos(), 1. + t.sin(), 0.4 * (2. * t).sin()]);
+    let points = Tensor::from_vec(points.collect::<Vec<f64>>(), (steps, 3), CPU).unwrap();
+    let found = numbers(&model.log_prob(&points, None).unwrap());
+    let gaps: Vec<f64> = (0..steps).map(|i| (found[i] - truth(at(i))).abs()).collect();
+    let mean = gaps.iter().sum::<f64>() / steps as f64;
+    let worst = gaps.iter().copied().fold(0., f64::max);
+    assert!(mean < 0.1 && worst < 0.5, "log-density off by {mean} on average, {worst} at most");
+    let jump = (0..steps).map(|i| (found[i] - found[(i + 1) % steps]).abs()).fold(0., f64::max);
+    assert!(jump < 0.1, "neighbours differ by {jump} at most");
+    // The coordinates have their seam somewhere on the curve.
+    let u = numbers(&model.coordinates(&points, None).unwrap());
+    let seams = (0..steps).filter(|&i| (u[i] - u[(i + 1) % steps]).abs() > PI).count();
+    assert_eq!(seams, 1, "once around");
 }
 
 #[test]
@@ -151,7 +198,7 @@ fn the_reconstruction_loss_is_in_units_of_the_normalised_data() {
     let x: Vec<f64> = numbers(&toy.data.all().x).iter().map(|v| 64. * v).collect();
     let normalization = mflow_core::standardize(&x, 2).unwrap();
     let model = toy.model.clone().with_normalization(normalization);
-    let data = Rows::new(x, 2, None, DType::F64, crate::toy::CPU).unwrap();
+    let data = Rows::new(x, 2, None, DType::F64, CPU).unwrap();
     let (_, found) = Toy { model, data, ..toy }.finish();
     for (a, b) in found.losses.iter().zip(&expected.losses) {
         assert!((a - b).abs() < 1e-9 * b, "loss {a} in other units, {b} in the first");

@@ -1,7 +1,7 @@
 //! A small problem: a model, data on a curve or a plane, a schedule; and observers.
-use mflow_bijectors::{Activation, ParamStore, SplineFlowConfig, Stream};
+use mflow_bijectors::{Activation, LinearKind, ParamStore, SplineFlowConfig, Stream};
 use mflow_core::candle::{DType, Device, Tensor};
-use mflow_core::{ModelConfig, standardize};
+use mflow_core::{ChartConfig, ModelConfig, standardize};
 use mflow_train::{
     EpochMetrics, Loss, Observer, Outcome, Phase, Pool, Progress, Result, Rows, RunDir, Stage,
     TrainConfig, Trainer, WeightedLoss,
@@ -67,6 +67,21 @@ impl Toy {
             threads: 1,
             dtype: DType::F64,
         }
+    }
+
+    /// Points around a closed curve in space at `[t; rows]`, standardised, with noise: an ellipse that
+    /// leaves its plane. Its model is one of circles.
+    pub(crate) fn loop_in_space(t: &[f64], noise: f64, phases: Vec<impl Into<Stage>>) -> Self {
+        let noise = Stream::new(1, "loop").normal(3 * t.len()).into_iter().map(|v| noise * v);
+        let on_curve = t.iter().flat_map(|t| [2. * t.cos(), 1. + t.sin(), 0.4 * (2. * t).sin()]);
+        let x: Vec<f64> = on_curve.zip(noise).map(|(x, e)| x + e).collect();
+        let mut outer = small_flow();
+        (outer.layers, outer.hidden, outer.linear) = (3, 16, LinearKind::Lu);
+        let model = ModelConfig::m_flow_on(ChartConfig::named("circle").unwrap(), 3)
+            .with_outer(outer)
+            .with_normalization(standardize(&x, 3).unwrap());
+        let data = Rows::new(x, 3, None, DType::F64, CPU).unwrap();
+        Self { model, data, ..Self::parabola(20, phases) }
     }
 
     /// A bent sheet in space that moves with a context, without normalisation.

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     mflow fit data.csv --manifold-dim 2 --out run\n  \
+    mflow fit loop.csv --chart circle --out run\n  \
     mflow fit data.npy --context theta.npy --manifold-dim 2 --epochs 200 --out run\n  \
     mflow fit data.npy --manifold-dim 2 --set model.outer.layers=8 --out run\n  \
     mflow fit data.npy --config run/config.toml --seed 2 --out other\n\n\
@@ -51,8 +52,12 @@ pub(super) struct Options {
     /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae and rif]
     #[arg(long, value_enum)]
     schedule: Option<ScheduleName>,
-    /// Dimension of the manifold, at least 1 and less than D; needed unless a config has it, or the
-    /// model has no choice (af, fom)
+    /// What the manifold of m-flow is a deformed one of, or the manifold of fom; other charts are
+    /// tables of a config file, [model.chart]
+    #[arg(long, value_parser = ChartConfig::NAMES)]
+    chart: Option<String>,
+    /// Dimension of the manifold, at least 1 and less than D; needed unless a config or a chart has it,
+    /// or the model has no choice (af, fom)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     manifold_dim: Option<u32>,
     /// Epochs of all phases together [default: 100]
@@ -98,7 +103,7 @@ pub(super) struct Options {
 enum Kind {
     /// Ambient flow: a density on all of R^D
     Af,
-    /// Flow on a known manifold; the config file says which, as [model.chart]
+    /// Flow on a known manifold; --chart says which, or the config file, as [model.chart]
     Fom,
     /// Pseudo-invertible encoder: ambient density with a narrow direction across the manifold
     Pie,
@@ -134,6 +139,10 @@ impl Kind {
     /// Whether the dimension of its manifold is to be chosen.
     fn has_choice(self) -> bool {
         !matches!(self, Self::Af | Self::Fom)
+    }
+    /// Whether it may have a chart.
+    fn takes_chart(self) -> bool {
+        matches!(self, Self::Fom | Self::MFlow)
     }
 }
 
@@ -254,11 +263,24 @@ fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
         bail!("{path}: expected at least 2 columns, as a manifold has fewer dimensions; found 1");
     }
     let file = options.config.clone().or_else(earlier);
-    let file = file.map_or(Ok(vec![]), |path| settings::read(&path))?;
+    let mut file = file.map_or(Ok(vec![]), |path| settings::read(&path))?;
+    let of_chart = |setting: &Setting| setting.is_under("model.chart");
+    if options.chart.is_some() {
+        file.retain(|setting| !of_chart(setting));
+    }
+    // The dimension and the flow of a chart's coordinates depend on it: it comes before all else.
+    file.extend(options.set.iter().filter(|setting| of_chart(setting)).cloned());
     let all = || file.iter().chain(&options.set);
     let kind = kind(options, all())?;
+    let has_chart = options.chart.is_some() || file.iter().any(of_chart);
+    if options.chart.is_some() && !kind.takes_chart() {
+        bail!(Usage(
+            "expected --chart for the models m-flow and fom only, found another".to_owned()
+        ));
+    }
     let is_dim = |setting: &Setting| setting.is_at("model.manifold_dim");
-    if kind.has_choice() && options.manifold_dim.is_none() && !all().any(is_dim) {
+    let has_dim = has_chart || options.manifold_dim.is_some() || all().any(is_dim);
+    if kind.has_choice() && !has_dim {
         bail!(Usage(format!(
             "expected --manifold-dim N, the dimension of the manifold on which the data lie, from 1 \
              to {}; found none, and none in a config",
@@ -266,15 +288,14 @@ fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
         )));
     }
     let mut model = kind.defaults(table.cols()).with_context(tables.context_dim());
-    if kind == Kind::Fom {
-        if !all().any(|setting| setting.is_under("model.chart")) {
-            bail!(Usage(
-                "expected a config file with the table [model.chart], the manifold of `fom`; found none"
-                    .to_owned()
-            ));
-        }
-    } else {
+    if kind != Kind::Fom {
         model = model.with_normalization(normalization(Normalize::Standardize, table)?);
+    } else if !has_chart {
+        bail!(Usage(
+            "expected --chart, or a config file with the table [model.chart], the manifold of `fom`; \
+             found none"
+                .to_owned()
+        ));
     }
     let of_kind = FitConfig {
         seed: 0,
@@ -283,13 +304,13 @@ fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
         model,
     };
     let mut base = settings::table(&of_kind)?;
-    if kind == Kind::Fom {
-        let model = base.get_mut("model").and_then(toml::Value::as_table_mut);
+    if has_chart && let Some(model) = base.get_mut("model").and_then(toml::Value::as_table_mut) {
         // The chart says all of it.
-        if let Some(model) = model {
-            for field in ["chart", "manifold_dim", "inner"] {
-                model.remove(field);
-            }
+        for field in ["chart", "manifold_dim", "inner"] {
+            model.remove(field);
+        }
+        if let Some(chart) = options.chart.as_deref().and_then(ChartConfig::named) {
+            model.insert("chart".to_owned(), toml::Value::try_from(chart)?);
         }
     }
     // A schedule by its name stands in the place of the default one.

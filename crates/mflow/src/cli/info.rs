@@ -107,8 +107,9 @@ fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
             ("inner flow", flow(inner)),
             ("epsilon", epsilon.to_string()),
         ],
-        ModelParts::MFlow { outer, inner } => {
-            vec![("outer flow", flow(outer)), ("inner flow", flow(inner))]
+        ModelParts::MFlow { chart, outer, inner } => {
+            let chart = chart.iter().map(|chart| ("chart", format!("{chart:?}")));
+            chart.chain([("outer flow", flow(outer)), ("inner flow", flow(inner))]).collect()
         }
         ModelParts::MeFlow { outer, inner, encoder } => vec![
             ("outer flow", flow(outer)),
@@ -151,7 +152,10 @@ fn flow(config: &VectorFlowConfig) -> String {
             format!("{} layers, networks of {}", flow.layers, network(&flow.net))
         }
         VectorFlowConfig::Circular(flow) => {
-            format!("{} circular splines of {} bins", flow.layers, flow.bins)
+            let conditioned = flow.net.as_ref().map(network);
+            let conditioned =
+                conditioned.map_or_else(String::new, |net| format!(", networks of {net}"));
+            format!("{} circular splines of {} bins{conditioned}", flow.layers, flow.bins)
         }
         _ => "custom".to_owned(),
     }

@@ -1,7 +1,7 @@
 //! `fit` and `run` where all goes well.
 use crate::folder::Folder;
 use mflow::core::candle::Device;
-use mflow::core::{ModelParts, VectorFlowConfig, load_model};
+use mflow::core::{ChartConfig, ModelParts, VectorFlowConfig, load_model};
 use mflow::fit::FitConfig;
 use mflow::train::Stage;
 
@@ -59,6 +59,42 @@ fn options_override_the_file_and_set_overrides_both() {
     folder.succeeds("fit data.csv --config a/config.toml --out b");
     let (a, b) = (folder.read("a/model.safetensors"), folder.read("b/model.safetensors"));
     assert!(a == b, "the same bytes from the resolved config");
+}
+
+#[test]
+fn a_closed_curve_is_fitted_from_a_circle() {
+    let folder = Folder::new();
+    let small = "--epochs 2 --set model.outer.layers=2 --set model.outer.hidden=8";
+    folder.succeeds(&format!("fit data.csv --chart circle {small} --out run"));
+    let text = String::from_utf8(folder.read("run/config.toml")).expect("text");
+    let config: FitConfig = toml::from_str(&text).expect("a config");
+    assert_eq!(config.model.chart(), ChartConfig::named("circle").as_ref(), "{text}");
+    assert_eq!((config.model.sizes.data_dim, config.model.sizes.manifold_dim), (3, 1));
+    let ModelParts::MFlow { inner: VectorFlowConfig::Circular(_), .. } = config.model.parts else {
+        panic!("circular on a circle: {text}")
+    };
+    let info = folder.succeeds("info run");
+    for part in ["chart", "dimension 1", "uniform on 1 angles", "circular splines"] {
+        assert!(info.contains(part), "{info}");
+    }
+    // The same by its config, and by the other ways to say it.
+    folder.write("chart.toml", b"model = { chart = 'circle' }");
+    for (fit, out) in [
+        ("--config run/config.toml".to_owned(), "a"),
+        (format!("--config chart.toml {small}"), "b"),
+        (format!("--set model.chart=circle {small}"), "c"),
+    ] {
+        folder.succeeds(&format!("fit data.csv {fit} --out {out}"));
+        let same = folder.read(&format!("{out}/model.safetensors"));
+        assert!(same == folder.read("run/model.safetensors"), "{fit}: the same bytes");
+    }
+    let wider = "fit data.csv --chart circle --set model.chart.radius=2 --epochs 1 --out wider";
+    folder.succeeds(wider);
+    let fit = "fit data.csv --chart circle --manifold-dim 2 --out other";
+    folder.fails(fit, 1, &["`chart` must fit: it maps 1 coordinates", "manifold_dim = 2"]);
+    folder.fails("fit data.csv --chart circle --model fom --out other", 1, &["`chart` must fit"]);
+    folder.fails("fit data.csv --chart circle --model pie --out other", 2, &["--chart", "m-flow"]);
+    folder.fails("fit data.csv --chart disc --out other", 2, &["circle", "sphere", "torus"]);
 }
 
 #[test]
