@@ -1,7 +1,7 @@
 //! Manifold-learning normalizing flows: the front door.
 //!
 //! Re-exports the layers, and holds what the `mflow` program is made of: fitting a model to a table
-//! ([`fit`]) and running an experiment against an exact simulator ([`experiment`]).
+//! ([`fit`]) and running an experiment on an exact simulator or a file ([`experiment`]).
 pub mod experiment;
 pub mod figures;
 pub mod fit;

@@ -1,4 +1,4 @@
-//! `mflow run`: an experiment with exact truth, from data to metrics.
+//! `mflow run`: an experiment, from data to metrics.
 use super::exit::Done;
 use super::options::Threads;
 use super::output::{message, result};
@@ -13,9 +13,10 @@ use mflow::experiment::ExperimentConfig;
 use std::path::PathBuf;
 use toml::Table;
 
-/// Run an experiment: simulated data, training, and metrics against the exact density
+/// Run an experiment: data, training, and metrics against the exact density or on held-out rows
 ///
-/// Writes a run folder like `mflow fit`, and result.json with the metrics, which are also printed.
+/// The data are those of a simulator or a file. Writes a run folder like `mflow fit`, and result.json with
+/// the metrics, which are also printed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     mflow run experiment.toml --set seed=2 --set train.phases.0.epochs=10 --out run")]
