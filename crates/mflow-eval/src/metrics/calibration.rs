@@ -49,7 +49,10 @@ impl PosteriorCalibration {
 /// Independent draws that a truth is ranked among: ranks are 0 to 99.
 const DRAWS: usize = 99;
 
-/// Ranks that each bin of their histogram should have at the least, for the law of chi-squared to hold.
+/// Bins of their histogram: as many as there are ranks for, and not so few that ends and middle are one.
+const BINS: [usize; 4] = [20, 10, 5, 4];
+
+/// Ranks that each of them should have at the least, for the law of chi-squared to hold.
 const LEAST_IN_BIN: usize = 5;
 
 /// Draw parameters from the prior and rows given them, and rank the parameters among 99 draws of their posterior by
@@ -61,7 +64,7 @@ const LEAST_IN_BIN: usize = 5;
 /// that stay far below that even when they are eight times as long count as they are, and miss uniform ranks.
 ///
 /// # Errors
-/// If there are less than 10 sets, the simulator has no parameters, the model no likelihood given them, or a
+/// If there are less than 20 sets, the simulator has no parameters, the model no likelihood given them, or a
 /// chain fails.
 pub fn calibration(
     of: Evaluated<'_>,
@@ -70,8 +73,8 @@ pub fn calibration(
     seed: u64,
 ) -> Result<PosteriorCalibration> {
     let CalibrationConfig { sets, rows } = config;
-    let Some(bins) = [20, 10, 5, 2].into_iter().find(|bins| sets >= LEAST_IN_BIN * bins) else {
-        return Err(Error::TooFew { expected: 2 * LEAST_IN_BIN, found: sets });
+    let Some(bins) = BINS.into_iter().find(|bins| sets >= LEAST_IN_BIN * bins) else {
+        return Err(Error::TooFew { expected: LEAST_IN_BIN * BINS[BINS.len() - 1], found: sets });
     };
     let dim = simulator.parameter_dim();
     if dim == 0 {

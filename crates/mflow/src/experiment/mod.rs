@@ -59,7 +59,7 @@ pub struct EvaluationConfig {
     #[serde(skip_serializing_if = "is_zero")]
     pub posteriors: usize,
     /// Observed sets of 20 rows, each at parameters drawn from the prior, whose posteriors are calibrated; at
-    /// least 10, 0 leaves it out.
+    /// least 20, 0 leaves it out.
     #[serde(skip_serializing_if = "is_zero")]
     pub calibration: usize,
     /// Whether samples of the model are compared with test data by two-sample tests.

@@ -154,7 +154,7 @@ fn an_experiment_prints_its_metrics() {
 fn an_experiment_measures_more_where_it_is_asked() {
     let folder = Folder::new();
     folder.write("tiny.toml", TINY.as_bytes());
-    let more = ["calibration=10", "two_sample=true", "intrinsic_dimension=true"];
+    let more = ["calibration=20", "two_sample=true", "intrinsic_dimension=true"];
     let set = more.map(|field| format!("--set evaluation.{field}")).join(" ");
     folder.succeeds(&format!("run tiny.toml {set} --out more"));
     folder.succeeds("run tiny.toml --out plain");
