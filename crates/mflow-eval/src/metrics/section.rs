@@ -59,8 +59,6 @@ impl Section {
     pub fn of_model(&self, of: Evaluated<'_>, cells: usize) -> Result<Vec<f64>> {
         /// Latents reach as far: 1e-5 of a standard normal lies beyond.
         const REACH: f64 = 4.5;
-        /// Parts of a segment.
-        const PARTS: u32 = 8;
         let signature = of.model.signature();
         let sizes = (signature.data_dim, signature.manifold_dim, signature.context_dim);
         if sizes != (3, 2, None) {
@@ -96,11 +94,7 @@ impl Section {
             if !mass.is_finite() {
                 continue;
             }
-            let (from, to) = (ends[6 * k], ends[6 * k + 3]);
-            for part in 0..PARTS {
-                let share = (f64::from(part) + 0.5) / f64::from(PARTS);
-                self.add(&mut masses, from + share * (to - from), mass);
-            }
+            self.spread(&mut masses, [ends[6 * k], ends[6 * k + 3]], mass);
         }
         normalized(masses)
     }
@@ -114,6 +108,18 @@ impl Section {
         let after = self.edges.partition_point(|&edge| edge <= x);
         if let Some(bin) = after.checked_sub(1).and_then(|bin| masses.get_mut(bin)) {
             *bin += mass;
+        }
+    }
+
+    /// Add `mass`, equally between two ends, to the bins that these reach.
+    fn spread(&self, masses: &mut [f64], [a, b]: [f64; 2], mass: f64) {
+        let (low, high) = (a.min(b), a.max(b));
+        if high - low <= 1e-12 * high.abs() {
+            return self.add(masses, low, mass);
+        }
+        for (bin, edges) in masses.iter_mut().zip(self.edges.windows(2)) {
+            let inside = high.min(edges[1]) - low.max(edges[0]);
+            *bin += mass * inside.max(0.) / (high - low);
         }
     }
 }

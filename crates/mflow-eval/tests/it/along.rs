@@ -16,7 +16,7 @@ use std::f64::consts::TAU;
 fn on(chart: ChartConfig, (shift, scale): (Vec<f64>, Vec<f64>)) -> ManifoldModel {
     let affine = BijectorConfig::FeatureAffine(FeatureAffineConfig::new(shift, scale));
     let config = ModelConfig::fom(chart).with_inner(affine);
-    config.build(&mut ParamStore::new(1, DType::F64, Device::Cpu), |_| true).unwrap()
+    config.build(&mut ParamStore::new(1, DType::F64, &Device::Cpu), |_| true).unwrap()
 }
 
 #[test]
@@ -91,6 +91,33 @@ fn a_section_of_a_gaussian_is_a_gaussian() {
     assert!(distance > 0.1, "another height is noticed: {distance}");
     let away = Section { height: 50., ..section }.of_model(of, 50).unwrap_err();
     assert!(matches!(away, Error::NoSamples), "a plane that does not meet it gave {away:?}");
+}
+
+#[test]
+fn a_section_of_a_sphere_weighs_by_the_slope() {
+    // At the height of a circle of latitude |u| = rho in stereographic coordinates, u = shift + scale ũ. By
+    // symmetry the circle has the density of u there, per angle.
+    let (radius, center, rho) = (1.5, [0.2, -1., 0.4], 1.3_f64);
+    let (shift, scale) = ([0.3, -0.2], [0.5, 1.1]);
+    let chart = ChartConfig::Stereographic { radius, center: center.to_vec() };
+    let model = on(chart, (shift.to_vec(), scale.to_vec()));
+    let pool = Pool::new(1).unwrap();
+    let of = Evaluated { model: &model, pool: &pool };
+    let height = center[2] + radius * (rho * rho - 1.) / (rho * rho + 1.);
+    let reach = 2. * radius * rho / (rho * rho + 1.);
+    let section = Section::new(height, [center[0] - reach, center[0] + reach], 20).unwrap();
+    let mut expected = vec![0.; 20];
+    for k in 0..200_000 {
+        let (sin, cos) = (TAU * (f64::from(k) + 0.5) / 200_000.).sin_cos();
+        let latent = [(rho * cos - shift[0]) / scale[0], (rho * sin - shift[1]) / scale[1]];
+        let bin = (10. * (cos + 1.)) as usize;
+        expected[bin.min(19)] += (-0.5 * (latent[0].powi(2) + latent[1].powi(2))).exp();
+    }
+    let total: f64 = expected.iter().sum();
+    expected.iter_mut().for_each(|mass| *mass /= total);
+    let found = section.of_model(of, 150).unwrap();
+    let distance = total_variation(&found, &expected);
+    assert!(distance < 3e-3, "{distance}: {found:?}, {expected:?}");
 }
 
 #[test]
