@@ -32,6 +32,9 @@ pub enum Error {
         /// What is wrong, as a predicate.
         reason: String,
     },
+    /// There is nothing to draw the figures of a report with.
+    #[error("the crate `plotly` embeds no script for the figures of a report where one was expected")]
+    NoScript,
     /// A file of a run is damaged.
     #[error("{}: {reason}", path.display())]
     Run {

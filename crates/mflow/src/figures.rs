@@ -49,9 +49,9 @@ pub fn draw_losses(run: &RunDir) -> Result<()> {
 /// Points per side of the grid on the surface.
 const GRID: usize = 61;
 /// The part of the chart that is drawn: four standard deviations and more around the wide component.
-const CHART: [[f64; 2]; 2] = [[-5., 7.], [-7., 5.]];
+pub(crate) const CHART: [[f64; 2]; 2] = [[-5., 7.], [-7., 5.]];
 /// Points of a lower log-density in the chart are left out: no data to learn from.
-const LEAST_LOG_PROB: f64 = -8.5;
+pub(crate) const LEAST_LOG_PROB: f64 = -8.5;
 
 /// Draw the true manifold and the learned one, as the simulator allows.
 ///

@@ -1,17 +1,18 @@
 //! Manifold-learning normalizing flows: the front door.
 //!
 //! Re-exports the layers, and holds what the `mflow` program is made of: fitting a model to a table
-//! ([`fit`]) and running an experiment against an exact simulator ([`experiment`]).
+//! ([`fit`]), running an experiment against an exact simulator ([`experiment`]) and reports on both ([`html`]).
 pub mod experiment;
 pub mod figures;
 pub mod fit;
+pub mod html;
 
 mod error;
 mod finished;
 mod report;
 
 pub use error::{Error, Result};
-pub use finished::FinishedRun;
+pub use finished::{Finished, FinishedFit, FinishedRun};
 pub use mflow_bijectors as bijectors;
 pub use mflow_core as core;
 pub use mflow_data as data;

@@ -11,6 +11,7 @@ mod interrupt;
 mod model;
 mod options;
 mod output;
+mod plot;
 mod progress;
 mod project;
 mod run;
@@ -57,6 +58,7 @@ enum Verb {
     Decode(decode::Options),
     Info(info::Options),
     Data(data::Options),
+    Plot(plot::Options),
 }
 
 impl Cli {
@@ -72,6 +74,7 @@ impl Cli {
             Verb::Decode(options) => decode::run(options),
             Verb::Info(options) => info::run(options),
             Verb::Data(options) => data::run(options),
+            Verb::Plot(options) => plot::run(options),
         }
     }
 }

@@ -6,4 +6,5 @@ mod fitting;
 mod folder;
 mod interruption;
 mod models;
+mod report;
 mod simulated;
