@@ -33,7 +33,9 @@ pub enum Error {
         reason: String,
     },
     /// There is nothing to draw the figures of a report with.
-    #[error("the crate `plotly` embeds no script for the figures of a report where one was expected")]
+    #[error(
+        "the crate `plotly` embeds no script for the figures of a report where one was expected"
+    )]
     NoScript,
     /// A file of a run is damaged.
     #[error("{}: {reason}", path.display())]

@@ -88,7 +88,8 @@ impl Finished {
         let config = folder.join(CONFIG_FILE);
         if !config.is_file() {
             let found = if folder.exists() { "none in it" } else { "nothing there" };
-            let reason = format!("expected the folder of a run with a {CONFIG_FILE}, found {found}");
+            let reason =
+                format!("expected the folder of a run with a {CONFIG_FILE}, found {found}");
             return Err(no_run(&reason));
         }
         if !folder.join(MODEL_FILE).is_file() {

@@ -60,8 +60,7 @@ pub(super) fn of_suite(variants: &[Variant<'_>]) -> Vec<(String, Plot)> {
     let figure = |phase: &str| {
         let mut traces = vec![];
         let mut losses = vec![];
-        for (variant, color) in variants.iter().zip(COLORS.iter().cycle()) {
-            let mut first = true;
+        for (variant, color) in colored(variants) {
             for run in &variant.runs {
                 let of_phase = || run.metrics().iter().filter(|m| m.phase == phase);
                 let Some(last) = of_phase().map(|m| m.attempt).max() else { continue };
@@ -69,20 +68,28 @@ pub(super) fn of_suite(variants: &[Variant<'_>]) -> Vec<(String, Plot)> {
                 losses.extend(of_last().map(|m| m.validation_loss));
                 let line = json!({ "color": color, "width": 1.5 });
                 let mut curve = with(trace(of_last(), |m| m.validation_loss), &variant.name, line);
-                curve["legendgroup"] = variant.name.as_str().into();
-                curve["showlegend"] = first.into();
                 let text = format!("{}, seed {}", variant.name, run.seed());
                 curve["text"] = text.into();
-                curve["hovertemplate"] =
-                    "%{text}<br>epoch %{x}, %{y:.4~g}<extra></extra>".into();
-                first = false;
+                curve["hovertemplate"] = "%{text}<br>epoch %{x}, %{y:.4~g}<extra></extra>".into();
                 traces.push(curve);
             }
         }
-        let plot = Plot { traces, layout: layout("validation loss", losses.into_iter()) };
-        (format!("Phase: {phase}"), plot)
+        let mut layout = layout("validation loss", losses.into_iter());
+        layout["showlegend"] = false.into();
+        (format!("Phase: {phase}"), Plot { traces, layout })
     };
     names.into_iter().map(figure).collect()
+}
+
+/// The names in those figures, with their colours.
+pub(super) fn legend<'a>(variants: &'a [Variant<'_>]) -> Vec<(&'a str, &'static str)> {
+    colored(variants).map(|(variant, color)| (variant.name.as_str(), color)).collect()
+}
+
+fn colored<'a, 'b>(
+    variants: &'a [Variant<'b>],
+) -> impl Iterator<Item = (&'a Variant<'b>, &'static str)> {
+    variants.iter().zip(COLORS.iter().copied().cycle())
 }
 
 fn trace<'a>(
@@ -107,7 +114,7 @@ fn layout(loss: &str, losses: impl Iterator<Item = f64>) -> Value {
     let mut y = json!({ "title": { "text": loss } });
     if losses.into_iter().all(|v| v > 0.) {
         y["type"] = "log".into();
-        y["exponentformat"] = "power".into();
+        y["tickformat"] = "~g".into();
     }
     json!({ "xaxis": { "title": { "text": "epoch" } }, "yaxis": y, "hovermode": "closest" })
 }

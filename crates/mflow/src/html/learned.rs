@@ -4,8 +4,8 @@ use super::sheet::{Shape, Sheet};
 use crate::Result;
 use crate::experiment::has_manifold_density;
 use mflow_bijectors::Stream;
-use mflow_core::candle::{DType, Tensor};
 use mflow_core::Density;
+use mflow_core::candle::{DType, Tensor};
 use mflow_eval::metrics::Evaluated;
 
 /// Points of a line.
@@ -13,7 +13,12 @@ const LINE: usize = 400;
 
 /// The manifold of a model, or `points` samples where it has more than two dimensions or fills the space;
 /// a surface has `side` points along each side. `context` is the row that all points share.
-pub(super) fn learned(of: Evaluated<'_>, context: &[f64], side: usize, points: usize) -> Result<Sheet> {
+pub(super) fn learned(
+    of: Evaluated<'_>,
+    context: &[f64],
+    side: usize,
+    points: usize,
+) -> Result<Sheet> {
     let signature = of.model.signature();
     let decode = |latents: &[f64]| -> Result<Vec<f64>> {
         let u = of.tensor(latents, signature.manifold_dim)?;
@@ -22,7 +27,9 @@ pub(super) fn learned(of: Evaluated<'_>, context: &[f64], side: usize, points: u
     };
     let (shape, points) = match signature.manifold_dim {
         1 if signature.data_dim > 1 => (Shape::Line, decode(&Region::of(of)?.line(LINE))?),
-        2 if signature.data_dim > 2 => (Shape::Grid(side, side), decode(&Region::of(of)?.grid(side))?),
+        2 if signature.data_dim > 2 => {
+            (Shape::Grid(side, side), decode(&Region::of(of)?.grid(side))?)
+        }
         _ => (Shape::Cloud, samples(of, context, points)?),
     };
     let name = if shape == Shape::Cloud { "samples of the model" } else { "learned manifold" };

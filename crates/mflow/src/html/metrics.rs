@@ -31,7 +31,11 @@ const KNOWN: [(&str, &str, &str); 17] = [
         "mean of the true log-density of test data less that of the model, nats; no divergence, as the \
          densities are on different manifolds",
     ),
-    ("kl_chart", "KL in the chart", "divergence of model and truth in the chart of the surface, nats"),
+    (
+        "kl_chart",
+        "KL in the chart",
+        "divergence of model and truth in the chart of the surface, nats",
+    ),
     ("true_log_prob", "true log-density", "mean of the true log-density at samples, nats"),
     (
         "true_log_prob_with_noise",

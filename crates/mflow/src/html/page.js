@@ -4,13 +4,18 @@
   const config = {
     responsive: true,
     displaylogo: false,
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "resetCameraLastSave3d"],
+    modeBarButtonsToRemove: [
+      "lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d",
+      "zoom3d", "pan3d", "orbitRotation", "tableRotation", "resetCameraLastSave3d",
+    ],
   };
   const inPlane = { gridcolor: "#e9edf0", zeroline: false, linecolor: "#c5ced6", ticks: "outside", tickcolor: "#c5ced6", automargin: true };
   const inSpace = { backgroundcolor: "#f6f7f9", showbackground: true, gridcolor: "#d9dfe5", zeroline: false, nticks: 6 };
 
-  // What all figures share, under the layout of one.
-  const complete = (own) => {
+  // The layout of one figure over what all share; a narrow one is seen from further away.
+  const complete = (own, element) => {
+    const narrow = element.clientWidth < 800;
+    const far = narrow ? 1.15 : 1.05;
     const layout = {
       font: { family, size: 13, color: "#1f2933" },
       paper_bgcolor: "#fff",
@@ -24,7 +29,7 @@
       const axis = (name) => ({ ...inSpace, ...own.scene[name] });
       layout.scene = {
         aspectmode: "auto",
-        camera: { eye: { x: 1.25, y: -1.35, z: 0.95 }, center: { x: 0, y: 0, z: -0.08 } },
+        camera: { eye: { x: 1.25 * far, y: -1.35 * far, z: 0.95 * far }, center: { x: 0, y: 0, z: -0.12 } },
         ...own.scene,
         xaxis: axis("xaxis"),
         yaxis: axis("yaxis"),
@@ -37,6 +42,10 @@
     }
     if (own.coloraxis) {
       const bar = { thickness: 14, len: 0.7, outlinewidth: 0, ...own.coloraxis.colorbar };
+      if (narrow) {
+        Object.assign(bar, { orientation: "h", y: 0, yref: "container", yanchor: "bottom", title: { ...bar.title, side: "top" } });
+        layout.margin.b = own.scene ? 76 : 120;
+      }
       layout.coloraxis = { ...own.coloraxis, colorbar: bar };
     }
     return layout;
@@ -46,7 +55,20 @@
 
   for (const element of document.querySelectorAll(".plot")) {
     const { data, layout } = read(element);
-    Plotly.newPlot(element, data, complete(layout), config);
+    Plotly.newPlot(element, data, complete(layout, element), config);
+  }
+
+  // A name in a legend stands for the traces called so in the figures after it.
+  for (const button of document.querySelectorAll(".legend button")) {
+    const figures = button.parentElement.nextElementSibling.querySelectorAll(".plot");
+    button.addEventListener("click", () => {
+      const visible = !button.classList.toggle("off");
+      for (const figure of figures) {
+        const named = (trace) => trace.name === button.textContent;
+        const traces = figure.data.flatMap((trace, i) => (named(trace) ? [i] : []));
+        if (traces.length) Plotly.restyle(figure, { visible }, traces);
+      }
+    });
   }
 
   for (const element of document.querySelectorAll(".compare")) {
@@ -59,7 +81,7 @@
       const show = () => {
         const view = views[select.value];
         note.textContent = view.caption;
-        Plotly.react(figure, view.data, { ...complete(view.layout), uirevision: "camera" }, config);
+        Plotly.react(figure, view.data, { ...complete(view.layout, figure), uirevision: "camera" }, config);
       };
       select.addEventListener("change", show);
       show();

@@ -81,6 +81,18 @@ impl Page {
         self.body += &format!("<div class=\"grid\">\n{figures}</div>\n");
     }
 
+    /// What the colours of the figures that follow mean; a click on a name hides what is called so.
+    pub(super) fn legend(&mut self, names: &[(&str, &str)]) {
+        let entry = |(name, color): &(&str, &str)| {
+            format!(
+                "<button type=\"button\"><i style=\"background:{color}\"></i>{}</button>\n",
+                escape(name)
+            )
+        };
+        let entries: String = names.iter().map(entry).collect();
+        self.body += &format!("<div class=\"legend\">\n{entries}</div>\n");
+    }
+
     /// Panes side by side, in each of which the reader chooses one of the `views`, a list of figures with
     /// `name` and `caption`.
     pub(super) fn panes(&mut self, panes: usize, views: &Value) {

@@ -54,7 +54,8 @@ fn facts(run: &Finished) -> Vec<(&'static str, String)> {
         ("Dimensions", if n < d { format!("{n} in {d}") } else { d.to_string() }),
     ];
     if let Some(context) = signature.context_dim {
-        let for_what = if signature.conditional_manifold { "manifold and density" } else { "density" };
+        let for_what =
+            if signature.conditional_manifold { "manifold and density" } else { "density" };
         let features = if context == 1 { "feature" } else { "features" };
         facts.push(("Context", format!("{context} {features}, for the {for_what}")));
     }

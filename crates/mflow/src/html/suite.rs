@@ -32,13 +32,16 @@ pub(super) fn page(runs: &[Finished], pool: &Pool) -> Result<Page> {
     page.section("All runs");
     page.table(&all_runs(&variants, &metrics));
     page.section("Training");
+    page.legend(&curves::legend(&variants));
     page.figures(&curves::of_suite(&variants));
-    page.section("Metrics");
-    let mut meanings = Table::new("meanings", 2, ["Metric", "What it measures"]);
-    for name in &metrics {
-        meanings.row(vec![metrics::title(name), metrics::meaning(name).to_owned()]);
+    if !metrics.is_empty() {
+        page.section("Metrics");
+        let mut meanings = Table::new("meanings", 2, ["Metric", "What it measures"]);
+        for name in &metrics {
+            meanings.row(vec![metrics::title(name), metrics::meaning(name).to_owned()]);
+        }
+        page.table(&meanings);
     }
-    page.table(&meanings);
     page.section("Configs");
     for Variant { name, runs } in &variants {
         page.details(&format!("{name}, seed {}", runs[0].seed()), &config_text(runs[0])?);
@@ -49,7 +52,8 @@ pub(super) fn page(runs: &[Finished], pool: &Pool) -> Result<Page> {
 /// The metrics that any of the runs has, by name.
 fn metric_names(runs: &[Finished]) -> Vec<&str> {
     let reports = runs.iter().filter_map(Finished::experiment).map(|run| &run.report);
-    let names: BTreeSet<&str> = reports.flat_map(|r| r.metrics.keys().map(String::as_str)).collect();
+    let names: BTreeSet<&str> =
+        reports.flat_map(|r| r.metrics.keys().map(String::as_str)).collect();
     names.into_iter().collect()
 }
 

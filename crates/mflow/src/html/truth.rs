@@ -22,9 +22,7 @@ pub(super) fn truth(
         return Ok(None);
     }
     let (shape, points) = match simulator.name() {
-        PolynomialSurface::NAME => {
-            (Shape::Grid(side, side), polynomial_surface(side, parameters)?)
-        }
+        PolynomialSurface::NAME => (Shape::Grid(side, side), polynomial_surface(side, parameters)?),
         name if name == GaussianOnSphere::CIRCLE.name() => {
             let angle = |i: u32| std::f64::consts::TAU * f64::from(i) / f64::from(LINE - 1);
             let circle = (0..LINE).flat_map(|i| [angle(i).cos(), angle(i).sin()]);

@@ -57,8 +57,8 @@ fn fields(run: &Finished) -> Result<Fields> {
         Finished::Experiment(run) => serde_json::to_value(&run.config),
         Finished::Fit(fit) => serde_json::to_value::<&FitConfig>(&fit.config),
     };
-    let config = config
-        .map_err(|e| Error::Run { path: run.folder().to_owned(), reason: e.to_string() })?;
+    let config =
+        config.map_err(|e| Error::Run { path: run.folder().to_owned(), reason: e.to_string() })?;
     let mut fields = Fields::new();
     flatten("", &config, &mut fields);
     Ok(fields)

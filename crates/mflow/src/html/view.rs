@@ -43,8 +43,7 @@ pub(super) fn view(run: &Finished, pool: &Pool, detail: Detail) -> Result<View> 
     let (context, points, mut truth) = match run {
         Finished::Experiment(run) => {
             let simulator = simulator_by_name(&run.config.data.simulator)?;
-            let parameters =
-                vec![run.config.evaluation.parameter; simulator.parameter_dim()];
+            let parameters = vec![run.config.evaluation.parameter; simulator.parameter_dim()];
             let points = test_points(&run.config, simulator.as_ref(), detail.markers)?;
             let truth = truth(simulator.as_ref(), &parameters, detail.side, detail.points)?;
             (parameters, points, truth)
@@ -140,7 +139,7 @@ fn caption(
     let signature = run.model().signature();
     let mut text = match learned.shape {
         Shape::Cloud => "Samples of the model".to_owned(),
-        _ => "The learned manifold: the decoder on the region of the latents where samples fall".into(),
+        _ => "The learned manifold: the decoder on the region of the latents where nearly all samples fall".into(),
     };
     text += match learned.color {
         Some(_) if has_manifold_density(run.model()) => {
@@ -163,7 +162,9 @@ fn caption(
     }
     if frame.is_projection() {
         text += match run {
-            Finished::Experiment(_) => "The axes are the first principal components of the test data. ",
+            Finished::Experiment(_) => {
+                "The axes are the first principal components of the test data. "
+            }
             Finished::Fit(_) => "The axes are the first principal components of samples. ",
         };
     }

@@ -90,12 +90,17 @@ fn the_figure_of_a_fit_is_the_manifold_of_its_model() {
     let folder = Folder::fitted();
     let page = Page::read(&folder, "run/report.html");
     let learned = trace(&page.json[0], "learned manifold");
-    assert_eq!((&learned["type"], &learned["mode"]), (&"scatter3d".into(), &"lines".into()), "a line");
+    assert_eq!(
+        (&learned["type"], &learned["mode"]),
+        (&"scatter3d".into(), &"lines".into()),
+        "a line"
+    );
     let shown = points(learned);
     assert!(shown.len() > 100, "{} points", shown.len());
     let loaded = load_model(&folder.path("run/model.safetensors"), Some(DType::F64), &Device::Cpu);
     let model = loaded.expect("a model").model;
-    let x = Tensor::new(shown.as_slice(), &Device::Cpu).expect("a tensor");
+    let x =
+        Tensor::from_slice(shown.as_flattened(), (shown.len(), 3), &Device::Cpu).expect("a tensor");
     let off = model.reconstruction_error(&x, None).and_then(|e| Ok(e.to_vec1::<f64>()?));
     let worst = off.expect("distances").into_iter().fold(0., f64::max);
     assert!(worst < 1e-3, "the points are on the manifold: {worst}");
@@ -104,7 +109,8 @@ fn the_figure_of_a_fit_is_the_manifold_of_its_model() {
     for (shown, expected) in color.iter().zip(log_prob.expect("densities")) {
         assert!((shown - expected).abs() < 1e-2 * (1. + expected.abs()), "{shown} and {expected}");
     }
-    let axes = ["xaxis", "yaxis", "zaxis"].map(|axis| &page.json[0]["layout"]["scene"][axis]["title"]["text"]);
+    let axes = ["xaxis", "yaxis", "zaxis"]
+        .map(|axis| &page.json[0]["layout"]["scene"][axis]["title"]["text"]);
     assert_eq!(axes, ["x", "y", "z"].map(Value::from).each_ref(), "the columns have names");
     assert_eq!(points(trace(&page.json[0], "samples of the model")).len(), 1000, "samples");
     assert_eq!(page.table("phases").len(), 2, "the phases");
@@ -188,7 +194,9 @@ fn surfaces_are_grids_and_many_columns_become_components() {
     folder.succeeds(&format!("fit five.csv {fit} 3 --out five"));
     let page = Page::read(&folder, "five/report.html");
     let title = &page.json[0]["layout"]["scene"]["xaxis"]["title"]["text"];
-    let share: f64 = title.as_str().and_then(|t| t.strip_prefix("PC1 (")?.strip_suffix(" %)")?.parse().ok())
+    let share: f64 = title
+        .as_str()
+        .and_then(|t| t.strip_prefix("PC1 (")?.strip_suffix(" %)")?.parse().ok())
         .expect("a share");
     assert!(share > 50., "{title}: samples of five columns");
 }
