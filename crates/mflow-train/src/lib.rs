@@ -60,7 +60,7 @@ pub use lr::{CosineRestarts, LrSchedule, OneCycle, Plateau};
 pub use optim::{AdamConfig, AdamWConfig, Optimizer, OptimizerConfig, SgdConfig, optimizer};
 pub use presets::{Schedule, Settings};
 pub use progress::{EpochMetrics, Observer, Progress, Silent};
-pub use run_dir::{CONFIG_FILE, Identity, RunDir, read_metrics};
+pub use run_dir::{CONFIG_FILE, Identity, RunDir, read_attempts, read_metrics};
 pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
 pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, evaluation_blocks, shards};
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};

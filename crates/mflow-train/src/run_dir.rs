@@ -176,12 +176,7 @@ impl RunDir {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn attempts(&self) -> Result<Vec<Attempt>> {
-        let path = self.file(ATTEMPTS);
-        if !path.exists() {
-            return Ok(vec![]);
-        }
-        let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
-        serde_json::from_str(&text).map_err(|e| Error::run(&path, format!("is no list: {e}")))
+        read_attempts(&self.path)
     }
 
     /// The metrics so far.
@@ -204,6 +199,20 @@ pub fn read_metrics(run: &Path) -> Result<Vec<EpochMetrics>> {
         serde_json::from_str(line).map_err(|e| Error::run(&path, format!("line {}: {e}", i + 1)))
     };
     text.lines().enumerate().map(parse).collect()
+}
+
+/// The attempts at learning a manifold that have ended in the run in the directory `run`, which need not be
+/// open.
+///
+/// # Errors
+/// If the file is there and cannot be read.
+pub fn read_attempts(run: &Path) -> Result<Vec<Attempt>> {
+    let path = run.join(ATTEMPTS);
+    if !path.exists() {
+        return Ok(vec![]);
+    }
+    let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
+    serde_json::from_str(&text).map_err(|e| Error::run(&path, format!("is no list: {e}")))
 }
 
 /// Whether a file called `name` is a part that an atomic write left behind: `NAME.PID.tmp`.

@@ -40,6 +40,11 @@ pub enum Error {
         /// What there is.
         found: String,
     },
+    /// There is nothing to draw the figures of a report with.
+    #[error(
+        "the crate `plotly` embeds no script for the figures of a report where one was expected"
+    )]
+    NoScript,
     /// A file of a run is damaged.
     #[error("{}: {reason}", path.display())]
     Run {

@@ -1,11 +1,12 @@
-//! Experiments that are done, read back from their run directories.
+//! Runs that are done, read back from their directories.
 use crate::experiment::ExperimentConfig;
-use crate::fit::MODEL_FILE;
+use crate::fit::{FitConfig, MODEL_FILE};
 use crate::report::{RESULT_FILE, Report};
+use crate::title::title;
 use crate::{Error, Result};
-use mflow_core::candle::Device;
-use mflow_core::{Error as CoreError, Model, load_model};
-use mflow_train::{CONFIG_FILE, EpochMetrics, read_metrics};
+use mflow_core::candle::{DType, Device};
+use mflow_core::{Error as CoreError, LoadedModel, Model, ModelConfig, load_model};
+use mflow_train::{Attempt, CONFIG_FILE, EpochMetrics, TrainConfig, read_attempts, read_metrics};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
@@ -30,12 +31,9 @@ impl FinishedRun {
     /// # Errors
     /// If it holds no experiment, or one that is not done, or a file is damaged.
     pub fn load(folder: &Path) -> Result<Self> {
-        let config: ExperimentConfig = parse(&folder.join(CONFIG_FILE), |text| {
-            toml::from_str(text).map_err(|e| e.to_string())
-        })?;
+        let config: ExperimentConfig = parse(&folder.join(CONFIG_FILE), from_toml)?;
         let report = parse(&folder.join(RESULT_FILE), from_json)?;
-        let dtype = config.evaluation.dtype.into();
-        let model = load_model(&folder.join(MODEL_FILE), Some(dtype), &Device::Cpu)?.model;
+        let model = model(folder, config.evaluation.dtype.into())?.model;
         let metrics = read_metrics(folder)?;
         Ok(Self { folder: folder.to_owned(), config, report, metrics, model })
     }
@@ -46,8 +44,154 @@ impl FinishedRun {
     }
 }
 
+/// A fit to a table that is done. Nothing is known of the truth.
+#[derive(Debug)]
+pub struct FinishedFit {
+    /// Its directory.
+    pub folder: PathBuf,
+    /// What was fitted and how, resolved.
+    pub config: FitConfig,
+    /// Names of the data columns, if they have names.
+    pub columns: Option<Vec<String>>,
+    /// The attempts at learning a manifold that the failure detector judged.
+    pub attempts: Vec<Attempt>,
+    /// The losses, epoch by epoch.
+    pub metrics: Vec<EpochMetrics>,
+    /// The model, in the precision of its training.
+    pub model: Box<dyn Model>,
+}
+
+impl FinishedFit {
+    /// Read the run directory `folder`. Nothing in it is locked or changed.
+    ///
+    /// # Errors
+    /// If it holds no fit, or one that is not done, or a file is damaged.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let config: FitConfig = parse(&folder.join(CONFIG_FILE), from_toml)?;
+        let LoadedModel { model, card, .. } = model(folder, config.dtype.into())?;
+        let (attempts, metrics) = (read_attempts(folder)?, read_metrics(folder)?);
+        let folder = folder.to_owned();
+        Ok(Self { folder, config, columns: card.columns, attempts, metrics, model })
+    }
+}
+
+/// A run of either kind.
+#[derive(Debug)]
+pub enum Finished {
+    /// Of an experiment.
+    Experiment(FinishedRun),
+    /// Of a fit to a table.
+    Fit(FinishedFit),
+}
+
+impl Finished {
+    /// Read the run directory `folder`. Nothing in it is locked or changed.
+    ///
+    /// # Errors
+    /// If it holds no run, or one that is not done, or a file is damaged.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let no_run = |reason: &str| Error::Run { path: folder.to_owned(), reason: reason.into() };
+        let config = folder.join(CONFIG_FILE);
+        if !config.is_file() {
+            let found = if folder.exists() { "none in it" } else { "nothing there" };
+            let reason =
+                format!("expected the folder of a run with a {CONFIG_FILE}, found {found}");
+            return Err(no_run(&reason));
+        }
+        if !folder.join(MODEL_FILE).is_file() {
+            return Err(no_run("training is unfinished; repeat its command with --resume auto"));
+        }
+        let table: toml::Table = parse(&config, from_toml)?;
+        // Only an experiment says where its data come from.
+        Ok(match table.contains_key("data") {
+            true => Self::Experiment(FinishedRun::load(folder)?),
+            false => Self::Fit(FinishedFit::load(folder)?),
+        })
+    }
+
+    /// Its directory.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Experiment(run) => &run.folder,
+            Self::Fit(fit) => &fit.folder,
+        }
+    }
+    /// Name of the experiment, or of the directory.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Experiment(run) => run.config.name.clone(),
+            Self::Fit(fit) => {
+                // `.` has no name before it is resolved.
+                let folder = fit.folder.canonicalize().unwrap_or_else(|_| fit.folder.clone());
+                folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+        }
+    }
+    /// Its title in tables and figures: model and schedule.
+    pub fn title(&self) -> String {
+        title(self.model_config(), self.train())
+    }
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        match self {
+            Self::Experiment(run) => run.config.seed,
+            Self::Fit(fit) => fit.config.seed,
+        }
+    }
+    /// The model as configured.
+    pub fn model_config(&self) -> &ModelConfig {
+        match self {
+            Self::Experiment(run) => &run.config.model,
+            Self::Fit(fit) => &fit.config.model,
+        }
+    }
+    /// The schedule.
+    pub fn train(&self) -> &TrainConfig {
+        match self {
+            Self::Experiment(run) => &run.config.train,
+            Self::Fit(fit) => &fit.config.train,
+        }
+    }
+    /// The losses, epoch by epoch.
+    pub fn metrics(&self) -> &[EpochMetrics] {
+        match self {
+            Self::Experiment(run) => &run.metrics,
+            Self::Fit(fit) => &fit.metrics,
+        }
+    }
+    /// The attempts at learning a manifold that the failure detector judged.
+    pub fn attempts(&self) -> &[Attempt] {
+        match self {
+            Self::Experiment(run) => &run.report.attempts,
+            Self::Fit(fit) => &fit.attempts,
+        }
+    }
+    /// The model.
+    pub fn model(&self) -> &dyn Model {
+        match self {
+            Self::Experiment(run) => run.model.as_ref(),
+            Self::Fit(fit) => fit.model.as_ref(),
+        }
+    }
+    /// The experiment, if it is one.
+    pub fn experiment(&self) -> Option<&FinishedRun> {
+        match self {
+            Self::Experiment(run) => Some(run),
+            Self::Fit(_) => None,
+        }
+    }
+}
+
+fn model(folder: &Path, dtype: DType) -> Result<LoadedModel> {
+    Ok(load_model(&folder.join(MODEL_FILE), Some(dtype), &Device::Cpu)?)
+}
+
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|e| e.to_string())
 }
 
 /// The file at `path`, as `read` understands it.

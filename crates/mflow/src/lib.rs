@@ -1,17 +1,20 @@
 //! Manifold-learning normalizing flows: the front door.
 //!
 //! Re-exports the layers, and holds what the `mflow` program is made of: fitting a model to a table
-//! ([`fit`]) and running an experiment on an exact simulator or a file ([`experiment`]).
+//! ([`fit`]), running an experiment on an exact simulator or a file ([`experiment`]), and reports on both
+//! ([`html`]).
 pub mod experiment;
 pub mod figures;
 pub mod fit;
+pub mod html;
 
 mod error;
 mod finished;
 mod report;
+mod title;
 
 pub use error::{Error, Result};
-pub use finished::FinishedRun;
+pub use finished::{Finished, FinishedFit, FinishedRun};
 pub use mflow_bijectors as bijectors;
 pub use mflow_core as core;
 pub use mflow_data as data;

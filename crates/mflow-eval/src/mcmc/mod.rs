@@ -4,8 +4,8 @@ mod bounded;
 mod chains;
 mod diagnostics;
 mod metropolis;
-mod plane;
 mod nuts;
+mod plane;
 mod slice;
 mod tabulated;
 
@@ -13,7 +13,7 @@ pub use bounded::Bounded;
 pub use chains::{Chain, DifferentiableTarget, Kernel, Lengths, Target, sample_chains};
 pub use diagnostics::{effective_sample_size, r_hat};
 pub use metropolis::Metropolis;
-pub use plane::tabulated_plane;
 pub use nuts::Nuts;
+pub use plane::tabulated_plane;
 pub use slice::Slice;
 pub use tabulated::Tabulated;

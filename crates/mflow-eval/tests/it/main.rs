@@ -2,15 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod along;
-mod contours;
 mod calibration;
+mod contours;
 mod curves;
 mod estimate;
 mod gallery;
 mod mcmc;
 mod metrics;
-mod panels;
 mod nuts;
+mod panels;
 mod picture;
 mod statistics;
 mod surfaces;

@@ -2,6 +2,7 @@
 use super::exit::{Done, Usage};
 use super::options::{Place, Precision, Threads};
 use super::output::{message, result};
+use super::plot::report_on;
 use super::progress::Watch;
 use super::run_folder::RunOptions;
 use super::settings::{self, Setting};
@@ -19,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 /// Fit a model to a table: a manifold, and the density on it
 ///
-/// Writes a run folder with the model file, the resolved config, the metrics of each epoch and a
-/// checkpoint. Command-line options override the config file, `--set` overrides both. A tenth of
+/// Writes a run folder with the model file, the resolved config, the metrics of each epoch, a checkpoint
+/// and report.html. Command-line options override the config file, `--set` overrides both. A tenth of
 /// the rows is held out to choose the weights of the best epoch (`train.validation_fraction`).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -232,6 +233,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         }
         Outcome::Finished => {
             summary(&run, &config)?;
+            report_on(run.path(), &pool)?;
             Ok(Done::Finished)
         }
     }

@@ -4,7 +4,6 @@ mod decode;
 mod encode;
 mod evaluate;
 mod exit;
-mod figures;
 mod fit;
 mod geographic;
 mod info;
@@ -13,6 +12,7 @@ mod interrupt;
 mod model;
 mod options;
 mod output;
+mod plot;
 mod progress;
 mod project;
 mod run;
@@ -58,9 +58,9 @@ enum Verb {
     Encode(encode::Options),
     Decode(decode::Options),
     Info(info::Options),
-    Figures(figures::Options),
     Data(data::Options),
     Geographic(geographic::Options),
+    Plot(plot::Options),
 }
 
 impl Cli {
@@ -75,9 +75,9 @@ impl Cli {
             Verb::Encode(options) => encode::run(options),
             Verb::Decode(options) => decode::run(options),
             Verb::Info(options) => info::run(options),
-            Verb::Figures(options) => figures::run(options),
             Verb::Data(options) => data::run(options),
             Verb::Geographic(options) => geographic::run(options),
+            Verb::Plot(options) => plot::run(options),
         }
     }
 }

@@ -2,6 +2,7 @@
 use super::exit::Done;
 use super::options::Threads;
 use super::output::{message, result};
+use super::plot::report_on;
 use super::progress::Watch;
 use super::run_folder::RunOptions;
 use super::settings::{self, Setting};
@@ -17,6 +18,7 @@ use toml::Table;
 ///
 /// The data are those of a simulator or a file. Writes a run folder like `mflow fit`, and result.json with
 /// the metrics, which are also printed.
+/// The folder's report.html shows them with the learned manifold.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     mflow run experiment.toml --set seed=2 --set train.phases.0.epochs=10 --out run")]
@@ -48,6 +50,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     match report? {
         Some(report) => {
             result(format_args!("{report}"))?;
+            report_on(run.path(), &pool)?;
             Ok(Done::Finished)
         }
         None => {

@@ -58,6 +58,14 @@ impl DataConfig {
             }
         }
     }
+    /// Where they come from, in words.
+    pub(crate) fn describe(&self) -> String {
+        let name = self.name();
+        match &self.origin {
+            Origin::Simulator { rows, .. } => format!("{name}, {rows} rows"),
+            Origin::File { test_fraction, .. } => format!("{name}, {test_fraction} of it held out"),
+        }
+    }
     /// The simulator that draws the data.
     ///
     /// # Errors
@@ -288,4 +296,15 @@ pub(crate) fn outlier_data(
     let rows = config.evaluation.test_rows;
     let outliers = simulator.sample_out_of_distribution(rows, &parameters, &mut stream)?;
     Ok((x, outliers))
+}
+
+/// The rows of its file that an experiment is measured on, `[rows, D]`; none if a simulator draws its data.
+///
+/// # Errors
+/// As [`Split::read`].
+pub(crate) fn held_out(config: &ExperimentConfig) -> Result<Option<Vec<f64>>> {
+    match Source::open(config)? {
+        Source::Simulator(_) => Ok(None),
+        Source::Rows(split) => Ok(Some(split.test)),
+    }
 }

@@ -2,7 +2,6 @@
 mod data;
 mod evaluation;
 mod optional;
-mod title;
 
 use crate::figures::draw_run;
 use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE};
@@ -10,7 +9,7 @@ use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 pub use data::{DataConfig, Origin, Split, test_data, training_data};
 use data::{Source, Training};
-pub(crate) use data::outlier_data;
+pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
 use mflow_core::candle::Device;

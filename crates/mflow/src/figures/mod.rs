@@ -78,7 +78,7 @@ pub fn draw_run(
 /// [`Error::Comparison`] without a run, or if they are of different simulators; if a model cannot be
 /// evaluated or a figure not written.
 pub fn draw_comparison(
-    runs: &[FinishedRun],
+    runs: &[&FinishedRun],
     pool: &Pool,
     folder: &Path,
     format: Format,
@@ -104,8 +104,8 @@ pub fn draw_comparison(
 }
 
 /// The titles of runs, with their seeds or else their folders where these tell them apart.
-fn titles(runs: &[FinishedRun]) -> Vec<String> {
-    let plain: Vec<String> = runs.iter().map(FinishedRun::title).collect();
+fn titles(runs: &[&FinishedRun]) -> Vec<String> {
+    let plain: Vec<String> = runs.iter().map(|run| run.title()).collect();
     let with = |what: &dyn Fn(&FinishedRun) -> String| -> Vec<String> {
         plain.iter().zip(runs).map(|(title, run)| format!("{title}, {}", what(run))).collect()
     };

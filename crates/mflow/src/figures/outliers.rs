@@ -1,8 +1,8 @@
 //! Receiver operating characteristics: how well scores tell outliers from data.
 use super::Sheet;
 use crate::Result;
-use mflow_data::Simulator;
 use crate::experiment::outlier_data;
+use mflow_data::Simulator;
 use mflow_eval::figures::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
 use mflow_eval::metrics::outlier_scores;
 use mflow_eval::statistics::{auc, roc_curve};

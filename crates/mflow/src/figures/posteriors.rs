@@ -36,12 +36,7 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
 }
 
 /// The posteriors given the observed set of the number `set`, drawn at `theta`.
-fn panel(
-    sheet: &Sheet<'_>,
-    simulator: &dyn Simulator,
-    theta: &[f64],
-    set: usize,
-) -> Result<Panel> {
+fn panel(sheet: &Sheet<'_>, simulator: &dyn Simulator, theta: &[f64], set: usize) -> Result<Panel> {
     let prior = simulator.parameters();
     let rows = PosteriorConfig::default().rows;
     let x = observed_set(simulator, theta, rows, sheet.experiment.seed, set)?;

@@ -8,4 +8,5 @@ mod folder;
 mod held_out;
 mod interruption;
 mod models;
+mod report;
 mod simulated;

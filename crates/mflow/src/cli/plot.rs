@@ -1,0 +1,85 @@
+//! `mflow plot`: a report on one run, or on several.
+use super::exit::{Done, Usage};
+use super::options::Threads;
+use super::output::result;
+use super::threads;
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use mflow::figures::{self, Format};
+use mflow::html;
+use mflow::train::Pool;
+use mflow::{Finished, FinishedRun};
+use std::path::{Path, PathBuf};
+
+/// Write a report on runs: report.html, a page with figures that turn and zoom
+///
+/// The page needs no network. Of one run it shows the learned manifold, metrics and learning curves; of
+/// several it compares them, with medians over seeds. Several runs of one experiment get figures side by
+/// side as well: losses, manifolds, densities, outliers, posteriors, as the simulator allows, on the data
+/// of the first run's seed. Runs are folders of `mflow fit` and `mflow run`, which write the report on
+/// themselves, and figures, when they end.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    mflow plot run                       writes run/report.html\n  \
+    mflow plot runs/* --out comparison   writes comparison/report.html, and figures beside it")]
+pub(super) struct Options {
+    /// Folders of finished runs
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// Folder for the report and the figures; files in it are overwritten [default: RUN, if it is one]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What figures are made of
+    #[arg(long, value_enum, default_value_t = FormatName::Png)]
+    format: FormatName,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+/// A format of figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    /// Pixels
+    Png,
+    /// Lines and texts
+    Svg,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Png => Self::Png,
+            FormatName::Svg => Self::Svg,
+        }
+    }
+}
+
+pub(super) fn run(options: &Options) -> Result<Done> {
+    let folder = match (&options.out, options.runs.as_slice()) {
+        (Some(out), _) => out,
+        (None, [run]) => run,
+        (None, runs) => bail!(Usage(format!(
+            "expected --out DIR, a folder for the report on {} runs; found none",
+            runs.len()
+        ))),
+    };
+    let runs = options.runs.iter().map(|run| Finished::load(run)).collect::<Result<_, _>>();
+    let runs: Vec<Finished> = runs?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let pool = threads::pool(options.threads)?;
+    result(format_args!("{}", html::write_report(&runs, &pool, folder)?.display()))?;
+    let experiments: Vec<&FinishedRun> = runs.iter().filter_map(Finished::experiment).collect();
+    if experiments.len() == runs.len() && runs.len() > 1 {
+        for path in figures::draw_comparison(&experiments, &pool, folder, options.format.into())? {
+            result(format_args!("{}", path.display()))?;
+        }
+    }
+    Ok(Done::Finished)
+}
+
+/// The report on a run that has just ended, in its own folder.
+pub(super) fn report_on(folder: &Path, pool: &Pool) -> Result<()> {
+    html::write_report(&[Finished::load(folder)?], pool, folder)?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Metrics by their names: what they are called in a table, and what they measure.
+use super::number::short;
+use mflow_eval::Estimate;
+
+/// Title and meaning.
+const KNOWN: [(&str, &str, &str); 17] = [
+    (
+        "manifold_distance",
+        "manifold distance",
+        "mean distance of samples to the true manifold, data units; of the polynomial surface along the \
+         vertical of its chart, as published",
+    ),
+    (
+        "manifold_distance_euclidean",
+        "manifold distance, Euclidean",
+        "mean distance of samples to the nearest point of the true manifold, data units",
+    ),
+    (
+        "manifold_distance_with_noise",
+        "manifold distance, with noise",
+        "the same of samples with the noise that the model has across its manifold",
+    ),
+    (
+        "reconstruction_error",
+        "reconstruction error",
+        "mean distance of test data to their projection by the model, data units",
+    ),
+    (
+        "log_likelihood_gap",
+        "log-likelihood gap",
+        "mean of the true log-density of test data less that of the model, nats; no divergence, as the \
+         densities are on different manifolds",
+    ),
+    (
+        "kl_chart",
+        "KL in the chart",
+        "divergence of model and truth in the chart of the surface, nats",
+    ),
+    ("true_log_prob", "true log-density", "mean of the true log-density at samples, nats"),
+    (
+        "true_log_prob_with_noise",
+        "true log-density, with noise",
+        "the same of samples with the noise that the model has across its manifold, nats",
+    ),
+    (
+        "outlier_auc_log_prob",
+        "outlier AUC, log-density",
+        "how well the log-density tells data from points off the manifold; 0.5 is chance",
+    ),
+    (
+        "outlier_auc_reconstruction",
+        "outlier AUC, error",
+        "how well the reconstruction error tells data from points off the manifold; 0.5 is chance",
+    ),
+    (
+        "outlier_auc_published",
+        "outlier AUC, as published",
+        "the better of both, each turned round where it is below 0.5",
+    ),
+    (
+        "posterior_mmd",
+        "posterior MMD",
+        "squared discrepancy of the posteriors of model and truth, median of the observed sets",
+    ),
+    (
+        "posterior_mmd_published",
+        "posterior MMD, one set",
+        "the same of the first observed set alone, as published",
+    ),
+    (
+        "posterior_mmd_floor",
+        "posterior MMD, truth against truth",
+        "the same between two chains of the true posterior: the least that can be had",
+    ),
+    (
+        "log_posterior",
+        "log-posterior",
+        "log-density of the model's posterior at the true parameter, mean of the observed sets, nats",
+    ),
+    (
+        "log_posterior_of_truth",
+        "log-posterior of the truth",
+        "the same of the true posterior: the most that can be had in the mean",
+    ),
+    (
+        "round_trip_error",
+        "round-trip error",
+        "largest distance by which a projected point moves when it is projected again",
+    ),
+];
+
+/// What a metric is called in a table.
+pub(super) fn title(name: &str) -> String {
+    let known = KNOWN.iter().find(|(key, ..)| *key == name);
+    known.map_or_else(|| name.replace('_', " "), |(_, title, _)| (*title).to_owned())
+}
+
+/// What it measures, if that is known.
+pub(super) fn meaning(name: &str) -> &'static str {
+    KNOWN.iter().find(|(key, ..)| *key == name).map_or("", |(_, _, meaning)| meaning)
+}
+
+/// Value and standard error; a number without an error in a few digits.
+pub(super) fn value(estimate: &Estimate) -> String {
+    match estimate.standard_error {
+        Some(_) => estimate.to_string(),
+        None => short(estimate.value),
+    }
+}

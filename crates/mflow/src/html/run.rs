@@ -1,0 +1,126 @@
+//! The report on one run.
+use super::page::Page;
+use super::table::Table;
+use super::view::{Detail, view};
+use super::{curves, metrics, number, schedule};
+use crate::report::Seconds;
+use crate::{Finished, FinishedRun, Result};
+use mflow_core::Error as CoreError;
+use mflow_train::{Attempt, CONFIG_FILE, Pool};
+
+const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
+
+/// The page.
+pub(super) fn page(run: &Finished, pool: &Pool) -> Result<Page> {
+    let mut page = Page::new(&run.name(), &format!("{}, seed {}", run.title(), run.seed()));
+    page.facts(&facts(run));
+    let view = view(run, pool, DETAIL)?;
+    page.section("Manifold and density");
+    page.figure(&view.plot);
+    page.note(&view.caption);
+    if let Some(run) = run.experiment() {
+        page.section("Metrics");
+        page.table(&metric_table(run));
+    }
+    page.section("Training");
+    page.figures(&curves::of_run(run.metrics()));
+    page.table(&phase_table(run));
+    if !run.attempts().is_empty() {
+        page.section("Attempts at the manifold");
+        page.table(&attempt_table(run.attempts()));
+        page.note(
+            "An attempt has failed if its error on held-out rows is above the limit, or far above that of the \
+             best attempt. Errors are root mean square distances in units of the normalised data.",
+        );
+    }
+    page.section("Config");
+    page.details(CONFIG_FILE, &config_text(run)?);
+    Ok(page)
+}
+
+/// The config as its file has it.
+pub(super) fn config_text(run: &Finished) -> Result<String> {
+    let path = run.folder().join(CONFIG_FILE);
+    Ok(std::fs::read_to_string(&path).map_err(CoreError::io(&path))?)
+}
+
+fn facts(run: &Finished) -> Vec<(&'static str, String)> {
+    let signature = run.model().signature();
+    let (n, d) = (signature.manifold_dim, signature.data_dim);
+    let mut facts = vec![
+        ("Model", signature.name.to_owned()),
+        ("Schedule", schedule::schedule(run.train())),
+        ("Epochs", schedule::epochs(run.train())),
+        ("Dimensions", if n < d { format!("{n} in {d}") } else { d.to_string() }),
+    ];
+    if let Some(context) = signature.context_dim {
+        let for_what =
+            if signature.conditional_manifold { "manifold and density" } else { "density" };
+        let features = if context == 1 { "feature" } else { "features" };
+        facts.push(("Context", format!("{context} {features}, for the {for_what}")));
+    }
+    if let Some(FinishedRun { config, report, .. }) = run.experiment() {
+        let Seconds { train, total } = report.seconds;
+        facts.push(("Data", config.data.describe()));
+        facts.push(("Time", format!("{train:.0} s of {total:.0} s to train")));
+        if let Some(mib) = report.peak_memory_mib {
+            facts.push(("Memory", format!("{mib:.0} MiB")));
+        }
+    }
+    facts
+}
+
+fn metric_table(run: &FinishedRun) -> Table {
+    let mut table = Table::new("metrics", 2, ["Metric", "What it measures", "Value", "Samples"]);
+    for (name, estimate) in &run.report.metrics {
+        table.row(vec![
+            metrics::title(name),
+            metrics::meaning(name).to_owned(),
+            metrics::value(estimate),
+            estimate.count.to_string(),
+        ]);
+    }
+    let name = "round_trip_error";
+    table.row(vec![
+        metrics::title(name),
+        metrics::meaning(name).to_owned(),
+        format!("{:.1e}", run.report.round_trip_error),
+        run.config.evaluation.test_rows.to_string(),
+    ]);
+    table
+}
+
+fn phase_table(run: &Finished) -> Table {
+    let head = ["Phase", "Epochs", "Best validation loss", "In epoch"];
+    let mut table = Table::new("phases", 1, head);
+    for phase in curves::phases(run.metrics()) {
+        let of_phase = || run.metrics().iter().filter(|m| m.phase == phase);
+        let best = of_phase().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
+        if let Some(best) = best {
+            let epoch = match best.attempt {
+                0 => best.epoch.to_string(),
+                attempt => format!("{} of attempt {}", best.epoch, attempt + 1),
+            };
+            let loss = number::short(best.validation_loss);
+            table.row(vec![phase.to_owned(), of_phase().count().to_string(), loss, epoch]);
+        }
+    }
+    table
+}
+
+fn attempt_table(attempts: &[Attempt]) -> Table {
+    let head = ["Stage", "Outcome", "Attempt", "Error", "Limit", "Updates", "Seconds"];
+    let mut table = Table::new("attempts", 2, head);
+    for attempt in attempts {
+        table.row(vec![
+            attempt.stage.clone(),
+            if attempt.failed { "failed" } else { "found" }.to_owned(),
+            (attempt.attempt + 1).to_string(),
+            number::short(attempt.error),
+            attempt.limit.map_or_else(|| "unknown".to_owned(), number::short),
+            attempt.updates.to_string(),
+            format!("{:.0}", attempt.seconds),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,46 @@
+//! The title of an experiment's model in tables and figures.
+use crate::experiment::ExperimentConfig;
+use mflow_core::{ModelConfig, ModelParts};
+use mflow_train::{Schedule, TrainConfig};
+
+impl ExperimentConfig {
+    /// Model and schedule, as in "M-flow, M/D sequential". A schedule goes without saying for models that have
+    /// one only; one that is not published has the names of its phases.
+    pub fn title(&self) -> String {
+        title(&self.model, &self.train)
+    }
+}
+
+/// See [`ExperimentConfig::title`].
+pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
+    let kind = match model.parts {
+        ModelParts::Af { .. } => "AF",
+        ModelParts::Fom { .. } => "FOM",
+        ModelParts::Pie { .. } if model.sizes.conditional_manifold => "PIE, conditional manifold",
+        ModelParts::Pie { .. } => "PIE",
+        ModelParts::MFlow { .. } => "M-flow",
+        ModelParts::MeFlow { .. } => "M_e-flow",
+        ModelParts::Pae { .. } => "PAE",
+        ModelParts::Vae { .. } => "VAE",
+        ModelParts::Rif { .. } => "RIF",
+        _ => model.name(),
+    };
+    let schedule = Schedule::recognize(model, &train.phases);
+    let default = Schedule::of(model);
+    let schedule = match schedule {
+        Some(schedule) if schedule == default && schedule == Schedule::Likelihood => {
+            return kind.to_owned();
+        }
+        Some(Schedule::Sequential) => "M/D sequential".to_owned(),
+        Some(Schedule::Alternating) => "M/D alternating".to_owned(),
+        Some(Schedule::Simultaneous) => "simultaneous".to_owned(),
+        Some(Schedule::Ot) => "OT".to_owned(),
+        Some(Schedule::OtAlternating) => "OT alternating".to_owned(),
+        Some(schedule) => schedule.name().to_owned(),
+        None => {
+            let names: Vec<String> = train.phases.iter().map(|s| s.name()).collect();
+            names.join(", then ")
+        }
+    };
+    format!("{kind}, {schedule}")
+}
