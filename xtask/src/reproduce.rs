@@ -1,5 +1,6 @@
 //! `cargo xtask reproduce`: the runs behind the numbers in docs/results, beside published ones.
 
+mod comparison;
 mod experiment;
 mod forecast;
 mod job;
@@ -81,10 +82,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     let mut left = 0;
+    let mut plotter = None;
     if !open.is_empty() {
         println!("{}\n", forecast::forecast(&open, options.jobs.max(1))?);
         let suite = runner::Suite {
-            program: program()?,
+            program: plotter.insert(program()?).clone(),
             place,
             provenance: &provenance,
             at_once: options.jobs.max(1),
@@ -97,6 +99,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let mine: Vec<&Job<'_>> =
             jobs.iter().filter(|job| job.experiment.name == experiment.name).collect();
         report(experiment, &mine, options, place)?;
+        // Nothing new, nothing to draw.
+        let Some(program) = &plotter else { continue };
+        if let Some(folder) = comparison::draw(program, experiment, &options.preset, &mine)? {
+            println!("side by side: {}", folder.join("report.html").display());
+            if options.record {
+                comparison::keep(experiment, &options.preset, &folder)?;
+                page::write(experiment)?;
+            }
+        }
     }
     println!("wall time: {} s", number::seconds(start.elapsed().as_secs_f64()));
     if left > 0 {

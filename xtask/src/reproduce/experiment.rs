@@ -28,6 +28,12 @@ pub(crate) struct Experiment {
     pub(crate) data: Option<String>,
     /// The picture to show, relative to a run's directory.
     pub(crate) figure: Option<PathBuf>,
+    /// The rows that figures show side by side; none means all.
+    #[serde(default)]
+    compared: Vec<String>,
+    /// The figures of that comparison that the page shows, by name.
+    #[serde(default)]
+    pub(crate) comparison: Vec<String>,
     /// Columns of the tables.
     pub(crate) metric: Vec<Metric>,
     /// Rows of other people.
@@ -178,7 +184,19 @@ impl Experiment {
             );
             ensure!(names.insert(name), "two [[model]]s are named '{name}'");
         }
+        for name in &self.compared {
+            ensure!(names.contains(name), "`compared` has '{name}', which is no [[model]]");
+        }
         Ok(())
+    }
+
+    /// The rows that figures show side by side.
+    pub(crate) fn compared(&self) -> Vec<&Model> {
+        let find = |name: &String| self.model.iter().find(|model| model.name == *name);
+        match self.compared.is_empty() {
+            true => self.model.iter().collect(),
+            false => self.compared.iter().filter_map(find).collect(),
+        }
     }
 
     /// What `mflow run` gets to read: run, preset and model's settings, each over the former.
@@ -249,6 +267,16 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn compared_rows_are_those_listed_in_their_order_or_all() {
+        let names = |text: &str| -> Vec<String> {
+            let experiment = Experiment::parse("example", text).unwrap();
+            experiment.compared().iter().map(|model| model.name.clone()).collect()
+        };
+        assert_eq!(names(TEXT), ["a", "b"]);
+        assert_eq!(names(&format!("compared = [\"b\", \"a\"]\n{TEXT}")), ["b", "a"]);
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let experiment = Experiment::parse("example", TEXT).unwrap();
         let error = experiment.resolve("slow", &experiment.model[0], 7).unwrap_err();
@@ -256,6 +284,9 @@ pub(super) mod tests {
 
         let error = Experiment::parse("x", &TEXT.replace("gap = 0.1", "gab = 0.1")).unwrap_err();
         assert!(error.to_string().contains("[good] has 'gab'"), "{error}");
+
+        let error = Experiment::parse("x", &format!("compared = [\"c\"]\n{TEXT}")).unwrap_err();
+        assert!(error.to_string().contains("`compared` has 'c'"), "{error}");
 
         let error = Experiment::parse("x", &TEXT.replace("\"b\"", "\"a\"")).unwrap_err();
         assert!(error.to_string().contains("two [[model]]s"), "{error}");

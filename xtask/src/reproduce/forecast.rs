@@ -50,12 +50,31 @@ pub(super) fn forecast(open: &[&Job<'_>], at_once: usize) -> Result<String> {
             text(each.map(|each| each * f64::from(count))),
         ]);
     }
+    Ok(format!("{}\n{}", table.text(), sum(known, unknown, at_once)))
+}
+
+/// How long all of it takes: `known` seconds and `unknown` runs.
+fn sum(known: f64, unknown: u32, at_once: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a handful")]
-    let minutes = known / 60.0 / at_once as f64;
-    let more = if unknown == 0 {
-        String::new()
-    } else {
-        format!(", and {unknown} run(s) that nothing is known of")
-    };
-    Ok(format!("{}\nabout {minutes:.0} minutes with --jobs {at_once}{more}", table.text()))
+    let minutes = (known / 60.0 / at_once as f64).ceil();
+    match (known > 0.0, unknown) {
+        (true, 0) => format!("about {minutes} min with --jobs {at_once}"),
+        (true, _) => format!(
+            "about {minutes} min with --jobs {at_once}, and {unknown} run(s) of models that have not run yet"
+        ),
+        (false, _) => format!("{unknown} run(s) of models that have not run yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sum;
+
+    #[test]
+    fn what_is_known_is_said_apart_from_what_is_not() {
+        assert_eq!(sum(3000.0, 0, 2), "about 25 min with --jobs 2");
+        let mixed = "about 1 min with --jobs 1, and 3 run(s) of models that have not run yet";
+        assert_eq!(sum(50.0, 3, 1), mixed);
+        assert_eq!(sum(0.0, 3, 1), "3 run(s) of models that have not run yet");
+    }
 }

@@ -17,9 +17,18 @@ const FOLDER: &str = "docs/results";
 
 /// Copies a run's picture to where the page shows it.
 pub(super) fn keep_figure(experiment: &Experiment, preset: &str, figure: &Path) -> Result<()> {
-    let kept = Path::new(FOLDER).join(figure_name(experiment, preset));
     let picture = fs::read(figure).with_context(|| format!("reading {}", figure.display()))?;
-    files::write(&kept, &picture)
+    keep(&figure_name(experiment, preset), &picture)
+}
+
+/// Writes a picture beside the page.
+pub(super) fn keep(name: &str, picture: &[u8]) -> Result<()> {
+    files::write(&Path::new(FOLDER).join(name), picture)
+}
+
+/// The name of a figure that compares rows.
+pub(super) fn comparison_name(experiment: &Experiment, preset: &str, figure: &str) -> String {
+    format!("figures/{}-{preset}-{figure}.png", experiment.name)
 }
 
 fn figure_name(experiment: &Experiment, preset: &str) -> String {
@@ -57,9 +66,12 @@ fn section(experiment: &Experiment, preset: &str, records: &[Record]) -> Result<
     if stale > 0 {
         let _ = write!(text, "\n{stale} of these runs had other settings than the file has now.\n");
     }
-    let figure = figure_name(experiment, preset);
-    if Path::new(FOLDER).join(&figure).is_file() {
-        let _ = write!(text, "\n![{}, preset {preset}]({figure})\n", experiment.title);
+    let compared = experiment.comparison.iter();
+    let compared = compared.map(|figure| comparison_name(experiment, preset, figure));
+    for figure in [figure_name(experiment, preset)].into_iter().chain(compared) {
+        if Path::new(FOLDER).join(&figure).is_file() {
+            let _ = write!(text, "\n![{}, preset {preset}]({figure})\n", experiment.title);
+        }
     }
     let _ = write!(text, "\n### Every run\n\n{}", report::per_seed(experiment, records).markdown());
     let _ = write!(text, "\n### How\n\n{}", how(records));
