@@ -68,13 +68,13 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let pool = threads::pool(options.threads)?;
-    result(format_args!("{}", html::write_report(&runs, &pool, folder)?.display()))?;
     let experiments: Vec<&FinishedRun> = runs.iter().filter_map(Finished::experiment).collect();
     if experiments.len() == runs.len() && runs.len() > 1 {
         for path in figures::draw_comparison(&experiments, &pool, folder, options.format.into())? {
             result(format_args!("{}", path.display()))?;
         }
     }
+    result(format_args!("{}", html::write_report(&runs, &pool, folder)?.display()))?;
     Ok(Done::Finished)
 }
 

@@ -99,8 +99,8 @@ fn surfaces_of_several_runs_stand_side_by_side() {
         let png = folder.read(&format!("m-flow/figures/{figure}.png"));
         assert!(png.starts_with(b"\x89PNG"), "{figure} of a run alone");
     }
-    let out = folder.succeeds("figures pie m-flow --out both --format svg");
-    assert_eq!(out.lines().count(), 4, "a line for each figure: {out}");
+    let out = folder.succeeds("plot pie m-flow --out both --format svg");
+    assert_eq!(out.lines().count(), 5, "a line for each figure and the page: {out}");
     let surface = text(&folder, "both/surface.svg");
     for title in ["Truth", "PIE", "M-flow, M/D alternating", "θ = \u{2212}1", "θ = 0", "θ = 1"] {
         assert_eq!(count(&surface, title), 1, "{title}");
@@ -117,7 +117,7 @@ fn surfaces_of_several_runs_stand_side_by_side() {
     {
         assert_eq!(count(&posteriors, title), times, "{title}");
     }
-    let twice = folder.succeeds("figures m-flow m-flow --out twice --format svg");
+    let twice = folder.succeeds("plot m-flow m-flow --out twice --format svg");
     assert!(twice.contains("twice/posteriors.svg"), "{twice}");
 }
 
@@ -126,7 +126,7 @@ fn circles_and_attractors_have_figures_of_their_own() {
     let folder = Folder::new();
     run(&folder, "af", &tiny("circle", 2, 1, "af", "likelihood"));
     run(&folder, "m-flow", &tiny("circle", 2, 1, "m-flow", "sequential"));
-    folder.succeeds("figures af m-flow --out both --format svg");
+    folder.succeeds("plot af m-flow --out both --format svg");
     let circle = text(&folder, "both/circle.svg");
     for (title, times) in [("Truth", 1), ("AF", 2), ("Along the circle", 1)] {
         assert_eq!(count(&circle, title), times, "{title}: over its panel, and in the legend");
@@ -138,7 +138,7 @@ fn circles_and_attractors_have_figures_of_their_own() {
     }
     let result = text(&folder, "lorenz/result.json");
     assert!(result.contains("lorenz_section_tv_left"), "{result}");
-    folder.fails("figures af lorenz --out mixed", 1, &["runs of `circle`", "`lorenz` in lorenz"]);
-    folder.fails("figures nothing --out none", 1, &["nothing"]);
-    folder.fails("figures --out none", 2, &["<RUN>"]);
+    folder.fails("plot af lorenz --out mixed", 1, &["runs of `circle`", "`lorenz` in lorenz"]);
+    folder.fails("plot nothing --out none", 1, &["nothing"]);
+    folder.fails("plot --out none", 2, &["<RUN>"]);
 }
