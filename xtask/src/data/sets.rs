@@ -83,7 +83,7 @@ pub(super) const SETS: [Set; 3] = [
     },
 ];
 
-/// GeoJSON, as the USGS gives it.
+/// `GeoJSON`, as the USGS gives it.
 fn earthquakes(bytes: &[u8]) -> Result<Places> {
     #[derive(Deserialize)]
     struct Collection {

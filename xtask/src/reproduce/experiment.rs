@@ -304,7 +304,8 @@ pub(super) mod tests {
             {
                 experiment.resolve(preset, model, 1).unwrap();
             }
-            let file = experiment.run["data"].get("file").and_then(Value::as_str);
+            let file = experiment.run.get("data").and_then(|data| data.get("file"));
+            let file = file.and_then(Value::as_str);
             let points = experiment.data.as_deref().map(data::points).transpose().unwrap();
             assert_eq!(file.map(PathBuf::from), points, "{name} reads what is fetched for it");
         }

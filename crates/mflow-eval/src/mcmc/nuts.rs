@@ -90,9 +90,11 @@ impl Nuts {
     ) -> Result<Chain> {
         let mut stream = Stream::new(seed, &format!("chain {chain}"));
         let start = nudged(target, chain, start, &mut stream)?;
-        let mut settings = DiagNutsSettings::default();
-        settings.num_tune = lengths.burn_in as u64;
-        settings.num_draws = lengths.draws as u64;
+        let mut settings = DiagNutsSettings {
+            num_tune: lengths.burn_in as u64,
+            num_draws: lengths.draws as u64,
+            ..DiagNutsSettings::default()
+        };
         settings.adapt_options.step_size_settings.target_accept = self.target_acceptance;
         let failure = RefCell::new(None);
         let density = CpuMath::new(LogDensity { target, failure: &failure });
