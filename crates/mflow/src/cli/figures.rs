@@ -48,8 +48,10 @@ impl From<FormatName> for Format {
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    let runs = options.runs.iter().map(|folder| FinishedRun::load(folder));
-    let runs = runs.collect::<mflow::Result<Vec<_>>>()?;
+    let mut runs = Vec::with_capacity(options.runs.len());
+    for folder in &options.runs {
+        runs.push(FinishedRun::load(folder)?);
+    }
     let pool = threads::pool(options.threads)?;
     for path in figures::draw_comparison(&runs, &pool, &options.out, options.format.into())? {
         result(format_args!("{}", path.display()))?;
