@@ -14,8 +14,8 @@ const GRID: Color = Color::Rgb(0xd8, 0xd8, 0xdc);
 const WALL_EDGE: Color = Color::Rgb(0xb0, 0xb0, 0xb4);
 /// Ticks that the longest side of the box should have at most.
 const TICKS: f64 = 5.0;
-/// Room on the picture for a tick, in sizes of the numbers.
-const ROOM: f64 = 3.2;
+/// Room on the picture for a tick of each axis, in sizes of the numbers: the third one runs upwards.
+const ROOM: [f64; 3] = [3.2, 3.2, 1.8];
 /// Length of a tick, pixels.
 const TICK: f64 = 7.0;
 
@@ -182,7 +182,7 @@ impl Frame {
         let [low, high] = [self.limits.low[axis], self.limits.high[axis]];
         let alike = (TICKS * (high - low) / self.limits.longest()).round().max(3.0);
         let [from, to] = self.axis_edge(axis).map(|end| self.place(end));
-        let room = (to[0] - from[0]).hypot(to[1] - from[1]) / (ROOM * self.number);
+        let room = (to[0] - from[0]).hypot(to[1] - from[1]) / (ROOM[axis] * self.number);
         ticks(low, high, alike.min(room).max(1.0) as usize)
     }
 }

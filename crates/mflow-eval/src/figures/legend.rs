@@ -106,7 +106,8 @@ impl Entry {
                 paint::poly_line(scene, vec![(x, y), (x + SAMPLE, y)], color, STROKE, true);
             }
             Sample::Area => {
-                paint::rectangle(scene, [x, y - 0.4 * size], [x + SAMPLE, y + 0.4 * size], color)
+                let half = 0.4 * size;
+                paint::rectangle(scene, [x, y - half], [x + SAMPLE, y + half], color);
             }
             Sample::Dot => paint::dot(scene, [x + 0.5 * SAMPLE, y], 0.2 * size, color),
         }

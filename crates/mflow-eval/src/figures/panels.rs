@@ -335,8 +335,10 @@ impl Layer {
             }
             Shape::Dots(points) => {
                 let all = points.iter().map(|&point| plane.place(point));
+                // A few are to be seen one by one, many as a cloud.
+                let radius = if points.len() < 10 { 0.25 * tick } else { 0.1 * tick };
                 for at in all.filter(inside) {
-                    paint::dot(scene, at, 0.1 * tick, color.clone());
+                    paint::dot(scene, at, radius, color.clone());
                 }
             }
             Shape::Bars { edges, heights } => {

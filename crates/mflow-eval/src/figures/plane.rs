@@ -10,7 +10,7 @@ const GRID: Color = Color::Rgb(0xe2, 0xe2, 0xe6);
 /// Ticks that an axis should have at most.
 const TICKS: f64 = 6.0;
 /// Room for a tick of each axis, in sizes of its text.
-const ROOM: [f64; 2] = [4.2, 2.4];
+const ROOM: [f64; 2] = [5.0, 2.4];
 
 /// Where numbers lie on the picture.
 #[derive(Clone, Copy, Debug)]

@@ -120,6 +120,7 @@ impl Target for Tabulated {
         1
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "the place is within the table")]
     fn log_prob(&self, theta: &[f64]) -> Result<f64> {
         let &[theta] = theta else { return Err(Error::Rows { cols: 1, found: theta.len() }) };
         if !(self.low..=self.high).contains(&theta) {

@@ -110,8 +110,8 @@ fn a_section_of_a_sphere_weighs_by_the_slope() {
     for k in 0..200_000 {
         let (sin, cos) = (TAU * (f64::from(k) + 0.5) / 200_000.).sin_cos();
         let latent = [(rho * cos - shift[0]) / scale[0], (rho * sin - shift[1]) / scale[1]];
-        let bin = (10. * (cos + 1.)) as usize;
-        expected[bin.min(19)] += (-0.5 * (latent[0].powi(2) + latent[1].powi(2))).exp();
+        let bin = section.edges.partition_point(|&edge| edge <= center[0] + reach * cos);
+        expected[bin.clamp(1, 20) - 1] += (-0.5 * (latent[0].powi(2) + latent[1].powi(2))).exp();
     }
     let total: f64 = expected.iter().sum();
     expected.iter_mut().for_each(|mass| *mass /= total);

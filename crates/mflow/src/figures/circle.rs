@@ -15,8 +15,8 @@ const SAMPLES: usize = 50_000;
 const DOTS: usize = 1500;
 /// Bins of their angles.
 const BINS: usize = 120;
-/// The share of latents that lie beyond each end of a curve.
-const TAIL: f64 = 0.001;
+/// Latents of as many samples that lie beyond each end of a curve.
+const TAIL: usize = SAMPLES / 1000;
 /// Half the width of the plane that is drawn.
 const WINDOW: f64 = 1.45;
 /// Log-densities along the angle that are drawn, nats: from that of the truth at its least.
@@ -107,8 +107,7 @@ fn curve(run: &Drawn<'_>, theta: &[f64], seed: u64) -> Result<Picture> {
     let latents = run.of.model.sample_latent(SAMPLES, &mut Stream::new(seed, "latents"))?;
     let mut latents = run.of.by_rows(&latents, None, |z, _| Ok(z.clone()))?;
     latents.sort_by(f64::total_cmp);
-    let cut = (TAIL * SAMPLES as f64) as usize;
-    let (low, high) = (latents[cut], latents[SAMPLES - 1 - cut]);
+    let (low, high) = (latents[TAIL], latents[SAMPLES - 1 - TAIL]);
     let at = |k: usize| low + (high - low) * k as f64 / POINTS as f64;
     let curve = decoded(run.of, &(0..=POINTS).map(at).collect::<Vec<_>>(), theta)?;
     let points = curve.points.as_chunks::<2>().0;
@@ -118,6 +117,10 @@ fn curve(run: &Drawn<'_>, theta: &[f64], seed: u64) -> Result<Picture> {
 }
 
 /// Of a model of the plane: samples, and the density of their angles by counts.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float cast to usize saturates, beyond all bins"
+)]
 fn cloud(run: &Drawn<'_>, theta: &[f64], seed: u64) -> Result<Picture> {
     let context = run.of.context(&theta.repeat(SAMPLES))?;
     let x = run.of.model.sample(SAMPLES, context.as_ref(), &mut Stream::new(seed, "samples"))?;

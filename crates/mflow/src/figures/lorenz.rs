@@ -14,8 +14,8 @@ use mflow_eval::metrics::{LORENZ_SLAB, SECTION_CELLS, Section, decoded, lorenz_s
 const GRID: usize = 91;
 /// Samples that say where a surface has a density.
 const SAMPLES: usize = 5000;
-/// The share of them, those of the lowest densities, where it is not drawn.
-const CUT: f64 = 0.02;
+/// So many of them lie where it is not drawn, at the lowest densities.
+const CUT: usize = SAMPLES / 50;
 /// Points of trajectories that are drawn.
 const DOTS: usize = 4000;
 /// One of so many is: enough to be on another turn.
@@ -84,7 +84,7 @@ fn surface(run: &Drawn<'_>, seed: u64) -> Result<SurfacePanel> {
     let latents = of.by_rows(&latents, None, |z, _| Ok(z.clone()))?;
     let mut sorted = decoded(of, &latents, &[])?.log_density;
     sorted.sort_by(f64::total_cmp);
-    let least = sorted[(CUT * SAMPLES as f64) as usize];
+    let least = sorted[CUT];
     let at = |k: usize| REACH * (2. * k as f64 / (GRID - 1) as f64 - 1.);
     let grid: Vec<f64> = (0..GRID * GRID).flat_map(|k| [at(k / GRID), at(k % GRID)]).collect();
     let surface = decoded(of, &grid, &[])?;
