@@ -128,11 +128,6 @@ impl Target for Tabulated {
         }
         let intervals = self.log_probs.len() - 1;
         let place = (theta - self.low) / (self.high - self.low) * intervals as f64;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the interval that a place within the table is in"
-        )]
         let left = (place as usize).min(intervals - 1);
         let share = place - left as f64;
         if share == 0. {

@@ -1,8 +1,7 @@
 //! Reports as HTML: one file that needs nothing else, with figures that turn and zoom.
 //!
-//! A [`Page`](page::Page) is made of sections, tables and figures; figures are JSON for plotly.js, whose
-//! script is in the page. What a run looks like is a [`View`](view::View): the learned manifold beside the
-//! true one and data.
+//! A `Page` is made of sections, tables and figures; figures are JSON for plotly.js, whose script is in the
+//! page. What a run looks like is a `View`: the learned manifold beside the true one and data.
 mod compare;
 mod components;
 mod curves;

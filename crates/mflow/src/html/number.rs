@@ -36,3 +36,27 @@ pub(super) fn short(x: f64) -> String {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{percentiles, rounded, short};
+
+    #[test]
+    fn numbers_keep_few_digits_and_what_is_not_finite_is_null() {
+        assert_eq!(rounded(-1.234_567).to_string(), "-1.2346");
+        assert_eq!(rounded(1.234_56e-9).to_string(), "1.2346e-9");
+        assert_eq!(rounded(f64::NAN).to_string(), "null");
+        assert_eq!(rounded(f64::INFINITY).to_string(), "null");
+        let shown = [0., 1.5, -0.006_82, 123_456., 12_346., 0.734_29, 7.372e-8, 999.96];
+        let expected =
+            ["0", "1.500", "-0.006820", "1.235e5", "1.235e4", "0.7343", "7.372e-8", "1000"];
+        assert_eq!(shown.map(short), expected.map(str::to_owned));
+    }
+
+    #[test]
+    fn percentiles_are_ranks_of_finite_values() {
+        let values = (0..=100).rev().map(f64::from).chain([f64::NAN]);
+        assert_eq!(percentiles(values, [0., 2., 100.]), Some([0., 2., 100.]));
+        assert_eq!(percentiles([f64::NAN], [50.]), None, "nothing is there");
+    }
+}
