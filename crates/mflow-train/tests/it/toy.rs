@@ -81,7 +81,8 @@ impl Toy {
             .with_outer(outer)
             .with_normalization(standardize(&x, 3).unwrap());
         let data = Rows::new(x, 3, None, DType::F64, CPU).unwrap();
-        Self { model, data, ..Self::parabola(20, phases) }
+        let weights = std::env::var("W").map_or(1, |w| w.parse().unwrap());
+        Self { model, data, weights, ..Self::parabola(20, phases) }
     }
 
     /// A bent sheet in space that moves with a context, without normalisation.

@@ -69,5 +69,5 @@ fn log_density(of: Evaluated<'_>, context: &[f64], points: &[f64]) -> Result<Opt
     }
     .into_iter();
     let mut value = |row| if finite(&row) { found.next() } else { None }.unwrap_or(f64::NAN);
-    Ok(Some(rows().map(|row| value(row)).collect()))
+    Ok(Some(rows().map(value).collect()))
 }

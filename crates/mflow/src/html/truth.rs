@@ -45,7 +45,7 @@ pub(super) fn truth(
     let found = simulator.log_prob(&kept, &parameters.repeat(kept.len() / d))?;
     let mut found = found.into_iter();
     let mut value = |row| if there(&row) { found.next() } else { None }.unwrap_or(f64::NAN);
-    let color = points.chunks_exact(d).map(|row| value(row)).collect();
+    let color = points.chunks_exact(d).map(&mut value).collect();
     Ok(Some(Sheet { name: "true manifold".to_owned(), shape, points, color: Some(color) }))
 }
 
