@@ -76,6 +76,7 @@ impl FinishedFit {
 }
 
 /// A run of either kind.
+#[expect(clippy::large_enum_variant, reason = "a handful at a time")]
 #[derive(Debug)]
 pub enum Finished {
     /// Of an experiment.

@@ -176,6 +176,7 @@ impl Target for Jagged {
     fn dim(&self) -> usize {
         1
     }
+    #[expect(clippy::cast_possible_truncation, reason = "a tenth of the unit interval")]
     fn log_prob(&self, theta: &[f64]) -> Result<f64> {
         // At 0, 0.1, ..: nothing, up, level, far down and up again, by thousands of nats.
         let all = [f64::NEG_INFINITY, -3., 1., 1., -5e3, 0.5, -0.2, 0., 2., f64::NEG_INFINITY, 2.];
@@ -184,6 +185,7 @@ impl Target for Jagged {
 }
 
 #[test]
+#[expect(clippy::cast_possible_truncation, reason = "a bin of the unit interval")]
 fn draws_from_a_table_have_its_distribution() {
     let parameter = Parameter { name: "theta", low: 0., high: 1., default: 0. };
     let table = Tabulated::new(&Jagged, &parameter, 11).unwrap();

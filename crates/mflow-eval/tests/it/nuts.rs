@@ -73,7 +73,8 @@ fn draws_have_the_moments_of_a_gaussian_in_a_box() {
         }
         sum / total
     };
-    let moments: [(&str, fn(&[f64]) -> f64); 5] = [
+    type Moment = (&'static str, fn(&[f64]) -> f64);
+    let moments: [Moment; 5] = [
         ("a", |t| t[0]),
         ("b", |t| t[1]),
         ("a^2", |t| t[0] * t[0]),

@@ -63,8 +63,10 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             runs.len()
         ))),
     };
-    let runs = options.runs.iter().map(|run| Finished::load(run)).collect::<Result<_, _>>();
-    let runs: Vec<Finished> = runs?;
+    let mut runs = Vec::with_capacity(options.runs.len());
+    for run in &options.runs {
+        runs.push(Finished::load(run)?);
+    }
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let pool = threads::pool(options.threads)?;

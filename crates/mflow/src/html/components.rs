@@ -79,9 +79,8 @@ mod tests {
         let mut rows = vec![];
         for corner in 0..8 {
             let sign = |k: usize| if corner >> k & 1 == 0 { 1. } else { -1. };
-            for j in 0..4 {
-                rows.push(7. + (0..3).map(|k| sign(k) * half[k] * sides[k][j]).sum::<f64>());
-            }
+            let at = |j: usize| (0..3).map(|k| sign(k) * half[k] * sides[k][j]).sum::<f64>();
+            rows.extend((0..4).map(|j| 7. + at(j)));
         }
         let found = Components::of(&rows, 4, 3);
         for (axis, side) in found.axes.iter().zip([sides[1], sides[2], sides[0]]) {

@@ -68,6 +68,6 @@ fn log_density(of: Evaluated<'_>, context: &[f64], points: &[f64]) -> Result<Opt
         of.by_rows(&x, c.as_ref(), density)?
     }
     .into_iter();
-    let mut value = |row| if finite(&row) { found.next() } else { None }.unwrap_or(f64::NAN);
+    let value = |row| if finite(&row) { found.next() } else { None }.unwrap_or(f64::NAN);
     Ok(Some(rows().map(value).collect()))
 }
