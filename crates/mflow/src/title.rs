@@ -18,6 +18,7 @@ pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
         ModelParts::Fom { .. } => "FOM",
         ModelParts::Pie { .. } if model.sizes.conditional_manifold => "PIE, conditional manifold",
         ModelParts::Pie { .. } => "PIE",
+        ModelParts::MFlow { chart: Some(_), .. } => "M-flow on a chart",
         ModelParts::MFlow { .. } => "M-flow",
         ModelParts::MeFlow { .. } => "M_e-flow",
         ModelParts::Pae { .. } => "PAE",
