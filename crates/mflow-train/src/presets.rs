@@ -43,7 +43,7 @@ const ALL: [Schedule; 6] = [
 pub enum Settings {
     /// Ours: of phases without a divergence the weights are averaged, with a decay of 0.999, and the learning rate
     /// of what learns a manifold by its reconstruction error is 2e-3; each stage ends with its best
-    /// weights. What each of them buys is measured by the preset `ablation` of the polynomial surface.
+    /// weights. The preset `ablation` of the polynomial surface is there to measure what each of them buys.
     #[default]
     Tuned,
     /// Those of Brehmer & Cranmer (2020): weights as they are, learning rate 1e-3, last-epoch weights.
