@@ -81,7 +81,7 @@ impl Toy {
             .with_outer(outer)
             .with_normalization(standardize(&x, 3).unwrap());
         let data = Rows::new(x, 3, None, DType::F64, CPU).unwrap();
-        Self { model, data, weights: 6, ..Self::parabola(20, phases) }
+        Self { model, data, weights: 3, ..Self::parabola(20, phases) }
     }
 
     /// A bent sheet in space that moves with a context, without normalisation.
