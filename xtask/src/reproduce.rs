@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Experiments, as their files in xtask/experiments are named
     #[arg(default_value = "polynomial-surface")]
     names: Vec<String>,
-    /// Size of the runs: quick, paper or smoke
+    /// Size of the runs: quick, paper, or another that the experiment has
     #[arg(long, default_value = "quick")]
     preset: String,
     /// Number of seeds (default: what the experiment says)

@@ -22,6 +22,9 @@ pub(crate) struct Experiment {
     pub(crate) name: String,
     /// Heading of reports.
     pub(crate) title: String,
+    /// What a reader of the page should know, as Markdown.
+    #[serde(default)]
+    pub(crate) notes: String,
     /// Number of seeds that the default command runs.
     pub(crate) seeds: u64,
     /// The data set that has to be there, as `cargo xtask data` names it.
@@ -114,12 +117,29 @@ pub(crate) struct Model {
 
 impl Model {
     /// Whether a preset has this row.
-    pub(crate) fn is_in(&self, preset: &str) -> bool {
+    fn is_in(&self, preset: &str) -> bool {
         self.preset.is_empty() || self.preset.contains_key(preset)
     }
 }
 
 impl Experiment {
+    /// The rows of a preset.
+    ///
+    /// # Errors
+    /// If there is no such preset.
+    pub(crate) fn rows(&self, preset: &str) -> Result<Vec<&Model>> {
+        self.changes(preset)?;
+        Ok(self.model.iter().filter(|model| model.is_in(preset)).collect())
+    }
+
+    /// What a preset changes for all of its rows.
+    fn changes(&self, preset: &str) -> Result<&Table> {
+        self.preset.get(preset).with_context(|| {
+            let known: Vec<&str> = self.preset.keys().map(String::as_str).collect();
+            format!("{} has no preset '{preset}'; expected one of {}", self.name, known.join(", "))
+        })
+    }
+
     /// Reads `xtask/experiments/NAME.toml`.
     pub(crate) fn load(name: &str) -> Result<Self> {
         let path = PathBuf::from(FOLDER).join(format!("{name}.toml"));
@@ -184,6 +204,10 @@ impl Experiment {
             );
             ensure!(names.insert(name), "two [[model]]s are named '{name}'");
         }
+        for preset in self.preset.keys() {
+            let rows = self.rows(preset)?;
+            ensure!(!rows.is_empty(), "no [[model]] has the preset '{preset}'");
+        }
         for name in &self.compared {
             ensure!(names.contains(name), "`compared` has '{name}', which is no [[model]]");
         }
@@ -201,12 +225,8 @@ impl Experiment {
 
     /// What `mflow run` gets to read: run, preset and model's settings, each over the former.
     pub(crate) fn resolve(&self, preset: &str, model: &Model, seed: u64) -> Result<String> {
-        let changes = self.preset.get(preset).with_context(|| {
-            let known: Vec<&str> = self.preset.keys().map(String::as_str).collect();
-            format!("{} has no preset '{preset}'; expected one of {}", self.name, known.join(", "))
-        })?;
         let mut settings = self.run.clone();
-        merge(&mut settings, changes);
+        merge(&mut settings, self.changes(preset)?);
         merge(&mut settings, &model.set);
         if let Some(last) = model.preset.get(preset) {
             merge(&mut settings, last);
@@ -282,6 +302,17 @@ pub(super) mod tests {
         let error = experiment.resolve("slow", &experiment.model[0], 7).unwrap_err();
         assert!(error.to_string().contains("expected one of quick"), "{error}");
 
+        let error = experiment.rows("slow").unwrap_err();
+        assert!(error.to_string().contains("expected one of quick"), "{error}");
+
+        let no_row = format!("{TEXT}\n[preset.empty]\n");
+        let no_row =
+            no_row.replace("title = \"Model A\"", "title = \"A\"\npreset = { quick = {} }");
+        let no_row =
+            no_row.replace("title = \"Model B\"", "title = \"B\"\npreset = { quick = {} }");
+        let error = Experiment::parse("x", &no_row).unwrap_err();
+        assert!(error.to_string().contains("no [[model]] has the preset 'empty'"), "{error}");
+
         let error = Experiment::parse("x", &TEXT.replace("gap = 0.1", "gab = 0.1")).unwrap_err();
         assert!(error.to_string().contains("[good] has 'gab'"), "{error}");
 
@@ -294,8 +325,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_shipped_experiments_are_sound() {
-        // Tests run in the crate's folder.
-        for entry in fs::read_dir("experiments").unwrap() {
+        // Another test may have changed the current folder.
+        for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments")).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_string_lossy();
             let experiment = Experiment::parse(&name, &fs::read_to_string(&path).unwrap()).unwrap();

@@ -32,8 +32,8 @@ pub(super) fn plan<'a>(
     preset: &'a str,
     seeds: Range<u64>,
 ) -> Result<Vec<Job<'a>>> {
-    let rows = experiment.model.iter().filter(|model| model.is_in(preset));
-    let pairs = seeds.flat_map(|seed| rows.clone().map(move |model| (seed, model)));
+    let rows = experiment.rows(preset)?;
+    let pairs = seeds.flat_map(|seed| rows.iter().map(move |&model| (seed, model)));
     let jobs = pairs.map(|(seed, model)| {
         let config = experiment.resolve(preset, model, seed)?;
         Ok(Job { experiment, model, preset, seed, config })

@@ -17,7 +17,7 @@ pub(super) fn print() -> Result<()> {
             table.push([
                 name.clone(),
                 preset.clone(),
-                experiment.model.len().to_string(),
+                experiment.rows(preset)?.len().to_string(),
                 experiment.seeds.to_string(),
                 count(&experiment, preset, Place::Target)?,
                 count(&experiment, preset, Place::Docs)?,

@@ -46,6 +46,9 @@ pub(super) fn write(experiment: &Experiment) -> Result<PathBuf> {
         experiment.title,
         name = experiment.name
     );
+    if !experiment.notes.is_empty() {
+        let _ = write!(page, "\n{}\n", experiment.notes.trim());
+    }
     for preset in experiment.preset.keys() {
         let records = Record::load_all(&Place::Docs.folder(&experiment.name, preset))?;
         if !records.is_empty() {

@@ -73,7 +73,11 @@ pub(super) fn failures(experiment: &Experiment, records: &[Record]) -> String {
         .filter(|record| record.outcome.was_restarted())
         .map(|record| format!("{} seed {}", record.model, record.seed))
         .collect();
-    let mut text = format!("{} of {all} runs failed, {good} good.\n", failed.len());
+    let mut text = format!("{} of {all} runs failed", failed.len());
+    if !experiment.good.is_empty() {
+        text += &format!(", {good} good");
+    }
+    text += ".\n";
     if !restarted.is_empty() {
         let count = restarted.len();
         text += &format!(
@@ -150,7 +154,12 @@ fn median_rows(
         let done = runs.iter().filter(|run| run.is_done()).count();
         let mut row = vec![title(experiment, model), format!("median of {done}")];
         row.extend(cells(columns, |get| median(runs.iter().filter_map(|run| get(run)))));
-        row.push(format!("{} good, {} failed", count(Verdict::Good), count(Verdict::Failed)));
+        let failed = format!("{} failed", count(Verdict::Failed));
+        row.push(if experiment.good.is_empty() {
+            failed
+        } else {
+            format!("{} good, {failed}", count(Verdict::Good))
+        });
         row
     };
     models(experiment, records).iter().map(row).collect()
