@@ -1,7 +1,7 @@
 //! Base densities: the simple distributions at the latent end of a flow.
 use crate::Result;
 use candle_core::{D, DType, Device, Tensor};
-use mflow_bijectors::{Diff, Dual, Stream};
+use mflow_bijectors::{Diff, Domain, Dual, Stream};
 use std::f64::consts::{PI, TAU};
 use std::fmt::Debug;
 
@@ -28,6 +28,8 @@ pub trait BaseDensity: Debug + Send + Sync {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor>;
+    /// Where each latent lies.
+    fn domain(&self) -> Domain;
     /// What the latents are, in words.
     fn describe(&self) -> String;
 }
@@ -61,6 +63,9 @@ impl BaseDensity for StandardNormal {
     ) -> Result<Tensor> {
         Ok(stream.normal_tensor(&[rows, self.dim], dtype, device)?)
     }
+    fn domain(&self) -> Domain {
+        Domain::Reals
+    }
     fn describe(&self) -> String {
         format!("standard normal on R^{}", self.dim)
     }
@@ -91,6 +96,9 @@ impl BaseDensity for UniformAngles {
         let angles = stream.uniform(rows * self.dim, -PI, PI);
         let angles = Tensor::from_vec(angles, (rows, self.dim), &Device::Cpu)?;
         Ok(angles.to_dtype(dtype)?.to_device(device)?)
+    }
+    fn domain(&self) -> Domain {
+        Domain::Angle
     }
     fn describe(&self) -> String {
         format!("uniform on {} angles in [-π, π)", self.dim)

@@ -1,7 +1,7 @@
 //! The [`Model`] trait: what every model of data near a manifold can be asked.
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor, Var};
-use mflow_bijectors::{Noise, Stream};
+use mflow_bijectors::{Domain, Noise, Stream};
 use std::fmt::Debug;
 
 /// The densities that models of data near a manifold have; they are with respect to different volumes
@@ -45,6 +45,8 @@ pub struct ModelSignature {
     pub noise_dim: usize,
     /// What the latents are, in words.
     pub latent: String,
+    /// Where each latent lies: among the reals, or angles.
+    pub latent_domain: Domain,
     /// Dtype of the parameters and of every argument.
     pub dtype: DType,
     /// Device of the parameters and of every argument.

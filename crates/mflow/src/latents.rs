@@ -1,18 +1,15 @@
-//! Grids of base-space latents, over the region where those of a model fall.
-use super::number::percentiles;
+//! Lines and grids of base-space latents, over the region where those of a model fall.
 use crate::Result;
-use mflow_bijectors::Stream;
-use mflow_core::candle::Tensor;
+use crate::percentiles::percentiles;
+use mflow_bijectors::{Domain, Stream};
 use mflow_eval::metrics::Evaluated;
+use std::f64::consts::PI;
 
 /// Draws by which the region is found.
-const DRAWS: usize = 1000;
-/// Percentiles of each latent between which a density with tails is drawn: further out the decoder has seen
-/// next to no data.
-const WITHOUT_TAILS: [f64; 2] = [0.5, 99.5];
+const DRAWS: usize = 10_000;
 
 /// The region of the latents of a model.
-pub(super) struct Region {
+pub(crate) struct Region {
     middle: Vec<f64>,
     half: Vec<f64>,
     /// Whether it has no corners.
@@ -20,45 +17,35 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// That of a model of at most two latents.
-    pub(super) fn of(of: Evaluated<'_>) -> Result<Self> {
-        let n = of.model.signature().manifold_dim;
-        let mut stream = Stream::new(0, "region of latents");
-        let draws = of.model.sample_latent(DRAWS, &mut stream)?;
+    /// That of a model of at most two latents: all angles, or the reals but for so many percents beyond
+    /// either end.
+    pub(crate) fn of(of: Evaluated<'_>, tails: f64) -> Result<Self> {
+        let signature = of.model.signature();
+        let n = signature.manifold_dim;
+        if signature.latent_domain == Domain::Angle {
+            return Ok(Self { middle: vec![0.; n], half: vec![PI; n], round: false });
+        }
+        let draws = of.model.sample_latent(DRAWS, &mut Stream::new(0, "region of latents"))?;
         let draws = of.by_rows(&draws, None, |u, _| Ok(u.clone()))?;
-        let all = Self::between(&draws, n, [0., 100.]);
-        // Normal latents have tails in all directions, angles are as likely at their ends as anywhere.
-        let corner = all.middle.iter().zip(&all.half).map(|(middle, half)| middle + half);
-        let both: Vec<f64> = all.middle.iter().copied().chain(corner).collect();
-        let density = |u: &Tensor, _: Option<&Tensor>| of.model.latent_log_prob(u);
-        let log_prob = of.by_rows(&of.tensor(&both, n)?, None, density)?;
-        let tails = log_prob[1] < log_prob[0] - 1.;
-        Ok(if tails {
-            Self { round: true, ..Self::between(&draws, n, WITHOUT_TAILS) }
-        } else {
-            all
-        })
-    }
-
-    fn between(draws: &[f64], n: usize, percents: [f64; 2]) -> Self {
         let ends = |k: usize| {
             let column = draws.iter().skip(k).step_by(n).copied();
-            percentiles(column, percents).unwrap_or([0., 0.])
+            percentiles(column, [tails, 100. - tails]).unwrap_or([0., 0.])
         };
         let ends: Vec<[f64; 2]> = (0..n).map(ends).collect();
         let middle = ends.iter().map(|[low, high]| (low + high) / 2.).collect();
         let half = ends.iter().map(|[low, high]| (high - low) / 2.).collect();
-        Self { middle, half, round: false }
+        // Normal latents have tails in all directions.
+        Ok(Self { middle, half, round: true })
     }
 
     /// `points` latents along a line, `[points, 1]`.
-    pub(super) fn line(&self, points: usize) -> Vec<f64> {
+    pub(crate) fn line(&self, points: usize) -> Vec<f64> {
         (0..points).map(|i| self.middle[0] + self.half[0] * side(i, points)).collect()
     }
 
     /// `points²` latents, `[points², 2]`: a square, or a disc that is a deformed square,
     /// `(a, b) -> (a √(1 - b²/2), b √(1 - a²/2))`.
-    pub(super) fn grid(&self, points: usize) -> Vec<f64> {
+    pub(crate) fn grid(&self, points: usize) -> Vec<f64> {
         let mut grid = Vec::with_capacity(2 * points * points);
         for i in 0..points {
             for j in 0..points {

@@ -10,6 +10,8 @@ pub mod html;
 
 mod error;
 mod finished;
+mod latents;
+mod percentiles;
 mod report;
 mod title;
 

@@ -74,6 +74,7 @@ impl ManifoldModel {
             density,
             noise_dim,
             latent: base.describe(),
+            latent_domain: base.domain(),
             dtype: params.dtype(),
             device: params.device().clone(),
         };

@@ -1,6 +1,7 @@
 //! Calibration of posteriors. Oracle: a model with the density of the truth is calibrated, by theorem; one that
 //! is off is not.
 use crate::metrics::{Hand, SURFACE};
+use mflow_bijectors::Domain;
 use mflow_core::candle::{D, DType, Device, Tensor};
 use mflow_core::{Density, Model, ModelSignature};
 use mflow_data::{Parameter, Simulator};
@@ -85,6 +86,7 @@ impl Shifted {
             density: Some(Density::Ambient),
             noise_dim: 0,
             latent: "standard normal on R^2".to_owned(),
+            latent_domain: Domain::Reals,
             dtype: DType::F64,
             device: Device::Cpu,
         };

@@ -1,7 +1,7 @@
 //! Metrics of a model against the truth. Oracle: a hand-made model whose manifold is the surface
 //! itself and whose density is a Gaussian in the chart, so that every metric has a closed form or a
 //! plain integral.
-use mflow_bijectors::Stream;
+use mflow_bijectors::{Domain, Stream};
 use mflow_core::candle::{DType, Device, Tensor};
 use mflow_core::{Density, Model, ModelSignature, Result};
 use mflow_data::{PolynomialSurface, Simulator};
@@ -44,6 +44,7 @@ impl Hand {
             density: Some(Density::Manifold),
             noise_dim: 0,
             latent: "standard normal on R^2".to_owned(),
+            latent_domain: Domain::Reals,
             dtype,
             device,
         };

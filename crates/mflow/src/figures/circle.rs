@@ -1,10 +1,11 @@
 //! Gaussian angles on a circle: curves coloured by log-density, and the density along the angle.
 use super::{Drawn, Sheet};
 use crate::Result;
+use crate::latents::Region;
 use mflow_bijectors::Stream;
 use mflow_data::{GaussianOnSphere, Simulator};
 use mflow_eval::figures::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
-use mflow_eval::metrics::decoded;
+use mflow_eval::metrics::{Decoded, Evaluated, decoded};
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 /// Points of a curve.
@@ -15,8 +16,14 @@ const SAMPLES: usize = 50_000;
 const DOTS: usize = 1500;
 /// Bins of their angles.
 const BINS: usize = 120;
-/// Latents of as many samples that lie beyond each end of a curve.
-const TAIL: usize = SAMPLES / 1000;
+/// Percents of a model's samples that lie beyond each end of its curve, unless that is closed.
+const TAILS: f64 = 0.1;
+/// Neighbours on a curve are no further apart, if a few refinements can achieve it.
+const STEP: f64 = 0.02;
+/// Refinements of a curve.
+const ROUNDS: usize = 6;
+/// Parts into which one refinement cuts a segment, at most.
+const PARTS: f64 = 8.;
 /// Half the width of the plane that is drawn.
 const WINDOW: f64 = 1.45;
 /// Log-densities along the angle that are drawn, nats: from that of the truth at its least.
@@ -42,7 +49,7 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
     let mut profiles = vec![Layer::new("truth", Ink::Truth, Shape::Line(along))];
     for (k, run) in sheet.runs.iter().enumerate() {
         let (layer, profile) = match run.of.model.signature().manifold_dim {
-            1 => curve(run, &theta, seed)?,
+            1 => curve(run, &theta)?,
             _ => cloud(run, &theta, seed)?,
         };
         let behind = Layer::new("", Ink::Faint, Shape::Line(outline.clone()));
@@ -102,18 +109,40 @@ fn unrolled(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 /// What is drawn of a model in the plane, and over the angle.
 type Picture = (Layer, Vec<(f64, f64)>);
 
-/// Of a model of curves, for latents between two quantiles.
-fn curve(run: &Drawn<'_>, theta: &[f64], seed: u64) -> Result<Picture> {
-    let latents = run.of.model.sample_latent(SAMPLES, &mut Stream::new(seed, "latents"))?;
-    let mut latents = run.of.by_rows(&latents, None, |z, _| Ok(z.clone()))?;
-    latents.sort_by(f64::total_cmp);
-    let (low, high) = (latents[TAIL], latents[SAMPLES - 1 - TAIL]);
-    let at = |k: usize| low + (high - low) * k as f64 / POINTS as f64;
-    let curve = decoded(run.of, &(0..=POINTS).map(at).collect::<Vec<_>>(), theta)?;
+/// Of a model of curves.
+fn curve(run: &Drawn<'_>, theta: &[f64]) -> Result<Picture> {
+    let curve = fine(run.of, Region::of(run.of, TAILS)?.line(POINTS), theta)?;
     let points = curve.points.as_chunks::<2>().0;
     let along = points.iter().map(|&point| angle(point)).zip(curve.log_density.iter().copied());
     let along = unrolled(&along.collect::<Vec<_>>());
     Ok((colored(pairs(points), curve.log_density), along))
+}
+
+/// Points of a curve, with more latents between those that are decoded to points far apart: a model that puts
+/// few samples somewhere has few latents for it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number of parts is bounded from both sides"
+)]
+fn fine(of: Evaluated<'_>, mut latents: Vec<f64>, theta: &[f64]) -> Result<Decoded> {
+    for _ in 0..ROUNDS {
+        let curve = decoded(of, &latents, theta)?;
+        let points = curve.points.as_chunks::<2>().0;
+        let mut finer = Vec::with_capacity(2 * latents.len());
+        for (ends, points) in latents.windows(2).zip(points.windows(2)) {
+            let gap = (points[1][0] - points[0][0]).hypot(points[1][1] - points[0][1]);
+            let parts = (gap / STEP).ceil().clamp(1., PARTS) as usize;
+            let at = |k: usize| ends[0] + (ends[1] - ends[0]) * k as f64 / parts as f64;
+            finer.extend((0..parts).map(at));
+        }
+        finer.extend(latents.last());
+        if finer.len() == latents.len() {
+            return Ok(curve);
+        }
+        latents = finer;
+    }
+    Ok(decoded(of, &latents, theta)?)
 }
 
 /// Of a model of the plane: samples, and the density of their angles by counts.

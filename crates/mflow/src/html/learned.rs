@@ -1,8 +1,8 @@
 //! What a model has learned: its manifold where that can be drawn, else points of it, with its density.
-use super::latents::Region;
 use super::sheet::{Shape, Sheet};
 use crate::Result;
 use crate::experiment::has_manifold_density;
+use crate::latents::Region;
 use mflow_bijectors::Stream;
 use mflow_core::Density;
 use mflow_core::candle::{DType, Tensor};
@@ -10,6 +10,8 @@ use mflow_eval::metrics::Evaluated;
 
 /// Points of a line.
 const LINE: usize = 400;
+/// Percents of each latent beyond either end of what is drawn: there the decoder has seen next to no data.
+const TAILS: f64 = 0.5;
 
 /// The manifold of a model, or `points` samples where it has more than two dimensions or fills the space;
 /// a surface has `side` points along each side. `context` is the row that all points share.
@@ -26,9 +28,9 @@ pub(super) fn learned(
         Ok(of.by_rows(&u, c.as_ref(), |u, c| of.model.decode(u, c))?)
     };
     let (shape, points) = match signature.manifold_dim {
-        1 if signature.data_dim > 1 => (Shape::Line, decode(&Region::of(of)?.line(LINE))?),
+        1 if signature.data_dim > 1 => (Shape::Line, decode(&Region::of(of, TAILS)?.line(LINE))?),
         2 if signature.data_dim > 2 => {
-            (Shape::Grid(side, side), decode(&Region::of(of)?.grid(side))?)
+            (Shape::Grid(side, side), decode(&Region::of(of, TAILS)?.grid(side))?)
         }
         _ => (Shape::Cloud, samples(of, context, points)?),
     };

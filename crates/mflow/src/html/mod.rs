@@ -6,7 +6,6 @@ mod compare;
 mod components;
 mod curves;
 mod frame;
-mod latents;
 mod learned;
 mod metrics;
 mod number;

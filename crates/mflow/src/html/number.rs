@@ -13,19 +13,6 @@ pub(super) fn array(values: impl IntoIterator<Item = f64>) -> Value {
     Value::Array(values.into_iter().map(rounded).collect())
 }
 
-/// The given percentiles (0 to 100) of the finite `values`, by the nearest rank; none if there are no such
-/// values.
-#[expect(clippy::cast_possible_truncation, reason = "the rank lies between 0 and the length")]
-pub(super) fn percentiles<const K: usize>(
-    values: impl IntoIterator<Item = f64>,
-    percents: [f64; K],
-) -> Option<[f64; K]> {
-    let mut sorted: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
-    Some(percents.map(|p| sorted[((p / 100. * last as f64).round() as usize).min(last)]))
-}
-
 /// A number for a table: four significant digits, with an exponent where it is very small or large.
 pub(super) fn short(x: f64) -> String {
     let text = format!("{x:.3e}");
@@ -39,7 +26,7 @@ pub(super) fn short(x: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{percentiles, rounded, short};
+    use super::{rounded, short};
 
     #[test]
     fn numbers_keep_few_digits_and_what_is_not_finite_is_null() {
@@ -51,12 +38,5 @@ mod tests {
         let expected =
             ["0", "1.500", "-0.006820", "1.235e5", "1.235e4", "0.7343", "7.372e-8", "1000"];
         assert_eq!(shown.map(short), expected.map(str::to_owned));
-    }
-
-    #[test]
-    fn percentiles_are_ranks_of_finite_values() {
-        let values = (0..=100).rev().map(f64::from).chain([f64::NAN]);
-        assert_eq!(percentiles(values, [0., 2., 100.]), Some([0., 2., 100.]));
-        assert_eq!(percentiles([f64::NAN], [50.]), None, "nothing is there");
     }
 }

@@ -1,11 +1,12 @@
 //! The view of a run: what was learned, the truth where it is known, and points, in one figure.
 use super::frame::Frame;
 use super::learned::{learned, samples};
-use super::number::{percentiles, rounded};
+use super::number::rounded;
 use super::plot::Plot;
 use super::sheet::{Shape, Sheet, Style};
 use super::truth::{test_points, truth};
 use crate::experiment::{Origin, has_manifold_density};
+use crate::percentiles::percentiles;
 use crate::{Finished, Result};
 use mflow_eval::metrics::Evaluated;
 use mflow_train::Pool;
