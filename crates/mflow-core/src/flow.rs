@@ -1,11 +1,11 @@
 //! [`VectorFlowConfig`]: a flow of vectors as it is written in a model's config.
 use mflow_bijectors::{
-    AngleShiftConfig, BijectorConfig, CircularCouplingConfig, ElementwiseConfig, FlowConfig, Mask,
-    NetConfig, Norm, SplineFlowConfig, UnivariateConfig,
+    AngleShiftConfig, BijectorConfig, CircularCouplingConfig, ElementwiseConfig, FlowConfig,
+    LinearKind, Mask, NetConfig, Norm, SplineFlowConfig, UnivariateConfig,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Any flow of vectors that a model can be made of. In a file `kind` names it; a table without a kind
 /// is a `spline`.
@@ -96,8 +96,13 @@ impl CustomFlowConfig {
 }
 
 impl Default for VectorFlowConfig {
+    /// The published spline flow, with trained linear maps in the place of permutations: `f` can then turn the
+    /// manifold to face the data whatever permutations the seed would draw, and `h` finds coordinates of any
+    /// scale, whereas splines are the identity outside of their box.
     fn default() -> Self {
-        Self::Spline(SplineFlowConfig::default())
+        let mut flow = SplineFlowConfig::default();
+        flow.linear = LinearKind::Lu;
+        Self::Spline(flow)
     }
 }
 
@@ -130,7 +135,11 @@ impl<'de> Deserialize<'de> for VectorFlowConfig {
         };
         let kind = fields.remove("kind").unwrap_or_else(|| "spline".into());
         let parsed = match kind.as_str() {
-            Some("spline") => serde_json::from_value(value).map(Self::Spline),
+            Some("spline") => {
+                // As in the default flow.
+                fields.entry("linear").or_insert_with(|| json!(LinearKind::Lu));
+                serde_json::from_value(value).map(Self::Spline)
+            }
             Some("layers") => serde_json::from_value(value).map(Self::Layers),
             Some("circular") => serde_json::from_value(value).map(Self::Circular),
             Some("custom") => serde_json::from_value(value).map(Self::Custom),

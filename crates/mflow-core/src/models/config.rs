@@ -70,7 +70,7 @@ pub enum ModelParts {
     /// Smeulders (2021), arXiv 2111.00619; Brehmer & Cranmer (2020), section 2.C.
     Pie {
         /// The flow `f` of `R^D`.
-        #[serde(default = "default_outer")]
+        #[serde(default)]
         outer: VectorFlowConfig,
         /// The flow `h` of the coordinates.
         #[serde(default)]
@@ -87,7 +87,7 @@ pub enum ModelParts {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         chart: Option<ChartConfig>,
         /// The flow `f` of `R^D`.
-        #[serde(default = "default_outer")]
+        #[serde(default)]
         outer: VectorFlowConfig,
         /// The flow `h` of the coordinates.
         #[serde(default)]
@@ -97,7 +97,7 @@ pub enum ModelParts {
     /// section 2.E.
     MeFlow {
         /// The flow `f` of `R^D`.
-        #[serde(default = "default_outer")]
+        #[serde(default)]
         outer: VectorFlowConfig,
         /// The flow `h` of the coordinates.
         #[serde(default)]
@@ -143,13 +143,6 @@ pub enum ModelParts {
     },
 }
 
-/// `f` with trained linear maps, so that the manifold can turn to face the data from whatever
-/// permutations the seed draws.
-fn default_outer() -> VectorFlowConfig {
-    let mut flow = SplineFlowConfig::default();
-    flow.linear = LinearKind::Lu;
-    flow.into()
-}
 /// As deep as `f` and `h` of the other models together.
 fn default_ambient() -> VectorFlowConfig {
     let mut flow = SplineFlowConfig::default();
@@ -211,27 +204,32 @@ impl ModelConfig {
     /// A pseudo-invertible encoder, [`ModelParts::Pie`].
     pub fn pie(data_dim: usize, manifold_dim: usize) -> Self {
         let inner = VectorFlowConfig::default();
-        let parts = ModelParts::Pie { outer: default_outer(), inner, epsilon: default_epsilon() };
+        let parts = ModelParts::Pie {
+            outer: VectorFlowConfig::default(),
+            inner,
+            epsilon: default_epsilon(),
+        };
         Self::new(parts, data_dim, manifold_dim)
     }
     /// A manifold-learning flow, [`ModelParts::MFlow`]: the published flows of the polynomial surface, but
     /// for trained linear maps in `f`.
     pub fn m_flow(data_dim: usize, manifold_dim: usize) -> Self {
         let inner = VectorFlowConfig::default();
-        let parts = ModelParts::MFlow { chart: None, outer: default_outer(), inner };
+        let parts = ModelParts::MFlow { chart: None, outer: VectorFlowConfig::default(), inner };
         Self::new(parts, data_dim, manifold_dim)
     }
     /// A manifold-learning flow of the topology of a chart, [`ModelParts::MFlow`]; circular on circles
     /// and tori.
     pub fn m_flow_on(chart: ChartConfig, data_dim: usize) -> Self {
         let (manifold_dim, inner) = (chart.dims().1, flow_on(&chart, 0));
-        let parts = ModelParts::MFlow { chart: Some(chart), outer: default_outer(), inner };
+        let parts =
+            ModelParts::MFlow { chart: Some(chart), outer: VectorFlowConfig::default(), inner };
         Self::new(parts, data_dim, manifold_dim)
     }
     /// A manifold-learning flow with an encoder, [`ModelParts::MeFlow`].
     pub fn me_flow(data_dim: usize, manifold_dim: usize) -> Self {
         let (inner, encoder) = (VectorFlowConfig::default(), default_encoder());
-        let parts = ModelParts::MeFlow { outer: default_outer(), inner, encoder };
+        let parts = ModelParts::MeFlow { outer: VectorFlowConfig::default(), inner, encoder };
         Self::new(parts, data_dim, manifold_dim)
     }
     /// A probabilistic autoencoder, [`ModelParts::Pae`].

@@ -115,7 +115,14 @@ fn curve(run: &Drawn<'_>, theta: &[f64]) -> Result<Picture> {
     let points = curve.points.as_chunks::<2>().0;
     let along = points.iter().map(|&point| angle(point)).zip(curve.log_density.iter().copied());
     let along = unrolled(&along.collect::<Vec<_>>());
-    Ok((colored(pairs(points), curve.log_density), along))
+    // What is not seen has no share in the scale of colours.
+    let seen = points.iter().zip(&curve.log_density);
+    let seen = seen.map(|(point, &v)| if is_seen(point) { v } else { f64::NAN }).collect();
+    Ok((colored(pairs(points), seen), along))
+}
+
+fn is_seen(point: &[f64; 2]) -> bool {
+    point.iter().all(|x| x.abs() <= WINDOW + STEP)
 }
 
 /// Points of a curve, with more latents between those that are decoded to points far apart: a model that puts
@@ -132,7 +139,8 @@ fn fine(of: Evaluated<'_>, mut latents: Vec<f64>, theta: &[f64]) -> Result<Decod
         let mut finer = Vec::with_capacity(2 * latents.len());
         for (ends, points) in latents.windows(2).zip(points.windows(2)) {
             let gap = (points[1][0] - points[0][0]).hypot(points[1][1] - points[0][1]);
-            let parts = (gap / STEP).ceil().clamp(1., PARTS) as usize;
+            let parts = if points.iter().any(is_seen) { (gap / STEP).ceil() } else { 1. };
+            let parts = parts.clamp(1., PARTS) as usize;
             let at = |k: usize| ends[0] + (ends[1] - ends[0]) * k as f64 / parts as f64;
             finer.extend((0..parts).map(at));
         }
