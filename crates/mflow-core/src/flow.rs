@@ -184,3 +184,24 @@ impl VectorFlowConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::VectorFlowConfig;
+    use mflow_bijectors::{LinearKind, SplineFlowConfig};
+    use serde_json::json;
+
+    #[test]
+    fn a_table_changes_the_default_flow_and_no_more() {
+        let parse = |value| serde_json::from_value::<VectorFlowConfig>(value).unwrap();
+        assert_eq!(parse(json!({})), VectorFlowConfig::default());
+        let mut flow = SplineFlowConfig::default();
+        (flow.linear, flow.hidden) = (LinearKind::Lu, 32);
+        assert_eq!(parse(json!({ "hidden": 32 })), flow.clone().into());
+        flow.linear = LinearKind::Permutation;
+        assert_eq!(parse(json!({ "linear": "permutation", "hidden": 32 })), flow.clone().into());
+        // What is written is read back.
+        let written = serde_json::to_value(VectorFlowConfig::from(flow.clone())).unwrap();
+        assert_eq!(parse(written), flow.into());
+    }
+}

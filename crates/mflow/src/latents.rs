@@ -1,4 +1,4 @@
-//! Lines and grids of base-space latents, over the region where those of a model fall.
+//! Curves and grids of base-space latents, over the region where those of a model fall.
 use crate::Result;
 use crate::percentiles::percentiles;
 use mflow_bijectors::{Domain, Stream};
@@ -7,6 +7,12 @@ use std::f64::consts::PI;
 
 /// Draws by which the region is found.
 const DRAWS: usize = 10_000;
+/// Neighbours on a curve are about so far apart at most, as a share of its extent.
+const STEP: f64 = 0.005;
+/// Refinements of a curve.
+const ROUNDS: usize = 6;
+/// Parts into which one refinement cuts a segment, at most.
+const PARTS: f64 = 8.;
 
 /// The region of the latents of a model.
 pub(crate) struct Region {
@@ -38,9 +44,36 @@ impl Region {
         Ok(Self { middle, half, round: true })
     }
 
-    /// `points` latents along a line, `[points, 1]`.
-    pub(crate) fn line(&self, points: usize) -> Vec<f64> {
-        (0..points).map(|i| self.middle[0] + self.half[0] * side(i, points)).collect()
+    /// Latents along a curve, `[n, 1]`: `points` of them, and more between those that `decode` takes to points
+    /// far apart, as a model has few latents where it puts few samples.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the number of parts is bounded from both sides"
+    )]
+    pub(crate) fn curve(
+        &self,
+        points: usize,
+        decode: impl Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<Vec<f64>> {
+        let even = |i| self.middle[0] + self.half[0] * side(i, points);
+        let mut latents: Vec<f64> = (0..points).map(even).collect();
+        for _ in 0..ROUNDS {
+            let x = decode(&latents)?;
+            let x: Vec<&[f64]> = x.chunks_exact(x.len() / latents.len()).collect();
+            let step = STEP * diagonal(&x);
+            let mut finer = Vec::with_capacity(latents.len());
+            for (u, x) in latents.windows(2).zip(x.windows(2)) {
+                let parts = (diagonal(x) / step).max(1.).ceil().min(PARTS) as usize;
+                finer.extend((0..parts).map(|k| u[0] + (u[1] - u[0]) * k as f64 / parts as f64));
+            }
+            finer.extend(latents.last());
+            if finer.len() == latents.len() {
+                break;
+            }
+            latents = finer;
+        }
+        Ok(latents)
     }
 
     /// `points²` latents, `[points², 2]`: a square, or a disc that is a deformed square,
@@ -62,7 +95,43 @@ impl Region {
     }
 }
 
+/// The length of the diagonal of the box around points.
+fn diagonal(x: &[&[f64]]) -> f64 {
+    let end = |k: usize, pick: fn(f64, f64) -> f64| x.iter().map(|x| x[k]).fold(f64::NAN, pick);
+    let side = |k| end(k, f64::max) - end(k, f64::min);
+    let columns = x.first().map_or(0, |x| x.len());
+    (0..columns).map(|k| side(k) * side(k)).sum::<f64>().sqrt()
+}
+
 /// The i-th of so many points between -1 and 1.
 fn side(i: usize, points: usize) -> f64 {
     2. * i as f64 / (points - 1) as f64 - 1.
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Region, STEP};
+    use crate::Result;
+
+    #[test]
+    fn curves_are_fine_where_latents_are_few() {
+        let region = Region { middle: vec![1.], half: vec![2.], round: false };
+        // Most of the way is between two latents; a jump cannot be refined away, and points may be missing.
+        let decode = |latents: &[f64]| -> Result<Vec<f64>> {
+            let point = |u: &f64| match u {
+                u if *u < -0.9 => [f64::NAN, f64::NAN],
+                u if *u < 2.5 => [(300. * (u - 1.7)).tanh(), 0.],
+                _ => [1., 0.5],
+            };
+            Ok(latents.iter().flat_map(point).collect())
+        };
+        let latents = region.curve(50, decode).unwrap();
+        assert_eq!((latents[0], latents.last()), (-1., Some(&3.)));
+        assert!(latents.is_sorted() && latents.len() < 2000, "{}", latents.len());
+        let points = decode(&latents).unwrap();
+        let gaps = points.chunks(2).collect::<Vec<_>>();
+        let gaps = gaps.windows(2).map(|x| (x[1][0] - x[0][0]).abs());
+        let largest = gaps.fold(0., f64::max);
+        assert!(largest < 1.001 * STEP * 2_f64.hypot(0.5), "{largest}");
+    }
 }

@@ -5,7 +5,7 @@ use crate::latents::Region;
 use mflow_bijectors::Stream;
 use mflow_data::{GaussianOnSphere, Simulator};
 use mflow_eval::figures::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
-use mflow_eval::metrics::{Decoded, Evaluated, decoded};
+use mflow_eval::metrics::decoded;
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 /// Points of a curve.
@@ -18,14 +18,10 @@ const DOTS: usize = 1500;
 const BINS: usize = 120;
 /// Percents of a model's samples that lie beyond each end of its curve, unless that is closed.
 const TAILS: f64 = 0.1;
-/// Neighbours on a curve are no further apart, if a few refinements can achieve it.
-const STEP: f64 = 0.02;
-/// Refinements of a curve.
-const ROUNDS: usize = 6;
-/// Parts into which one refinement cuts a segment, at most.
-const PARTS: f64 = 8.;
 /// Half the width of the plane that is drawn.
 const WINDOW: f64 = 1.45;
+/// How far out a line is drawn: it is cut at the window.
+const EDGE: f64 = WINDOW + 0.05;
 /// Log-densities along the angle that are drawn, nats: from that of the truth at its least.
 const LOG_DENSITY: [f64; 2] = [-9., 1.];
 
@@ -111,46 +107,21 @@ type Picture = (Layer, Vec<(f64, f64)>);
 
 /// Of a model of curves.
 fn curve(run: &Drawn<'_>, theta: &[f64]) -> Result<Picture> {
-    let curve = fine(run.of, Region::of(run.of, TAILS)?.line(POINTS), theta)?;
+    // How far a point is away counts only as far as it is seen.
+    let seen = |latents: &[f64]| -> Result<Vec<f64>> {
+        let points = decoded(run.of, latents, theta)?.points;
+        Ok(points.into_iter().map(|x| x.clamp(-EDGE, EDGE)).collect())
+    };
+    let latents = Region::of(run.of, TAILS)?.curve(POINTS, seen)?;
+    let curve = decoded(run.of, &latents, theta)?;
     let points = curve.points.as_chunks::<2>().0;
     let along = points.iter().map(|&point| angle(point)).zip(curve.log_density.iter().copied());
     let along = unrolled(&along.collect::<Vec<_>>());
     // What is not seen has no share in the scale of colours.
+    let is_seen = |point: &[f64; 2]| point.iter().all(|x| x.abs() <= EDGE);
     let seen = points.iter().zip(&curve.log_density);
     let seen = seen.map(|(point, &v)| if is_seen(point) { v } else { f64::NAN }).collect();
     Ok((colored(pairs(points), seen), along))
-}
-
-fn is_seen(point: &[f64; 2]) -> bool {
-    point.iter().all(|x| x.abs() <= WINDOW + STEP)
-}
-
-/// Points of a curve, with more latents between those that are decoded to points far apart: a model that puts
-/// few samples somewhere has few latents for it.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the number of parts is bounded from both sides"
-)]
-fn fine(of: Evaluated<'_>, mut latents: Vec<f64>, theta: &[f64]) -> Result<Decoded> {
-    for _ in 0..ROUNDS {
-        let curve = decoded(of, &latents, theta)?;
-        let points = curve.points.as_chunks::<2>().0;
-        let mut finer = Vec::with_capacity(2 * latents.len());
-        for (ends, points) in latents.windows(2).zip(points.windows(2)) {
-            let gap = (points[1][0] - points[0][0]).hypot(points[1][1] - points[0][1]);
-            let parts = if points.iter().any(is_seen) { (gap / STEP).ceil() } else { 1. };
-            let parts = parts.clamp(1., PARTS) as usize;
-            let at = |k: usize| ends[0] + (ends[1] - ends[0]) * k as f64 / parts as f64;
-            finer.extend((0..parts).map(at));
-        }
-        finer.extend(latents.last());
-        if finer.len() == latents.len() {
-            return Ok(curve);
-        }
-        latents = finer;
-    }
-    Ok(decoded(of, &latents, theta)?)
 }
 
 /// Of a model of the plane: samples, and the density of their angles by counts.

@@ -28,7 +28,10 @@ pub(super) fn learned(
         Ok(of.by_rows(&u, c.as_ref(), |u, c| of.model.decode(u, c))?)
     };
     let (shape, points) = match signature.manifold_dim {
-        1 if signature.data_dim > 1 => (Shape::Line, decode(&Region::of(of, TAILS)?.line(LINE))?),
+        1 if signature.data_dim > 1 => {
+            let latents = Region::of(of, TAILS)?.curve(LINE, decode)?;
+            (Shape::Line, decode(&latents)?)
+        }
         2 if signature.data_dim > 2 => {
             (Shape::Grid(side, side), decode(&Region::of(of, TAILS)?.grid(side))?)
         }

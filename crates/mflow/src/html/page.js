@@ -43,8 +43,8 @@
     if (own.coloraxis) {
       const bar = { thickness: 14, len: 0.7, outlinewidth: 0, ...own.coloraxis.colorbar };
       if (narrow) {
-        Object.assign(bar, { orientation: "h", y: 0, yref: "container", yanchor: "bottom", title: { ...bar.title, side: "top" } });
-        layout.margin.b = own.scene ? 76 : 120;
+        Object.assign(bar, { orientation: "h", y: 0, yref: "container", yanchor: "bottom", title: { ...bar.title, text: `${bar.title.text}<br>&#8203;`, side: "top" } });
+        layout.margin.b = own.scene ? 92 : 136;
       }
       layout.coloraxis = { ...own.coloraxis, colorbar: bar };
     }
