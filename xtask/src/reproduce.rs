@@ -19,6 +19,7 @@ use clap::Args;
 
 pub(crate) use experiment::Experiment;
 use job::Job;
+use page::Shown;
 pub(crate) use record::Outcome;
 use record::Place;
 
@@ -104,7 +105,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if let Some(folder) = comparison::draw(program, experiment, &options.preset, &mine)? {
             println!("side by side: {}", folder.join("report.html").display());
             if options.record {
-                comparison::keep(experiment, &options.preset, &folder)?;
+                page::keep_figures(experiment, &options.preset, Shown::Rows, &folder)?;
                 page::write(experiment)?;
             }
         }
@@ -129,16 +130,18 @@ fn report(
     place: Place,
 ) -> Result<()> {
     let mut records = Vec::new();
-    let mut figure = None;
+    let mut figures = None;
     for job in jobs {
         records.extend(job.record(place)?);
-        figure = figure.map_or_else(|| job.figure(), |first| Ok(Some(first)))?;
+        figures = figures.map_or_else(|| job.figures(), |first| Ok(Some(first)))?;
     }
     println!("\n{}", report::terminal(experiment, &options.preset, &records));
-    if let Some(figure) = figure {
-        println!("figure: {}", figure.display());
+    if let Some(folder) = figures {
+        for name in &experiment.figures {
+            println!("figure: {}", folder.join(name).with_extension("png").display());
+        }
         if options.record {
-            page::keep_figure(experiment, &options.preset, &figure)?;
+            page::keep_figures(experiment, &options.preset, Shown::Run, &folder)?;
         }
     }
     if options.record {

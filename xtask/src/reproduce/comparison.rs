@@ -1,6 +1,5 @@
 //! The rows of an experiment side by side: figures and a report by `mflow plot`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 
 use super::experiment::Experiment;
 use super::job::Job;
-use super::page;
 use super::record::Place;
 
 /// Compares the first finished run of each row, if there are several. Returns the folder with the report and
@@ -43,17 +41,4 @@ pub(super) fn draw(
     let message = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "mflow plot: {}", message.trim());
     Ok(Some(folder))
-}
-
-/// Copies the figures that the experiment keeps from `folder` to where its page shows them.
-///
-/// # Errors
-/// If a figure is not there or cannot be written.
-pub(super) fn keep(experiment: &Experiment, preset: &str, folder: &Path) -> Result<()> {
-    for name in &experiment.comparison {
-        let figure = folder.join(name).with_extension("png");
-        let picture = fs::read(&figure).with_context(|| format!("reading {}", figure.display()))?;
-        page::keep(&page::comparison_name(experiment, preset, name), &picture)?;
-    }
-    Ok(())
 }

@@ -29,8 +29,9 @@ pub(crate) struct Experiment {
     pub(crate) seeds: u64,
     /// The data set that has to be there, as `cargo xtask data` names it.
     pub(crate) data: Option<String>,
-    /// The picture to show, relative to a run's directory.
-    pub(crate) figure: Option<PathBuf>,
+    /// The figures of one run that the page shows, by name.
+    #[serde(default)]
+    pub(crate) figures: Vec<String>,
     /// The rows that figures show side by side; none means all.
     #[serde(default)]
     compared: Vec<String>,

@@ -80,12 +80,15 @@ impl Job<'_> {
         Ok(record.filter(|record| record.config_hash == self.config_hash()))
     }
 
-    /// The picture of the run, if it is done with the present settings and drew one.
-    pub(super) fn figure(&self) -> Result<Option<PathBuf>> {
+    /// The folder of the run's figures, if it is done with the present settings and drew all that the
+    /// experiment shows.
+    pub(super) fn figures(&self) -> Result<Option<PathBuf>> {
         let done = self.record(Place::Target)?.is_some_and(|record| record.is_done());
-        let figure = self.experiment.figure.as_ref().filter(|_| done);
-        let figure = figure.map(|figure| self.directory().join(figure));
-        Ok(figure.filter(|path| path.is_file()))
+        let folder = self.directory().join("figures");
+        let mut files =
+            self.experiment.figures.iter().map(|name| folder.join(name).with_extension("png"));
+        let is_there = done && !self.experiment.figures.is_empty() && files.all(|f| f.is_file());
+        Ok(is_there.then_some(folder))
     }
 
     /// Whether the run is done. A done run beside the others is taken into the docs if it was made

@@ -15,26 +15,47 @@ use crate::{files, number};
 
 const FOLDER: &str = "docs/results";
 
-/// Copies a run's picture to where the page shows it.
-pub(super) fn keep_figure(experiment: &Experiment, preset: &str, figure: &Path) -> Result<()> {
-    let picture = fs::read(figure).with_context(|| format!("reading {}", figure.display()))?;
-    keep(&figure_name(experiment, preset), &picture)
+/// What a figure shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shown {
+    /// One run.
+    Run,
+    /// Several rows side by side.
+    Rows,
 }
 
-/// Writes a picture beside the page.
-pub(super) fn keep(name: &str, picture: &[u8]) -> Result<()> {
-    files::write(&Path::new(FOLDER).join(name), picture)
+impl Shown {
+    /// The names of the figures that the page shows.
+    fn names(self, experiment: &Experiment) -> &[String] {
+        match self {
+            Self::Run => &experiment.figures,
+            Self::Rows => &experiment.comparison,
+        }
+    }
+
+    /// Where the page has a figure.
+    fn place(self, experiment: &Experiment, preset: &str, name: &str) -> String {
+        let of = match self {
+            Self::Run => "",
+            Self::Rows => "compared-",
+        };
+        format!("figures/{}-{preset}-{of}{name}.png", experiment.name)
+    }
 }
 
-/// The name of a figure that compares rows.
-pub(super) fn comparison_name(experiment: &Experiment, preset: &str, figure: &str) -> String {
-    format!("figures/{}-{preset}-{figure}.png", experiment.name)
-}
-
-fn figure_name(experiment: &Experiment, preset: &str) -> String {
-    let extension = experiment.figure.as_ref().and_then(|figure| figure.extension());
-    let extension = extension.map_or("png".into(), |extension| extension.to_string_lossy());
-    format!("figures/{}-{preset}.{extension}", experiment.name)
+/// Copies the figures that the page shows from `folder`.
+pub(super) fn keep_figures(
+    experiment: &Experiment,
+    preset: &str,
+    shown: Shown,
+    folder: &Path,
+) -> Result<()> {
+    for name in shown.names(experiment) {
+        let figure = folder.join(name).with_extension("png");
+        let picture = fs::read(&figure).with_context(|| format!("reading {}", figure.display()))?;
+        files::write(&Path::new(FOLDER).join(shown.place(experiment, preset, name)), &picture)?;
+    }
+    Ok(())
 }
 
 /// Writes the page anew and returns its path.
@@ -69,11 +90,12 @@ fn section(experiment: &Experiment, preset: &str, records: &[Record]) -> Result<
     if stale > 0 {
         let _ = write!(text, "\n{stale} of these runs had other settings than the file has now.\n");
     }
-    let compared = experiment.comparison.iter();
-    let compared = compared.map(|figure| comparison_name(experiment, preset, figure));
-    for figure in [figure_name(experiment, preset)].into_iter().chain(compared) {
-        if Path::new(FOLDER).join(&figure).is_file() {
-            let _ = write!(text, "\n![{}, preset {preset}]({figure})\n", experiment.title);
+    for shown in [Shown::Run, Shown::Rows] {
+        for name in shown.names(experiment) {
+            let figure = shown.place(experiment, preset, name);
+            if Path::new(FOLDER).join(&figure).is_file() {
+                let _ = write!(text, "\n![{}, {preset}: {name}]({figure})\n", experiment.title);
+            }
         }
     }
     let _ = write!(text, "\n### Every run\n\n{}", report::per_seed(experiment, records).markdown());
