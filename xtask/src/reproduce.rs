@@ -100,7 +100,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let mine: Vec<&Job<'_>> =
             jobs.iter().filter(|job| job.experiment.name == experiment.name).collect();
         report(experiment, &mine, options, place)?;
-        // Nothing new, nothing to draw.
+        // Nothing new, nothing to draw but what is to be kept.
+        if options.record && plotter.is_none() {
+            plotter = Some(program()?);
+        }
         let Some(program) = &plotter else { continue };
         if let Some(folder) = comparison::draw(program, experiment, &options.preset, &mine)? {
             println!("side by side: {}", folder.join("report.html").display());
