@@ -93,7 +93,17 @@ impl Outcome {
         self.metrics.get(key)?.value.filter(|value| value.is_finite())
     }
 
-    /// Whether the failure detector found a manifold to be none, so that the run started anew.
+    /// Whether the failure detector saw an error that it could judge.
+    pub(crate) fn was_watched(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    /// Whether it found a manifold to be none.
+    pub(crate) fn was_detected(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.failed)
+    }
+
+    /// Whether the run started anew, as the manifold was none.
     pub(crate) fn was_restarted(&self) -> bool {
         self.attempts.len() > 1
     }

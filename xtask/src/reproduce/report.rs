@@ -68,25 +68,51 @@ pub(super) fn failures(experiment: &Experiment, records: &[Record]) -> String {
         .collect();
     let good = records.iter().filter(|record| judge(experiment, record) == Verdict::Good).count();
     let all = records.len();
-    let restarted: Vec<String> = records
-        .iter()
-        .filter(|record| record.outcome.was_restarted())
-        .map(|record| format!("{} seed {}", record.model, record.seed))
-        .collect();
     let mut text = format!("{} of {all} runs failed", failed.len());
     if !experiment.good.is_empty() {
         text += &format!(", {good} good");
     }
     text += ".\n";
+    text += &detected(records);
+    text + &failed.concat()
+}
+
+/// What the failure detector found among the runs that it watched, and what came of it.
+fn detected(records: &[Record]) -> String {
+    let watched: Vec<&Record> =
+        records.iter().filter(|record| record.outcome.was_watched()).collect();
+    let (restarted, others): (Vec<&Record>, Vec<&Record>) = watched
+        .iter()
+        .filter(|record| record.outcome.was_detected())
+        .partition(|record| record.outcome.was_restarted());
+    let names = |records: Vec<&Record>| {
+        let names = records.iter().map(|record| format!("{} seed {}", record.model, record.seed));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let mut text = String::new();
+    if !watched.is_empty() && restarted.is_empty() && others.is_empty() {
+        let count = watched.len();
+        text += &format!(
+            "The failure detector watched {count} of them and had none start anew: without it the numbers \
+             are the same.\n"
+        );
+    }
     if !restarted.is_empty() {
         let count = restarted.len();
         text += &format!(
             "Without the failure detector {count} more would have gone on with a manifold that was not \
              found: it had them start anew ({}).\n",
-            restarted.join(", ")
+            names(restarted)
         );
     }
-    text + &failed.concat()
+    if !others.is_empty() {
+        let count = others.len();
+        text += &format!(
+            "The failure detector found the manifold missing in {count} that had no restart left ({}).\n",
+            names(others)
+        );
+    }
+    text
 }
 
 fn columns(experiment: &Experiment, keep: impl Fn(&Metric) -> bool) -> Vec<&Metric> {
@@ -194,4 +220,34 @@ fn of_model<'a>(records: &'a [Record], model: &str) -> impl Iterator<Item = &'a 
 fn title(experiment: &Experiment, model: &str) -> String {
     let known = experiment.model.iter().find(|known| known.name == model);
     known.map_or(model, |known| &known.title).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(seed: u64, attempts: &[bool]) -> Record {
+        let attempts: Vec<String> =
+            attempts.iter().map(|failed| format!(r#"{{"failed": {failed}}}"#)).collect();
+        let text = format!(
+            r#"{{"name": "n", "preset": "p", "model": "m", "seed": {seed}, "config_hash": "h", "commit": "c",
+            "dirty": false, "date": "d", "command": "x", "machine": "y", "status": "done", "metrics": {{}},
+            "attempts": [{}]}}"#,
+            attempts.join(",")
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn what_the_failure_detector_did_is_told() {
+        assert_eq!(detected(&[record(1, &[])]), "", "nothing was watched");
+        let good = detected(&[record(1, &[]), record(2, &[false])]);
+        assert!(good.contains("watched 1 of them and had none start anew"), "{good}");
+        let mixed = [record(1, &[true, false]), record(2, &[true]), record(3, &[false])];
+        let text = detected(&mixed);
+        assert!(text.contains("Without the failure detector 1 more"), "{text}");
+        assert!(text.contains("start anew (m seed 1)"), "{text}");
+        assert!(text.contains("missing in 1 that had no restart left (m seed 2)"), "{text}");
+        assert!(!text.contains("seed 3"), "{text}");
+    }
 }
