@@ -1,7 +1,7 @@
 //! Every kind of model, small, with parameters well away from the start.
 use crate::numbers::{CPU, gram, log_abs_det, matrices, normal, numbers, tensor};
 use crate::subject::{differences, randomise, small_flow};
-use mflow_bijectors::{Activation, FeatureAffineConfig, LinearKind, NetConfig, ParamStore};
+use mflow_bijectors::{Activation, Domain, FeatureAffineConfig, LinearKind, NetConfig, ParamStore};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{
     ChartConfig, CircularFlowConfig, Density, ManifoldModel, Model, ModelConfig, ModelParts,
@@ -158,7 +158,7 @@ impl Kind {
     }
     /// Whether the base density is that of angles.
     pub(crate) fn of_angles(&self) -> bool {
-        self.model.signature().latent.contains("angles")
+        self.model.signature().latent_domain == Domain::Angle
     }
     pub(crate) fn latent(&self, rows: usize) -> Tensor {
         let latent = normal("latent", &[rows, self.dims().1]);
