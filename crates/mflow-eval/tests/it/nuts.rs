@@ -90,6 +90,18 @@ fn draws_have_the_moments_of_a_gaussian_in_a_box() {
 }
 
 #[test]
+fn the_way_from_a_far_start_is_forgotten() {
+    let pool = Pool::new(1).unwrap();
+    let lengths = Lengths { burn_in: 300, draws: 300 };
+    let chains = Nuts::default().sample(&Cut, &[-50., -40.], lengths, 5, &pool).unwrap();
+    let farthest = chains[0].draws.iter().copied().map(f64::abs).fold(0., f64::max);
+    assert!(farthest < 6., "six standard deviations: {farthest}");
+    let lengths = Lengths { burn_in: 0, ..lengths };
+    let all = Nuts::default().sample(&Cut, &[-50., -40.], lengths, 5, &pool).unwrap();
+    assert!(all[0].draws[0] < -6., "without a burn-in the first draws are on the way");
+}
+
+#[test]
 fn threads_make_no_difference() {
     let bounds = [between(-12., 1.), between(-12., 12.)];
     let (one, three) = (within(&bounds, 1), within(&bounds, 3));
