@@ -14,7 +14,7 @@ mod runner;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 pub(crate) use experiment::Experiment;
@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Size of the runs: quick, paper, or another that the experiment has
     #[arg(long, default_value = "quick")]
     preset: String,
+    /// Run only this row, by its name in the experiment's file; again for more
+    #[arg(long = "model", value_name = "NAME")]
+    models: Vec<String>,
     /// Number of seeds (default: what the experiment says)
     #[arg(long)]
     seeds: Option<u64>,
@@ -72,10 +75,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let seeds = options.seeds.unwrap_or(experiment.seeds);
         let seeds = options.first_seed..options.first_seed.saturating_add(seeds);
         jobs.extend(job::plan(experiment, &options.preset, seeds)?);
+        let rows = experiment.rows(&options.preset)?;
+        let known: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        if let Some(unknown) = options.models.iter().find(|name| !known.contains(&name.as_str())) {
+            let (name, preset) = (&experiment.name, &options.preset);
+            bail!("--model {unknown}: {name} {preset} has {}", known.join(", "));
+        }
     }
 
     let mut open = Vec::new();
-    for job in &jobs {
+    let is_asked =
+        |job: &&Job<'_>| options.models.is_empty() || options.models.contains(&job.model.name);
+    for job in jobs.iter().filter(is_asked) {
         if job.settle(place, &provenance)? {
             println!("{job}: done already, skipped");
         } else {
