@@ -212,7 +212,7 @@ impl ModelConfig {
         Self::new(parts, data_dim, manifold_dim)
     }
     /// A manifold-learning flow, [`ModelParts::MFlow`]: the published flows of the polynomial surface, but
-    /// for trained linear maps in `f`.
+    /// for trained linear maps in `f` and `h`.
     pub fn m_flow(data_dim: usize, manifold_dim: usize) -> Self {
         let inner = VectorFlowConfig::default();
         let parts = ModelParts::MFlow { chart: None, outer: VectorFlowConfig::default(), inner };
