@@ -2,7 +2,7 @@
 use crate::shards::Pool;
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
 /// The debiased entropic transport cost between two sets of `B` and `B'` points of equal weights:
@@ -210,8 +210,6 @@ impl Costs {
     fn soft_min_cpu<T: Number>(&self, epsilon: f64, dual: &Tensor, pool: &Pool) -> Result<Tensor> {
         let (rows, columns) = self.0.dims2()?;
         let dual: Vec<T> = dual.to_vec1()?;
-        let scale = T::from_f64(-1. / epsilon);
-        let log_columns = (columns as f64).ln();
         let storage = self.0.storage_and_layout();
         let candle_core::Storage::Cpu(cpu) = &*storage.0 else {
             return self.soft_min_composed(epsilon, &Tensor::new(dual, self.0.device())?);
@@ -219,15 +217,9 @@ impl Costs {
         let costs = T::cpu_storage_as_slice(cpu)?;
         let blocks = rows.div_ceil(ROWS);
         let parts = pool.map(blocks, |block| {
-            let of = costs[block * ROWS * columns..].chunks_exact(columns).take(ROWS);
-            let mut minima = Vec::with_capacity(ROWS);
-            // The instructions of this machine, not only those of all of its kind.
-            Arch::new().dispatch(|| {
-                for row in of {
-                    let total = log_sum_exp(row, &dual, scale);
-                    minima.push(T::from_f64(-epsilon * (total - log_columns)));
-                }
-            });
+            let mut minima = vec![T::from_f64(0.); ROWS.min(rows - block * ROWS)];
+            let costs = &costs[block * ROWS * columns..];
+            Arch::new().dispatch(SoftMin { costs, dual: &dual, epsilon, minima: &mut minima });
             minima
         });
         Ok(Tensor::from_vec(parts.concat(), rows, &Device::Cpu)?)
@@ -241,11 +233,35 @@ impl Costs {
     }
 }
 
+/// The updates of some rows of costs, with the instructions of this machine and not only those of all of
+/// its kind: no closure, which would be compiled apart, for the latter.
+struct SoftMin<'a, T> {
+    costs: &'a [T],
+    dual: &'a [T],
+    epsilon: f64,
+    minima: &'a mut [T],
+}
+
+impl<T: Number> WithSimd for SoftMin<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { costs, dual, epsilon, minima } = self;
+        let scale = T::from_f64(-1. / epsilon);
+        let log_columns = (dual.len() as f64).ln();
+        for (minimum, row) in minima.iter_mut().zip(costs.chunks_exact(dual.len())) {
+            let total = log_sum_exp(row, dual, scale);
+            *minimum = T::from_f64(-epsilon * (total - log_columns));
+        }
+    }
+}
+
 /// A number of a tensor.
 trait Number: candle_core::WithDType {
     /// `exp(self)` for numbers that are not positive, without a branch; below about -87 it is 0 or nearly.
     fn exp_of_negative(self) -> Self;
-    fn max(self, other: Self) -> Self;
+    /// `self * factor + term`, rounded once.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
 }
 
 impl Number for f32 {
@@ -253,26 +269,25 @@ impl Number for f32 {
     #[inline(always)]
     fn exp_of_negative(self) -> Self {
         use std::f32::consts::{LN_2, LOG2_E};
-        let x = (self.max(-87.) * LOG2_E).max(-126.);
+        let x = larger(self * LOG2_E, -126.);
         // Adding and subtracting 1.5 2^23 rounds to the nearest integer.
         const ROUND: f32 = 12_582_912.;
-        let k = (x + ROUND) - ROUND;
-        let f = (x - k) * LN_2;
-        let p = 1. / 5040.;
-        let p = p * f + 1. / 720.;
-        let p = p * f + 1. / 120.;
-        let p = p * f + 1. / 24.;
-        let p = p * f + 1. / 6.;
-        let p = p * f + 0.5;
-        let p = p * f + 1.;
-        let p = p * f + 1.;
+        let rounded = x + ROUND;
+        let f = (x - (rounded - ROUND)) * LN_2;
+        let p = f.mul_add(1. / 5040., 1. / 720.);
+        let p = f.mul_add(p, 1. / 120.);
+        let p = f.mul_add(p, 1. / 24.);
+        let p = f.mul_add(p, 1. / 6.);
+        let p = f.mul_add(p, 0.5);
+        let p = f.mul_add(p, 1.);
+        let p = f.mul_add(p, 1.);
         // The exponent's bits of 2^k: k + 127 is in 1..=127.
-        let bits = (k + ROUND).to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
-        p * Self::from_bits(bits)
+        let k = rounded.to_bits().wrapping_sub(ROUND.to_bits());
+        p * Self::from_bits(k.wrapping_add(127) << 23)
     }
     #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        self.max(other)
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        self.mul_add(factor, term)
     }
 }
 
@@ -282,9 +297,15 @@ impl Number for f64 {
         self.exp()
     }
     #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        self.max(other)
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        self.mul_add(factor, term)
     }
+}
+
+/// The maximum by one comparison: the library's does more, for the sake of NaN, which points never are.
+#[inline(always)]
+fn larger<T: PartialOrd>(a: T, b: T) -> T {
+    if a > b { a } else { b }
 }
 
 /// Lanes that maxima and sums are taken in, so that they vectorise.
@@ -301,17 +322,17 @@ fn log_sum_exp<T: Number>(row: &[T], dual: &[T], scale: T) -> f64 {
     let (duals, rest_dual) = dual.as_chunks::<LANES>();
     for (c, d) in chunks.iter().zip(duals) {
         for i in 0..LANES {
-            lanes[i] = Number::max(lanes[i], d[i] + scale * c[i]);
+            lanes[i] = larger(lanes[i], Number::mul_add(scale, c[i], d[i]));
         }
     }
-    let after = || rest.iter().zip(rest_dual).map(|(c, d)| *d + scale * *c);
-    let top = after().chain(lanes).fold(least, Number::max);
+    let after = || rest.iter().zip(rest_dual).map(|(c, d)| Number::mul_add(scale, *c, *d));
+    let top = after().chain(lanes).fold(least, larger);
     let mut sum: f64 = after().map(|logit| (logit - top).exp_of_negative().to_f64()).sum();
     for (chunks, duals) in chunks.chunks(AT_ONCE).zip(duals.chunks(AT_ONCE)) {
         let mut lanes = [T::from_f64(0.); LANES];
         for (c, d) in chunks.iter().zip(duals) {
             for i in 0..LANES {
-                lanes[i] += (d[i] + scale * c[i] - top).exp_of_negative();
+                lanes[i] += (Number::mul_add(scale, c[i], d[i]) - top).exp_of_negative();
             }
         }
         sum += lanes.iter().map(|v| v.to_f64()).sum::<f64>();
