@@ -1,8 +1,8 @@
 //! Curves and grids of base-space latents, over the region where those of a model fall.
 use crate::Result;
-use crate::percentiles::percentiles;
 use mflow_bijectors::{Domain, Stream};
 use mflow_eval::metrics::Evaluated;
+use mflow_eval::statistics::percentiles;
 use std::f64::consts::PI;
 
 /// Draws by which the region is found.

@@ -11,9 +11,9 @@ pub mod html;
 mod error;
 mod finished;
 mod latents;
-mod percentiles;
 mod report;
 mod title;
+mod true_surface;
 
 pub use error::{Error, Result};
 pub use finished::{Finished, FinishedFit, FinishedRun};

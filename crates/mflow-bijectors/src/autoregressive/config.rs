@@ -1,7 +1,7 @@
 //! [`AutoregressiveConfig`]: an autoregressive layer as it is written in a config file.
 use super::Autoregressive;
 use crate::bijector::Bijector;
-use crate::coupling::{Coupling, NEAR_IDENTITY, Route, check_real};
+use crate::coupling::{Coupling, NEAR_IDENTITY, Route, check_real, conditioned_builders};
 use crate::kernel::coupling::Plan;
 use crate::nn::{Net, NetConfig};
 use crate::params::Params;
@@ -54,26 +54,7 @@ impl AutoregressiveConfig {
             route: Route::Auto,
         }
     }
-    /// Condition on `context_dim` features.
-    #[must_use]
-    pub fn with_context(self, context_dim: usize) -> Self {
-        Self { context_dim, ..self }
-    }
-    /// With another element-wise map.
-    #[must_use]
-    pub fn with_map(self, map: UnivariateConfig) -> Self {
-        Self { map, ..self }
-    }
-    /// With another conditioner.
-    #[must_use]
-    pub fn with_net(self, net: NetConfig) -> Self {
-        Self { net, ..self }
-    }
-    /// With the other route.
-    #[must_use]
-    pub fn with_route(self, route: Route) -> Self {
-        Self { route, ..self }
-    }
+    conditioned_builders!(NetConfig);
 
     /// Create the layer; parameters `net.*`.
     ///

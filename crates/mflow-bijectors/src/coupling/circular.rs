@@ -1,5 +1,5 @@
 //! Coupling layers of angles.
-use super::{Coupling, Mask, NEAR_IDENTITY, Route, indices};
+use super::{Coupling, Mask, NEAR_IDENTITY, Route, conditioned_builders, indices};
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::domain::Domain;
@@ -59,26 +59,7 @@ impl CircularCouplingConfig {
             route: Route::Auto,
         }
     }
-    /// Condition on `context_dim` features.
-    #[must_use]
-    pub fn with_context(self, context_dim: usize) -> Self {
-        Self { context_dim, ..self }
-    }
-    /// With another element-wise map.
-    #[must_use]
-    pub fn with_map(self, map: UnivariateConfig) -> Self {
-        Self { map, ..self }
-    }
-    /// With another conditioner.
-    #[must_use]
-    pub fn with_net(self, net: NetConfig) -> Self {
-        Self { net, ..self }
-    }
-    /// With the other route.
-    #[must_use]
-    pub fn with_route(self, route: Route) -> Self {
-        Self { route, ..self }
-    }
+    conditioned_builders!(NetConfig);
 
     /// Create the layer; parameters `net.*`.
     ///

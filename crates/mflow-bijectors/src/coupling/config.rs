@@ -1,5 +1,5 @@
 //! [`CouplingConfig`]: a coupling layer as it is written in a config file.
-use super::{Coupling, Mask, Route, check_real};
+use super::{Coupling, Mask, Route, check_real, conditioned_builders};
 use crate::bijector::Bijector;
 use crate::chain::Chain;
 use crate::elementwise::ElementwiseConfig;
@@ -61,35 +61,16 @@ impl CouplingConfig {
             route: Route::Auto,
         }
     }
-    /// Condition on `context_dim` features.
-    #[must_use]
-    pub fn with_context(self, context_dim: usize) -> Self {
-        Self { context_dim, ..self }
-    }
+    conditioned_builders!(NetConfig);
     /// With rational-quadratic splines of this number of bins and tail bound.
     #[must_use]
     pub fn with_bins(self, bins: usize, tail_bound: f64) -> Self {
         self.with_map(UnivariateConfig::RationalQuadratic { bins, tail_bound })
     }
-    /// With another element-wise map.
-    #[must_use]
-    pub fn with_map(self, map: UnivariateConfig) -> Self {
-        Self { map, ..self }
-    }
-    /// With another conditioner.
-    #[must_use]
-    pub fn with_net(self, net: NetConfig) -> Self {
-        Self { net, ..self }
-    }
     /// Transform the kept features too, unconditionally.
     #[must_use]
     pub fn with_identity(self, map: UnivariateConfig) -> Self {
         Self { identity: Some(map), ..self }
-    }
-    /// With the other route.
-    #[must_use]
-    pub fn with_route(self, route: Route) -> Self {
-        Self { route, ..self }
     }
 
     /// Create the layer: parameters `net.*`, and `identity.*` for the kept features.

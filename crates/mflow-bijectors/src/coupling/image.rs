@@ -1,6 +1,5 @@
 //! Couplings of images: some channels move by a map whose parameters the other channels determine.
-use super::config::NEAR_IDENTITY;
-use super::{Mask, Route, indices};
+use super::{Mask, NEAR_IDENTITY, Route, conditioned_builders, indices};
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::nn::{ConvNet, ConvNetConfig};
@@ -55,26 +54,7 @@ impl ImageCouplingConfig {
             route: Route::Auto,
         }
     }
-    /// Condition on `context_dim` features.
-    #[must_use]
-    pub fn with_context(self, context_dim: usize) -> Self {
-        Self { context_dim, ..self }
-    }
-    /// With another element-wise map.
-    #[must_use]
-    pub fn with_map(self, map: UnivariateConfig) -> Self {
-        Self { map, ..self }
-    }
-    /// With another conditioner.
-    #[must_use]
-    pub fn with_net(self, net: ConvNetConfig) -> Self {
-        Self { net, ..self }
-    }
-    /// With the other route.
-    #[must_use]
-    pub fn with_route(self, route: Route) -> Self {
-        Self { route, ..self }
-    }
+    conditioned_builders!(ConvNetConfig);
 
     /// Create the layer; parameters `net.*`.
     ///

@@ -1,9 +1,11 @@
 //! Coupling layers: some features move by a map whose parameters the other features determine.
+mod builders;
 mod circular;
 mod config;
 mod image;
 mod mask;
 
+pub(crate) use builders::conditioned_builders;
 pub use circular::CircularCouplingConfig;
 pub use config::CouplingConfig;
 pub(crate) use config::NEAR_IDENTITY;

@@ -1,5 +1,6 @@
 //! The colour of a number, shared by all panels of a figure.
 
+use crate::statistics::percentiles;
 use kuva::plot::colormap::ColorMap;
 use kuva::render::color::Color;
 
@@ -22,11 +23,10 @@ pub(super) struct ColorScale {
 
 impl ColorScale {
     /// The scale that runs between the 2nd and the 98th percentile of `values`, all of them finite.
-    pub(super) fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let [mut low, mut high] = CLAMP.map(|percent| percentile(&values, percent));
-        let under = values.first().is_some_and(|least| *least < low);
-        let over = values.last().is_some_and(|most| *most > high);
+    pub(super) fn of(values: &[f64]) -> Self {
+        let [mut low, mut high] = percentiles(values.iter().copied(), CLAMP).unwrap_or_default();
+        let under = values.iter().any(|value| *value < low);
+        let over = values.iter().any(|value| *value > high);
         // One value for all is drawn in the middle colour.
         let least = 1e-12 * low.abs().max(1e-3);
         if high - low < least {
@@ -51,18 +51,6 @@ pub(super) fn shade(rgb: [f64; 3], factor: f64) -> Color {
     Color::Rgb(r, g, b)
 }
 
-/// The `percent`th percentile of `sorted`, linear between the neighbours; 0 for no values.
-#[expect(clippy::cast_possible_truncation, reason = "the rank lies between 0 and the length")]
-fn percentile(sorted: &[f64], percent: f64) -> f64 {
-    let rank = percent / 100.0 * sorted.len().saturating_sub(1) as f64;
-    let below = rank.floor() as usize;
-    match (sorted.get(below), sorted.get(below + 1)) {
-        (Some(a), Some(b)) => a + (b - a) * rank.fract(),
-        (Some(a), None) => *a,
-        (None, _) => 0.0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::ColorScale;
@@ -70,7 +58,7 @@ mod tests {
     #[test]
     fn the_scale_runs_between_the_percentiles() {
         // 0, 1, ..., 100: percentile p is p.
-        let scale = ColorScale::of((0..=100).rev().map(f64::from).collect());
+        let scale = ColorScale::of(&(0..=100).rev().map(f64::from).collect::<Vec<_>>());
         assert_eq!((scale.low, scale.high), (2.0, 98.0), "2nd and 98th of 0..=100");
         assert!(scale.under && scale.over, "0 and 100 lie outside");
         assert_eq!(scale.rgb(-7.0), scale.rgb(2.0), "clamped below");
@@ -80,7 +68,7 @@ mod tests {
 
     #[test]
     fn equal_values_make_a_scale_of_some_width() {
-        let scale = ColorScale::of(vec![3.0; 5]);
+        let scale = ColorScale::of(&[3.0; 5]);
         assert_eq!((scale.low, scale.high), (2.5, 3.5), "3 is in the middle");
         assert!(!scale.under && !scale.over, "nothing is clamped");
     }

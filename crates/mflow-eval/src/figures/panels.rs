@@ -135,7 +135,7 @@ pub fn draw_panels(panels: &[Panel], style: &PanelStyle, path: &Path) -> Result<
     let columns = style.columns.clamp(1, panels.len());
     let (full_width, rows) = (width * columns as f64, panels.len().div_ceil(columns));
     let values: Vec<f64> = panels.iter().flat_map(Panel::values).collect();
-    let colors = (!values.is_empty()).then(|| ColorScale::of(values));
+    let colors = (!values.is_empty()).then(|| ColorScale::of(&values));
     let legend = Legend::lay_out(entries(panels), 0.97 * full_width, sizes);
     let grid_height = height * rows as f64;
     let bar_height = if colors.is_some() { color_bar::height(sizes) } else { 0.0 };

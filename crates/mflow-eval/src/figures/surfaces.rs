@@ -102,7 +102,7 @@ pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path)
     }
     let meshes = panels.iter().map(|panel| panel.mesh(style)).collect::<Result<Vec<_>>>()?;
 
-    let colors = ColorScale::of(meshes.iter().flat_map(Mesh::values).collect());
+    let colors = ColorScale::of(&meshes.iter().flat_map(Mesh::values).collect::<Vec<_>>());
     let limits =
         style.limits.unwrap_or_else(|| Limits::around(meshes.iter().flat_map(Mesh::points)));
 

@@ -10,6 +10,7 @@ mod intrinsic_dimension;
 mod kde;
 mod mmd;
 mod neighbours;
+mod percentiles;
 mod roc;
 mod sample;
 
@@ -19,6 +20,7 @@ pub use contour::{Field, highest_density_level};
 pub use intrinsic_dimension::{levina_bickel, local_pca, two_nn};
 pub use kde::{kde_log_prob, scott};
 pub use mmd::{linear_time_mmd, median_distance, squared_mmd};
+pub use percentiles::percentiles;
 pub use roc::{auc, roc_curve};
 pub use sample::Sample;
 

@@ -1,10 +1,9 @@
 //! `mflow decode`: latents to data.
-use super::evaluate::{by_rows, warn_of_non_finite};
+use super::evaluate::map_rows;
 use super::exit::Done;
 use super::model::Opened;
 use super::options::ModelOptions;
 use super::output::OutFile;
-use super::threads;
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -28,11 +27,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model)?;
     let latents = opened.latents(&options.data)?;
-    let context = opened.context(options.model.context.as_deref(), latents.dim(0)?)?;
-    let pool = threads::pool(options.model.threads)?;
-    let model = opened.model();
-    let points = by_rows(&pool, &latents, context.as_ref(), |u, c| model.decode(u, c))?;
-    warn_of_non_finite(&points)?;
+    let points = map_rows(&opened, &options.model, &latents, |model, u, c| model.decode(u, c))?;
     options.out.write(&points, opened.columns())?;
     Ok(Done::Finished)
 }

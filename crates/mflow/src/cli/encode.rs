@@ -1,10 +1,9 @@
 //! `mflow encode`: data to latents.
-use super::evaluate::{by_rows, warn_of_non_finite};
+use super::evaluate::map_rows;
 use super::exit::Done;
 use super::model::Opened;
 use super::options::ModelOptions;
 use super::output::{OutFile, latent_names};
-use super::threads;
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -29,11 +28,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model)?;
     let x = opened.data(&options.data)?;
-    let context = opened.context(options.model.context.as_deref(), x.dim(0)?)?;
-    let pool = threads::pool(options.model.threads)?;
-    let model = opened.model();
-    let latents = by_rows(&pool, &x, context.as_ref(), |x, c| model.encode(x, c))?;
-    warn_of_non_finite(&latents)?;
+    let latents = map_rows(&opened, &options.model, &x, |model, x, c| model.encode(x, c))?;
     options.out.write(&latents, Some(&latent_names(opened.signature().manifold_dim)))?;
     Ok(Done::Finished)
 }

@@ -1,9 +1,11 @@
 //! A model evaluated row by row, on all threads.
+use super::model::Opened;
+use super::options::ModelOptions;
 use super::output::{message, values};
-use super::progress;
+use super::{progress, threads};
 use anyhow::Result;
-use mflow::core;
 use mflow::core::candle::Tensor;
+use mflow::core::{self, Model};
 use mflow::train::Pool;
 
 /// `f` on blocks of rows of `x` and `context`, put back together: `[rows, ..]`.
@@ -23,6 +25,22 @@ pub(super) fn by_rows(
     });
     bar.finish_and_clear();
     Ok(result?)
+}
+
+/// `f` of the model on blocks of `rows`, with the context and on the threads of the options, and with a warning
+/// of results that are not finite: `[rows, ..]`.
+pub(super) fn map_rows(
+    opened: &Opened,
+    options: &ModelOptions,
+    rows: &Tensor,
+    f: impl Fn(&dyn Model, &Tensor, Option<&Tensor>) -> core::Result<Tensor> + Sync + Send,
+) -> Result<Tensor> {
+    let context = opened.context(options.context.as_deref(), rows.dim(0)?)?;
+    let pool = threads::pool(options.threads)?;
+    let model = opened.model();
+    let results = by_rows(&pool, rows, context.as_ref(), |x, c| f(model, x, c))?;
+    warn_of_non_finite(&results)?;
+    Ok(results)
 }
 
 /// Warn of rows of `t: [B, K]` that hold a value that is not finite.

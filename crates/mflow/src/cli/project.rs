@@ -1,10 +1,9 @@
 //! `mflow project`: the nearest thing on the manifold.
-use super::evaluate::{by_rows, warn_of_non_finite};
+use super::evaluate::map_rows;
 use super::exit::Done;
 use super::model::Opened;
 use super::options::ModelOptions;
 use super::output::OutFile;
-use super::threads;
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -28,11 +27,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model)?;
     let x = opened.data(&options.data)?;
-    let context = opened.context(options.model.context.as_deref(), x.dim(0)?)?;
-    let pool = threads::pool(options.model.threads)?;
-    let model = opened.model();
-    let projected = by_rows(&pool, &x, context.as_ref(), |x, c| model.project(x, c))?;
-    warn_of_non_finite(&projected)?;
+    let projected = map_rows(&opened, &options.model, &x, |model, x, c| model.project(x, c))?;
     options.out.write(&projected, opened.columns())?;
     Ok(Done::Finished)
 }

@@ -1,10 +1,9 @@
 //! `mflow score`: density, distance to the manifold and latent of each row.
-use super::evaluate::{by_rows, warn_of_non_finite};
+use super::evaluate::map_rows;
 use super::exit::Done;
 use super::model::Opened;
 use super::options::ModelOptions;
 use super::output::{OutFile, latent_names, message, precision, values};
-use super::threads;
 use anyhow::Result;
 use clap::Args;
 use mflow::core::candle::Tensor;
@@ -38,11 +37,14 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model)?;
     let x = opened.data(&options.data)?;
-    let context = opened.context(options.model.context.as_deref(), x.dim(0)?)?;
-    let pool = threads::pool(options.model.threads)?;
-    let model = opened.model();
-    let columns = Columns::of(model.signature());
-    let scores = by_rows(&pool, &x, context.as_ref(), |x, c| {
+    let columns = Columns::of(opened.signature());
+    if columns.0.is_empty() {
+        message(format_args!(
+            "note: {} has no density of data, so there is no log_prob",
+            opened.signature().name
+        ));
+    }
+    let scores = map_rows(&opened, &options.model, &x, |model, x, c| {
         let mut all = vec![];
         for density in columns.densities() {
             all.push(model.log_density(density, x, c)?.unsqueeze(1)?);
@@ -51,13 +53,6 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         all.push(model.encode(x, c)?);
         Ok(Tensor::cat(&all, 1)?)
     })?;
-    if columns.0.is_empty() {
-        message(format_args!(
-            "note: {} has no density of data, so there is no log_prob",
-            model.signature().name
-        ));
-    }
-    warn_of_non_finite(&scores)?;
     write(&options.out, &scores, &columns)?;
     Ok(Done::Finished)
 }

@@ -2,19 +2,14 @@
 use super::{Drawn, Sheet};
 use crate::Result;
 use crate::experiment::has_manifold_density;
+use crate::true_surface::polynomial_surface;
 use mflow_core::Density;
 use mflow_core::candle::Tensor;
 use mflow_data::{PolynomialSurface, Simulator};
 use mflow_eval::figures::{Limits, SurfacePanel, SurfaceStyle, draw_surfaces};
-use std::f64::consts::TAU;
 
 /// Points of the grid on the surface: away from the middle of the chart, and around it.
 const GRID: [usize; 2] = [33, 97];
-/// The part of the chart that is drawn: three standard deviations of the wide component around its mean. The
-/// narrow one is inside.
-const CENTER: [f64; 2] = [1., -1.];
-/// See [`CENTER`].
-const RADIUS: f64 = 6.;
 /// How far the box reaches beyond the true surface, as a share of its longest side.
 const MARGIN: f64 = 0.05;
 
@@ -75,13 +70,7 @@ struct Grid {
 
 impl Grid {
     fn new(parameter: f64) -> Self {
-        let [away, around] = GRID;
-        let points = (0..away * around).map(|k| {
-            let radius = RADIUS * (k / around) as f64 / (away - 1) as f64;
-            let (sin, cos) = (TAU * (k % around) as f64 / (around - 1) as f64).sin_cos();
-            PolynomialSurface.embed([CENTER[0] + radius * cos, CENTER[1] + radius * sin])
-        });
-        Self { parameter, points: points.collect() }
+        Self { parameter, points: polynomial_surface(GRID[0], GRID[1]) }
     }
 
     fn flat(&self) -> &[f64] {

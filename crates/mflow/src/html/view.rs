@@ -6,9 +6,9 @@ use super::plot::Plot;
 use super::sheet::{Shape, Sheet, Style};
 use super::truth::{test_points, truth};
 use crate::experiment::{Origin, has_manifold_density};
-use crate::percentiles::percentiles;
 use crate::{Finished, Result};
 use mflow_eval::metrics::Evaluated;
+use mflow_eval::statistics::percentiles;
 use mflow_train::Pool;
 use serde_json::{Value, json};
 
