@@ -53,6 +53,8 @@ pub(crate) struct Outcome {
 /// How an attempt ended.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Attempt {
+    /// Which one it is, counted from 0; a schedule with several stages has one of each for every stage.
+    attempt: usize,
     /// Whether the failure detector stopped it.
     pub(crate) failed: bool,
     /// Its error, and whatever else is said of it.
@@ -105,7 +107,7 @@ impl Outcome {
 
     /// Whether the run started anew, as the manifold was none.
     pub(crate) fn was_restarted(&self) -> bool {
-        self.attempts.len() > 1
+        self.attempts.iter().any(|attempt| attempt.attempt > 0)
     }
 
     /// Which metrics are missing, not finite or larger than their bounds.

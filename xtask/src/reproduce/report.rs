@@ -73,44 +73,46 @@ pub(super) fn failures(experiment: &Experiment, records: &[Record]) -> String {
         text += &format!(", {good} good");
     }
     text += ".\n";
-    text += &detected(records);
+    text += &detected(records, |record| judge(experiment, record) == Verdict::Failed);
     text + &failed.concat()
 }
 
-/// What the failure detector found among the runs that it watched, and what came of it.
-fn detected(records: &[Record]) -> String {
+/// What the failure detector found among the runs that it watched, what came of it, and which of them `failed`.
+fn detected(records: &[Record], failed: impl Fn(&Record) -> bool) -> String {
     let watched: Vec<&Record> =
         records.iter().filter(|record| record.outcome.was_watched()).collect();
-    let (restarted, others): (Vec<&Record>, Vec<&Record>) = watched
-        .iter()
-        .filter(|record| record.outcome.was_detected())
-        .partition(|record| record.outcome.was_restarted());
-    let names = |records: Vec<&Record>| {
+    if watched.is_empty() {
+        return String::new();
+    }
+    let names = |records: &[&Record]| {
         let names = records.iter().map(|record| format!("{} seed {}", record.model, record.seed));
         names.collect::<Vec<_>>().join(", ")
     };
-    let mut text = String::new();
-    if !watched.is_empty() && restarted.is_empty() && others.is_empty() {
-        let count = watched.len();
+    let of_failed = |records: &[&Record]| records.iter().filter(|record| failed(record)).count();
+    let (detected, passed): (Vec<&Record>, Vec<&Record>) =
+        watched.iter().partition(|record| record.outcome.was_detected());
+    let (restarted, warned): (Vec<&Record>, Vec<&Record>) =
+        detected.iter().partition(|record| record.outcome.was_restarted());
+    let mut text = format!("The failure detector watched {} of them", watched.len());
+    text += &match restarted.len() {
+        0 => " and had none start anew: without it the numbers are the same.\n".to_owned(),
+        count => format!(
+            " and had {count} start anew ({}), which without it would have gone on with a manifold that it \
+             took for none; {} of these failed.\n",
+            names(&restarted),
+            of_failed(&restarted)
+        ),
+    };
+    if !warned.is_empty() {
+        let (count, bad) = (warned.len(), of_failed(&warned));
         text += &format!(
-            "The failure detector watched {count} of them and had none start anew: without it the numbers \
-             are the same.\n"
+            "It warned of {count} that had no restart left, and {bad} of these failed ({}).\n",
+            names(&warned)
         );
     }
-    if !restarted.is_empty() {
-        let count = restarted.len();
-        text += &format!(
-            "Without the failure detector {count} more would have gone on with a manifold that was not \
-             found: it had them start anew ({}).\n",
-            names(restarted)
-        );
-    }
-    if !others.is_empty() {
-        let count = others.len();
-        text += &format!(
-            "The failure detector found the manifold missing in {count} that had no restart left ({}).\n",
-            names(others)
-        );
+    let missed: Vec<&Record> = passed.into_iter().filter(|record| failed(record)).collect();
+    if !missed.is_empty() {
+        text += &format!("It let {} pass that failed ({}).\n", missed.len(), names(&missed));
     }
     text
 }
@@ -226,9 +228,12 @@ fn title(experiment: &Experiment, model: &str) -> String {
 mod tests {
     use super::*;
 
-    fn record(seed: u64, attempts: &[bool]) -> Record {
-        let attempts: Vec<String> =
-            attempts.iter().map(|failed| format!(r#"{{"failed": {failed}}}"#)).collect();
+    /// A record whose attempts, one a stage, have these numbers and were found to have failed or not.
+    fn record(seed: u64, attempts: &[(usize, bool)]) -> Record {
+        let attempts: Vec<String> = attempts
+            .iter()
+            .map(|(attempt, failed)| format!(r#"{{"attempt": {attempt}, "failed": {failed}}}"#))
+            .collect();
         let text = format!(
             r#"{{"name": "n", "preset": "p", "model": "m", "seed": {seed}, "config_hash": "h", "commit": "c",
             "dirty": false, "date": "d", "command": "x", "machine": "y", "status": "done", "metrics": {{}},
@@ -240,14 +245,24 @@ mod tests {
 
     #[test]
     fn what_the_failure_detector_did_is_told() {
-        assert_eq!(detected(&[record(1, &[])]), "", "nothing was watched");
-        let good = detected(&[record(1, &[]), record(2, &[false])]);
+        let none = |_: &Record| false;
+        assert_eq!(detected(&[record(1, &[])], none), "", "nothing was watched");
+        let good = detected(&[record(1, &[]), record(2, &[(0, false)])], none);
         assert!(good.contains("watched 1 of them and had none start anew"), "{good}");
-        let mixed = [record(1, &[true, false]), record(2, &[true]), record(3, &[false])];
-        let text = detected(&mixed);
-        assert!(text.contains("Without the failure detector 1 more"), "{text}");
-        assert!(text.contains("start anew (m seed 1)"), "{text}");
-        assert!(text.contains("missing in 1 that had no restart left (m seed 2)"), "{text}");
+        let stages = detected(&[record(1, &[(0, true), (0, true)])], none);
+        assert!(stages.contains("had none start anew"), "two stages of one attempt: {stages}");
+        assert!(stages.contains("warned of 1 that had no restart left, and 0 of"), "{stages}");
+        let mixed = [
+            record(1, &[(0, true), (1, false)]),
+            record(2, &[(0, true)]),
+            record(3, &[(0, false)]),
+            record(4, &[(0, false)]),
+        ];
+        let text = detected(&mixed, |record| [2, 4].contains(&record.seed));
+        assert!(text.contains("watched 4 of them and had 1 start anew (m seed 1)"), "{text}");
+        assert!(text.contains("0 of these failed.\nIt warned of 1"), "{text}");
+        assert!(text.contains("1 of these failed (m seed 2)"), "{text}");
+        assert!(text.contains("It let 1 pass that failed (m seed 4)"), "{text}");
         assert!(!text.contains("seed 3"), "{text}");
     }
 }
