@@ -6,7 +6,7 @@ mod forecast;
 mod job;
 mod merge;
 mod overview;
-mod page;
+pub(crate) mod page;
 mod record;
 mod report;
 mod runner;

@@ -12,6 +12,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
+use crate::reproduce::page;
 use crate::shell::{self, Lock};
 use crate::{files, metadata};
 
@@ -51,6 +52,12 @@ pub(crate) fn run() -> Result<()> {
             _ => links::check(path, &text, &Path::exists),
         });
     }
+    let outdated = page::outdated()?.into_iter().map(|path| {
+        let what = "not what its records and settings give; `cargo xtask reproduce NAME --preset PRESET \
+                    --time-limit 0 --record` writes it anew";
+        Violation::new(&path, 1, what)
+    });
+    violations.extend(outdated);
     violations.iter().for_each(|violation| println!("{violation}"));
     ensure!(violations.is_empty(), "tidy: {} violation(s)", violations.len());
     println!("tidy: {} files, no violations", files.len());

@@ -59,6 +59,10 @@ pub enum Error {
         row: usize,
     },
 
+    /// Distances to neighbours that are all the same say nothing of dimensions either.
+    #[error("the neighbours of every row are equally far from it: expected distances that differ")]
+    EqualDistances,
+
     /// A kernel's scale or a step is of no use.
     #[error("a scale: expected a positive number, found {found}")]
     Scale {

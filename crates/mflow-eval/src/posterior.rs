@@ -33,7 +33,7 @@ impl<'a> Posterior<'a> {
     /// Of the rows `x`, `[n, D]`, with the volume of the manifold left out where it cancels.
     ///
     /// # Errors
-    /// If the model has no likelihood, or not one context feature for each parameter.
+    /// If there is no parameter, or the model has no likelihood, or not one context feature for each parameter.
     pub fn new(of: Evaluated<'a>, prior: &'a [Parameter], x: &[f64]) -> Result<Self> {
         let mut posterior = Self::with_volume(of, prior, x)?;
         let signature = of.model.signature();
@@ -53,6 +53,10 @@ impl<'a> Posterior<'a> {
     /// As [`Posterior::new`].
     pub fn with_volume(of: Evaluated<'a>, prior: &'a [Parameter], x: &[f64]) -> Result<Self> {
         let signature = of.model.signature();
+        if prior.is_empty() {
+            let (expected, found) = ("parameters with a prior".to_owned(), "none".to_owned());
+            return Err(Error::Model { what: "posterior", expected, found });
+        }
         let (found, expected) = (signature.context_dim.unwrap_or(0), prior.len());
         if found != expected || signature.density.is_none() {
             let expected = format!("a likelihood given {expected} context features");

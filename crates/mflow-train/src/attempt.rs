@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 /// the error of local principal components of the same dimension, each over a tenth of the rows: curved
 /// pieces that large are fitted by no plane, but by any flow that found the manifold. Noise across the
 /// manifold is in that error too, and no flow can fit it: the limit is at least 1.5 times the noise, as
-/// the part of the error that does not shrink in pieces of half as many rows.
+/// the part of the error that does not shrink in pieces of half as many rows. And it is at least 0.01: data that
+/// are flat, or nearly, leave a plane nothing, and a flow the little that training stops at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -43,6 +44,8 @@ const WORSE: f64 = 5.;
 const OF_PIECES: f64 = 0.5;
 /// Multiple of the noise that a fit to it stays below.
 const OF_NOISE: f64 = 1.5;
+/// Error that is small enough whatever the data are, in units of their standard deviation.
+const SMALL: f64 = 0.01;
 /// Validation rows that are looked at.
 const ROWS: usize = 2000;
 /// Pieces that are looked at.
@@ -121,7 +124,7 @@ pub(crate) fn limit(
     // rows with the n-th power: r² = noise² + c k^(4/n).
     let shrinks = 2_f64.powf(-4. / n as f64);
     let noise = ((of_small - shrinks * of_large) / (1. - shrinks)).max(0.);
-    Ok(Some((OF_PIECES * of_large.sqrt()).max(OF_NOISE * noise.sqrt())))
+    Ok(Some((OF_PIECES * of_large.sqrt()).max(OF_NOISE * noise.sqrt()).max(SMALL)))
 }
 
 fn numbers(t: &Tensor) -> Result<Vec<f64>> {

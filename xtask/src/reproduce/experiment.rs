@@ -46,7 +46,7 @@ pub(crate) struct Experiment {
     /// A run counts as failed if any of these metrics is larger than its bound.
     #[serde(default)]
     pub(crate) failure: Bounds,
-    /// A run counts as good if none of these metrics is larger than its bound.
+    /// A run counts as good if none of these metrics that its model has is larger than its bound.
     #[serde(default)]
     pub(crate) good: Bounds,
     /// What CI demands of the smoke run.

@@ -60,6 +60,29 @@ pub(super) fn keep_figures(
 
 /// Writes the page anew and returns its path.
 pub(super) fn write(experiment: &Experiment) -> Result<PathBuf> {
+    let path = path(experiment);
+    files::write(&path, text(experiment)?.as_bytes())?;
+    Ok(path)
+}
+
+/// The pages that are not what their records and settings give now.
+pub(crate) fn outdated() -> Result<Vec<PathBuf>> {
+    let mut outdated = vec![];
+    for name in Experiment::names()? {
+        let experiment = Experiment::load(&name)?;
+        let path = path(&experiment);
+        if path.is_file() && files::read(&path)? != text(&experiment)? {
+            outdated.push(path);
+        }
+    }
+    Ok(outdated)
+}
+
+fn path(experiment: &Experiment) -> PathBuf {
+    Path::new(FOLDER).join(format!("{}.md", experiment.name))
+}
+
+fn text(experiment: &Experiment) -> Result<String> {
     let mut page = format!(
         "# {}\n\nWritten by `cargo xtask reproduce --record` from the records in \
          [runs/{name}](runs/{name}); settings, bounds and published rows are in \
@@ -76,9 +99,7 @@ pub(super) fn write(experiment: &Experiment) -> Result<PathBuf> {
             page += &section(experiment, preset, &records)?;
         }
     }
-    let path = Path::new(FOLDER).join(format!("{}.md", experiment.name));
-    files::write(&path, page.as_bytes())?;
-    Ok(path)
+    Ok(page)
 }
 
 fn section(experiment: &Experiment, preset: &str, records: &[Record]) -> Result<String> {

@@ -110,6 +110,14 @@ impl Outcome {
         self.attempts.iter().any(|attempt| attempt.attempt > 0)
     }
 
+    /// Whether the metrics that the model has are finite and within their bounds; one without a density has no
+    /// divergence.
+    pub(crate) fn is_within(&self, bounds: &Bounds) -> bool {
+        let mut known = bounds.iter().filter(|(key, _)| self.metrics.contains_key(*key)).peekable();
+        known.peek().is_some()
+            && known.all(|(key, bound)| self.value(key).is_some_and(|value| value.abs() <= *bound))
+    }
+
     /// Which metrics are missing, not finite or larger than their bounds.
     pub(crate) fn beyond(&self, bounds: &Bounds) -> Vec<String> {
         let beyond = bounds.iter().filter_map(|(key, bound)| match self.value(key) {

@@ -1,8 +1,8 @@
 //! Our numbers beside the published ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::experiment::{Experiment, Metric};
+use super::experiment::{Bounds, Experiment, Metric};
 use super::record::Record;
 use crate::number::{self, median};
 use crate::table::Table;
@@ -73,8 +73,30 @@ pub(super) fn failures(experiment: &Experiment, records: &[Record]) -> String {
         text += &format!(", {good} good");
     }
     text += ".\n";
+    text += &meaning(experiment);
     text += &detected(records, |record| judge(experiment, record) == Verdict::Failed);
     text + &failed.concat()
+}
+
+/// What the bounds of failed and good runs are.
+fn meaning(experiment: &Experiment) -> String {
+    let bounds = |bounds: &Bounds, comparison: &str, join: &str| {
+        let title = |key: &str| {
+            let metric = experiment.metric.iter().find(|metric| metric.key == key);
+            metric.map_or_else(|| key.to_owned(), |metric| metric.title.clone())
+        };
+        let each = bounds.iter().map(|(key, bound)| format!("{} {comparison} {bound}", title(key)));
+        each.collect::<Vec<_>>().join(join)
+    };
+    let mut text = "Failed is a run that did not end".to_owned();
+    if !experiment.failure.is_empty() {
+        text += &format!(", or with {}", bounds(&experiment.failure, "above", " or "));
+    }
+    if !experiment.good.is_empty() {
+        text += &format!("; good is one with {}", bounds(&experiment.good, "up to", " and "));
+        text += ", of those that its model has";
+    }
+    text + ".\n"
 }
 
 /// What the failure detector found among the runs that it watched, what came of it, and which of them `failed`.
@@ -85,8 +107,15 @@ fn detected(records: &[Record], failed: impl Fn(&Record) -> bool) -> String {
         return String::new();
     }
     let names = |records: &[&Record]| {
-        let names = records.iter().map(|record| format!("{} seed {}", record.model, record.seed));
-        names.collect::<Vec<_>>().join(", ")
+        let mut seeds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for record in records {
+            seeds.entry(&record.model).or_default().push(record.seed.to_string());
+        }
+        let of_model = |(model, seeds): (&str, Vec<String>)| {
+            let word = if seeds.len() == 1 { "seed" } else { "seeds" };
+            format!("{model} {word} {}", seeds.join(", "))
+        };
+        seeds.into_iter().map(of_model).collect::<Vec<_>>().join("; ")
     };
     let of_failed = |records: &[&Record]| records.iter().filter(|record| failed(record)).count();
     let (detected, passed): (Vec<&Record>, Vec<&Record>) =
@@ -130,7 +159,7 @@ fn empty(columns: &[&Metric]) -> Table {
 fn judge(experiment: &Experiment, record: &Record) -> Verdict {
     if !record.is_done() || !record.outcome.beyond(&experiment.failure).is_empty() {
         Verdict::Failed
-    } else if !experiment.good.is_empty() && record.outcome.beyond(&experiment.good).is_empty() {
+    } else if record.outcome.is_within(&experiment.good) {
         Verdict::Good
     } else {
         Verdict::Fair

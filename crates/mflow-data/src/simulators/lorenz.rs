@@ -23,7 +23,8 @@ use dormand_prince::DormandPrince;
 /// from 100 starts at `(1, 1, 1) + 0.1 N(0, I)`, each followed to t = 1000; data are points at random
 /// times after t = 50, of trajectories at random, less the mean and over the standard deviation that
 /// the authors found. Trajectories are integrated with a tolerance of 1e-6 per step, once in a process,
-/// in less than a second, and the same ones in all; points are kept every 0.095 units of time.
+/// in less than a second, and the same ones in all; points are kept every 0.095 units of time. A row of data
+/// goes on from one of these for a random part of that time, so that no two rows are the same.
 ///
 /// The attractor has the dimension 2.06, so that a surface is an approximation, and neither its density
 /// nor the distance from it has a formula: [`log_prob`](Simulator::log_prob),
@@ -41,6 +42,10 @@ const END: f64 = 1000.0;
 const TOLERANCE: f64 = 1e-6;
 const SEED: u64 = 711;
 
+/// Time between points that are kept.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+const EVERY: f64 = (END - BURN_IN) / POINTS as f64;
+
 /// The slope of the system at y.
 fn slope(y: [f64; 3]) -> [f64; 3] {
     [10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]]
@@ -56,17 +61,21 @@ fn points() -> &'static [[f64; 3]] {
             let start = [1.0; 3].map(|one| one + 0.1 * rng.sample::<f64, _>(StandardNormal));
             let mut solution = DormandPrince::new(slope, start, TOLERANCE);
             solution.advance(BURN_IN);
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-            let every = (END - BURN_IN) / POINTS as f64;
-            all.extend((0..POINTS).map(|_| Lorenz::standardize(solution.advance(every))));
+            // Each of them begins its piece of the trajectory.
+            let point = |_| {
+                let y = solution.advance(0.0);
+                solution.advance(EVERY);
+                Lorenz::standardize(y)
+            };
+            all.extend((0..POINTS).map(point));
         }
         all
     })
 }
 
 impl Lorenz {
-    /// All points that data are drawn from: `100 * 10_000` of them, those of a trajectory in the order of
-    /// time.
+    /// Points of all trajectories, equally far in time: `100 * 10_000` of them, those of a trajectory in the
+    /// order of time.
     #[must_use]
     pub fn trajectories() -> &'static [[f64; 3]] {
         points()
@@ -76,6 +85,11 @@ impl Lorenz {
     #[must_use]
     pub fn standardize(y: [f64; 3]) -> [f64; 3] {
         std::array::from_fn(|d| (y[d] - MEANS[d]) / DEVIATIONS[d])
+    }
+
+    /// The state of the system behind a point of data.
+    fn state(x: [f64; 3]) -> [f64; 3] {
+        std::array::from_fn(|d| MEANS[d] + DEVIATIONS[d] * x[d])
     }
 
     fn lacks<T>(self, what: &'static str) -> Result<T> {
@@ -102,7 +116,12 @@ impl Simulator for Lorenz {
     fn sample(&self, n: usize, parameters: &[f64], rng: &mut dyn Rng) -> Result<Vec<f64>> {
         parameter_rows(&[], parameters, n)?;
         let all = points();
-        Ok((0..n).flat_map(|_| all[rng.random_range(0..all.len())]).collect())
+        let draw = |_| {
+            let start = Self::state(all[rng.random_range(0..all.len())]);
+            let time = EVERY * rng.random::<f64>();
+            Self::standardize(DormandPrince::new(slope, start, TOLERANCE).advance(time))
+        };
+        Ok((0..n).flat_map(draw).collect())
     }
     fn log_prob(&self, _: &[f64], _: &[f64]) -> Result<Vec<f64>> {
         self.lacks("log_prob")

@@ -1,6 +1,6 @@
 //! A Gaussian in space, projected to the sphere.
 
-use std::f64::consts::{SQRT_2, TAU};
+use std::f64::consts::{PI, SQRT_2, TAU};
 
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -52,6 +52,10 @@ impl Charted for ProjectedGaussian {
         angles::embed(z)
     }
     fn chart(&self, x: &[f64]) -> Option<Vec<f64>> {
-        Some(angles::of(x))
+        /// The poles have no coordinates, points beside them do; the area element cancels.
+        const BESIDE: f64 = 1e-12;
+        let mut z = angles::of(x);
+        z[0] = z[0].clamp(BESIDE, PI - BESIDE);
+        Some(z)
     }
 }

@@ -21,6 +21,24 @@ fn samples_are_standardised_and_symmetric() {
 }
 
 #[test]
+fn rows_are_on_the_trajectories_and_none_is_twice() {
+    let n = 2000;
+    let x = Lorenz.sample(n, &[], &mut Stream::new(2, "lorenz")).unwrap();
+    let mut rows: Vec<[f64; 3]> = x.chunks(3).map(|x| [x[0], x[1], x[2]]).collect();
+    // A million points lie closely on a sheet of a few units.
+    let kept: Vec<[f64; 3]> = Lorenz::trajectories().to_vec();
+    for row in rows.iter().take(20) {
+        let square = |at: &[f64; 3]| (0..3).map(|d| (at[d] - row[d]).powi(2)).sum::<f64>();
+        let nearest = kept.iter().map(square).fold(f64::INFINITY, f64::min).sqrt();
+        assert!(nearest < 0.05, "{row:?} is {nearest} from all trajectories");
+    }
+    rows.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    assert!(rows.windows(2).all(|pair| pair[0] != pair[1]), "a row is there twice");
+    let repeated = rows.iter().filter(|row| kept.contains(row)).count();
+    assert_eq!(repeated, 0, "rows are points that were kept");
+}
+
+#[test]
 fn what_has_no_formula_is_an_error() {
     let error = Lorenz.log_prob(&[0.0; 3], &[]).unwrap_err().to_string();
     assert!(error.contains("lorenz") && error.contains("log_prob"), "{error}");

@@ -68,7 +68,7 @@ fn plain_r_hat(chains: &[Vec<f64>]) -> f64 {
 
 /// The potential scale reduction of one parameter from `chains`, all of the same length: the larger one of
 /// the rank-normalised bulk and folded values of split chains (their section 4.2). Near 1, at most 1.01,
-/// where chains agree.
+/// where chains agree; NaN of chains that all stay at one value.
 ///
 /// # Errors
 /// If there are less than 8 draws, chains differ in length, or a draw is not finite.

@@ -1,5 +1,6 @@
 //! A density of two parameters on a grid.
 use super::chains::Target;
+use super::tabulated::largest;
 use crate::statistics::Field;
 use crate::{Error, Result};
 use mflow_data::Parameter;
@@ -9,7 +10,8 @@ use mflow_data::Parameter;
 ///
 /// # Errors
 /// [`Error::Rows`] for a target of another number of parameters, [`Error::Table`] for less than 2 points or
-/// bounds that are none, and those of the target.
+/// bounds that are none, [`Error::Density`] if the density is zero at all of the first points or undefined at
+/// one, and those of the target.
 pub fn tabulated_plane(
     target: &dyn Target,
     parameters: &[Parameter; 2],
@@ -27,7 +29,8 @@ pub fn tabulated_plane(
     }
     let bounds = parameters.map(|p| [p.low, p.high]);
     let coarse = table(target, bounds, points)?;
-    let highest = coarse.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let theta = |i: usize| vec![coarse.x[i / points], coarse.y[i % points]];
+    let highest = largest(&coarse.values, theta)?;
     let part = |axis: usize| {
         let grid = if axis == 0 { &coarse.x } else { &coarse.y };
         let index = |at: usize| if axis == 0 { at / points } else { at % points };

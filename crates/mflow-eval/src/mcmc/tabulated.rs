@@ -39,14 +39,17 @@ impl Tabulated {
     }
 
     /// The points of the table with the density there, whose integral over the lines between is 1.
-    pub fn density(&self) -> Vec<(f64, f64)> {
-        let highest = self.log_probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    ///
+    /// # Errors
+    /// If a value of the table is NaN or positive infinity, or all are negative infinity.
+    pub fn density(&self) -> Result<Vec<(f64, f64)>> {
+        let highest = self.largest()?;
         let intervals = self.log_probs.len() - 1;
         let step = (self.high - self.low) / intervals as f64;
         let raw: Vec<f64> = self.log_probs.iter().map(|log| (log - highest).exp()).collect();
         let total: f64 = raw.windows(2).map(|w| step * w[0].midpoint(w[1])).sum();
         let at = |i: usize| self.low + step * i as f64;
-        raw.into_iter().enumerate().map(|(i, raw)| (at(i), raw / total)).collect()
+        Ok(raw.into_iter().enumerate().map(|(i, raw)| (at(i), raw / total)).collect())
     }
 }
 
@@ -82,17 +85,23 @@ impl Tabulated {
 
     /// The largest of the table.
     fn largest(&self) -> Result<f64> {
-        let largest = self.log_probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let is_wrong = |v: &f64| v.is_nan() || *v == f64::INFINITY || largest == f64::NEG_INFINITY;
-        let Some(i) = self.log_probs.iter().position(is_wrong) else { return Ok(largest) };
-        let share = i as f64 / (self.log_probs.len() - 1) as f64;
-        Err(Error::Density {
-            what: "a table's log-density",
-            theta: vec![self.low + (self.high - self.low) * share],
-            expected: "a finite number, or negative infinity but not everywhere",
-            found: self.log_probs[i],
-        })
+        let at = |i: usize| i as f64 / (self.log_probs.len() - 1) as f64;
+        largest(&self.log_probs, |i| vec![self.low + (self.high - self.low) * at(i)])
     }
+}
+
+/// The largest log-density of a table, whose entry `i` is at `theta(i)`: an error unless it is a finite number
+/// and the others are such or negative infinity.
+pub(super) fn largest(log_probs: &[f64], theta: impl Fn(usize) -> Vec<f64>) -> Result<f64> {
+    let largest = log_probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let is_wrong = |v: &f64| v.is_nan() || *v == f64::INFINITY || largest == f64::NEG_INFINITY;
+    let Some(i) = log_probs.iter().position(is_wrong) else { return Ok(largest) };
+    Err(Error::Density {
+        what: "a table's log-density",
+        theta: theta(i),
+        expected: "a finite number, or negative infinity but not everywhere",
+        found: log_probs[i],
+    })
 }
 
 /// The integral from 0 to 1 of `exp(a + (b - a) t)`: zero where an end is negative infinity, as the line
@@ -130,10 +139,12 @@ impl Target for Tabulated {
         let place = (theta - self.low) / (self.high - self.low) * intervals as f64;
         let left = (place as usize).min(intervals - 1);
         let share = place - left as f64;
-        if share == 0. {
-            // Else an infinite value on the right would count.
-            return Ok(self.log_probs[left]);
-        }
-        Ok((1. - share) * self.log_probs[left] + share * self.log_probs[left + 1])
+        let [a, b] = [self.log_probs[left], self.log_probs[left + 1]];
+        // At a point of the table an infinite value beside it does not count.
+        Ok(match share {
+            0. => a,
+            1. => b,
+            share => (1. - share) * a + share * b,
+        })
     }
 }

@@ -37,7 +37,8 @@ pub struct Posteriors {
     pub mmd_floor: Vec<f64>,
     /// Log-density of the model's posterior at the truth, in nats, by a Gaussian kernel density of its draws.
     pub log_posterior: Vec<f64>,
-    /// The same of the true posterior: more than a model can have in the mean over many sets.
+    /// The same of the true posterior. No bound: all sets are drawn at one parameter, so a posterior that
+    /// leans towards it has more.
     pub log_posterior_of_truth: Vec<f64>,
 }
 

@@ -13,7 +13,8 @@ const NEIGHBOURS: usize = 5;
 /// Two samples compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TwoSamples {
-    /// The accuracy of a classifier that tells one from the other: [`c2st`] of 5 neighbours. 0.5 if it cannot.
+    /// The accuracy of a classifier that tells one from the other: [`c2st`] of 5 neighbours. 0.5 if it cannot; the
+    /// error is that of samples of one distribution.
     pub c2st: Estimate,
     /// Squared maximum mean discrepancy, the scale of its kernel the median distance of the truth.
     pub mmd: Estimate,
@@ -38,11 +39,10 @@ pub fn two_samples(
     let drawn = of.model.sample(n, context.as_ref(), stream)?;
     let drawn = of.by_rows(&drawn, None, |x, _| Ok(x.clone()))?;
     let drawn = Sample::new(&drawn, dim)?;
-    let accuracy = c2st(drawn, truth, NEIGHBOURS)?;
-    let error = (accuracy * (1. - accuracy) / (2 * n) as f64).sqrt();
+    let test = c2st(drawn, truth, NEIGHBOURS)?;
     let mmd = squared_mmd(drawn, truth, median_distance(truth)?)?;
     Ok(TwoSamples {
-        c2st: Estimate { value: accuracy, standard_error: Some(error), count: 2 * n },
+        c2st: Estimate { value: test.accuracy, standard_error: Some(test.deviation), count: 2 * n },
         mmd: Estimate { value: mmd, standard_error: None, count: n },
     })
 }

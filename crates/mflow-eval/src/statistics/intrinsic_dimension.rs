@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// `-log(1 - F)` over `log mu`, without the largest tenth of the ratios.
 ///
 /// # Errors
-/// If there are less than 10 rows, or some are equal.
+/// If there are less than 10 rows, some are equal, or all neighbours equally far, as on a lattice.
 pub fn two_nn(x: Sample<'_>) -> Result<f64> {
     const KEPT: f64 = 0.9;
     x.at_least(10)?;
@@ -31,6 +31,9 @@ pub fn two_nn(x: Sample<'_>) -> Result<f64> {
         xy += log * tail;
         xx += log * log;
     }
+    if xx == 0. {
+        return Err(Error::EqualDistances);
+    }
     Ok(xy / xx)
 }
 
@@ -42,7 +45,7 @@ pub fn two_nn(x: Sample<'_>) -> Result<f64> {
 /// ```
 ///
 /// # Errors
-/// If there are not more than k rows, k is below 2, or rows are equal.
+/// If there are not more than k rows, k is below 2, rows are equal, or all neighbours equally far.
 pub fn levina_bickel(x: Sample<'_>, k: usize) -> Result<f64> {
     let neighbours = enough(x, k)?;
     let mut sum = 0.;
@@ -53,6 +56,9 @@ pub fn levina_bickel(x: Sample<'_>, k: usize) -> Result<f64> {
         }
         let logs: f64 = near[..k - 1].iter().map(|(d, _)| 0.5 * (last / d).ln()).sum();
         sum += logs / (k as f64 - 1.);
+    }
+    if sum == 0. {
+        return Err(Error::EqualDistances);
     }
     Ok(neighbours.len() as f64 / sum)
 }
@@ -69,7 +75,8 @@ pub fn local_pca(x: Sample<'_>, k: usize) -> Result<f64> {
         let rows: Vec<&[f64]> = near.iter().map(|(_, j)| x.row(*j)).chain([x.row(i)]).collect();
         let eigenvalues = eigenvalues(covariance(&rows));
         let largest = eigenvalues.iter().copied().fold(0., f64::max);
-        eigenvalues.iter().filter(|value| **value >= LEAST * largest).count() as f64
+        // Equal rows have none.
+        eigenvalues.iter().filter(|v| **v > 0. && **v >= LEAST * largest).count() as f64
     };
     let sum: f64 = neighbours.iter().enumerate().map(dimension).sum();
     Ok(sum / neighbours.len() as f64)

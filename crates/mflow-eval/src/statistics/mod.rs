@@ -14,7 +14,7 @@ mod percentiles;
 mod roc;
 mod sample;
 
-pub use c2st::c2st;
+pub use c2st::{TwoSampleTest, c2st};
 pub use calibration::{Calibration, central_coverage, rank};
 pub use contour::{Field, highest_density_level};
 pub use intrinsic_dimension::{levina_bickel, local_pca, two_nn};

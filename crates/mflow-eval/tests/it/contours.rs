@@ -113,7 +113,7 @@ fn contours_of_a_posterior_have_the_radii_of_a_gaussian() {
 #[test]
 fn a_table_has_the_density_of_a_gaussian() {
     let table = Tabulated::new(&Gaussian(&[(0.2, 0.1)]), &parameter(-1., 1.), 401).unwrap();
-    for (theta, density) in table.density() {
+    for (theta, density) in table.density().unwrap() {
         let z = (theta - 0.2) / 0.1;
         let expected = (-0.5 * z * z).exp() / (0.1 * std::f64::consts::TAU.sqrt());
         assert!((density - expected).abs() < 1e-6, "{theta}: {density}, {expected}");

@@ -1,6 +1,7 @@
 //! Statistics of samples against scipy, scikit-learn, arviz and scikit-dimension:
 //! `xtask/fixtures/samples.py` made the fixture.
 
+use mflow_bijectors::Stream;
 use mflow_eval::mcmc::{effective_sample_size, r_hat};
 use mflow_eval::statistics::{
     Calibration, Sample, auc, c2st, central_coverage, kde_log_prob, levina_bickel, linear_time_mmd,
@@ -31,7 +32,25 @@ fn two_samples_are_compared_as_by_scikit_learn() {
     let scale = median_distance(x).unwrap();
     close("median distance", scale, &of["median_distance"], 1e-12);
     close("squared MMD", squared_mmd(x, y, scale).unwrap(), &of["squared_mmd"], 1e-10);
-    close("C2ST", c2st(x, y, 5).unwrap(), &of["c2st_5"], 1e-12);
+    close("C2ST", c2st(x, y, 5).unwrap().accuracy, &of["c2st_5"], 1e-12);
+}
+
+#[test]
+fn the_deviation_of_a_two_sample_test_is_that_of_many() {
+    let (n, repeats) = (100, 300);
+    let mut stream = Stream::new(5, "samples");
+    let (mut square, mut deviation) = (0., 0.);
+    for _ in 0..repeats {
+        let (x, y) = (stream.normal(2 * n), stream.normal(2 * n));
+        let test = c2st(Sample::new(&x, 2).unwrap(), Sample::new(&y, 2).unwrap(), 5).unwrap();
+        square += (test.accuracy - 0.5).powi(2) / f64::from(repeats);
+        deviation += test.deviation / f64::from(repeats);
+    }
+    let ratio = deviation / square.sqrt();
+    // 300 repeats tell it to 4 %.
+    assert!((ratio - 1.).abs() < 0.15, "{ratio} times the deviation that was found");
+    let independent = 0.5 / (2. * n as f64).sqrt();
+    assert!(deviation > 1.2 * independent, "neighbours are shared: {deviation}, {independent}");
 }
 
 #[test]

@@ -22,17 +22,17 @@ fn equal_samples_cannot_be_told_apart_and_others_can() {
     };
     let equal = compare(&model, theta);
     let error = equal.c2st.standard_error.unwrap();
-    assert!((error - 0.5 / 1200_f64.sqrt()).abs() < 1e-4, "{error}");
+    let independent = 0.5 / 1200_f64.sqrt();
+    assert!(error > independent && error < 2. * independent, "{error}");
     assert_eq!((equal.c2st.count, equal.mmd.count), (2 * rows, rows));
-    // Neighbours are shared: a little more than by chance.
-    assert!((equal.c2st.value - 0.5).abs() < 5. * error, "{equal:?}");
+    assert!((equal.c2st.value - 0.5).abs() < 4. * error, "{equal:?}");
     assert!(equal.mmd.value.abs() < 4. / rows as f64, "{equal:?}");
     for other in [
         compare(&Hand { stretch: 1.5, ..model.clone() }, theta),
         compare(&Hand { lift: 1., ..model.clone() }, theta),
         compare(&model, -0.4),
     ] {
-        assert!(other.c2st.value > 0.5 + 6. * error, "{other:?}");
+        assert!(other.c2st.value > 0.5 + 5. * error, "{other:?}");
         assert!(other.mmd.value > 20. / rows as f64, "{other:?}");
     }
     let of = Evaluated { model: &model, pool: &pool };

@@ -37,6 +37,10 @@ pub(super) struct Options {
     out: Option<PathBuf>,
 }
 
+/// Files that not all data have.
+const CONTEXT: &str = "context.npy";
+const LOG_PROB: &str = "log_prob.npy";
+
 pub(super) fn run(options: &Options) -> Result<Done> {
     let Some(name) = &options.name else {
         list()?;
@@ -46,6 +50,17 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let Some(out) = &options.out else {
         bail!(Usage("give the folder for the files: --out DIR".to_owned()));
     };
+    let has_density = simulator.is_tractable() && !options.out_of_distribution;
+    for (file, is_written) in [(CONTEXT, simulator.parameter_dim() > 0), (LOG_PROB, has_density)] {
+        let path = out.join(file);
+        if !is_written && path.exists() {
+            bail!(Usage(format!(
+                "{}: there is a file of other data, which would not fit these points; remove it or \
+                 choose another --out",
+                path.display()
+            )));
+        }
+    }
     let rows = usize::try_from(options.n)?;
     let stream = &mut Stream::new(options.seed, "data");
     let parameters = match options.at.as_slice() {
@@ -66,11 +81,11 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     write("x.npy", Array::matrix(rows, simulator.data_dim(), &x, Dtype::F64)?)?;
     if simulator.parameter_dim() > 0 {
         let array = Array::matrix(rows, simulator.parameter_dim(), &parameters, Dtype::F64)?;
-        write("context.npy", array)?;
+        write(CONTEXT, array)?;
     }
-    if simulator.is_tractable() && !options.out_of_distribution {
+    if has_density {
         let log_prob = simulator.log_prob(&x, &parameters)?;
-        write("log_prob.npy", Array::vector(&log_prob, Dtype::F64))?;
+        write(LOG_PROB, Array::vector(&log_prob, Dtype::F64))?;
     }
     Ok(Done::Finished)
 }

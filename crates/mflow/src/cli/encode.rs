@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// Latents of points: data [B, D] to latents [B, N]
 ///
-/// The latents of data are standard normal under the model; `mflow decode` takes them back to the
-/// projections of the points.
+/// Under the model, latents have its base density: standard normal, or on a closed chart uniform angles.
+/// `mflow decode` takes them back to the projections of the points.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow encode run data.csv --out latents.npy")]
 pub(super) struct Options {

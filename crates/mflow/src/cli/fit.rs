@@ -14,7 +14,7 @@ use mflow::bijectors::{FeatureAffineConfig, ParamStore};
 use mflow::core::candle::Device;
 use mflow::core::{ChartConfig, ModelConfig};
 use mflow::fit::{Fit, FitConfig, MODEL_FILE};
-use mflow::train::{Outcome, Phase, RunDir, Schedule, Stage};
+use mflow::train::{KeptEpoch, Outcome, RunDir, Schedule, Stage, kept_epochs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ pub(super) struct Options {
     /// or the model has no choice (af, fom)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     manifold_dim: Option<u32>,
-    /// Epochs of all phases together [default: 100]
+    /// Epochs of all phases together, at least one of each [default: 100]
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
     /// Start a manifold that was not found anew, from other weights, up to K times [default: 0]
@@ -198,7 +198,10 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let mut config = resolve(options, &tables)?;
     options.run.settle_shards(&mut config.train, &pool);
     tables.check(&config)?;
-    validation.as_ref().map_or(Ok(()), |tables| tables.check(&config))?;
+    if let Some(validation) = &validation {
+        validation.check(&config)?;
+        validation.check_names(&tables)?;
+    }
     config.train.validate()?;
     let store = &mut ParamStore::new(config.seed, config.dtype.into(), &Device::Cpu);
     config.model.build(store, |_| false)?;
@@ -419,29 +422,20 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
     provenance
 }
 
-/// The model file and the best epoch of each phase.
+/// The model file, and the epoch of each phase whose weights are in it.
 fn summary(run: &RunDir, config: &FitConfig) -> Result<()> {
     result(format_args!("{}", run.file(MODEL_FILE).display()))?;
-    let metrics = run.metrics()?;
-    for stage in &config.train.phases {
-        for Phase { name, .. } in stage.phases() {
-            let of_phase = || metrics.iter().filter(|m| m.phase == *name);
-            let best = of_phase().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
-            if let Some(best) = best {
-                let attempt = match best.attempt {
-                    0 => String::new(),
-                    n => format!(" of attempt {}", n + 1),
-                };
-                result(format_args!(
-                    "  {name}: {} epochs, validation loss {:.4e} at its best, in epoch {}{attempt}",
-                    of_phase().count(),
-                    best.validation_loss,
-                    best.epoch
-                ))?;
-            }
-        }
+    let (metrics, attempts) = (run.metrics()?, run.attempts()?);
+    for KeptEpoch { metrics, epochs } in kept_epochs(&config.train, &metrics, &attempts) {
+        let attempt = match metrics.attempt {
+            0 => String::new(),
+            n => format!(" of attempt {}", n + 1),
+        };
+        result(format_args!(
+            "  {}: {epochs} epochs, kept are the weights of epoch {}{attempt}: validation loss {:.4e}",
+            metrics.phase, metrics.epoch, metrics.validation_loss
+        ))?;
     }
-    let attempts = run.attempts()?;
     if attempts.len() > 1 {
         let failed = attempts.iter().filter(|a| a.failed).count();
         let seconds: f64 = attempts.iter().map(|a| a.seconds).sum();

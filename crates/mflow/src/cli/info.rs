@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 /// Describe a model, and check how exactly it inverts
 ///
 /// The check is on points drawn from the model itself, which lie on its manifold: all of its
-/// numbers would be 0 in exact arithmetic. Numbers in f32 far above 1e-3 of the data's scale call
-/// for a fit with `--dtype f64`.
+/// numbers would be 0 in exact arithmetic, but for models whose encoder is a network of its own (`me-flow`,
+/// `pae`, `vae`, `rif`) and only near the inverse. Numbers in f32 far above 1e-3 of the data's scale say that
+/// the flow inverts badly in single precision: add `--dtype f64`; no new fit is needed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow info run")]
 pub(super) struct Options {

@@ -36,8 +36,12 @@ pub(super) fn check_columns(path: &Path, found: usize, expected: usize, what: &s
 }
 
 /// Compare names of columns: the same ones in another order are a mistake, other ones may be one.
-pub(super) fn check_names(path: &Path, table: &Table, expected: Option<&[String]>) -> Result<()> {
-    let (Some(expected), Some(found)) = (expected, table.columns()) else { return Ok(()) };
+pub(super) fn check_names(
+    path: &Path,
+    found: Option<&[String]>,
+    expected: Option<&[String]>,
+) -> Result<()> {
+    let (Some(expected), Some(found)) = (expected, found) else { return Ok(()) };
     if expected == found {
         return Ok(());
     }

@@ -73,7 +73,7 @@ impl Opened {
             None => "those of the model".to_owned(),
         };
         input::check_columns(path, table.cols(), signature.data_dim, &what)?;
-        input::check_names(path, &table, self.columns())?;
+        input::check_names(path, table.columns(), self.columns())?;
         input::tensor(table, signature.dtype)
     }
 

@@ -73,8 +73,8 @@ impl Observer for Watch {
     }
 
     fn attempt(&mut self, attempt: &Attempt) {
-        if let Some(failure) = failure(attempt) {
-            let say = || message(format_args!("{failure}"));
+        if let Some(verdict) = failure(attempt).or_else(|| unknown(attempt)) {
+            let say = || message(format_args!("{verdict}"));
             match &self.bar {
                 Some(bar) => bar.suspend(say),
                 None => say(),
@@ -109,9 +109,21 @@ pub(super) fn failure(attempt: &Attempt) -> Option<String> {
     failed.then(|| {
         format!(
             "warning: {stage}, attempt {}: the manifold was not found: reconstruction error \
-             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}",
+             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}; restarts \
+             (`restarts`), more epochs or another seed may find it",
             number + 1,
             in_words(Duration::from_secs_f64(seconds.clamp(0., 1e9)))
+        )
+    })
+}
+
+/// That an attempt at a manifold could not be judged.
+fn unknown(attempt: &Attempt) -> Option<String> {
+    let Attempt { stage, attempt, error, limit, .. } = attempt;
+    (limit.is_none() && *attempt == 0).then(|| {
+        format!(
+            "note: {stage}: there are too few held-out rows to tell whether the manifold was found, and to \
+             start anew if not; their reconstruction error is {error:.2e}"
         )
     })
 }

@@ -122,6 +122,17 @@ impl Tables {
         }
     }
 
+    /// Refuse columns of `fitted` in another order, and warn of other ones.
+    pub(super) fn check_names(&self, fitted: &Self) -> Result<()> {
+        input::check_names(&self.path, self.data.columns(), fitted.data.columns())?;
+        match (&self.context, &fitted.context) {
+            (Some((path, found)), Some((_, expected))) => {
+                input::check_names(path, found.columns(), expected.columns())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What a trainer eats.
     pub(super) fn into_source(self, config: &FitConfig) -> Result<Box<dyn RowSource>> {
         let dtype: DType = config.dtype.into();

@@ -1,4 +1,5 @@
 //! Experiments: data of a simulator or a file, training and evaluation in one.
+mod check;
 mod data;
 mod evaluation;
 mod optional;
@@ -111,6 +112,9 @@ pub fn run(
 ) -> Result<Option<Report>> {
     let start = Instant::now();
     let source = Source::open(config)?;
+    if let Source::Simulator(simulator) = &source {
+        config.evaluation.check(simulator.as_ref())?;
+    }
     let Training { x, cols, context } = source.training(config)?;
     let model = config.data.normalize.apply(config.model.clone(), &x, cols)?;
     let data = Rows::new(x, cols, context, config.dtype.into(), &Device::Cpu)?;

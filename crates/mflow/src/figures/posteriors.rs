@@ -43,7 +43,7 @@ fn panel(sheet: &Sheet<'_>, simulator: &dyn Simulator, theta: &[f64], set: usize
     let layer = |name: &str, ink: Ink, target: &dyn Target| -> Result<Layer> {
         let lines = match prior {
             [a, b] => contours(target, &[*a, *b])?,
-            _ => Tabulated::new(target, &prior[0], TABLE)?.density(),
+            _ => Tabulated::new(target, &prior[0], TABLE)?.density()?,
         };
         Ok(Layer::new(name, ink, Shape::Line(lines)))
     };

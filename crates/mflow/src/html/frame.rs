@@ -20,7 +20,10 @@ impl Frame {
                 Some(name) => escape(name),
                 None => format!("x<sub>{}</sub>", i + 1),
             };
-            return Self { names: (0..data_dim).map(name).collect(), components: None, data_dim };
+            let mut names: Vec<String> = (0..data_dim).map(name).collect();
+            // One column is drawn along a line of the plane.
+            names.resize(data_dim.max(2), String::new());
+            return Self { names, components: None, data_dim };
         }
         let components = Components::of(rows, data_dim, AXES);
         let name = |(i, share): (usize, &f64)| format!("PC{} ({:.0} %)", i + 1, 100. * share);

@@ -3,7 +3,7 @@ use super::number::short;
 use mflow_eval::Estimate;
 
 /// Title and meaning.
-const KNOWN: [(&str, &str, &str); 17] = [
+const KNOWN: [(&str, &str, &str); 18] = [
     (
         "manifold_distance",
         "manifold distance",
@@ -63,6 +63,11 @@ const KNOWN: [(&str, &str, &str); 17] = [
         "squared discrepancy of the posteriors of model and truth, median of the observed sets",
     ),
     (
+        "posterior_mmd_spread",
+        "posterior MMD, interquartile range",
+        "how far the middle half of the observed sets spreads",
+    ),
+    (
         "posterior_mmd_published",
         "posterior MMD, one set",
         "the same of the first observed set alone, as published",
@@ -70,7 +75,7 @@ const KNOWN: [(&str, &str, &str); 17] = [
     (
         "posterior_mmd_floor",
         "posterior MMD, truth against truth",
-        "the same between two chains of the true posterior: the least that can be had",
+        "the same between two chains of the true posterior: what chance and correlated draws leave",
     ),
     (
         "log_posterior",
@@ -80,7 +85,7 @@ const KNOWN: [(&str, &str, &str); 17] = [
     (
         "log_posterior_of_truth",
         "log-posterior of the truth",
-        "the same of the true posterior: the most that can be had in the mean",
+        "the same of the true posterior, to compare with",
     ),
     (
         "round_trip_error",

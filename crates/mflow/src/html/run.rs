@@ -6,7 +6,7 @@ use super::{curves, metrics, number, schedule};
 use crate::report::Seconds;
 use crate::{Finished, FinishedRun, Result};
 use mflow_core::Error as CoreError;
-use mflow_train::{Attempt, CONFIG_FILE, Pool};
+use mflow_train::{Attempt, CONFIG_FILE, KeptEpoch, Pool, kept_epochs};
 
 const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
 
@@ -91,19 +91,15 @@ fn metric_table(run: &FinishedRun) -> Table {
 }
 
 fn phase_table(run: &Finished) -> Table {
-    let head = ["Phase", "Epochs", "Best validation loss", "In epoch"];
+    let head = ["Phase", "Epochs", "Kept epoch", "Its validation loss"];
     let mut table = Table::new("phases", 1, head);
-    for phase in curves::phases(run.metrics()) {
-        let of_phase = || run.metrics().iter().filter(|m| m.phase == phase);
-        let best = of_phase().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
-        if let Some(best) = best {
-            let epoch = match best.attempt {
-                0 => best.epoch.to_string(),
-                attempt => format!("{} of attempt {}", best.epoch, attempt + 1),
-            };
-            let loss = number::short(best.validation_loss);
-            table.row(vec![phase.to_owned(), of_phase().count().to_string(), loss, epoch]);
-        }
+    for KeptEpoch { metrics, epochs } in kept_epochs(run.train(), run.metrics(), run.attempts()) {
+        let epoch = match metrics.attempt {
+            0 => metrics.epoch.to_string(),
+            attempt => format!("{} of attempt {}", metrics.epoch, attempt + 1),
+        };
+        let loss = number::short(metrics.validation_loss);
+        table.row(vec![metrics.phase.clone(), epochs.to_string(), epoch, loss]);
     }
     table
 }

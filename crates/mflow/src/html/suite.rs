@@ -85,7 +85,7 @@ fn medians(variants: &[Variant<'_>], metrics: &[&str]) -> Result<Table> {
 
 fn all_runs(variants: &[Variant<'_>], metrics: &[&str]) -> Table {
     let titles = metrics.iter().map(|name| metrics::title(name));
-    let head = ["Model and schedule", "Folder", "Seed", "Seconds", "Failed attempts"];
+    let head = ["Model and schedule", "Folder", "Seed", "Seconds", "Failed attempts at its stages"];
     let head = head.map(str::to_owned).into_iter().chain(titles);
     let mut table = Table::new("runs", 2, head);
     for variant in variants {

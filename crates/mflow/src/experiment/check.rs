@@ -1,0 +1,58 @@
+//! Whether an experiment can be measured as it asks: told before the training, not after.
+use super::EvaluationConfig;
+use crate::{Error, Result};
+use mflow_data::Simulator;
+
+/// Sets that a calibration needs.
+const LEAST_SETS: usize = 20;
+/// Rows that two-sample tests need: one more than neighbours vote.
+const LEAST_COMPARED: usize = 6;
+/// Rows that estimates of the dimension need: one more than the neighbours that they look at.
+const LEAST_OF_DIMENSION: usize = 21;
+
+impl EvaluationConfig {
+    /// Refuse what cannot be measured with data of `simulator`.
+    pub(super) fn check(&self, simulator: &dyn Simulator) -> Result<()> {
+        let refuse = |field, reason: String| Err(Error::Config { field, reason });
+        let at_least = |field, found: usize, least: usize, why: &str| match found < least {
+            true => refuse(field, format!("must be at least {least}{why}, found {found}")),
+            false => Ok(()),
+        };
+        at_least("evaluation.samples", self.samples, 1, "")?;
+        at_least("evaluation.test_rows", self.test_rows, 1, "")?;
+        if self.two_sample {
+            at_least("evaluation.test_rows", self.test_rows, LEAST_COMPARED, " for `two_sample`")?;
+        }
+        if self.intrinsic_dimension {
+            let why = " for `intrinsic_dimension`";
+            at_least("evaluation.test_rows", self.test_rows, LEAST_OF_DIMENSION, why)?;
+        }
+        for parameter in simulator.parameters() {
+            if !(parameter.low..=parameter.high).contains(&self.parameter) {
+                let (name, found) = (parameter.name, self.parameter);
+                let reason = format!(
+                    "must be within the prior of `{name}`, {} to {}, found {found}",
+                    parameter.low, parameter.high
+                );
+                return refuse("evaluation.parameter", reason);
+            }
+        }
+        let asked = [
+            ("evaluation.posteriors", self.posteriors),
+            ("evaluation.calibration", self.calibration),
+        ];
+        for (field, sets) in asked {
+            if sets > 0 && simulator.parameters().is_empty() {
+                let reason = format!(
+                    "must be 0, found {sets}: `{}` has no parameters to find the posterior of",
+                    simulator.name()
+                );
+                return refuse(field, reason);
+            }
+        }
+        match self.calibration {
+            0 => Ok(()),
+            sets => at_least("evaluation.calibration", sets, LEAST_SETS, " (or 0)"),
+        }
+    }
+}
