@@ -110,6 +110,26 @@ fn contours_of_a_posterior_have_the_radii_of_a_gaussian() {
     assert!(matches!(found, Error::Rows { cols: 2, .. }), "one parameter gave {found:?}");
 }
 
+/// No density where there is one for others.
+#[derive(Debug)]
+struct Nothing;
+
+impl Target for Nothing {
+    fn dim(&self) -> usize {
+        2
+    }
+    fn log_prob(&self, _: &[f64]) -> mflow_eval::Result<f64> {
+        Ok(f64::NEG_INFINITY)
+    }
+}
+
+#[test]
+fn a_plane_without_mass_is_an_error() {
+    let prior = [parameter(-1., 1.), parameter(0., 2.)];
+    let error = tabulated_plane(&Nothing, &prior, 5).unwrap_err().to_string();
+    assert!(error.contains("[-1.0, 0.0] is -inf"), "{error}");
+}
+
 #[test]
 fn a_table_has_the_density_of_a_gaussian() {
     let table = Tabulated::new(&Gaussian(&[(0.2, 0.1)]), &parameter(-1., 1.), 401).unwrap();

@@ -134,7 +134,10 @@ fn differences_of_posteriors_need_no_volume() {
     let model = model(DType::F64, 1, false);
     let of = Evaluated { model: model.as_ref(), pool: &pool };
     let error = Posterior::new(of, &[], &x).unwrap_err().to_string();
-    assert!(error.contains("given 0 context features"), "{error}");
+    assert!(error.contains("expected parameters with a prior, found none"), "{error}");
+    let two = [surface.parameters(), surface.parameters()].concat();
+    let error = Posterior::new(of, &two, &x).unwrap_err().to_string();
+    assert!(error.contains("given 2 context features, found 1"), "{error}");
 }
 
 /// A Gaussian of width 0.1 around 0.2.

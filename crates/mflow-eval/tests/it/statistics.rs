@@ -98,7 +98,7 @@ fn the_linear_time_estimate_is_unbiased() {
         Sample::new(values, 3).unwrap()
     }
     let expected = squared_mmd(sample(x), sample(y), 1.5).unwrap();
-    let mut stream = mflow_bijectors::Stream::new(1, "permutations");
+    let mut stream = Stream::new(1, "permutations");
     let mut shuffled = |values: &[f64]| -> Vec<f64> {
         use rand::seq::SliceRandom;
         let mut rows: Vec<&[f64]> = values.chunks(3).collect();
@@ -143,6 +143,14 @@ fn dimensions_are_estimated_as_by_scikit_dimension() {
     let equal = [[0.; 5], [0.; 5]].concat().repeat(10);
     let error = two_nn(Sample::new(&equal, 5).unwrap()).unwrap_err().to_string();
     assert!(error.contains("row 0"), "{error}");
+    let close_by = local_pca(Sample::new(&equal, 5).unwrap(), 3).unwrap();
+    assert_eq!(close_by, 0., "equal rows extend in no direction");
+    let lattice: Vec<f64> = (0..16).flat_map(|i| [f64::from(i / 4), f64::from(i % 4)]).collect();
+    let lattice = Sample::new(&lattice, 2).unwrap();
+    for found in [two_nn(lattice), levina_bickel(lattice, 2)] {
+        let error = found.unwrap_err().to_string();
+        assert!(error.contains("equally far"), "{error}");
+    }
 }
 
 #[test]

@@ -151,6 +151,43 @@ fn an_experiment_prints_its_metrics() {
 }
 
 #[test]
+fn what_cannot_be_measured_is_refused_before_the_training() {
+    let folder = Folder::new();
+    folder.write("tiny.toml", TINY.as_bytes());
+    for (set, parts) in [
+        ("test_rows=0", ["`evaluation.test_rows`", "at least 1"]),
+        ("samples=0", ["`evaluation.samples`", "at least 1"]),
+        ("parameter=3.0", ["`evaluation.parameter`", "prior of `theta`, -1 to 1, found 3"]),
+        ("calibration=19", ["`evaluation.calibration`", "at least 20"]),
+        ("test_rows=5 --set evaluation.two_sample=true", ["at least 6", "found 5"]),
+        ("test_rows=20 --set evaluation.intrinsic_dimension=true", ["at least 21", "found 20"]),
+        (
+            "posteriors=2 --set data.simulator=torus --set model.context_dim=0",
+            ["`evaluation.posteriors`", "`torus` has no parameters"],
+        ),
+    ] {
+        folder.fails(&format!("run tiny.toml --set evaluation.{set} --out out"), 1, &parts);
+        assert!(!folder.path("out/model.safetensors").exists(), "{set} was trained");
+    }
+}
+
+#[test]
+fn one_column_has_a_report_too() {
+    let folder = Folder::new();
+    let rows: String = (0..200).map(|i| format!("{}\n", (f64::from(i) * 0.7).sin())).collect();
+    folder.write("line.csv", format!("x\n{rows}").as_bytes());
+    let text = "
+name = 'line'
+data = { file = 'line.csv', test_fraction = 0.2 }
+model = { kind = 'af', data_dim = 1, inner = { layers = 1, hidden = 4 } }
+train = { schedule = 'likelihood', epochs = 1 }
+";
+    folder.write("line.toml", text.as_bytes());
+    folder.succeeds("run line.toml --out run");
+    assert!(folder.path("run/report.html").is_file(), "a report");
+}
+
+#[test]
 fn an_experiment_measures_more_where_it_is_asked() {
     let folder = Folder::new();
     folder.write("tiny.toml", TINY.as_bytes());

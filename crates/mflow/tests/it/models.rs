@@ -213,6 +213,29 @@ fn rows_for_validation_are_read() {
     folder.write("narrow.csv", b"1,2\n3,4\n");
     let fit = "fit data.csv --config small.toml --validation narrow.csv --out c";
     folder.fails(fit, 1, &["narrow.csv", "expected 3 columns"]);
+    folder.write("named.csv", &named("x,y,z"));
+    folder.write("turned.csv", &named("y,x,z"));
+    let fit = "fit named.csv --manifold-dim 2 --validation turned.csv --out d";
+    folder.fails(fit, 1, &["turned.csv", "in the order x, y, z, found y, x, z"]);
+}
+
+/// 400 points of the plane `z = x + y`, with these names of columns.
+fn named(columns: &str) -> Vec<u8> {
+    let row = |i: u32| {
+        let (x, y) = ((f64::from(i) * 0.7).sin(), (f64::from(i) * 1.1).cos());
+        format!("{x},{y},{}\n", x + y)
+    };
+    format!("{columns}\n{}", (0..400).map(row).collect::<String>()).into_bytes()
+}
+
+#[test]
+fn flat_data_have_a_limit_that_a_flow_can_meet() {
+    let folder = folder();
+    folder.write("plane.csv", &named("x,y,z"));
+    folder.succeeds("fit plane.csv --config small.toml --epochs 2 --out run");
+    let attempts: serde_json::Value =
+        serde_json::from_slice(&folder.read("run/attempts.json")).expect("JSON");
+    assert_eq!(attempts[0]["limit"].as_f64(), Some(0.01), "{attempts}");
 }
 
 /// A small model of each kind for the data of a simulator.

@@ -35,6 +35,10 @@ fn parameters_can_be_set_and_points_moved_off() {
     let torus = simulator_by_name("torus").unwrap();
     let distance = torus.distance(&numbers(&folder, "off/x.npy")).unwrap();
     assert!(distance.iter().sum::<f64>() > 50. * 0.04, "{distance:?}");
+    // The folder d has parameters and densities of other points.
+    folder.fails("data torus -n 5 --out d", 2, &["context.npy", "of other data"]);
+    let off = "data conditional-sphere -n 5 --out-of-distribution --out d";
+    folder.fails(off, 2, &["log_prob.npy", "of other data"]);
 }
 
 #[test]
