@@ -232,7 +232,7 @@ fn named(columns: &str) -> Vec<u8> {
 fn flat_data_have_a_limit_that_a_flow_can_meet() {
     let folder = folder();
     folder.write("plane.csv", &named("x,y,z"));
-    folder.succeeds("fit plane.csv --config small.toml --epochs 2 --out run");
+    folder.succeeds("fit plane.csv --config small.toml --manifold-dim 2 --epochs 2 --out run");
     let attempts: serde_json::Value =
         serde_json::from_slice(&folder.read("run/attempts.json")).expect("JSON");
     assert_eq!(attempts[0]["limit"].as_f64(), Some(0.01), "{attempts}");
