@@ -93,7 +93,9 @@ impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value;
         let Some(error) = self.standard_error else {
-            return write!(f, "{value} (n = {})", self.count);
+            // Six digits: nothing says how many of them mean something.
+            let short = format!("{value:.5e}").parse().unwrap_or(value);
+            return write!(f, "{short} (n = {})", self.count);
         };
         if error == 0.0 || !error.is_finite() {
             return write!(f, "{value} ± {error}");

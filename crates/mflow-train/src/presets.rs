@@ -196,7 +196,7 @@ impl Schedule {
     fn check(self, model: &ModelConfig) -> Result<()> {
         let reason = match (self, &model.parts) {
             (Self::Likelihood, ModelParts::Pae { .. }) => {
-                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`"
+                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`, `alternating` and `ot`"
             }
             (Self::Likelihood, _) => return Ok(()),
             (_, ModelParts::Af { .. } | ModelParts::Fom { .. }) => {
@@ -207,7 +207,7 @@ impl Schedule {
                 "trains a density of codes, and that of `vae` is fixed; it fits `likelihood` and `ot`"
             }
             (Self::Simultaneous, ModelParts::Pae { .. }) => {
-                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`"
+                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`, `alternating` and `ot`"
             }
             _ => return Ok(()),
         };

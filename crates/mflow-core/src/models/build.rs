@@ -56,8 +56,8 @@ impl ModelConfig {
                 around == *d || (around < *d && !matches!(self.parts, ModelParts::Fom { .. }));
             if !fits || manifold != *n {
                 let reason = format!(
-                    "must fit: it maps {manifold} coordinates to {around} features, found \
-                     manifold_dim = {n} and data_dim = {d}"
+                    "must fit: it is of dimension {manifold}, in {around} features, found manifold_dim = {n} \
+                     and data_dim = {d}; beside a chart manifold_dim can be left out"
                 );
                 return refuse("chart", reason);
             }

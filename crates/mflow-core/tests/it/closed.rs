@@ -123,15 +123,15 @@ fn charts_that_do_not_fit_are_refused() {
     };
     refused(
         &ModelConfig::m_flow_on(named("torus"), 2),
-        "`chart` must fit: it maps 2 coordinates to 3 features, found manifold_dim = 2 and \
-         data_dim = 2",
+        "`chart` must fit: it is of dimension 2, in 3 features, found manifold_dim = 2 and \
+         data_dim = 2; beside a chart manifold_dim can be left out",
     );
     let mut other = ModelConfig::m_flow_on(circle(1.), 3);
     other.sizes.manifold_dim = 2;
     refused(
         &other,
-        "`chart` must fit: it maps 1 coordinates to 2 features, found manifold_dim = 2 and \
-         data_dim = 3",
+        "`chart` must fit: it is of dimension 1, in 2 features, found manifold_dim = 2 and \
+         data_dim = 3; beside a chart manifold_dim can be left out",
     );
     let text = r#"{"kind": "pie", "chart": "circle", "data_dim": 2, "manifold_dim": 1}"#;
     let message = serde_json::from_str::<ModelConfig>(text).unwrap_err().to_string();

@@ -109,7 +109,11 @@ fn a_schedule_by_its_name_is_written_out() {
 fn schedules_that_do_not_fit_say_which_do() {
     for (model, schedule, part) in [
         (ModelConfig::af(2), Schedule::Sequential, "they fit `likelihood`"),
-        (ModelConfig::pae(2, 1), Schedule::Likelihood, "intractable; it fits `sequential`"),
+        (
+            ModelConfig::pae(2, 1),
+            Schedule::Likelihood,
+            "intractable; it fits `sequential`, `alternating`",
+        ),
         (ModelConfig::pae(2, 1), Schedule::Simultaneous, "intractable"),
         (ModelConfig::vae(2, 1), Schedule::Alternating, "it fits `likelihood` and `ot`"),
     ] {

@@ -50,6 +50,9 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let Some(out) = &options.out else {
         bail!(Usage("give the folder for the files: --out DIR".to_owned()));
     };
+    if simulator.parameters().is_empty() && !options.at.is_empty() {
+        bail!(Usage(format!("{name} has no parameters: leave out --at")));
+    }
     let has_density = simulator.is_tractable() && !options.out_of_distribution;
     for (file, is_written) in [(CONTEXT, simulator.parameter_dim() > 0), (LOG_PROB, has_density)] {
         let path = out.join(file);

@@ -109,7 +109,7 @@ fn draw_sections(sheet: &mut Sheet<'_>) -> Result<()> {
     let mut panels = vec![Panel {
         title: "The plane of both sections".to_owned(),
         x_label: "x₁ (standardised)".to_owned(),
-        y_label: "x₃".to_owned(),
+        y_label: "x₃ (standardised)".to_owned(),
         layers: vec![Layer::new("", Ink::Faint, points), Layer::new("", Ink::Truth, cut)],
         ..Panel::default()
     }];

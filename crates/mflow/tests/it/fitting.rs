@@ -91,7 +91,7 @@ fn a_closed_curve_is_fitted_from_a_circle() {
     let wider = "fit data.csv --chart circle --set model.chart.radius=2 --epochs 1 --out wider";
     folder.succeeds(wider);
     let fit = "fit data.csv --chart circle --manifold-dim 2 --out other";
-    folder.fails(fit, 1, &["`chart` must fit: it maps 1 coordinates", "manifold_dim = 2"]);
+    folder.fails(fit, 1, &["`chart` must fit: it is of dimension 1", "manifold_dim = 2"]);
     folder.fails("fit data.csv --chart circle --model fom --out other", 1, &["`chart` must fit"]);
     folder.fails("fit data.csv --chart circle --model pie --out other", 2, &["--chart", "m-flow"]);
     folder.fails("fit data.csv --chart disc --out other", 2, &["circle", "sphere", "torus"]);

@@ -51,6 +51,7 @@ fn all_are_listed_and_unknown_ones_refused() {
     assert!(list.contains("no exact density"), "lorenz: {list}");
     folder.fails("data nothing --out d", 1, &["nothing", "torus"]);
     folder.fails("data torus", 2, &["--out DIR"]);
+    folder.fails("data torus --at 0 --out d", 2, &["torus has no parameters"]);
     folder.fails("data conditional-circle --at 7 --out d", 1, &["theta", "from -1 to 1", "7"]);
     folder.fails("data conditional-circle --at 0,1 --out d", 1, &["parameters"]);
 }
