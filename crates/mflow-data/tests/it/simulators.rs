@@ -59,3 +59,14 @@ fn errors_name_what_is_wrong() {
     let error = simulator_by_name("tours").unwrap_err().to_string();
     assert!(error.contains("tours") && error.contains("torus"), "{error}");
 }
+
+#[test]
+fn the_density_of_a_projected_gaussian_is_finite_at_the_poles() {
+    let of = simulator_by_name("projected-gaussian").unwrap();
+    for pole in [1.0, -1.0] {
+        let (sin, cos) = 1e-6_f64.sin_cos();
+        let at = of.log_prob(&[pole, 0.0, 0.0], &[]).unwrap()[0];
+        let beside = of.log_prob(&[pole * cos, 0.0, sin], &[]).unwrap()[0];
+        assert!((at - beside).abs() < 1e-5, "{at} at {pole}, {beside} beside it");
+    }
+}
