@@ -1,11 +1,12 @@
 //! Runs that are done, read back from their directories.
 use crate::experiment::ExperimentConfig;
-use crate::fit::{FitConfig, MODEL_FILE};
+use crate::fit::{FitConfig, MODEL_FILE, POINTS_FILE};
 use crate::report::{RESULT_FILE, Report};
 use crate::title::title;
 use crate::{Error, Result};
 use mflow_core::candle::{DType, Device};
 use mflow_core::{Error as CoreError, LoadedModel, Model, ModelConfig, load_model};
+use mflow_data::io::read_npy;
 use mflow_train::{Attempt, CONFIG_FILE, EpochMetrics, TrainConfig, read_attempts, read_metrics};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ pub struct FinishedFit {
     pub config: FitConfig,
     /// Names of the data columns, if they have names.
     pub columns: Option<Vec<String>>,
+    /// Some rows of the data, `[n, D]` row-major.
+    pub points: Vec<f64>,
     /// The attempts at learning a manifold that the failure detector judged.
     pub attempts: Vec<Attempt>,
     /// The losses, epoch by epoch.
@@ -70,13 +73,13 @@ impl FinishedFit {
         let config: FitConfig = parse(&folder.join(CONFIG_FILE), from_toml)?;
         let LoadedModel { model, card, .. } = model(folder, config.dtype.into())?;
         let (attempts, metrics) = (read_attempts(folder)?, read_metrics(folder)?);
+        let points = points(&folder.join(POINTS_FILE), config.model.sizes.data_dim)?;
         let folder = folder.to_owned();
-        Ok(Self { folder, config, columns: card.columns, attempts, metrics, model })
+        Ok(Self { folder, config, columns: card.columns, points, attempts, metrics, model })
     }
 }
 
 /// A run of either kind.
-#[expect(clippy::large_enum_variant, reason = "a handful at a time")]
 #[derive(Debug)]
 pub enum Finished {
     /// Of an experiment.
@@ -185,6 +188,16 @@ impl Finished {
 
 fn model(folder: &Path, dtype: DType) -> Result<LoadedModel> {
     Ok(load_model(&folder.join(MODEL_FILE), Some(dtype), &Device::Cpu)?)
+}
+
+/// Rows of data.
+fn points(path: &Path, data_dim: usize) -> Result<Vec<f64>> {
+    let table = read_npy(path)?;
+    if table.cols() != data_dim {
+        let reason = format!("expected {data_dim} columns, found {}", table.cols());
+        return Err(Error::Run { path: path.to_owned(), reason });
+    }
+    Ok(table.into_values())
 }
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {

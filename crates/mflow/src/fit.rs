@@ -3,6 +3,7 @@ use crate::Result;
 use mflow_bijectors::ParamStore;
 use mflow_core::candle::{DType, Device};
 use mflow_core::{ModelCard, ModelConfig, ModelParts, save_model, standardize};
+use mflow_data::io::{Array, Dtype, write_npy};
 use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,6 +11,26 @@ use std::sync::atomic::AtomicBool;
 
 /// Name of the model file in a run directory.
 pub const MODEL_FILE: &str = "model.safetensors";
+
+/// Name of the file with some rows of the data in the run directory of a fit: what its report shows beside the
+/// manifold.
+pub const POINTS_FILE: &str = "points.npy";
+
+/// Rows in [`POINTS_FILE`] at most.
+const POINTS: usize = 1000;
+
+/// Write up to 1000 rows of `data`, evenly spread, to [`POINTS_FILE`].
+///
+/// # Errors
+/// If a row cannot be read, or the file cannot be written.
+pub fn keep_points(run: &RunDir, data: &dyn RowSource) -> Result<()> {
+    let (rows, kept) = (data.rows(), data.rows().min(POINTS));
+    let index: Vec<usize> = (0..kept).map(|i| i * rows / kept).collect();
+    let x = data.gather(&index)?.x.to_dtype(DType::F64).map_err(mflow_core::Error::from)?;
+    let x = x.flatten_all().and_then(|x| x.to_vec1::<f64>()).map_err(mflow_core::Error::from)?;
+    let array = Array::matrix(kept, data.data_dim(), &x, Dtype::F64)?;
+    Ok(write_npy(&run.file(POINTS_FILE), &array)?)
+}
 
 /// A floating-point type, as it is written in a config.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

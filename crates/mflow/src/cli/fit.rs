@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use mflow::bijectors::{FeatureAffineConfig, ParamStore};
 use mflow::core::candle::Device;
 use mflow::core::{ChartConfig, ModelConfig};
-use mflow::fit::{Fit, FitConfig, MODEL_FILE};
+use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points};
 use mflow::train::{KeptEpoch, Outcome, RunDir, Schedule, Stage, kept_epochs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -211,6 +211,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let data = tables.into_source(&config)?;
     let validation = validation.map(|tables| tables.into_source(&config)).transpose()?;
     let run = options.run.open(&config)?;
+    keep_points(&run, data.as_ref())?;
     let stop = interrupt::flag()?;
     let mut watch = Watch::new();
     let fit = Fit {

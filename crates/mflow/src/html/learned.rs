@@ -43,7 +43,7 @@ pub(super) fn learned(
 }
 
 /// `rows` samples, `[rows, D]`.
-pub(super) fn samples(of: Evaluated<'_>, context: &[f64], rows: usize) -> Result<Vec<f64>> {
+fn samples(of: Evaluated<'_>, context: &[f64], rows: usize) -> Result<Vec<f64>> {
     let context = of.context(&context.repeat(rows))?;
     let mut stream = Stream::new(0, "samples of a report");
     let samples = of.model.sample(rows, context.as_ref(), &mut stream)?;

@@ -1,6 +1,6 @@
 //! The view of a run: what was learned, the truth where it is known, and points, in one figure.
 use super::frame::Frame;
-use super::learned::{learned, samples};
+use super::learned::learned;
 use super::number::rounded;
 use super::plot::Plot;
 use super::sheet::{Shape, Sheet, Style};
@@ -56,10 +56,9 @@ pub(super) fn view(run: &Finished, pool: &Pool, detail: Detail) -> Result<View> 
             };
             (parameters, points, truth)
         }
-        Finished::Fit(_) => {
+        Finished::Fit(fit) => {
             let context = vec![0.; signature.context_dim.unwrap_or(0)];
-            let points = samples(of, &context, detail.markers)?;
-            let name = "samples of the model".to_owned();
+            let (name, points) = ("data".to_owned(), fit.points.clone());
             (context, Sheet { name, shape: Shape::Cloud, points, color: None }, None)
         }
     };
@@ -83,11 +82,8 @@ pub(super) fn view(run: &Finished, pool: &Pool, detail: Detail) -> Result<View> 
     };
     let mut traces = vec![learned.trace(&frame, sized(LEARNED, &learned))];
     traces.extend(truth.as_ref().map(|sheet| sheet.trace(&frame, sized(TRUE, sheet))));
-    // Samples are there already if they are what a fit has to show.
-    if points.name != learned.name {
-        let larger = Style { size: 3., ..POINTS };
-        traces.push(points.trace(&frame, if frame.dim() == 2 { larger } else { POINTS }));
-    }
+    let larger = Style { size: 3., ..POINTS };
+    traces.push(points.trace(&frame, if frame.dim() == 2 { larger } else { POINTS }));
     let mut layout = axes(&frame, &finite);
     let scale = truth.as_ref().and_then(|sheet| sheet.color.as_ref()).or(learned.color.as_ref());
     if let Some(values) = scale {
@@ -173,7 +169,7 @@ fn caption(
             Finished::Experiment(_) => {
                 "The axes are the first principal components of the test data. "
             }
-            Finished::Fit(_) => "The axes are the first principal components of samples. ",
+            Finished::Fit(_) => "The axes are the first principal components of the data. ",
         };
     }
     text

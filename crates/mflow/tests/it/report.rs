@@ -3,6 +3,7 @@ use crate::folder::Folder;
 use mflow::bijectors::Stream;
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::load_model;
+use mflow::data::io::read_table;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -112,7 +113,12 @@ fn the_figure_of_a_fit_is_the_manifold_of_its_model() {
     let axes = ["xaxis", "yaxis", "zaxis"]
         .map(|axis| &page.json[0]["layout"]["scene"][axis]["title"]["text"]);
     assert_eq!(axes, ["x", "y", "z"].map(Value::from).each_ref(), "the columns have names");
-    assert_eq!(points(trace(&page.json[0], "samples of the model")).len(), 1000, "samples");
+    let data = read_table(&folder.path("data.csv")).expect("a table").into_values();
+    let shown = points(trace(&page.json[0], "data"));
+    assert_eq!(shown.len(), 300, "the data");
+    for (shown, expected) in shown.as_flattened().iter().zip(data) {
+        assert!((shown - expected).abs() < 1e-4 * (1. + expected.abs()), "{shown}, {expected}");
+    }
     assert_eq!(page.table("phases").len(), 2, "the phases");
     assert!(page.ours.contains("manifold_dim = 1"), "the config");
     // The default of the precision is written out, so the file itself is quoted.
