@@ -13,6 +13,16 @@ pub struct KeptEpoch<'a> {
     pub epochs: usize,
 }
 
+impl KeptEpoch<'_> {
+    /// Which epoch it is, in words: `7`, or `7 of attempt 2`.
+    pub fn place(&self) -> String {
+        match self.metrics.attempt {
+            0 => self.metrics.epoch.to_string(),
+            attempt => format!("{} of attempt {}", self.metrics.epoch, attempt + 1),
+        }
+    }
+}
+
 /// Of each phase that has epochs in `metrics`, in the order of the schedule.
 pub fn kept_epochs<'a>(
     train: &TrainConfig,
@@ -104,7 +114,8 @@ mod tests {
         let both = [metrics("a", 0, &[0.1, 0.3]), metrics("a", 1, &[0.5, 0.4])].concat();
         assert_eq!(epochs(phase("a"), &both, &[0.9, 0.2]), [2], "epoch 1 is of the other one");
         let train = TrainConfig::new(vec![phase("a")]);
-        assert_eq!(kept_epochs(&train, &both, &[])[0].epochs, 4);
+        let kept = kept_epochs(&train, &both, &[]);
+        assert_eq!((kept[0].epochs, kept[0].place()), (4, "1".to_owned()));
     }
 
     #[test]

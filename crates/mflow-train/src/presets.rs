@@ -46,7 +46,8 @@ pub enum Settings {
     /// weights. The preset `ablation` of the polynomial surface is there to measure what each of them buys.
     #[default]
     Tuned,
-    /// Those of Brehmer & Cranmer (2020): weights as they are, learning rate 1e-3, last-epoch weights.
+    /// Those of Brehmer & Cranmer (2020): weights as they are, learning rate 1e-3, last-epoch weights. The scale of
+    /// a likelihood alone, which Adam does not see but clipping does, stays 1 in nats.
     Published,
 }
 

@@ -233,8 +233,8 @@ impl Costs {
     }
 }
 
-/// The updates of some rows of costs, with the instructions of this machine and not only those of all of
-/// its kind: no closure, which would be compiled apart, for the latter.
+/// The updates of some rows of costs. A struct and no closure: a closure is compiled apart from its caller, and
+/// then without the vector instructions that the caller may use.
 struct SoftMin<'a, T> {
     costs: &'a [T],
     dual: &'a [T],
@@ -260,7 +260,7 @@ impl<T: Number> WithSimd for SoftMin<'_, T> {
 trait Number: candle_core::WithDType {
     /// `exp(self)` for numbers that are not positive, without a branch; below about -87 it is 0 or nearly.
     fn exp_of_negative(self) -> Self;
-    /// `self * factor + term`, rounded once.
+    /// `self * factor + term`, rounded once: slow, but the same, on machines without such an instruction.
     fn mul_add(self, factor: Self, term: Self) -> Self;
 }
 

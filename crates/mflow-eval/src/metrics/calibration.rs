@@ -18,6 +18,9 @@ pub struct CalibrationConfig {
 }
 
 impl CalibrationConfig {
+    /// Sets that the uniformity of ranks needs at least.
+    pub const LEAST_SETS: usize = LEAST_IN_BIN * BINS[BINS.len() - 1];
+
     /// Of `sets` sets of 20 rows.
     #[must_use]
     pub fn new(sets: usize) -> Self {
@@ -74,7 +77,7 @@ pub fn calibration(
 ) -> Result<PosteriorCalibration> {
     let CalibrationConfig { sets, rows } = config;
     let Some(bins) = BINS.into_iter().find(|bins| sets >= LEAST_IN_BIN * bins) else {
-        return Err(Error::TooFew { expected: LEAST_IN_BIN * BINS[BINS.len() - 1], found: sets });
+        return Err(Error::TooFew { expected: CalibrationConfig::LEAST_SETS, found: sets });
     };
     let dim = simulator.parameter_dim();
     if dim == 0 {

@@ -20,6 +20,11 @@ pub struct TwoSamples {
     pub mmd: Estimate,
 }
 
+impl TwoSamples {
+    /// Rows of each sample that are needed at least: one more than neighbours vote.
+    pub const LEAST_ROWS: usize = NEIGHBOURS + 1;
+}
+
 /// Compare `x`, `[n, D]`, which the simulator drew at the parameters `theta`, `[P]`, with as many samples of the
 /// model there; the first 2000 rows of each.
 ///

@@ -211,7 +211,6 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let data = tables.into_source(&config)?;
     let validation = validation.map(|tables| tables.into_source(&config)).transpose()?;
     let run = options.run.open(&config)?;
-    keep_points(&run, data.as_ref())?;
     let stop = interrupt::flag()?;
     let mut watch = Watch::new();
     let fit = Fit {
@@ -236,6 +235,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             Ok(Done::Interrupted)
         }
         Outcome::Finished => {
+            keep_points(&run, data.as_ref())?;
             summary(&run, &config)?;
             report_on(run.path(), &pool)?;
             Ok(Done::Finished)
@@ -427,14 +427,13 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
 fn summary(run: &RunDir, config: &FitConfig) -> Result<()> {
     result(format_args!("{}", run.file(MODEL_FILE).display()))?;
     let (metrics, attempts) = (run.metrics()?, run.attempts()?);
-    for KeptEpoch { metrics, epochs } in kept_epochs(&config.train, &metrics, &attempts) {
-        let attempt = match metrics.attempt {
-            0 => String::new(),
-            n => format!(" of attempt {}", n + 1),
-        };
+    for kept in kept_epochs(&config.train, &metrics, &attempts) {
+        let KeptEpoch { metrics, epochs } = &kept;
         result(format_args!(
-            "  {}: {epochs} epochs, kept are the weights of epoch {}{attempt}: validation loss {:.4e}",
-            metrics.phase, metrics.epoch, metrics.validation_loss
+            "  {}: {epochs} epochs, kept are the weights of epoch {}: validation loss {:.4e}",
+            metrics.phase,
+            kept.place(),
+            metrics.validation_loss
         ))?;
     }
     if attempts.len() > 1 {

@@ -1,14 +1,9 @@
 //! Whether an experiment can be measured as it asks: told before the training, not after.
 use super::EvaluationConfig;
+use super::optional::NEIGHBOURS;
 use crate::{Error, Result};
 use mflow_data::Simulator;
-
-/// Sets that a calibration needs.
-const LEAST_SETS: usize = 20;
-/// Rows that two-sample tests need: one more than neighbours vote.
-const LEAST_COMPARED: usize = 6;
-/// Rows that estimates of the dimension need: one more than the neighbours that they look at.
-const LEAST_OF_DIMENSION: usize = 21;
+use mflow_eval::metrics::{CalibrationConfig, TwoSamples};
 
 impl EvaluationConfig {
     /// Refuse what cannot be measured with data of `simulator`.
@@ -21,11 +16,16 @@ impl EvaluationConfig {
         at_least("evaluation.samples", self.samples, 1, "")?;
         at_least("evaluation.test_rows", self.test_rows, 1, "")?;
         if self.two_sample {
-            at_least("evaluation.test_rows", self.test_rows, LEAST_COMPARED, " for `two_sample`")?;
+            at_least(
+                "evaluation.test_rows",
+                self.test_rows,
+                TwoSamples::LEAST_ROWS,
+                " for `two_sample`",
+            )?;
         }
         if self.intrinsic_dimension {
             let why = " for `intrinsic_dimension`";
-            at_least("evaluation.test_rows", self.test_rows, LEAST_OF_DIMENSION, why)?;
+            at_least("evaluation.test_rows", self.test_rows, NEIGHBOURS + 1, why)?;
         }
         for parameter in simulator.parameters() {
             if !(parameter.low..=parameter.high).contains(&self.parameter) {
@@ -52,7 +52,9 @@ impl EvaluationConfig {
         }
         match self.calibration {
             0 => Ok(()),
-            sets => at_least("evaluation.calibration", sets, LEAST_SETS, " (or 0)"),
+            sets => {
+                at_least("evaluation.calibration", sets, CalibrationConfig::LEAST_SETS, " (or 0)")
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use mflow_eval::statistics::{Sample, levina_bickel, local_pca, two_nn};
 const ROWS: usize = 2000;
 
 /// Neighbours of a row that tell the dimension there.
-const NEIGHBOURS: usize = 20;
+pub(super) const NEIGHBOURS: usize = 20;
 
 /// Hand each metric to `put`; `x` are the test data.
 pub(super) fn evaluate_optional<T>(

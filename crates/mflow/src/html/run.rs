@@ -6,7 +6,7 @@ use super::{curves, metrics, number, schedule};
 use crate::report::Seconds;
 use crate::{Finished, FinishedRun, Result};
 use mflow_core::Error as CoreError;
-use mflow_train::{Attempt, CONFIG_FILE, KeptEpoch, Pool, kept_epochs};
+use mflow_train::{Attempt, CONFIG_FILE, Pool, kept_epochs};
 
 const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
 
@@ -93,13 +93,10 @@ fn metric_table(run: &FinishedRun) -> Table {
 fn phase_table(run: &Finished) -> Table {
     let head = ["Phase", "Epochs", "Kept epoch", "Its validation loss"];
     let mut table = Table::new("phases", 1, head);
-    for KeptEpoch { metrics, epochs } in kept_epochs(run.train(), run.metrics(), run.attempts()) {
-        let epoch = match metrics.attempt {
-            0 => metrics.epoch.to_string(),
-            attempt => format!("{} of attempt {}", metrics.epoch, attempt + 1),
-        };
-        let loss = number::short(metrics.validation_loss);
-        table.row(vec![metrics.phase.clone(), epochs.to_string(), epoch, loss]);
+    for kept in kept_epochs(run.train(), run.metrics(), run.attempts()) {
+        let loss = number::short(kept.metrics.validation_loss);
+        let epochs = kept.epochs.to_string();
+        table.row(vec![kept.metrics.phase.clone(), epochs, kept.place(), loss]);
     }
     table
 }

@@ -219,6 +219,16 @@ fn rows_for_validation_are_read() {
     folder.fails(fit, 1, &["turned.csv", "in the order x, y, z, found y, x, z"]);
 }
 
+#[test]
+fn too_few_rows_to_judge_a_manifold_are_told() {
+    let folder = folder();
+    let ended =
+        folder.run("fit data.csv --config small.toml --manifold-dim 2 --epochs 2 --out few");
+    assert!(ended.err.contains("note: manifold: there are too few held-out rows"), "{}", ended.err);
+    let ended = folder.run("fit data.csv --config small.toml --epochs 2 --out enough");
+    assert!(!ended.err.contains("too few held-out rows"), "{}", ended.err);
+}
+
 /// 400 points of the plane `z = x + y`, with these names of columns.
 fn named(columns: &str) -> Vec<u8> {
     let row = |i: u32| {
