@@ -18,7 +18,7 @@ fn posterior(c: &mut Criterion) {
     let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
     let model = ModelConfig::m_flow(3, 2).with_context(1).build(&mut store, |_| false);
     let (model, pool) = (must(model), must(Pool::new(1)));
-    let of = Evaluated { model: &model, pool: &pool };
+    let of = Evaluated { model: model.as_ref(), pool: &pool };
     let surface = PolynomialSurface;
     let x = surface.sample(ROWS, &[0.; ROWS], &mut Stream::new(1, "observed"));
     let (x, prior) = (must(x), surface.parameters());

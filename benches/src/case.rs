@@ -156,8 +156,7 @@ impl Case {
 
     fn build(&self) -> Result<Box<dyn Model>, String> {
         let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
-        let model = self.model().build(&mut store, |_| false).map_err(|e| e.to_string())?;
-        Ok(Box::new(model))
+        self.model().build(&mut store, |_| false).map_err(|e| e.to_string())
     }
 
     fn log_prob(&self) -> Result<Repeat, String> {

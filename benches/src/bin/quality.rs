@@ -98,14 +98,14 @@ fn run(config: &ExperimentConfig, folder: &Path) -> Result<()> {
         }
         stop.store(false, Ordering::Relaxed);
         let model = model_config.build(&mut store, |_| false)?;
-        let of = Evaluated { model: &model, pool: &pool };
+        let of = Evaluated { model: model.as_ref(), pool: &pool };
         let error = reconstruction_error(of, &test, &test_context)?.value;
         println!("{}", json!({ "epoch": observer.epoch, "seconds": train, "error": error }));
     }
 
     let model = model_config.build(&mut store, |_| false)?;
     let start = Instant::now();
-    let (error, log_prob) = evaluate(config, &model, &pool, (&test, &test_context))?;
+    let (error, log_prob) = evaluate(config, model.as_ref(), &pool, (&test, &test_context))?;
     let evaluate = start.elapsed().as_secs_f64();
     let end = json!({
         "train": train, "evaluate": evaluate, "error": error, "log_prob": log_prob,

@@ -78,7 +78,7 @@ pub use linear::{
     QrLinear, QrLinearConfig, SvdLinear, SvdLinearConfig,
 };
 pub use nn::{Activation, Conditioned, ConvNet, ConvNetConfig, Linear, Net, NetConfig, NetKind};
-pub use noise::Noise;
+pub use noise::{LayerNoise, Noise};
 pub use norm::{ActNorm, ActNormConfig, BatchNorm, BatchNormConfig};
 pub use numerical::{ResidualBlock, ResidualBlockConfig, TanhMixture, TanhMixtureConfig};
 pub use params::{Init, ParamStore, Parameter, Params, Piece};

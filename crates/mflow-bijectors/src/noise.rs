@@ -5,8 +5,8 @@ use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The random numbers that dropout takes in one training step, drawn per (step, layer, row): they do
-/// not depend on how a batch is cut into shards.
+/// The random numbers that dropout and random choices take in one training step, drawn per (step, layer,
+/// row): they do not depend on how a batch is cut into shards.
 #[derive(Debug)]
 pub struct Noise {
     seed: u64,
@@ -22,7 +22,7 @@ impl Noise {
     }
 
     /// The noise of the next layer: layers ask in the order in which they were built.
-    pub(crate) fn layer(&self) -> LayerNoise {
+    pub fn layer(&self) -> LayerNoise {
         let layer = self.layers.fetch_add(1, Ordering::Relaxed);
         let purpose = format!("dropout {layer} {}", self.step);
         LayerNoise { seed: self.seed, purpose, first_row: self.first_row }
@@ -31,13 +31,28 @@ impl Noise {
 
 /// The noise of one layer in one step.
 #[derive(Clone, Debug)]
-pub(crate) struct LayerNoise {
+pub struct LayerNoise {
     seed: u64,
     purpose: String,
     first_row: usize,
 }
 
 impl LayerNoise {
+    /// A number in `[0, 1)` for each of `rows` rows; asked again, the same.
+    pub fn uniform(&self, rows: usize) -> Vec<f64> {
+        self.numbers(0, rows, 1).collect()
+    }
+
+    /// `width` numbers in `[0, 1)` for each of `rows` rows.
+    fn numbers(&self, site: usize, rows: usize, width: usize) -> impl Iterator<Item = f64> {
+        // Of 53 bits.
+        let uniform = |bits: u64| (bits >> 11) as f64 / (1_u64 << 53) as f64;
+        (self.first_row..self.first_row + rows).flat_map(move |row| {
+            let mut stream = Stream::new(self.seed, &format!("{} {site} {row}", self.purpose));
+            (0..width).map(move |_| uniform(stream.next_u64()))
+        })
+    }
+
     /// Masks of shape `[rows, ..shape]`: 0 with probability `p`, else `1/(1 - p)`; `site` tells
     /// those of one layer apart.
     pub(crate) fn dropout(
@@ -49,14 +64,8 @@ impl LayerNoise {
         device: &Device,
     ) -> Result<Tensor> {
         let (rows, width) = (shape[0], shape[1..].iter().product::<usize>());
-        let mut mask = Vec::with_capacity(rows * width);
-        for row in self.first_row..self.first_row + rows {
-            let mut stream = Stream::new(self.seed, &format!("{} {site} {row}", self.purpose));
-            // A number in [0, 1) of 53 bits.
-            let uniform = |bits: u64| (bits >> 11) as f64 / (1_u64 << 53) as f64;
-            let keep = |u: f64| if u < p { 0. } else { 1. / (1. - p) };
-            mask.extend((0..width).map(|_| keep(uniform(stream.next_u64()))));
-        }
+        let keep = |u: f64| if u < p { 0. } else { 1. / (1. - p) };
+        let mask: Vec<f64> = self.numbers(site, rows, width).map(keep).collect();
         Ok(Tensor::from_vec(mask, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
     }
 }

@@ -38,6 +38,21 @@ pub enum Error {
         /// Why, and what to ask instead.
         reason: &'static str,
     },
+    /// The last column of a latent or coordinate names no chart of the atlas.
+    #[error(
+        "{op}: expected the number of a chart, 0 to {}, as the last column, found {found} at row {row}",
+        .charts.saturating_sub(1)
+    )]
+    NoChart {
+        /// Public function that rejected the argument.
+        op: &'static str,
+        /// Row, counted from 0.
+        row: usize,
+        /// Number of charts.
+        charts: usize,
+        /// What was found.
+        found: f64,
+    },
     /// A numerical solution did not reach its tolerance.
     #[error("{op}: not converged after {steps} steps")]
     NotConverged {

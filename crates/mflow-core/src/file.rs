@@ -173,5 +173,5 @@ pub fn load_model(path: &Path, dtype: Option<DType>, device: &Device) -> Result<
         path: path.to_owned(),
         reason: format!("its weights do not fit its config: {e}"),
     })?;
-    Ok(LoadedModel { model: Box::new(model), store, card })
+    Ok(LoadedModel { model, store, card })
 }

@@ -21,6 +21,7 @@
 //! # Ok(())
 //! # }
 //! ```
+mod atlas;
 mod atomic;
 mod autoencoder;
 mod base;
@@ -35,7 +36,9 @@ mod model;
 mod models;
 mod network;
 mod normalize;
+mod principal;
 
+pub use atlas::{ChartFrame, Charts, place_charts};
 pub use atomic::write_atomically;
 pub use base::{BaseDensity, StandardNormal, UniformAngles};
 pub use candle_core as candle;
@@ -52,5 +55,6 @@ pub use file::{
 pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
 pub use gram::gram_log_det;
 pub use model::{Density, LogProbGradient, Model, ModelSignature, Projected};
-pub use models::{ManifoldModel, ModelConfig, ModelGroups, ModelParts, ModelSizes};
+pub use models::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
 pub use normalize::{standardize, standardize_blocks};
+pub use principal::PrincipalAxes;

@@ -1,4 +1,5 @@
 //! The [`Model`] trait: what every model of data near a manifold can be asked.
+use crate::embedding::Embedding;
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor, Var};
 use mflow_bijectors::{Domain, Noise, Stream};
@@ -35,6 +36,8 @@ pub struct ModelSignature {
     pub data_dim: usize,
     /// Dimension `N` of the manifold; `D` for a flow of all of `R^D`.
     pub manifold_dim: usize,
+    /// Number of charts of the manifold: 1, or of an atlas several.
+    pub charts: usize,
     /// Number of context features `C`, if conditional.
     pub context_dim: Option<usize>,
     /// Whether the manifold and the coordinates on it depend on the context, not only the density.
@@ -51,6 +54,14 @@ pub struct ModelSignature {
     pub dtype: DType,
     /// Device of the parameters and of every argument.
     pub device: Device,
+}
+
+impl ModelSignature {
+    /// Columns of latents and of coordinates: `N`, and of an atlas one more, for the number of the chart,
+    /// counted from 0.
+    pub fn latent_dim(&self) -> usize {
+        self.manifold_dim + usize::from(self.charts > 1)
+    }
 }
 
 /// Gradients of a log-density, detached.
@@ -78,8 +89,8 @@ pub struct Projected {
 /// surrogate that some models are trained on ([`Model::surrogate_log_prob`]), and the distance to the
 /// manifold ([`Model::reconstruction_error`]).
 ///
-/// **Shapes**: data `[B, D]`, latents and coordinates `[B, N]`, context `[B, C]`. **Units**: data
-/// units and nats. All results but [`Model::log_prob_gradient`] are differentiable by `backward`.
+/// **Shapes**: data `[B, D]`, latents and coordinates `[B, N]`, context `[B, C]`; of an atlas, latents and
+/// coordinates `[B, N + 1]`, see [`ModelSignature::latent_dim`]. **Units**: data units and nats. All results but [`Model::log_prob_gradient`] are differentiable by `backward`.
 ///
 /// # Errors
 /// Every method refuses arguments of another shape, dtype or device, a missing context, and
@@ -87,6 +98,10 @@ pub struct Projected {
 pub trait Model: Debug + Send + Sync {
     /// Sizes, dtype, device, and what the model can tell.
     fn signature(&self) -> &ModelSignature;
+    /// The manifold, `u -> embed(u)`, where it is the image of one map.
+    fn embedding(&self) -> Option<&dyn Embedding> {
+        None
+    }
 
     /// Log-density of the given kind, `[B]`.
     fn log_density(&self, kind: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor>;
@@ -216,6 +231,22 @@ pub trait Model: Debug + Send + Sync {
 /// Why there is no likelihood.
 pub(crate) const INTRACTABLE: &str = "its decoder is not invertible, so the likelihood of a point is an intractable integral; ask for \
      the density of coordinates, or the reconstruction error";
+
+/// Refuse what is not of shape `[B, columns]`.
+pub(crate) fn check_columns(
+    op: &'static str,
+    arg: &'static str,
+    x: &Tensor,
+    columns: usize,
+) -> Result<()> {
+    match x.dims() {
+        [_, found] if *found == columns => Ok(()),
+        found => {
+            let expected = format!("[B, {columns}]");
+            Err(Error::Shape { op, arg, expected, found: found.to_vec() })
+        }
+    }
+}
 
 /// Refuse non-finite values, naming the first.
 pub(crate) fn check_finite(op: &'static str, arg: &'static str, x: &Tensor) -> Result<()> {

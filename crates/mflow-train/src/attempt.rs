@@ -6,7 +6,7 @@ use crate::schedule::{Phase, Stage};
 use crate::shards::{EVALUATION_ROWS, Pool, cut};
 use crate::source::RowSource;
 use candle_core::{DType, Tensor};
-use mflow_core::Model;
+use mflow_core::{Model, PrincipalAxes};
 use serde::{Deserialize, Serialize};
 
 /// How one attempt at a stage that learns a manifold ended, judged on validation rows only.
@@ -141,66 +141,12 @@ fn nearest(points: &[f64], d: usize, centre: usize, k: usize) -> Vec<f64> {
     order[..k].iter().flat_map(|&(_, i)| of(i).iter().copied()).collect()
 }
 
-/// Mean squared distance of points from their first `n` principal components: the sum of the smaller
-/// eigenvalues of their covariance, unbiased for noise across the components.
+/// Mean squared distance of points from their first `n` principal components, unbiased for noise across the
+/// components.
 fn residual(points: &[f64], d: usize, n: usize) -> f64 {
     let k = points.len() / d;
-    let mean: Vec<f64> =
-        (0..d).map(|j| points.iter().skip(j).step_by(d).sum::<f64>() / k as f64).collect();
-    let mut covariance = vec![0.; d * d];
-    for row in points.chunks_exact(d) {
-        for i in 0..d {
-            for j in 0..d {
-                covariance[i * d + j] += (row[i] - mean[i]) * (row[j] - mean[j]);
-            }
-        }
-    }
-    let mut values = eigenvalues(covariance, d);
-    values.sort_by(|a, b| b.total_cmp(a));
     // The plane itself takes 1 + n degrees of freedom of k.
-    values[n..].iter().sum::<f64>().max(0.) / (k - n - 1) as f64
-}
-
-/// Eigenvalues of a symmetric matrix, by Jacobi rotations (Golub & Van Loan, *Matrix Computations*,
-/// algorithm 8.5.2).
-fn eigenvalues(mut a: Vec<f64>, d: usize) -> Vec<f64> {
-    /// More sweeps than any matrix takes: convergence is quadratic.
-    const SWEEPS: usize = 30;
-    for _ in 0..SWEEPS {
-        let off: f64 =
-            (0..d * d).filter(|e| e / d != e % d).map(|e| a[e] * a[e]).sum::<f64>().sqrt();
-        let scale: f64 = a.iter().map(|v| v * v).sum::<f64>().sqrt();
-        if off <= f64::EPSILON * scale {
-            break;
-        }
-        for p in 0..d {
-            for q in p + 1..d {
-                rotate(&mut a, d, p, q);
-            }
-        }
-    }
-    (0..d).map(|i| a[i * d + i]).collect()
-}
-
-/// Turn the axes `p` and `q` so that `a[p, q]` vanishes.
-fn rotate(a: &mut [f64], d: usize, p: usize, q: usize) {
-    let off = a[p * d + q];
-    if off == 0. {
-        return;
-    }
-    let tau = (a[q * d + q] - a[p * d + p]) / (2. * off);
-    let t = tau.signum() / (tau.abs() + (1. + tau * tau).sqrt());
-    let t = if tau == 0. { 1. } else { t };
-    let c = 1. / (1. + t * t).sqrt();
-    let s = t * c;
-    for k in 0..d {
-        let (x, y) = (a[k * d + p], a[k * d + q]);
-        (a[k * d + p], a[k * d + q]) = (c * x - s * y, s * x + c * y);
-    }
-    for k in 0..d {
-        let (x, y) = (a[p * d + k], a[q * d + k]);
-        (a[p * d + k], a[q * d + k]) = (c * x - s * y, s * x + c * y);
-    }
+    PrincipalAxes::of(points, d).squares[n..].iter().sum::<f64>() / (k - n - 1) as f64
 }
 
 #[cfg(test)]
@@ -208,26 +154,6 @@ mod tests {
     //! Oracles: matrices and point sets whose eigenvalues and residuals are known.
     use super::*;
     use mflow_bijectors::Stream;
-
-    #[test]
-    fn eigenvalues_of_a_rotated_diagonal_are_its_entries() {
-        // Q diag(5, 2, -1) Qᵀ with Q a product of two rotations.
-        let (s, c) = 0.7_f64.sin_cos();
-        let (t, e) = 1.9_f64.sin_cos();
-        let q = [[c, -s, 0.], [s * e, c * e, -t], [s * t, c * t, e]];
-        let values = [5., 2., -1.];
-        let mut a = vec![0.; 9];
-        for i in 0..3 {
-            for j in 0..3 {
-                a[i * 3 + j] = (0..3).map(|k| q[i][k] * values[k] * q[j][k]).sum();
-            }
-        }
-        let mut found = eigenvalues(a, 3);
-        found.sort_by(|a, b| b.total_cmp(a));
-        for (found, expected) in found.iter().zip(values) {
-            assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
-        }
-    }
 
     #[test]
     fn an_attempt_is_judged_by_its_limit_and_by_the_best() {

@@ -89,13 +89,14 @@ impl<'a> Member<'a> {
         setting: Setting<'a>,
         store: &mut ParamStore,
     ) -> Result<Self> {
-        let model: Box<dyn Model> =
-            Box::new(setting.model.build(store, |name| phase.trains_parameter(name))?);
+        let model = setting.model.build(store, |name| phase.trains_parameter(name))?;
         let conditional = setting.model.sizes.conditional_manifold;
         let only_coordinates =
             phase.losses.iter().all(|w| w.loss.needs_only_coordinates(conditional));
         // With the manifold at rest a point is no more than its coordinates: find them once.
-        let kind = match setting.manifold_rests && only_coordinates {
+        // Those of an atlas are drawn anew in each epoch, with their charts.
+        let kind = match setting.manifold_rests && only_coordinates && model.signature().charts == 1
+        {
             true => RowKind::Coordinates,
             false => RowKind::Data,
         };

@@ -11,7 +11,7 @@ use crate::source::RowSource;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{ParamStore, Stream, fnv1a};
-use mflow_core::{Model, ModelConfig};
+use mflow_core::ModelConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -404,7 +404,7 @@ impl Trainer<'_> {
             return Ok(false);
         }
         let model = self.model.build(self.store, |_| false)?;
-        let scale = Scale::new(self.model, &model)?;
+        let scale = Scale::new(self.model, model.as_ref())?;
         let source = self.validation.unwrap_or(self.data);
         let rows = attempt::rows(&split.validation);
         let n = self.model.sizes.manifold_dim;
@@ -412,7 +412,7 @@ impl Trainer<'_> {
         past.attempts.push(Attempt {
             stage: stage.name(),
             attempt: number,
-            error: attempt::error(self.pool, &model, &scale, source, &rows)?,
+            error: attempt::error(self.pool, model.as_ref(), &scale, source, &rows)?,
             limit: attempt::limit(self.pool, &scale, source, &rows, n)?,
             failed: false,
             updates: work.members.iter().map(|m| m.state.updates).sum(),

@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     .run(&mut Silent, &AtomicBool::new(false))?;
 
     let model = model.build(&mut store, |_| false)?;
-    let of = Evaluated { model: &model, pool: &pool };
+    let of = Evaluated { model: model.as_ref(), pool: &pool };
     let theta = vec![0.; 2_000];
     let test = surface.sample(2_000, &theta, &mut Stream::new(1, "test"))?;
     let error = reconstruction_error(of, &test, &theta)?;

@@ -7,7 +7,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 use mflow::bijectors::candle::{DType, Device, Tensor};
 use mflow::bijectors::{BijectorConfig, OrthogonalConfig, ParamStore, ScalingConfig, Stream};
-use mflow::core::{ManifoldModel, Model, ModelConfig};
+use mflow::core::{Model, ModelConfig};
 use mflow::eval::figures::{CurveStyle, Series, draw_curves};
 use mflow::train::{AdamWConfig, Optimizer, Pool, optimizer};
 use serde::Serialize;
@@ -77,7 +77,7 @@ fn scalar(t: &Tensor) -> Result<f64> {
     Ok(t.to_scalar::<f64>()?)
 }
 
-fn row(training: Training, update: usize, model: &ManifoldModel, x: &Tensor) -> Result<Row> {
+fn row(training: Training, update: usize, model: &dyn Model, x: &Tensor) -> Result<Row> {
     let ends = Tensor::from_vec(vec![0., 1.], (2, 1), &Device::Cpu)?;
     let ends = model.decode(&ends, None)?.to_vec2::<f64>()?;
     let (a, b) = (ends[1][0] - ends[0][0], ends[1][1] - ends[0][1]);
@@ -102,7 +102,7 @@ fn fit(training: Training, angle: f64, updates: usize) -> Result<Vec<Row>> {
     let mut config = AdamWConfig::default();
     (config.learning_rate, config.weight_decay) = (0.01, 0.);
     let mut adam: Box<dyn Optimizer> = optimizer(&config.clone().into(), parameters);
-    let mut rows = vec![row(training, 0, &all, &x)?];
+    let mut rows = vec![row(training, 0, all.as_ref(), &x)?];
     for update in 1..=updates {
         let loss = match training {
             Training::Likelihood => all.log_prob(&x, None)?.mean_all()?.neg()?,
@@ -118,7 +118,7 @@ fn fit(training: Training, angle: f64, updates: usize) -> Result<Vec<Row>> {
         let gradients = vars.iter().map(|v| gradients.remove(v)).collect();
         adam.accumulate(&pool, &[gradients])?;
         adam.step(&pool, config.learning_rate, 1.)?;
-        rows.push(row(training, update, &all, &x)?);
+        rows.push(row(training, update, all.as_ref(), &x)?);
     }
     Ok(rows)
 }

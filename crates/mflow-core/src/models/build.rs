@@ -9,6 +9,7 @@ use crate::bounded::Bounded;
 use crate::chart::ChartConfig;
 use crate::embedding::{Embedding, PaddedFlow};
 use crate::flow::VectorFlowConfig;
+use crate::model::Model;
 use crate::network::Network;
 use crate::{Error, Result};
 use mflow_bijectors::{
@@ -27,12 +28,12 @@ impl ModelConfig {
         &self,
         store: &mut ParamStore,
         trained: impl Fn(&str) -> bool,
-    ) -> Result<ManifoldModel> {
+    ) -> Result<Box<dyn Model>> {
         self.check()?;
         // A session speaks the errors of bijectors; those of this crate wait outside.
         let mut failure = None;
-        let built = store.build(trained, |params| match self.parts(params) {
-            Ok(parts) => Ok(Some(ManifoldModel::new(parts, params))),
+        let built = store.build(trained, |params| match self.model(params) {
+            Ok(model) => Ok(Some(model)),
             Err(Error::Bijector(error)) => Err(error),
             Err(error) => {
                 failure = Some(error);
@@ -80,9 +81,15 @@ impl ModelConfig {
             }
             _ => {}
         }
+        if let ModelParts::Atlas { charts, tolerance, .. } = &self.parts {
+            self.check_atlas(charts, *tolerance)?;
+        }
         let fixed = matches!(
             self.parts,
-            ModelParts::Af { .. } | ModelParts::Fom { .. } | ModelParts::Vae { .. }
+            ModelParts::Af { .. }
+                | ModelParts::Fom { .. }
+                | ModelParts::Vae { .. }
+                | ModelParts::Atlas { .. }
         );
         if self.sizes.conditional_manifold && fixed {
             let reason = format!(
@@ -102,6 +109,16 @@ impl ModelConfig {
                 format!("must have data_dim = {d} columns, found {columns}"),
             ),
             _ => Ok(()),
+        }
+    }
+
+    fn model(&self, params: &mut Params<'_>) -> Result<Box<dyn Model>> {
+        let model = ManifoldModel::new(self.parts(params)?, params);
+        match &self.parts {
+            ModelParts::Atlas { tolerance, .. } => {
+                self.mixture_of_charts(model, *tolerance, params)
+            }
+            _ => Ok(Box::new(model)),
         }
     }
 
@@ -133,6 +150,7 @@ impl ModelConfig {
                 let padded = self.padded_flow(outer, params)?;
                 Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, OffManifold::Nothing))
             }
+            ModelParts::Atlas { outer, inner, .. } => self.chart_parts(outer, inner, params),
             ModelParts::MeFlow { outer, inner, encoder } => {
                 let embedding = Arc::new(self.padded_flow(outer, params)?);
                 let encoder = self.encoder(encoder, self.of_manifold(), n, params)?;
@@ -173,13 +191,23 @@ impl ModelConfig {
         inner: &VectorFlowConfig,
         params: &mut Params<'_>,
     ) -> Result<Arc<dyn Bijector>> {
-        let ModelSizes { manifold_dim, context_dim, .. } = self.sizes;
+        self.flow_of_coordinates(inner, self.sizes.context_dim, params)
+    }
+
+    /// `h` with a context of its own.
+    pub(crate) fn flow_of_coordinates(
+        &self,
+        inner: &VectorFlowConfig,
+        context_dim: usize,
+        params: &mut Params<'_>,
+    ) -> Result<Arc<dyn Bijector>> {
+        let manifold_dim = self.sizes.manifold_dim;
         let inner = inner.bijector(manifold_dim, context_dim).map_err(under("inner"))?;
         check_shape("inner", inner.build(&mut params.scope("inner"))?, manifold_dim)
     }
 
     /// The identity if there is no normalisation.
-    fn denormalization(&self, params: &Params<'_>) -> Result<Arc<FeatureAffine>> {
+    pub(crate) fn denormalization(&self, params: &Params<'_>) -> Result<Arc<FeatureAffine>> {
         let config = self.sizes.normalization.clone();
         Ok(Arc::new(config.unwrap_or_else(|| identity(self.sizes.data_dim)).build(params)?))
     }
@@ -190,9 +218,28 @@ impl ModelConfig {
         outer: &VectorFlowConfig,
         params: &mut Params<'_>,
     ) -> Result<Arc<dyn Bijector>> {
+        let bare = self.bare_outer(outer, self.of_manifold(), params)?;
+        self.denormalized(vec![bare], params)
+    }
+
+    /// `f` alone.
+    pub(crate) fn bare_outer(
+        &self,
+        outer: &VectorFlowConfig,
+        context_dim: usize,
+        params: &mut Params<'_>,
+    ) -> Result<Arc<dyn Bijector>> {
         let d = self.sizes.data_dim;
-        let outer = outer.bijector(d, self.of_manifold()).map_err(under("outer"))?;
-        let mut parts = vec![check_shape("outer", outer.build(&mut params.scope("outer"))?, d)?];
+        let outer = outer.bijector(d, context_dim).map_err(under("outer"))?;
+        check_shape("outer", outer.build(&mut params.scope("outer"))?, d)
+    }
+
+    /// These maps, then the normalisation.
+    pub(crate) fn denormalized(
+        &self,
+        mut parts: Vec<Arc<dyn Bijector>>,
+        params: &Params<'_>,
+    ) -> Result<Arc<dyn Bijector>> {
         if self.sizes.normalization.is_some() {
             parts.push(self.denormalization(params)?);
         }
@@ -270,7 +317,7 @@ fn identity(dim: usize) -> FeatureAffineConfig {
     FeatureAffineConfig::new(vec![0.; dim], vec![1.; dim])
 }
 
-fn refuse<T>(field: &str, reason: String) -> Result<T> {
+pub(crate) fn refuse<T>(field: &str, reason: String) -> Result<T> {
     Err(mflow_bijectors::Error::config(field, reason).into())
 }
 

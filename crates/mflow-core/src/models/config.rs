@@ -1,4 +1,6 @@
 //! [`ModelConfig`]: any model as it is written in a config or model file.
+use crate::Result;
+use crate::atlas::{ChartFrame, Charts, place_charts};
 use crate::chart::ChartConfig;
 use crate::flow::{CircularFlowConfig, VectorFlowConfig};
 use mflow_bijectors::{FeatureAffineConfig, LinearKind, NetConfig, SplineFlowConfig};
@@ -93,6 +95,22 @@ pub enum ModelParts {
         #[serde(default)]
         inner: VectorFlowConfig,
     },
+    /// M-flows on several charts, each a part of the manifold, and the mixture of their densities:
+    /// `x = f_k(u, 0)`, `u = h_k(ũ)`, with weights `w_k`. For manifolds that no one chart covers, of unknown
+    /// topology. The networks of all charts are the same, and see the number of the chart. Unconditional.
+    Atlas {
+        /// How many charts, or their places.
+        charts: Charts,
+        /// The flow `f` of `R^D`, around the place of its chart.
+        #[serde(default)]
+        outer: VectorFlowConfig,
+        /// The flow `h` of the coordinates.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+        /// How far apart charts may be where they overlap, in units of the normalised data.
+        #[serde(default = "default_tolerance")]
+        tolerance: f64,
+    },
     /// Manifold-learning flow with an encoder network in the place of `f⁻¹`. Brehmer & Cranmer (2020),
     /// section 2.E.
     MeFlow {
@@ -152,6 +170,10 @@ fn default_ambient() -> VectorFlowConfig {
 /// The published value for the polynomial surface.
 fn default_epsilon() -> f64 {
     0.01
+}
+/// Ten times what an error of the manifold should be.
+fn default_tolerance() -> f64 {
+    0.1
 }
 /// The published encoder of vectors.
 fn default_encoder() -> NetConfig {
@@ -226,6 +248,17 @@ impl ModelConfig {
             ModelParts::MFlow { chart: Some(chart), outer: VectorFlowConfig::default(), inner };
         Self::new(parts, data_dim, manifold_dim)
     }
+    /// M-flows on several charts, [`ModelParts::Atlas`]: as many as `charts` says, to be placed by
+    /// [`ModelConfig::place_charts`].
+    pub fn atlas(data_dim: usize, manifold_dim: usize, charts: usize) -> Self {
+        let parts = ModelParts::Atlas {
+            charts: Charts::Number(charts),
+            outer: VectorFlowConfig::default(),
+            inner: VectorFlowConfig::default(),
+            tolerance: default_tolerance(),
+        };
+        Self::new(parts, data_dim, manifold_dim)
+    }
     /// A manifold-learning flow with an encoder, [`ModelParts::MeFlow`].
     pub fn me_flow(data_dim: usize, manifold_dim: usize) -> Self {
         let (inner, encoder) = (VectorFlowConfig::default(), default_encoder());
@@ -277,6 +310,7 @@ impl ModelConfig {
     pub fn with_outer(mut self, flow: impl Into<VectorFlowConfig>) -> Self {
         if let ModelParts::Pie { outer, .. }
         | ModelParts::MFlow { outer, .. }
+        | ModelParts::Atlas { outer, .. }
         | ModelParts::MeFlow { outer, .. } = &mut self.parts
         {
             *outer = flow.into();
@@ -290,6 +324,7 @@ impl ModelConfig {
         | ModelParts::Fom { inner, .. }
         | ModelParts::Pie { inner, .. }
         | ModelParts::MFlow { inner, .. }
+        | ModelParts::Atlas { inner, .. }
         | ModelParts::MeFlow { inner, .. }
         | ModelParts::Pae { inner, .. }
         | ModelParts::Rif { inner, .. } = &mut self.parts
@@ -313,6 +348,36 @@ impl ModelConfig {
         self
     }
 
+    /// With the charts of an atlas at their places near the rows of `x: [rows, data_dim]`, row-major, in data
+    /// units, in units of the normalisation that the config has; see [`place_charts`]. An atlas whose charts have
+    /// places, and any other model, stays as it is.
+    ///
+    /// # Errors
+    /// As [`place_charts`].
+    pub fn place_charts(mut self, x: &[f64]) -> Result<Self> {
+        let ModelSizes { data_dim, manifold_dim, normalization, .. } = &self.sizes;
+        if let ModelParts::Atlas { charts: charts @ Charts::Number(_), .. } = &mut self.parts {
+            let normalized: Vec<f64> = match normalization {
+                Some(FeatureAffineConfig { shift, scale, .. }) => {
+                    let units = shift.iter().zip(scale).cycle();
+                    x.iter().zip(units).map(|(x, (shift, scale))| (x - shift) / scale).collect()
+                }
+                None => x.to_vec(),
+            };
+            let frames = place_charts(&normalized, *data_dim, *manifold_dim, charts.len())?;
+            *charts = Charts::Placed(frames);
+        }
+        Ok(self)
+    }
+
+    /// The places of the charts of an atlas, once it has them.
+    pub fn frames(&self) -> Option<&[ChartFrame]> {
+        match &self.parts {
+            ModelParts::Atlas { charts: Charts::Placed(frames), .. } => Some(frames),
+            _ => None,
+        }
+    }
+
     /// The name of the model on the command line and in tables.
     pub fn name(&self) -> &'static str {
         match self.parts {
@@ -320,6 +385,7 @@ impl ModelConfig {
             ModelParts::Fom { .. } => "fom",
             ModelParts::Pie { .. } => "pie",
             ModelParts::MFlow { .. } => "m-flow",
+            ModelParts::Atlas { .. } => "atlas",
             ModelParts::MeFlow { .. } => "me-flow",
             ModelParts::Pae { .. } => "pae",
             ModelParts::Vae { .. } => "vae",
@@ -337,7 +403,9 @@ impl ModelConfig {
         let groups = |manifold, density| ModelGroups { manifold, density };
         match self.parts {
             ModelParts::Af { .. } | ModelParts::Fom { .. } => groups(&[], &["inner"]),
-            ModelParts::Pie { .. } | ModelParts::MFlow { .. } => groups(&["outer"], &["inner"]),
+            ModelParts::Pie { .. } | ModelParts::MFlow { .. } | ModelParts::Atlas { .. } => {
+                groups(&["outer"], &["inner"])
+            }
             ModelParts::MeFlow { .. } => groups(&["outer", "encoder"], &["inner"]),
             ModelParts::Pae { .. } | ModelParts::Rif { .. } => {
                 groups(&["encoder", "decoder"], &["inner"])

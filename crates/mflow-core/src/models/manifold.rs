@@ -4,7 +4,9 @@ use super::rif::injective_bound;
 use super::vae::Variational;
 use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::Embedding;
-use crate::model::{Density, INTRACTABLE, Model, ModelSignature, Projected, check_finite};
+use crate::model::{
+    Density, INTRACTABLE, Model, ModelSignature, Projected, check_columns, check_finite,
+};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream};
@@ -21,7 +23,7 @@ use std::sync::Arc;
 /// (2020), *Flows for simultaneous manifold learning and density estimation*, arXiv 2003.13913, eq. 4
 /// to 7.
 #[derive(Clone, Debug)]
-pub struct ManifoldModel {
+pub(crate) struct ManifoldModel {
     pub(super) signature: ModelSignature,
     pub(super) embedding: Arc<dyn Embedding>,
     pub(super) h: Arc<dyn Bijector>,
@@ -31,7 +33,7 @@ pub struct ManifoldModel {
 
 /// What a model defines off its manifold.
 #[derive(Clone, Debug)]
-pub(super) enum OffManifold {
+pub(crate) enum OffManifold {
     /// Nothing: the projection and a density on the manifold.
     Nothing,
     /// Nothing, and the image of the decoder may cross itself, so that there is no density either.
@@ -45,17 +47,17 @@ pub(super) enum OffManifold {
 }
 
 /// What a config settles of a model.
-pub(super) struct Parts {
-    pub(super) name: &'static str,
-    pub(super) embedding: Arc<dyn Embedding>,
-    pub(super) h: Arc<dyn Bijector>,
-    pub(super) base: Arc<dyn BaseDensity>,
-    pub(super) off_manifold: OffManifold,
-    pub(super) context_dim: usize,
+pub(crate) struct Parts {
+    pub(crate) name: &'static str,
+    pub(crate) embedding: Arc<dyn Embedding>,
+    pub(crate) h: Arc<dyn Bijector>,
+    pub(crate) base: Arc<dyn BaseDensity>,
+    pub(crate) off_manifold: OffManifold,
+    pub(crate) context_dim: usize,
 }
 
 impl ManifoldModel {
-    pub(super) fn new(parts: Parts, params: &Params<'_>) -> Self {
+    pub(crate) fn new(parts: Parts, params: &Params<'_>) -> Self {
         let Parts { name, embedding, h, base, off_manifold, context_dim } = parts;
         let (d, n) = (embedding.data_dim(), embedding.manifold_dim());
         let (density, noise_dim) = match &off_manifold {
@@ -69,6 +71,7 @@ impl ManifoldModel {
             name,
             data_dim: d,
             manifold_dim: n,
+            charts: 1,
             context_dim: (context_dim > 0).then_some(context_dim),
             conditional_manifold: embedding.context_dim().is_some(),
             density,
@@ -79,11 +82,6 @@ impl ManifoldModel {
             device: params.device().clone(),
         };
         Self { signature, embedding, h, base, off_manifold }
-    }
-
-    /// The manifold: `u -> embed(u)`.
-    pub fn embedding(&self) -> &dyn Embedding {
-        self.embedding.as_ref()
     }
 
     /// [`Self::check_shapes`], and refuse non-finite values.
@@ -120,9 +118,7 @@ impl ManifoldModel {
         let shape = |arg, expected: String, t: &Tensor| {
             Err(Error::Shape { op, arg, expected, found: t.dims().to_vec() })
         };
-        if x.dims().len() != 2 || x.dims()[1] != columns {
-            return shape(arg, format!("[B, {columns}]"), x);
-        }
+        check_columns(op, arg, x, columns)?;
         match (self.signature.context_dim, context) {
             (Some(c), Some(t)) if t.dims() != [x.dims()[0], c] => {
                 shape("context", format!("[{}, {c}]", x.dims()[0]), t)
@@ -158,6 +154,9 @@ fn with_tangents(context: &Tensor) -> Result<Dual> {
 impl Model for ManifoldModel {
     fn signature(&self) -> &ModelSignature {
         &self.signature
+    }
+    fn embedding(&self) -> Option<&dyn Embedding> {
+        Some(self.embedding.as_ref())
     }
 
     fn log_density(&self, kind: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
@@ -300,10 +299,7 @@ impl Model for ManifoldModel {
 
     fn latent_log_prob(&self, latent: &Tensor) -> Result<Tensor> {
         let n = self.signature.manifold_dim;
-        if latent.dims().len() != 2 || latent.dims()[1] != n {
-            let (op, arg, expected) = ("latent_log_prob", "latent", format!("[B, {n}]"));
-            return Err(Error::Shape { op, arg, expected, found: latent.dims().to_vec() });
-        }
+        check_columns("latent_log_prob", "latent", latent, n)?;
         check_finite("latent_log_prob", "latent", latent)?;
         self.base.log_prob(latent)
     }

@@ -1,5 +1,5 @@
-//! The models: [`ModelConfig`], any of them as written in a config or model file, and
-//! [`ManifoldModel`], what they are built into.
+//! The models: [`ModelConfig`], any of them as written in a config or model file, and what they are built
+//! into, a `ManifoldModel`, or of several charts an `Atlas`.
 mod build;
 mod config;
 mod manifold;
@@ -7,5 +7,6 @@ mod pie;
 mod rif;
 mod vae;
 
+pub(crate) use build::refuse;
 pub use config::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
-pub use manifold::ManifoldModel;
+pub(crate) use manifold::{ManifoldModel, OffManifold, Parts};

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// log p(x) = log p(ũ) - log|det J_h(ũ)| + log N(v; 0, ε²) - log|det J_f(u, v)|,     x = f(u, v)
 /// ```
 #[derive(Clone, Debug)]
-pub(super) struct NormalNoise {
+pub(crate) struct NormalNoise {
     pub(super) epsilon: f64,
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// in units of the normalised data with a learned `σ`. Kingma & Welling (2014), *Auto-encoding
 /// variational Bayes*, arXiv 1312.6114, appendix C.2.
 #[derive(Clone, Debug)]
-pub(super) struct Variational {
+pub(crate) struct Variational {
     pub(super) networks: Autoencoder,
     /// `ln σ`, `[1]`.
     pub(super) log_scale: Tensor,

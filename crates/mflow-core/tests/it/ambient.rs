@@ -39,7 +39,7 @@ fn the_density_of_a_pie_is_the_change_of_all_variables() {
         let kind = Kind::new(config, 0.6);
         let (d, context) = (kind.dims().0, kind.context(9));
         let latents = normal("all latents", &[9, d]);
-        let (x, expected) = change_of_variables(&kind.model, &latents, context.as_ref());
+        let (x, expected) = change_of_variables(kind.model.as_ref(), &latents, context.as_ref());
         let found = numbers(&kind.model.log_prob(&x, context.as_ref()).unwrap());
         close(&format!("{}: log_prob", kind.what), &found, &expected, 1e-6);
         assert_eq!(found, kind.log_density(Density::Ambient, &x), "{}: ambient", kind.what);
@@ -119,7 +119,7 @@ fn the_slice_is_the_ambient_density_at_the_projection() {
         let (d, n) = kind.dims();
         let latent = kind.model.encode(&x, context.as_ref()).unwrap();
         let latents = latent.pad_with_zeros(1, 0, d - n).unwrap();
-        let (_, expected) = change_of_variables(&kind.model, &latents, context.as_ref());
+        let (_, expected) = change_of_variables(kind.model.as_ref(), &latents, context.as_ref());
         close("slice at v = 0", &slice, &expected, 1e-6);
     }
 }

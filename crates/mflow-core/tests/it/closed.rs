@@ -55,8 +55,8 @@ fn a_turn_changes_nothing() {
                 let what = format!("{}: {what} after a turn of {k}", kind.what);
                 close(&what, &numbers(&f(&turned)), &numbers(&f(&u)), 1e-9);
             };
-            same("point", &|u| kind.model.embedding().embed(u, None).unwrap());
-            same("volume", &|u| kind.model.embedding().log_volume(u, None).unwrap());
+            same("point", &|u| kind.model.embedding().unwrap().embed(u, None).unwrap());
+            same("volume", &|u| kind.model.embedding().unwrap().log_volume(u, None).unwrap());
             same("density", &|u| kind.model.coordinate_log_prob(u, None).unwrap());
             same("decoded point", &|u| kind.model.decode(u, None).unwrap());
         }

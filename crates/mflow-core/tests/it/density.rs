@@ -67,7 +67,7 @@ fn coordinate_density_and_volume_make_the_density() {
     let at = |i: usize, by: f64| {
         let unit = (0..2).map(|k| if k == i { by } else { 0. }).collect();
         let u = u.broadcast_add(&crate::numbers::tensor(unit, &[1, 2])).unwrap();
-        subject.model.embedding().embed(&u, context).unwrap()
+        subject.model.embedding().unwrap().embed(&u, context).unwrap()
     };
     let column = |i| ((at(i, step) - at(i, -step)).unwrap() / (2. * step)).unwrap();
     let rows = matrices(&Tensor::stack(&[column(0), column(1)], 1).unwrap());

@@ -73,7 +73,7 @@ fn a_model_comes_back_to_the_bit() {
     }
     let (x, context) = (subject.data(20), subject.context(20));
     let of = |m: &dyn Model| bits(&m.log_prob(&x, context.as_ref()).unwrap());
-    assert_eq!(of(&subject.model), of(loaded.model.as_ref()), "densities");
+    assert_eq!(of(subject.model.as_ref()), of(loaded.model.as_ref()), "densities");
     assert_eq!(names(folder.path()), ["model.safetensors"], "no other file is left");
 }
 

@@ -98,19 +98,19 @@ fn a_frozen_build_has_no_graph_and_shares_the_storage() {
     let mut subject = Case::new(3, 2).scaled().build();
     let x = subject.data(ROWS);
     let of = |model: &dyn Model| model.log_prob(&x, None).unwrap();
-    assert!(of(&subject.model).track_op(), "a trained build tracks");
+    assert!(of(subject.model.as_ref()).track_op(), "a trained build tracks");
     let frozen = subject.config.build(&mut subject.store, |_| false).unwrap();
-    assert!(!of(&frozen).track_op(), "a frozen build does not");
+    assert!(!of(frozen.as_ref()).track_op(), "a frozen build does not");
     assert!(!frozen.project(&x, None).unwrap().track_op(), "nor does its projection");
     // Kernels that keep nothing for a backward pass sum in another order.
-    close("frozen", &numbers(&of(&frozen)), &numbers(&of(&subject.model)), 1e-12);
-    let before = numbers(&of(&frozen));
+    close("frozen", &numbers(&of(frozen.as_ref())), &numbers(&of(subject.model.as_ref())), 1e-12);
+    let before = numbers(&of(frozen.as_ref()));
     for parameter in subject.store.parameters() {
         parameter.var.set(&(parameter.var.as_tensor() * 0.5).unwrap()).unwrap();
     }
-    let after = numbers(&of(&frozen));
+    let after = numbers(&of(frozen.as_ref()));
     assert_ne!(before, after, "a change of the store is a change of the frozen build");
-    close("both follow", &after, &numbers(&of(&subject.model)), 1e-12);
+    close("both follow", &after, &numbers(&of(subject.model.as_ref())), 1e-12);
 }
 
 #[test]

@@ -3,9 +3,7 @@ use crate::numbers::{CPU, gram, log_abs_det, matrices, normal, numbers, tensor};
 use crate::subject::{differences, randomise, small_flow};
 use mflow_bijectors::{Activation, Domain, FeatureAffineConfig, LinearKind, NetConfig, ParamStore};
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{
-    ChartConfig, CircularFlowConfig, Density, ManifoldModel, Model, ModelConfig, ModelParts,
-};
+use mflow_core::{ChartConfig, CircularFlowConfig, Density, Model, ModelConfig, ModelParts};
 use std::f64::consts::TAU;
 
 /// A model under test.
@@ -13,7 +11,7 @@ pub(crate) struct Kind {
     pub(crate) what: String,
     pub(crate) config: ModelConfig,
     pub(crate) store: ParamStore,
-    pub(crate) model: ManifoldModel,
+    pub(crate) model: Box<dyn Model>,
 }
 
 /// Width 8, one smooth residual block.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
 mod ambient;
+mod atlas;
 mod charts;
 mod closed;
 mod density;

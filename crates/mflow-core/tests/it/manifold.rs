@@ -39,7 +39,7 @@ fn coordinates_are_those_of_the_chart() {
     let (x, context) = (subject.data(10), subject.context(10));
     let context = context.as_ref();
     let u = subject.model.coordinates(&x, context).unwrap();
-    let embedded = subject.model.embedding().embed(&u, context).unwrap();
+    let embedded = subject.model.embedding().unwrap().embed(&u, context).unwrap();
     let projected = subject.model.project(&x, context).unwrap();
     close("embed(coordinates)", &numbers(&embedded), &numbers(&projected), 1e-12);
 }

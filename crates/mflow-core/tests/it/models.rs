@@ -22,7 +22,7 @@ fn decoding_a_code_projects() {
         let decoded = model.decode(&code, context).unwrap();
         close(&format!("{what}: decode(encode)"), &numbers(&decoded), &numbers(&projected), 1e-7);
         let u = model.coordinates(&x, context).unwrap();
-        let embedded = model.embedding().embed(&u, context).unwrap();
+        let embedded = model.embedding().unwrap().embed(&u, context).unwrap();
         close(&format!("{what}: embed"), &numbers(&embedded), &numbers(&projected), 1e-12);
         let again = numbers(&model.project(&projected, context).unwrap());
         let latent = kind.latent(ROWS);
@@ -82,9 +82,9 @@ fn the_density_of_coordinates_is_that_of_its_parts() {
         let context = context.as_ref();
         let latent = kind.model.encode(&x, context).unwrap();
         let u = kind.model.coordinates(&x, context).unwrap();
-        let embed = |u: &Tensor| kind.model.embedding().embed(u, context).unwrap();
+        let embed = |u: &Tensor| kind.model.embedding().unwrap().embed(u, context).unwrap();
         let of_embedding = half_log_det(&differences(&u, &embed));
-        let log_volume = numbers(&kind.model.embedding().log_volume(&u, context).unwrap());
+        let log_volume = numbers(&kind.model.embedding().unwrap().log_volume(&u, context).unwrap());
         close(&format!("{}: log-volume", kind.what), &log_volume, &of_embedding, 1e-6);
         let found = numbers(&kind.model.coordinate_log_prob(&u, context).unwrap());
         let on_manifold = kind.on_manifold(&latent, context);
@@ -340,7 +340,8 @@ fn every_kind_comes_back_from_its_file_to_the_bit() {
         save_model(&path, &card, &kind.store).unwrap();
         let loaded = load_model(&path, None, CPU).unwrap();
         assert_eq!(loaded.card, card, "{}: the card", kind.what);
-        let (old, new) = (everything(&kind.model, &kind), everything(&*loaded.model, &kind));
+        let (old, new) =
+            (everything(kind.model.as_ref(), &kind), everything(&*loaded.model, &kind));
         assert_eq!(old, new, "{}: what it computes", kind.what);
     }
 }
@@ -350,7 +351,7 @@ fn the_same_seed_gives_the_same_bits() {
     for kind in kinds() {
         let of = |seed: u64| {
             let mut store = ParamStore::new(seed, DType::F64, CPU);
-            everything(&kind.config.build(&mut store, |_| true).unwrap(), &kind)
+            everything(kind.config.build(&mut store, |_| true).unwrap().as_ref(), &kind)
         };
         assert_eq!(of(3), of(3), "{}: one seed", kind.what);
         // Circular splines start as the identity.

@@ -34,18 +34,19 @@ fn values_that_are_not_finite_are_named_by_row_and_column() {
             tensor(values, shape)
         };
         for (op, call) in OF_DATA {
-            let result = call(&subject.model, &with(&[4, 3], 7), Some(&context));
+            let result = call(subject.model.as_ref(), &with(&[4, 3], 7), Some(&context));
             let typed = matches!(result, Err(Error::NonFinite { row: 2, column: 1, .. }));
             assert!(typed, "{op} with {bad}: {result:?}");
             let expected = format!("{op}: `x` must be finite, found {written} at row 2, column 1");
             assert_eq!(message(result), expected, "{op} with {bad}");
-            let result = call(&subject.model, &normal("x", &[4, 3]), Some(&with(&[4, 2], 6)));
+            let result =
+                call(subject.model.as_ref(), &normal("x", &[4, 3]), Some(&with(&[4, 2], 6)));
             let expected =
                 format!("{op}: `context` must be finite, found {written} at row 3, column 0");
             assert_eq!(message(result), expected, "{op} with {bad} in the context");
         }
         for (op, call) in OF_LATENTS {
-            let result = call(&subject.model, &with(&[4, 2], 3), Some(&context));
+            let result = call(subject.model.as_ref(), &with(&[4, 2], 3), Some(&context));
             let expected =
                 format!("{op}: `latent` must be finite, found {written} at row 1, column 1");
             assert_eq!(message(result), expected, "{op} with {bad}");
@@ -69,14 +70,14 @@ fn wrong_shapes_are_named() {
     let context = normal("context", &[4, 2]);
     for (shape, found) in [(&[4, 2][..], "[4, 2]"), (&[3], "[3]"), (&[2, 2, 3], "[2, 2, 3]")] {
         for (op, call) in OF_DATA {
-            let result = call(&subject.model, &normal("x", shape), Some(&context));
+            let result = call(subject.model.as_ref(), &normal("x", shape), Some(&context));
             assert!(matches!(result, Err(Error::Shape { arg: "x", .. })), "{op}: {result:?}");
             let expected = format!("{op}: expected `x` of shape [B, 3], found {found}");
             assert_eq!(message(result), expected, "{op} of {found}");
         }
     }
     for (op, call) in OF_LATENTS {
-        let result = call(&subject.model, &normal("latent", &[4, 3]), Some(&context));
+        let result = call(subject.model.as_ref(), &normal("latent", &[4, 3]), Some(&context));
         let expected = format!("{op}: expected `latent` of shape [B, 2], found [4, 3]");
         assert_eq!(message(result), expected, "{op}");
     }
@@ -90,12 +91,12 @@ fn contexts_that_do_not_fit_are_named() {
         let x = normal("x", &[4, inputs]);
         for (op, call) in calls {
             for shape in [[5, 2], [4, 3], [1, 2]] {
-                let result = call(&conditional.model, &x, Some(&normal("context", &shape)));
+                let result = call(conditional.model.as_ref(), &x, Some(&normal("context", &shape)));
                 assert!(matches!(result, Err(Error::Shape { .. })), "{op}: {result:?}");
                 let expected = format!("{op}: expected `context` of shape [4, 2], found {shape:?}");
                 assert_eq!(message(result), expected, "{op} with a context {shape:?}");
             }
-            let result = call(&conditional.model, &x, None);
+            let result = call(conditional.model.as_ref(), &x, None);
             let typed = matches!(
                 result,
                 Err(Error::Bijector(mflow_bijectors::Error::MissingContext { expected: 2, .. }))
@@ -103,7 +104,7 @@ fn contexts_that_do_not_fit_are_named() {
             assert!(typed, "{op}: {result:?}");
             let expected = format!("{op}: a context of shape [B, 2] is required, found none");
             assert_eq!(message(result), expected, "{op} without a context");
-            let result = call(&unconditional.model, &x, Some(&normal("context", &[4, 2])));
+            let result = call(unconditional.model.as_ref(), &x, Some(&normal("context", &[4, 2])));
             let expected = format!(
                 "{op}: expected `context` of shape none: the model is unconditional, found [4, 2]"
             );
@@ -135,7 +136,7 @@ fn nothing_is_cast() {
     let (x, context) = (normal("x", &[4, 3]), normal("context", &[4, 2]));
     let single = |t: &Tensor| t.to_dtype(DType::F32).unwrap();
     for (op, call) in OF_DATA {
-        let result = call(&subject.model, &single(&x), Some(&context));
+        let result = call(subject.model.as_ref(), &single(&x), Some(&context));
         let typed = matches!(
             result,
             Err(Error::Bijector(mflow_bijectors::Error::DType {
@@ -146,7 +147,7 @@ fn nothing_is_cast() {
         );
         assert!(typed, "{op} of f32 data: {result:?}");
         if op == "log_prob" || op == "encode" {
-            let result = call(&subject.model, &x, Some(&single(&context)));
+            let result = call(subject.model.as_ref(), &x, Some(&single(&context)));
             let typed =
                 matches!(result, Err(Error::Bijector(mflow_bijectors::Error::DType { .. })));
             assert!(typed, "{op} with an f32 context: {result:?}");

@@ -13,7 +13,7 @@ fn fitted(config: ModelConfig, x: &Tensor, steps: usize, rate: f64) -> Kind {
     let kind = Kind::new(config, 0.2);
     let losses = || {
         let u = kind.model.coordinates(x, None).unwrap();
-        let error = (x - kind.model.embedding().embed(&u, None).unwrap()).unwrap();
+        let error = (x - kind.model.embedding().unwrap().embed(&u, None).unwrap()).unwrap();
         let error = error.sqr().unwrap().sum(1).unwrap().mean_all().unwrap();
         let density = kind.model.coordinate_log_prob(&u.detach(), None).unwrap();
         (error, density.mean_all().unwrap())
@@ -124,7 +124,7 @@ fn an_encoder_only_says_where() {
         let (x, context) = (kind.data(9), kind.context(9));
         let context = context.as_ref();
         let u = kind.model.coordinates(&x, context).unwrap();
-        let point = exact.model.embedding().embed(&u, context).unwrap();
+        let point = exact.model.embedding().unwrap().embed(&u, context).unwrap();
         let of = |kind: &Kind, x: &Tensor| numbers(&kind.model.log_prob(x, context).unwrap());
         close(&format!("{}: density", kind.what), &of(&kind, &x), &of(&exact, &point), 1e-8);
         let project = numbers(&kind.model.project(&x, context).unwrap());
@@ -144,7 +144,7 @@ fn the_density_of_an_me_flow_integrates_to_one_at_known_coordinates() {
         let log_prob = |x: &Tensor| {
             let u = exact.model.coordinates(x, None).unwrap();
             let of_u = kind.model.coordinate_log_prob(&u, None).unwrap();
-            (of_u - kind.model.embedding().log_volume(&u, None).unwrap()).unwrap()
+            (of_u - kind.model.embedding().unwrap().log_volume(&u, None).unwrap()).unwrap()
         };
         let density = Integrand {
             n: kind.dims().1,

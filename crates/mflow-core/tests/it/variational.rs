@@ -135,7 +135,7 @@ fn bound_and_exact(kind: &Kind) -> (Vec<f64>, Vec<f64>) {
     let bound = kind.model.surrogate_log_prob(&x, context, &none).unwrap();
     let u = kind.model.coordinates(&x, context).unwrap();
     let of_u = numbers(&kind.model.coordinate_log_prob(&u, context).unwrap());
-    let embed = |u: &Tensor| kind.model.embedding().embed(u, context).unwrap();
+    let embed = |u: &Tensor| kind.model.embedding().unwrap().embed(u, context).unwrap();
     let volume = half_log_det(&differences(&u, &embed));
     (numbers(&bound), of_u.iter().zip(volume).map(|(p, v)| p - v).collect())
 }

@@ -2,6 +2,7 @@
 use super::neighbours::nearest;
 use super::sample::Sample;
 use crate::{Error, Result};
+use mflow_core::PrincipalAxes;
 
 /// TwoNN: Facco et al. (2017), "Estimating the intrinsic dimension of datasets by a minimal neighborhood
 /// information", Scientific Reports 7. The ratio `mu` of the distances to the second and to the first
@@ -72,11 +73,11 @@ pub fn local_pca(x: Sample<'_>, k: usize) -> Result<f64> {
     const LEAST: f64 = 0.05;
     let neighbours = enough(x, k)?;
     let dimension = |(i, near): (usize, &Vec<(f64, usize)>)| {
-        let rows: Vec<&[f64]> = near.iter().map(|(_, j)| x.row(*j)).chain([x.row(i)]).collect();
-        let eigenvalues = eigenvalues(covariance(&rows));
-        let largest = eigenvalues.iter().copied().fold(0., f64::max);
+        let rows = near.iter().map(|(_, j)| x.row(*j)).chain([x.row(i)]);
+        let rows: Vec<f64> = rows.flatten().copied().collect();
+        let squares = PrincipalAxes::of(&rows, x.row(i).len()).squares;
         // Equal rows have none.
-        eigenvalues.iter().filter(|v| **v > 0. && **v >= LEAST * largest).count() as f64
+        squares.iter().filter(|v| **v > 0. && **v >= LEAST * squares[0]).count() as f64
     };
     let sum: f64 = neighbours.iter().enumerate().map(dimension).sum();
     Ok(sum / neighbours.len() as f64)
@@ -88,55 +89,4 @@ fn enough(x: Sample<'_>, k: usize) -> Result<Vec<Vec<(f64, usize)>>> {
     }
     x.at_least(k + 1)?;
     Ok(nearest(x, k))
-}
-
-/// `[D, D]`, row by row; without the constant factor, which ratios of eigenvalues do not have.
-fn covariance(rows: &[&[f64]]) -> Vec<Vec<f64>> {
-    let (n, d) = (rows.len() as f64, rows[0].len());
-    let mean: Vec<f64> = (0..d).map(|j| rows.iter().map(|r| r[j]).sum::<f64>() / n).collect();
-    let entry = |i: usize, j: usize| -> f64 {
-        rows.iter().map(|r| (r[i] - mean[i]) * (r[j] - mean[j])).sum()
-    };
-    (0..d).map(|i| (0..d).map(|j| entry(i, j)).collect()).collect()
-}
-
-/// Eigenvalues of a symmetric matrix, by Jacobi's rotations.
-fn eigenvalues(mut a: Vec<Vec<f64>>) -> Vec<f64> {
-    const SWEEPS: usize = 50;
-    let d = a.len();
-    for _ in 0..SWEEPS {
-        let off: f64 =
-            (0..d).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j].powi(2)).sum();
-        let scale: f64 = (0..d).map(|i| a[i][i].powi(2)).sum();
-        if off <= 1e-30 * scale {
-            break;
-        }
-        for p in 0..d {
-            for q in p + 1..d {
-                rotate(&mut a, p, q);
-            }
-        }
-    }
-    (0..d).map(|i| a[i][i]).collect()
-}
-
-/// The rotation in the plane of p and q that makes `a[p][q]` zero: Golub and Van Loan, section 8.5.
-fn rotate(a: &mut [Vec<f64>], p: usize, q: usize) {
-    if a[p][q] == 0. {
-        return;
-    }
-    let tau = (a[q][q] - a[p][p]) / (2. * a[p][q]);
-    let t = tau.signum() / (tau.abs() + tau.hypot(1.));
-    let cos = 1. / t.hypot(1.);
-    let sin = t * cos;
-    for row in a.iter_mut() {
-        let (x, y) = (row[p], row[q]);
-        row[p] = cos * x - sin * y;
-        row[q] = sin * x + cos * y;
-    }
-    // p < q
-    let (above, below) = a.split_at_mut(q);
-    for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
-        (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
-    }
 }

@@ -2,7 +2,7 @@
 
 use mflow_bijectors::{BijectorConfig, FeatureAffineConfig, ParamStore, Stream};
 use mflow_core::candle::{DType, Device};
-use mflow_core::{ChartConfig, ManifoldModel, ModelConfig};
+use mflow_core::{ChartConfig, Model, ModelConfig};
 use mflow_data::Lorenz;
 use mflow_eval::Error;
 use mflow_eval::metrics::{
@@ -13,7 +13,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use std::f64::consts::TAU;
 
 /// A standard normal, stretched and moved, as the density of coordinates on a known manifold.
-fn on(chart: ChartConfig, (shift, scale): (Vec<f64>, Vec<f64>)) -> ManifoldModel {
+fn on(chart: ChartConfig, (shift, scale): (Vec<f64>, Vec<f64>)) -> Box<dyn Model> {
     let affine = BijectorConfig::FeatureAffine(FeatureAffineConfig::new(shift, scale));
     let config = ModelConfig::fom(chart).with_inner(affine);
     config.build(&mut ParamStore::new(1, DType::F64, &Device::Cpu), |_| true).unwrap()
@@ -28,7 +28,7 @@ fn decoded_points_have_the_density_of_a_circle() {
     let model = on(chart, (vec![0.2], vec![0.5]));
     let pool = Pool::new(1).unwrap();
     let latents: Vec<f64> = (0..50).map(|k| -3. + 0.12 * f64::from(k)).collect();
-    let found = decoded(Evaluated { model: &model, pool: &pool }, &latents, &[]).unwrap();
+    let found = decoded(Evaluated { model: model.as_ref(), pool: &pool }, &latents, &[]).unwrap();
     for ((latent, point), log_density) in
         latents.iter().zip(found.points.as_chunks::<2>().0).zip(found.log_density)
     {
@@ -48,7 +48,7 @@ fn decoded_points_have_the_density_of_a_circle() {
 }
 
 /// The plane through 0 that (1, 0.5, 0.8) and (-0.4, 1, 0.3) span, with a standard normal on it.
-fn tilted() -> ManifoldModel {
+fn tilted() -> Box<dyn Model> {
     let basis = vec![vec![1., 0.5, 0.8], vec![-0.4, 1., 0.3]];
     let offset = vec![0.; 3];
     on(ChartConfig::LinearSubspace { basis, offset }, (vec![0.; 2], vec![1.; 2]))
@@ -58,7 +58,7 @@ fn tilted() -> ManifoldModel {
 fn a_section_of_a_gaussian_is_a_gaussian() {
     let model = tilted();
     let pool = Pool::new(1).unwrap();
-    let of = Evaluated { model: &model, pool: &pool };
+    let of = Evaluated { model: model.as_ref(), pool: &pool };
     // The decoder is linear: what it makes of the unit vectors has the covariance of (x_1, x_3).
     let rows = decoded(of, &[1., 0., 0., 1.], &[]).unwrap().points;
     let dot = |a: usize, b: usize| rows[a] * rows[b] + rows[3 + a] * rows[3 + b];
@@ -102,7 +102,7 @@ fn a_section_of_a_sphere_weighs_by_the_slope() {
     let chart = ChartConfig::Stereographic { radius, center: center.to_vec() };
     let model = on(chart, (shift.to_vec(), scale.to_vec()));
     let pool = Pool::new(1).unwrap();
-    let of = Evaluated { model: &model, pool: &pool };
+    let of = Evaluated { model: model.as_ref(), pool: &pool };
     let height = center[2] + radius * (rho * rho - 1.) / (rho * rho + 1.);
     let reach = 2. * radius * rho / (rho * rho + 1.);
     let section = Section::new(height, [center[0] - reach, center[0] + reach], 20).unwrap();

@@ -81,6 +81,7 @@ impl Shifted {
             name: "shifted",
             data_dim: 2,
             manifold_dim: 2,
+            charts: 1,
             context_dim: Some(2),
             conditional_manifold: false,
             density: Some(Density::Ambient),

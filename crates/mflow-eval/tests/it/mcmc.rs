@@ -104,7 +104,7 @@ pub(crate) fn model(
         config = config.with_conditional_manifold();
     }
     let mut store = ParamStore::new(5, dtype, &Device::Cpu);
-    Box::new(config.build(&mut store, |_| true).unwrap())
+    config.build(&mut store, |_| true).unwrap()
 }
 
 #[test]

@@ -39,6 +39,7 @@ impl Hand {
             name: "hand",
             data_dim: 3,
             manifold_dim: 2,
+            charts: 1,
             context_dim,
             conditional_manifold: false,
             density: Some(Density::Manifold),
@@ -413,7 +414,7 @@ fn models_of_another_space_are_refused() {
     let mut store = mflow_bijectors::ParamStore::new(1, DType::F64, &Device::Cpu);
     // 3 x 2 numbers make whole rows of three, but not points of the surface.
     let model = mflow_core::ModelConfig::m_flow(6, 2).build(&mut store, |_| true).unwrap();
-    let of = Evaluated { model: &model, pool: &pool };
+    let of = Evaluated { model: model.as_ref(), pool: &pool };
     let result = manifold_distance(of, &SURFACE, 10, &mut Stream::new(1, "d"));
     assert!(matches!(result, Err(Error::Model { what: "manifold_distance", .. })), "{result:?}");
     let result = chart_kl(of, &SURFACE, 0., 10, &mut Stream::new(1, "d"));

@@ -3,7 +3,7 @@
 use crate::mcmc::{Cut, check_mean, check_moments_of_cut, model};
 use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream};
 use mflow_core::candle::{DType, Device, Tensor};
-use mflow_core::{ManifoldModel, ModelConfig};
+use mflow_core::{Model, ModelConfig};
 use mflow_data::{Parameter, PolynomialSurface, Simulator};
 use mflow_eval::mcmc::{
     Bounded, Chain, DifferentiableTarget, Lengths, Nuts, Tabulated, Target, effective_sample_size,
@@ -214,7 +214,7 @@ fn randomise(store: &ParamStore, gain: f64) {
 }
 
 /// A small model with weights well away from the start.
-fn small(context_dim: usize, conditional_manifold: bool) -> ManifoldModel {
+fn small(context_dim: usize, conditional_manifold: bool) -> Box<dyn Model> {
     let mut flow = SplineFlowConfig::default();
     (flow.layers, flow.hidden, flow.blocks, flow.bins) = (2, 8, 1, 4);
     let mut config = ModelConfig::m_flow(3, 2)
@@ -239,7 +239,7 @@ fn the_gradient_of_a_posterior_is_that_by_differences() {
     for conditional in [false, true] {
         let small = small(2, conditional);
         let large = model(DType::F64, 2, conditional);
-        for (model, most) in [(&small as &dyn mflow_core::Model, 1e-2), (large.as_ref(), 1e-6)] {
+        for (model, most) in [(small.as_ref(), 1e-2), (large.as_ref(), 1e-6)] {
             let of = Evaluated { model, pool: &pool };
             let quick = Posterior::new(of, &prior, &x).unwrap();
             let whole = Posterior::with_volume(of, &prior, &x).unwrap();
@@ -277,7 +277,8 @@ fn a_posterior_has_the_moments_of_its_table() {
     let pool = Pool::new(2).unwrap();
     let model = small(1, false);
     let prior = [between(-1., 1.)];
-    let posterior = Posterior::new(Evaluated { model: &model, pool: &pool }, &prior, &x).unwrap();
+    let posterior =
+        Posterior::new(Evaluated { model: model.as_ref(), pool: &pool }, &prior, &x).unwrap();
     let table = Tabulated::new(&posterior, &prior[0], 501).unwrap();
     let moment = |power: i32| {
         let largest = (0..=1000)

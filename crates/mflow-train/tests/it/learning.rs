@@ -38,10 +38,10 @@ fn a_parabola_is_learned() {
     let toy = Toy::parabola(500, vec![quick(manifold(50), 0.01), quick(density(15), 0.01)]);
     let mut store = toy.store();
     let model = toy.model.build(&mut store, |_| false).unwrap();
-    let before = reconstruction(&toy, &model);
+    let before = reconstruction(&toy, model.as_ref());
     let (mut store, record) = toy.finish();
     let model = toy.model.build(&mut store, |_| false).unwrap();
-    let after = reconstruction(&toy, &model);
+    let after = reconstruction(&toy, model.as_ref());
     assert!(after < before / 10., "mean square {before} at the start, {after} at the end");
     // The best straight line leaves the smaller eigenvalue of the covariance, here that of
     // standardised, nearly uncorrelated columns: about 1, over two features 0.5.
@@ -68,9 +68,9 @@ fn a_parabola_is_learned() {
 fn a_sheet_that_moves_with_its_context_is_learned() {
     let toy = Toy::sheet(500, vec![quick(manifold(40), 0.01), quick(density(3), 0.01)]);
     let mut store = toy.store();
-    let before = reconstruction(&toy, &toy.model.build(&mut store, |_| false).unwrap());
+    let before = reconstruction(&toy, toy.model.build(&mut store, |_| false).unwrap().as_ref());
     let (mut store, _) = toy.finish();
-    let after = reconstruction(&toy, &toy.model.build(&mut store, |_| false).unwrap());
+    let after = reconstruction(&toy, toy.model.build(&mut store, |_| false).unwrap().as_ref());
     assert!(after < before / 10., "mean square {before} at the start, {after} at the end");
 }
 
@@ -87,7 +87,7 @@ fn a_closed_curve_is_learned_without_a_seam() {
     let (mut store, _) = toy.finish();
     let model = toy.model.build(&mut store, |_| false).unwrap();
     // What lies across the curve are two of the three parts of the noise.
-    let error = reconstruction_errors(&toy, &model);
+    let error = reconstruction_errors(&toy, model.as_ref());
     let expected = noise * (0.5 * PI).sqrt();
     // The projection is not quite the nearest point, so that some noise along the curve counts as well.
     let ratio = error / expected;

@@ -1,0 +1,103 @@
+//! From the config of an atlas to its model.
+use super::frame::Frames;
+use super::model::{Atlas, Places};
+use super::{ChartFrame, Charts};
+use crate::Result;
+use crate::base::StandardNormal;
+use crate::embedding::PaddedFlow;
+use crate::flow::VectorFlowConfig;
+use crate::model::{Model, ModelSignature};
+use crate::models::{ManifoldModel, ModelConfig, OffManifold, Parts, refuse};
+use mflow_bijectors::{Init, Params, Piece};
+use std::sync::Arc;
+
+impl ModelConfig {
+    /// Refuse numbers that cannot be.
+    pub(crate) fn check_atlas(&self, charts: &Charts, tolerance: f64) -> Result<()> {
+        if charts.len() < 2 {
+            let reason = format!(
+                "must be at least 2, found {}; for one chart the model is `m-flow`",
+                charts.len()
+            );
+            return refuse("charts", reason);
+        }
+        if !(tolerance > 0. && tolerance.is_finite()) {
+            return refuse("tolerance", format!("must be positive and finite, found {tolerance}"));
+        }
+        match self.sizes.context_dim {
+            0 => Ok(()),
+            found => refuse(
+                "context_dim",
+                format!("must be 0 of `atlas`, whose charts take no context, found {found}"),
+            ),
+        }
+    }
+
+    /// The M-flow of a chart, whose number, one-hot, is its context: `f` around the chart's place, and `h`.
+    pub(crate) fn chart_parts(
+        &self,
+        outer: &VectorFlowConfig,
+        inner: &VectorFlowConfig,
+        params: &mut Params<'_>,
+    ) -> Result<Parts> {
+        let (d, n) = (self.sizes.data_dim, self.sizes.manifold_dim);
+        let frames = self.placed()?;
+        let charts = frames.len();
+        let f = self.bare_outer(outer, charts, params)?;
+        let frames = Frames::new(frames, d, params.dtype(), params.device())?;
+        let f = self.denormalized(vec![f, Arc::new(frames)], params)?;
+        Ok(Parts {
+            name: self.name(),
+            embedding: Arc::new(PaddedFlow::new(f, n)?),
+            h: self.flow_of_coordinates(inner, charts, params)?,
+            base: Arc::new(StandardNormal { dim: n }),
+            off_manifold: OffManifold::Nothing,
+            context_dim: charts,
+        })
+    }
+
+    /// The mixture over the charts of `model`, which has the chart as its context.
+    pub(crate) fn mixture_of_charts(
+        &self,
+        model: ManifoldModel,
+        tolerance: f64,
+        params: &mut Params<'_>,
+    ) -> Result<Box<dyn Model>> {
+        let frames = self.placed()?;
+        let charts = frames.len();
+        let logits = Piece::vector("logits", charts, Init::Constant(0.));
+        let logits = params.scope("inner").scope("weights").flat(vec![logits])?;
+        let of_chart = model.signature();
+        let signature = ModelSignature {
+            charts,
+            context_dim: None,
+            conditional_manifold: false,
+            latent: format!("{}, and the number of a chart, 0 to {}", of_chart.latent, charts - 1),
+            ..of_chart.clone()
+        };
+        let square = frames.iter().map(|f| f.scale * f.scale).sum::<f64>() / charts as f64;
+        Ok(Box::new(Atlas {
+            signature,
+            inner: Arc::new(model),
+            logits,
+            normalization: self.denormalization(params)?,
+            places: Places {
+                centers: frames.iter().map(|f| f.center.clone()).collect(),
+                width: square.sqrt(),
+            },
+            tolerance,
+            draws: None,
+        }))
+    }
+
+    /// The places of the charts.
+    fn placed(&self) -> Result<&[ChartFrame]> {
+        self.frames().map_or_else(
+            || {
+                let reason = "must have places: data say where, see `ModelConfig::place_charts`";
+                refuse("charts", reason.to_owned())
+            },
+            Ok,
+        )
+    }
+}
