@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mflow_benches::{Gemms, must, power_products, rows};
 use mflow_bijectors::ParamStore;
-use mflow_core::{Model, ModelConfig};
+use mflow_core::ModelConfig;
 use mflow_train::{EVALUATION_ROWS, Pool};
 use std::sync::Mutex;
 

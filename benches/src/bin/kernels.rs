@@ -6,7 +6,7 @@
 use mflow_benches::{gradient, must, rows};
 use mflow_bijectors::{Bijector, Dual, FlowConfig, ParamStore, SplineFlowConfig, gradients};
 use mflow_core::candle::{DType, Device, Tensor};
-use mflow_core::{Model, ModelConfig, gram_log_det};
+use mflow_core::{ModelConfig, gram_log_det};
 use std::sync::Arc;
 
 /// Rows, the size of a shard.

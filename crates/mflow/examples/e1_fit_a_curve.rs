@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 use mflow::bijectors::{LinearKind, ParamStore, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Device};
-use mflow::core::{Model, ModelConfig, standardize};
+use mflow::core::{ModelConfig, standardize};
 use mflow::train::{Pool, Rows, Schedule, Silent, Trainer};
 use std::error::Error;
 use std::sync::atomic::AtomicBool;

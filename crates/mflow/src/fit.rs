@@ -19,16 +19,17 @@ pub const POINTS_FILE: &str = "points.npy";
 /// Rows in [`POINTS_FILE`] at most.
 const POINTS: usize = 1000;
 
+/// Rows by which the charts of an atlas are placed, at most.
+const PLACING: usize = 10_000;
+
 /// Write up to 1000 rows of `data`, evenly spread, to [`POINTS_FILE`].
 ///
 /// # Errors
 /// If a row cannot be read, or the file cannot be written.
 pub fn keep_points(run: &RunDir, data: &dyn RowSource) -> Result<()> {
-    let (rows, kept) = (data.rows(), data.rows().min(POINTS));
-    let index: Vec<usize> = (0..kept).map(|i| i * rows / kept).collect();
-    let x = data.gather(&index)?.x.to_dtype(DType::F64).map_err(mflow_core::Error::from)?;
-    let x = x.flatten_all().and_then(|x| x.to_vec1::<f64>()).map_err(mflow_core::Error::from)?;
-    let array = Array::matrix(kept, data.data_dim(), &x, Dtype::F64)?;
+    let x = spread(data, POINTS)?;
+    let d = data.data_dim();
+    let array = Array::matrix(x.len() / d, d, &x, Dtype::F64)?;
     Ok(write_npy(&run.file(POINTS_FILE), &array)?)
 }
 
@@ -76,6 +77,26 @@ impl Normalize {
             Self::Standardize => Ok(model.with_normalization(standardize(values, cols)?)),
         }
     }
+}
+
+/// `model` with the charts of an atlas at their places near the rows of `data`; any other model as it is. See
+/// [`ModelConfig::place_charts`]. Of more than 10,000 rows as many, evenly spread, stand for all.
+///
+/// # Errors
+/// If a row cannot be read, or the rows are too few.
+pub fn place_charts(model: ModelConfig, data: &dyn RowSource) -> Result<ModelConfig> {
+    match model.parts {
+        ModelParts::Atlas { .. } => Ok(model.place_charts(&spread(data, PLACING)?)?),
+        _ => Ok(model),
+    }
+}
+
+/// So many rows at most, evenly spread, row-major.
+fn spread(data: &dyn RowSource, most: usize) -> Result<Vec<f64>> {
+    let (rows, kept) = (data.rows(), data.rows().min(most));
+    let index: Vec<usize> = (0..kept).map(|i| i * rows / kept).collect();
+    let x = data.gather(&index)?.x.to_dtype(DType::F64).map_err(mflow_core::Error::from)?;
+    Ok(x.flatten_all().and_then(|x| x.to_vec1::<f64>()).map_err(mflow_core::Error::from)?)
 }
 
 /// What to fit and how: everything but the data.

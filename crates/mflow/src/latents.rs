@@ -20,6 +20,8 @@ pub(crate) struct Region {
     half: Vec<f64>,
     /// Whether it has no corners.
     round: bool,
+    /// Number of charts; all have the same region.
+    charts: usize,
 }
 
 impl Region {
@@ -27,21 +29,40 @@ impl Region {
     /// either end.
     pub(crate) fn of(of: Evaluated<'_>, tails: f64) -> Result<Self> {
         let signature = of.model.signature();
-        let n = signature.manifold_dim;
+        let (n, charts) = (signature.manifold_dim, signature.charts);
         if signature.latent_domain == Domain::Angle {
-            return Ok(Self { middle: vec![0.; n], half: vec![PI; n], round: false });
+            return Ok(Self { middle: vec![0.; n], half: vec![PI; n], round: false, charts });
         }
         let draws = of.model.sample_latent(DRAWS, &mut Stream::new(0, "region of latents"))?;
         let draws = of.by_rows(&draws, None, |u, _| Ok(u.clone()))?;
         let ends = |k: usize| {
-            let column = draws.iter().skip(k).step_by(n).copied();
+            let column = draws.iter().skip(k).step_by(signature.latent_dim()).copied();
             percentiles(column, [tails, 100. - tails]).unwrap_or([0., 0.])
         };
         let ends: Vec<[f64; 2]> = (0..n).map(ends).collect();
         let middle = ends.iter().map(|[low, high]| (low + high) / 2.).collect();
         let half = ends.iter().map(|[low, high]| (high - low) / 2.).collect();
         // Normal latents have tails in all directions.
-        Ok(Self { middle, half, round: true })
+        Ok(Self { middle, half, round: true, charts })
+    }
+
+    /// Latents along the curve of each chart, `[n, 1]`, or with the number of the chart `[n, 2]`: see
+    /// [`Self::curve`].
+    pub(crate) fn curves(
+        &self,
+        points: usize,
+        decode: impl Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<Vec<Vec<f64>>> {
+        if self.charts == 1 {
+            return Ok(vec![self.curve(points, decode)?]);
+        }
+        let of_chart = |chart: usize| {
+            let numbered = |latents: &[f64]| -> Vec<f64> {
+                latents.iter().flat_map(|&u| [u, chart as f64]).collect()
+            };
+            Ok(numbered(&self.curve(points, |latents| decode(&numbered(latents)))?))
+        };
+        (0..self.charts).map(of_chart).collect()
     }
 
     /// Latents along a curve, `[n, 1]`: `points` of them, and more between those that `decode` takes to points
@@ -51,7 +72,7 @@ impl Region {
         clippy::cast_sign_loss,
         reason = "the number of parts is bounded from both sides"
     )]
-    pub(crate) fn curve(
+    fn curve(
         &self,
         points: usize,
         decode: impl Fn(&[f64]) -> Result<Vec<f64>>,
@@ -115,7 +136,7 @@ mod tests {
 
     #[test]
     fn curves_are_fine_where_latents_are_few() {
-        let region = Region { middle: vec![1.], half: vec![2.], round: false };
+        let region = Region { middle: vec![1.], half: vec![2.], round: false, charts: 1 };
         // Most of the way is between two latents; a jump cannot be refined away, and points may be missing.
         let decode = |latents: &[f64]| -> Result<Vec<f64>> {
             let point = |u: &f64| match u {

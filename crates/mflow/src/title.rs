@@ -20,6 +20,7 @@ pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
         ModelParts::Pie { .. } => "PIE",
         ModelParts::MFlow { chart: Some(_), .. } => "M-flow on a chart",
         ModelParts::MFlow { .. } => "M-flow",
+        ModelParts::Atlas { .. } => "M-flow on several charts",
         ModelParts::MeFlow { .. } => "M_e-flow",
         ModelParts::Pae { .. } => "PAE",
         ModelParts::Vae { .. } => "VAE",

@@ -57,7 +57,8 @@ impl ChartFrame {
 /// Places of `charts` charts of dimension `manifold_dim` on the manifold near which the rows of
 /// `x: [rows, cols]` lie, row-major: the means of pieces of the data that k-means cuts (Lloyd's algorithm from
 /// several starts of k-means++; Arthur & Vassilvitskii 2007), their principal axes, and as the scale the
-/// standard deviation along the first `manifold_dim` of these. The same data give the same places.
+/// standard deviation along the first `manifold_dim` of these. The
+/// same data give the same places.
 ///
 /// # Errors
 /// If sizes do not fit, or there are fewer different rows than charts.

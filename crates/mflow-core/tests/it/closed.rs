@@ -5,7 +5,7 @@ use crate::numbers::{CPU, close, normal, numbers, tensor};
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{BijectorConfig, FeatureAffineConfig, ParamStore, Stream};
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{ChartConfig, Model, ModelConfig};
+use mflow_core::{ChartConfig, ModelConfig};
 use std::f64::consts::{PI, TAU};
 
 fn named(name: &str) -> ChartConfig {

@@ -2,7 +2,6 @@
 //! in the latent and a determinant by elimination: nothing of the model's own density.
 use crate::numbers::{close, gram, log_abs_det, matrices, numbers};
 use crate::subject::{Case, Subject};
-use mflow_core::Model;
 use mflow_core::candle::{DType, Tensor};
 
 /// `log N(ũ) - ½ log det(J Jᵀ)` for each row.

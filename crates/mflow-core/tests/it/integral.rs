@@ -4,7 +4,6 @@ use crate::numbers::{CPU, numbers, tensor};
 use crate::subject::{Case, Subject};
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::Stream;
-use mflow_core::Model;
 use mflow_core::candle::Tensor;
 
 /// One row of context, for all `rows`.

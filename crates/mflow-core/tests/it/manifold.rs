@@ -2,7 +2,6 @@
 use crate::numbers::{close, numbers};
 use crate::subject::Case;
 use mflow_bijectors::Stream;
-use mflow_core::Model;
 
 #[test]
 fn decoding_a_code_projects() {

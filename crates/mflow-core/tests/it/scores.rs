@@ -2,8 +2,8 @@
 use crate::kinds::{Kind, circle, configs, kinds, small, with_epsilon};
 use crate::numbers::{close, numbers, tensor};
 use crate::subject::differences;
+use mflow_core::ModelConfig;
 use mflow_core::candle::Tensor;
-use mflow_core::{Model, ModelConfig};
 
 const ROWS: usize = 4;
 

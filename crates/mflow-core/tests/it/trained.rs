@@ -5,8 +5,8 @@ use crate::numbers::{CPU, close, normal, numbers, tensor};
 use crate::subject::small_flow;
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{LinearKind, ParamStore, Stream};
+use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{Model, ModelConfig};
 
 /// A model fitted to rows by steps along the gradient of reconstruction error and coordinate density.
 fn fitted(config: ModelConfig, x: &Tensor, steps: usize, rate: f64) -> Kind {

@@ -4,8 +4,8 @@ use crate::kinds::{Kind, half_log_det, log_normal, small, units};
 use crate::numbers::{close, normal, numbers, tensor};
 use crate::subject::differences;
 use mflow_bijectors::FeatureAffineConfig;
+use mflow_core::ModelConfig;
 use mflow_core::candle::Tensor;
-use mflow_core::{Model, ModelConfig};
 use std::collections::BTreeMap;
 
 /// A network of one residual block, from its named tensors.

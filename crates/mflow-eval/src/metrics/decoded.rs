@@ -14,7 +14,7 @@ pub struct Decoded {
     pub log_density: Vec<f64>,
 }
 
-/// Decode the latents `[rows, N]`, all given the parameters `theta`, `[P]`, with
+/// Decode the latents `[rows, N]`, or with the number of the chart `[rows, N + 1]`, all given the parameters `theta`, `[P]`, with
 /// `log p(ũ) - ½ log det(J Jᵀ)` for the rows `J` of the decoder's Jacobian.
 ///
 /// Where the map from latents is one to one, this is the density of samples on the manifold: that of an
@@ -25,10 +25,15 @@ pub struct Decoded {
 /// If the model cannot be evaluated.
 pub fn decoded(of: Evaluated<'_>, latents: &[f64], theta: &[f64]) -> Result<Decoded> {
     let model = of.model;
-    let latents = of.tensor(latents, model.signature().manifold_dim)?;
+    let signature = model.signature();
+    let latents = of.tensor(latents, signature.latent_dim())?;
     let context = of.context(&theta.repeat(latents.dim(0)?))?;
     let points = of.by_rows(&latents, context.as_ref(), |z, c| model.decode(z, c))?;
     let log_density = of.by_rows(&latents, context.as_ref(), |z, c| {
+        if signature.charts > 1 {
+            // Charts overlap: the point may be one of several latents.
+            return Ok(model.log_prob(&model.decode(z, c)?, c)?.unsqueeze(D::Minus1)?);
+        }
         let volume = gram_log_det(&model.decode_jacobian(z, c)?)?;
         Ok((model.latent_log_prob(z)? - (volume * 0.5)?)?.unsqueeze(D::Minus1)?)
     })?;

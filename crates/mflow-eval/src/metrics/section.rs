@@ -60,10 +60,10 @@ impl Section {
         /// Latents reach as far: 1e-5 of a standard normal lies beyond.
         const REACH: f64 = 4.5;
         let signature = of.model.signature();
-        let sizes = (signature.data_dim, signature.manifold_dim, signature.context_dim);
+        let sizes = (signature.data_dim, signature.latent_dim(), signature.context_dim);
         if sizes != (3, 2, None) {
             let expected = "an unconditional model of a surface in 3 dimensions".to_owned();
-            let found = format!("{sizes:?} features, manifold dimensions and context features");
+            let found = format!("{sizes:?} features, latents and context features");
             return Err(Error::Model { what: "section", expected, found });
         }
         let decode = |latents: &[f64]| {

@@ -43,7 +43,6 @@ fn run(toy: &Toy) -> Attempts {
 
 /// Mean square distance to the projection over the rows of `data`, in units of the normalised data.
 fn error(toy: &Toy, store: &mut mflow_bijectors::ParamStore, data: &Rows) -> f64 {
-    use mflow_core::Model;
     let model = toy.model.build(store, |_| false).unwrap();
     let x = &data.all().x;
     let difference = (model.project(x, None).unwrap() - x).unwrap();

@@ -2,8 +2,8 @@
 //! parameters, in f64; values from the model's own public functions and plain sums.
 use crate::toy::{CPU, Toy, numbers, small_flow};
 use mflow_bijectors::{Activation, NetConfig, ParamStore, Stream};
+use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{Model, ModelConfig};
 use mflow_train::{
     Compare, Distance, Loss, Phase, Pool, Rows, SgdConfig, SinkhornConfig, Unit, WeightedLoss,
     sinkhorn,

@@ -2,7 +2,6 @@
 //! numbers.
 use crate::toy::{Record, StopAfter, Toy, bits, manifold, numbers};
 use mflow_bijectors::{FlowConfig, NetConfig, Norm, ParamStore};
-use mflow_core::Model;
 use mflow_train::{Keep, Phase, RunDir, SgdConfig, Silent};
 use std::sync::atomic::AtomicBool;
 

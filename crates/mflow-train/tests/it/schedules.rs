@@ -2,8 +2,8 @@
 //! same, and formulas on the weights of such runs.
 use crate::toy::{CPU, Record, Toy, bits, density, manifold, numbers};
 use mflow_bijectors::ParamStore;
+use mflow_core::ModelConfig;
 use mflow_core::candle::DType;
-use mflow_core::{Model, ModelConfig};
 use mflow_train::{
     Alternate, Error, Keep, LrSchedule, Observer, Phase, Progress, Rows, Schedule, Stage, Turn,
 };

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 /// Latents of points: data [B, D] to latents [B, N]
 ///
-/// Under the model, latents have its base density: standard normal, or on a closed chart uniform angles.
+/// Under the model, latents have its base density: standard normal, or on a closed chart uniform angles. Of a
+/// model of several charts, the last column is the number of the chart.
 /// `mflow decode` takes them back to the projections of the points.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow encode run data.csv --out latents.npy")]
@@ -29,6 +30,6 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let opened = Opened::from_options(&options.model)?;
     let x = opened.data(&options.data)?;
     let latents = map_rows(&opened, &options.model, &x, |model, x, c| model.encode(x, c))?;
-    options.out.write(&latents, Some(&latent_names(opened.signature().manifold_dim)))?;
+    options.out.write(&latents, Some(&latent_names(opened.signature())))?;
     Ok(Done::Finished)
 }

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use mflow::bijectors::{FeatureAffineConfig, ParamStore};
 use mflow::core::candle::Device;
 use mflow::core::{ChartConfig, ModelConfig};
-use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points};
+use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points, place_charts};
 use mflow::train::{KeptEpoch, Outcome, RunDir, Schedule, Stage, kept_epochs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -110,6 +110,8 @@ enum Kind {
     Pie,
     /// Manifold-learning flow with exact density (Brehmer & Cranmer 2020)
     MFlow,
+    /// M-flows on several charts, for closed manifolds; 4, or as many as --set model.charts=K says
+    Atlas,
     /// Manifold-learning flow with an encoder network
     MeFlow,
     /// Probabilistic autoencoder: networks, and a flow of their codes; no likelihood
@@ -131,6 +133,7 @@ impl Kind {
             }
             Self::Pie => ModelConfig::pie(data_dim, 1),
             Self::MFlow => ModelConfig::m_flow(data_dim, 1),
+            Self::Atlas => ModelConfig::atlas(data_dim, 1, 4),
             Self::MeFlow => ModelConfig::me_flow(data_dim, 1),
             Self::Pae => ModelConfig::pae(data_dim, 1),
             Self::Vae => ModelConfig::vae(data_dim, 1),
@@ -203,12 +206,12 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         validation.check_names(&tables)?;
     }
     config.train.validate()?;
-    let store = &mut ParamStore::new(config.seed, config.dtype.into(), &Device::Cpu);
-    config.model.build(store, |_| false)?;
-
     let columns = tables.data.columns().map(<[String]>::to_vec);
     let provenance = provenance(options, &config, &tables.data);
     let data = tables.into_source(&config)?;
+    config.model = place_charts(config.model, data.as_ref())?;
+    let store = &mut ParamStore::new(config.seed, config.dtype.into(), &Device::Cpu);
+    config.model.build(store, |_| false)?;
     let validation = validation.map(|tables| tables.into_source(&config)).transpose()?;
     let run = options.run.open(&config)?;
     let stop = interrupt::flag()?;

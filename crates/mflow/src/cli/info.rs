@@ -112,6 +112,11 @@ fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
             let chart = chart.iter().map(|chart| ("chart", format!("{chart:?}")));
             chart.chain([("outer flow", flow(outer)), ("inner flow", flow(inner))]).collect()
         }
+        ModelParts::Atlas { charts, outer, inner, tolerance } => vec![
+            ("charts", format!("{}, apart by up to {tolerance} where they overlap", charts.len())),
+            ("outer flow", flow(outer)),
+            ("inner flow", flow(inner)),
+        ],
         ModelParts::MeFlow { outer, inner, encoder } => vec![
             ("outer flow", flow(outer)),
             ("inner flow", flow(inner)),

@@ -82,7 +82,7 @@ impl Opened {
         let signature = self.signature();
         let table = input::read(path, signature.dtype)?;
         let what = "the latent coordinates of the model";
-        input::check_columns(path, table.cols(), signature.manifold_dim, what)?;
+        input::check_columns(path, table.cols(), signature.latent_dim(), what)?;
         input::tensor(table, signature.dtype)
     }
 

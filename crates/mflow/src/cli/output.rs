@@ -1,6 +1,7 @@
 //! What goes out: results on the standard output, messages on the standard error, arrays in files.
 use super::exit::Usage;
 use anyhow::{Result, bail};
+use mflow::core::ModelSignature;
 use mflow::core::candle::{DType, Tensor};
 use mflow::data::io::{Array, Dtype, write_array};
 use std::fmt::Arguments;
@@ -101,6 +102,7 @@ pub(super) fn precision(t: &Tensor) -> Dtype {
 }
 
 /// `latent_0`, `latent_1`, ..
-pub(super) fn latent_names(n: usize) -> Vec<String> {
-    (0..n).map(|i| format!("latent_{i}")).collect()
+pub(super) fn latent_names(signature: &ModelSignature) -> Vec<String> {
+    let chart = (signature.charts > 1).then(|| "chart".to_owned());
+    (0..signature.manifold_dim).map(|i| format!("latent_{i}")).chain(chart).collect()
 }

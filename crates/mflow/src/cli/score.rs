@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         all.push(model.encode(x, c)?);
         Ok(Tensor::cat(&all, 1)?)
     })?;
-    write(&options.out, &scores, &columns)?;
+    write(&options.out, &scores, &columns, &latent_names(opened.signature()))?;
     Ok(Done::Finished)
 }
 
@@ -77,14 +77,14 @@ impl Columns {
 }
 
 /// Write the densities, `reconstruction_error`, and the latents of `scores`.
-fn write(out: &OutFile, scores: &Tensor, columns: &Columns) -> Result<()> {
+fn write(out: &OutFile, scores: &Tensor, columns: &Columns, latents: &[String]) -> Result<()> {
     let (rows, width) = scores.dims2()?;
     let mut names: Vec<&str> = columns.0.iter().map(|(name, _)| *name).collect();
     names.push("reconstruction_error");
     let (n, dtype) = (width - names.len(), precision(scores));
     if out.is_csv() {
         let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        names.extend(latent_names(n));
+        names.extend_from_slice(latents);
         let values = values(scores)?;
         let array = Array::matrix(rows, width, &values, dtype)?.with_columns(&names)?;
         write_csv(out.path(), &array)?;

@@ -60,7 +60,7 @@ pub(super) fn evaluate(
                 put("true_log_prob_with_noise", around.true_log_prob);
             }
         }
-        name if name == Lorenz.name() && of.model.signature().manifold_dim == 2 => {
+        name if name == Lorenz.name() && of.model.signature().latent_dim() == 2 => {
             let [left, right] = lorenz_section_tv(of)?;
             put("lorenz_section_tv_left", left);
             put("lorenz_section_tv_right", right);

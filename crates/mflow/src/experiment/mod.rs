@@ -5,7 +5,7 @@ mod evaluation;
 mod optional;
 
 use crate::figures::draw_run;
-use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE};
+use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, place_charts};
 use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 pub use data::{DataConfig, Origin, Split, test_data, training_data};
@@ -118,6 +118,7 @@ pub fn run(
     let Training { x, cols, context } = source.training(config)?;
     let model = config.data.normalize.apply(config.model.clone(), &x, cols)?;
     let data = Rows::new(x, cols, context, config.dtype.into(), &Device::Cpu)?;
+    let model = place_charts(model, &data)?;
     let settings =
         FitConfig { seed: config.seed, dtype: config.dtype, model, train: config.train.clone() };
     let provenance = BTreeMap::from([

@@ -105,23 +105,31 @@ fn unrolled(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 /// What is drawn of a model in the plane, and over the angle.
 type Picture = (Layer, Vec<(f64, f64)>);
 
-/// Of a model of curves.
+/// Of a model of curves, one for each chart.
 fn curve(run: &Drawn<'_>, theta: &[f64]) -> Result<Picture> {
     // How far a point is away counts only as far as it is seen.
     let seen = |latents: &[f64]| -> Result<Vec<f64>> {
         let points = decoded(run.of, latents, theta)?.points;
         Ok(points.into_iter().map(|x| x.clamp(-EDGE, EDGE)).collect())
     };
-    let latents = Region::of(run.of, TAILS)?.curve(POINTS, seen)?;
-    let curve = decoded(run.of, &latents, theta)?;
-    let points = curve.points.as_chunks::<2>().0;
-    let along = points.iter().map(|&point| angle(point)).zip(curve.log_density.iter().copied());
-    let along = unrolled(&along.collect::<Vec<_>>());
-    // What is not seen has no share in the scale of colours.
-    let is_seen = |point: &[f64; 2]| point.iter().all(|x| x.abs() <= EDGE);
-    let seen = points.iter().zip(&curve.log_density);
-    let seen = seen.map(|(point, &v)| if is_seen(point) { v } else { f64::NAN }).collect();
-    Ok((colored(pairs(points), seen), along))
+    // A point that is none ends a line.
+    let gap = (f64::NAN, f64::NAN);
+    let (mut points, mut density, mut along) = (vec![], vec![], vec![]);
+    for latents in Region::of(run.of, TAILS)?.curves(POINTS, seen)? {
+        let curve = decoded(run.of, &latents, theta)?;
+        let of_chart = curve.points.as_chunks::<2>().0;
+        let profile = of_chart.iter().map(|&x| angle(x)).zip(curve.log_density.iter().copied());
+        along.extend(unrolled(&profile.collect::<Vec<_>>()));
+        along.push(gap);
+        // What is not seen has no share in the scale of colours.
+        let is_seen = |point: &[f64; 2]| point.iter().all(|x| x.abs() <= EDGE);
+        let of_curve = of_chart.iter().zip(&curve.log_density);
+        density.extend(of_curve.map(|(x, &v)| if is_seen(x) { v } else { f64::NAN }));
+        density.push(f64::NAN);
+        points.extend(pairs(of_chart));
+        points.push(gap);
+    }
+    Ok((colored(points, density), along))
 }
 
 /// Of a model of the plane: samples, and the density of their angles by counts.

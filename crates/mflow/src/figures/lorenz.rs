@@ -42,7 +42,7 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
 
 fn is_surface(model: &dyn Model) -> bool {
     let signature = model.signature();
-    (signature.data_dim, signature.manifold_dim, signature.context_dim) == (3, 2, None)
+    (signature.data_dim, signature.latent_dim(), signature.context_dim) == (3, 2, None)
 }
 
 /// Points of the attractor that are far from one another in time.

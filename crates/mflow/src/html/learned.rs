@@ -13,8 +13,8 @@ const LINE: usize = 400;
 /// Percents of each latent beyond either end of what is drawn: there the decoder has seen next to no data.
 const TAILS: f64 = 0.5;
 
-/// The manifold of a model, or `points` samples where it has more than two dimensions or fills the space;
-/// a surface has `side` points along each side. `context` is the row that all points share.
+/// The manifold of a model, or `points` samples where it has more than two dimensions, fills the space, or is
+/// a surface of several charts; a surface has `side` points along each side. `context` is the row that all points share.
 pub(super) fn learned(
     of: Evaluated<'_>,
     context: &[f64],
@@ -23,16 +23,18 @@ pub(super) fn learned(
 ) -> Result<Sheet> {
     let signature = of.model.signature();
     let decode = |latents: &[f64]| -> Result<Vec<f64>> {
-        let u = of.tensor(latents, signature.manifold_dim)?;
-        let c = of.context(&context.repeat(latents.len() / signature.manifold_dim))?;
+        let u = of.tensor(latents, signature.latent_dim())?;
+        let c = of.context(&context.repeat(latents.len() / signature.latent_dim()))?;
         Ok(of.by_rows(&u, c.as_ref(), |u, c| of.model.decode(u, c))?)
     };
     let (shape, points) = match signature.manifold_dim {
         1 if signature.data_dim > 1 => {
-            let latents = Region::of(of, TAILS)?.curve(LINE, decode)?;
-            (Shape::Line, decode(&latents)?)
+            let curves = Region::of(of, TAILS)?.curves(LINE, decode)?;
+            let curves: Result<Vec<Vec<f64>>> = curves.iter().map(|u| decode(u)).collect();
+            // A point that is none ends a line.
+            (Shape::Line, curves?.join(&[f64::NAN].repeat(signature.data_dim)[..]))
         }
-        2 if signature.data_dim > 2 => {
+        2 if signature.data_dim > 2 && signature.charts == 1 => {
             (Shape::Grid(side, side), decode(&Region::of(of, TAILS)?.grid(side))?)
         }
         _ => (Shape::Cloud, samples(of, context, points)?),
