@@ -33,6 +33,9 @@ pub(crate) struct View<'a> {
     pub(crate) index: Arc<[usize]>,
 }
 
+/// The step whose noise validation has: no training comes so far.
+const VALIDATION: u64 = u64::MAX;
+
 /// What a phase eats: rows of the data, or their coordinates.
 enum Feed<'a> {
     Rows(View<'a>),
@@ -287,7 +290,17 @@ impl<'a> Member<'a> {
             let batch = self.validation.gather(&block)?;
             let when = format!("validation {i}");
             let noise = self.noise(block.len(), &when)?;
-            let (model, kind, scale) = (self.model.as_ref(), self.kind, &self.scale);
+            // By the nearest charts alone a good density looks bad where charts overlap: they are drawn as in
+            // training.
+            let drawn = match self.model.signature().charts {
+                1 => None,
+                _ => {
+                    let first = cut(rows, blocks, i).start;
+                    self.model.training(&Noise::new(self.setting.seed, VALIDATION, first))?
+                }
+            };
+            let model = drawn.as_deref().unwrap_or(self.model.as_ref());
+            let (kind, scale) = (self.kind, &self.scale);
             let shard = Shard { model, kind, scale, batch: &batch, noise: noise.as_ref() };
             let of_rows = shard.total(&self.phase.losses, rows)?;
             let of_rows = of_rows.as_ref().map(scalar).transpose()?.unwrap_or(0.);

@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod divergence;
 mod learning;
+mod loops;
 mod losses;
 mod modes;
 mod optimizer;
