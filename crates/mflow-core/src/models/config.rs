@@ -100,6 +100,7 @@ pub enum ModelParts {
     /// topology. The networks of all charts are the same, and see the number of the chart. Unconditional.
     Atlas {
         /// How many charts, or their places.
+        #[serde(default = "default_charts")]
         charts: Charts,
         /// The flow `f` of `R^D`, around the place of its chart.
         #[serde(default)]
@@ -170,6 +171,10 @@ fn default_ambient() -> VectorFlowConfig {
 /// The published value for the polynomial surface.
 fn default_epsilon() -> f64 {
     0.01
+}
+/// So many arcs of a circle are nearly straight.
+fn default_charts() -> Charts {
+    Charts::Number(4)
 }
 /// Ten times what an error of the manifold should be.
 fn default_tolerance() -> f64 {

@@ -385,6 +385,7 @@ fn short_tables_have_the_defaults() {
         (on_chart, ModelConfig::m_flow_on(circle(2.), 3)),
         (table("pie"), ModelConfig::pie(3, 2)),
         (table("m-flow"), ModelConfig::m_flow(3, 2)),
+        (table("atlas"), ModelConfig::atlas(3, 2, 4)),
         (table("me-flow"), ModelConfig::me_flow(3, 2)),
         (table("pae"), ModelConfig::pae(3, 2)),
         (table("vae"), ModelConfig::vae(3, 2)),

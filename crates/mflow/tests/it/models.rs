@@ -47,6 +47,7 @@ fn kinds() -> Vec<(&'static str, String)> {
         ("pae", format!("{dim} {}", small(&["encoder", "decoder", "inner"]))),
         ("vae", format!("{dim} {}", small(&["encoder", "decoder"]))),
         ("rif", format!("{dim} {}", small(&["encoder", "decoder", "inner"]))),
+        ("atlas", format!("{dim} {}", small(&["outer", "inner"]))),
     ]
 }
 
@@ -85,6 +86,7 @@ fn every_model_is_fitted_and_asked() {
         };
         expected.push("reconstruction_error".to_owned());
         expected.extend((0..latents).map(|i| format!("latent_{i}")));
+        expected.extend((kind == "atlas").then(|| "chart".to_owned()));
         assert_eq!(columns, expected, "{kind}: what it can tell");
         folder.succeeds(&format!("encode {kind} data.csv --dtype f64 --out u.npy"));
         folder.succeeds(&format!("decode {kind} u.npy --dtype f64 --out d.npy"));
@@ -254,7 +256,7 @@ fn models(data_dim: usize, context_dim: usize) -> Vec<ModelConfig> {
     let (radius, center) = (1., vec![0.; data_dim]);
     let mut flow = SplineFlowConfig::default();
     (flow.layers, flow.hidden, flow.blocks, flow.bins) = (2, 8, 1, 4);
-    let all = vec![
+    let mut all = vec![
         ModelConfig::af(data_dim),
         ModelConfig::fom(ChartConfig::Hypersphere { dim: n, radius, center }),
         ModelConfig::pie(data_dim, n),
@@ -264,6 +266,9 @@ fn models(data_dim: usize, context_dim: usize) -> Vec<ModelConfig> {
         ModelConfig::vae(data_dim, n),
         ModelConfig::rif(data_dim, n),
     ];
+    if context_dim == 0 {
+        all.push(ModelConfig::atlas(data_dim, n, 3));
+    }
     let small = |model: ModelConfig| {
         // A circular flow of a circle stays.
         let model = match model.name() {
@@ -311,5 +316,5 @@ fn experiments_run_with_every_model_and_schedule() {
             }
         }
     }
-    assert_eq!(runs, 2 * 32, "every schedule that fits a model");
+    assert_eq!(runs, 2 * 32 + 6, "every schedule that fits a model");
 }
