@@ -215,9 +215,14 @@ pub trait Model: Debug + Send + Sync {
     fn observe(&self, _x: &Tensor, _context: Option<&Tensor>) -> Result<()> {
         Ok(())
     }
-    /// The model as it is while training, with the random numbers that dropout takes from `noise`;
-    /// `None` where training makes no difference. Shares the parameters.
+    /// The model as it is while training, with the random numbers that dropout and the draws of charts take
+    /// from `noise`; `None` where training makes no difference. Shares the parameters.
     fn training(&self, _noise: &Noise) -> Result<Option<Box<dyn Model>>> {
+        Ok(None)
+    }
+    /// The model that draws charts as while training, but has no dropout: what validation looks at. `None`
+    /// where there is one chart.
+    fn drawing(&self, _noise: &Noise) -> Result<Option<Box<dyn Model>>> {
         Ok(None)
     }
 

@@ -290,15 +290,9 @@ impl<'a> Member<'a> {
             let batch = self.validation.gather(&block)?;
             let when = format!("validation {i}");
             let noise = self.noise(block.len(), &when)?;
-            // By the nearest charts alone a good density looks bad where charts overlap: they are drawn as in
-            // training.
-            let drawn = match self.model.signature().charts {
-                1 => None,
-                _ => {
-                    let first = cut(rows, blocks, i).start;
-                    self.model.training(&Noise::new(self.setting.seed, VALIDATION, first))?
-                }
-            };
+            // By the nearest charts alone a good density looks bad where charts overlap.
+            let first = cut(rows, blocks, i).start;
+            let drawn = self.model.drawing(&Noise::new(self.setting.seed, VALIDATION, first))?;
             let model = drawn.as_deref().unwrap_or(self.model.as_ref());
             let (kind, scale) = (self.kind, &self.scale);
             let shard = Shard { model, kind, scale, batch: &batch, noise: noise.as_ref() };

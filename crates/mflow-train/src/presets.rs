@@ -90,9 +90,10 @@ impl Schedule {
     /// The schedule for `model` that its paper names.
     pub fn of(model: &ModelConfig) -> Self {
         match model.parts {
-            ModelParts::MFlow { .. } | ModelParts::MeFlow { .. } | ModelParts::Pae { .. } => {
-                Self::Sequential
-            }
+            ModelParts::MFlow { .. }
+            | ModelParts::Atlas { .. }
+            | ModelParts::MeFlow { .. }
+            | ModelParts::Pae { .. } => Self::Sequential,
             _ => Self::Likelihood,
         }
     }

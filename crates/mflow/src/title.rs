@@ -13,14 +13,14 @@ impl ExperimentConfig {
 
 /// See [`ExperimentConfig::title`].
 pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
-    let kind = match model.parts {
+    let kind = match &model.parts {
+        ModelParts::Atlas { charts, .. } => &format!("M-flow on {} charts", charts.len()),
         ModelParts::Af { .. } => "AF",
         ModelParts::Fom { .. } => "FOM",
         ModelParts::Pie { .. } if model.sizes.conditional_manifold => "PIE, conditional manifold",
         ModelParts::Pie { .. } => "PIE",
         ModelParts::MFlow { chart: Some(_), .. } => "M-flow on a chart",
         ModelParts::MFlow { .. } => "M-flow",
-        ModelParts::Atlas { .. } => "M-flow on several charts",
         ModelParts::MeFlow { .. } => "M_e-flow",
         ModelParts::Pae { .. } => "PAE",
         ModelParts::Vae { .. } => "VAE",

@@ -22,8 +22,8 @@ const LEAST_SHARE: f64 = 0.01;
 /// coordinates have the number of the chart as their last column.
 ///
 /// While training, the chart of each row is drawn anew by shares that fall off with the distance from the
-/// middles of the charts, `r_k ∝ exp(-|x - c_k|²/σ²)`: the manifold phase then minimises
-/// `Σ_k r_k |x - project_k(x)|²`, and the density phase maximises the bound
+/// middles of the charts, `r_k ∝ exp(-|x - c_k|²/σ²)`: the loss of reconstruction is then
+/// `Σ_k r_k |x - project_k(x)|²`, and that of coordinates minus the bound
 /// `Σ_k r_k log(w_k p_k) <= log Σ_k w_k p_k + Σ_k r_k log r_k`, which is tight at `w_k p_k = r_k p`.
 ///
 /// Kalatzis et al. (2021), *Density estimation on smooth manifolds with normalizing flows*, arXiv 2106.03500,
@@ -117,9 +117,13 @@ impl Atlas {
             return Ok(Tensor::from_iter(drawn, &candle_core::Device::Cpu)?.to_device(x.device())?);
         }
         let x = x.detach();
-        let distances: Result<Vec<Tensor>> = (0..self.charts())
-            .map(|k| self.squares(&x, &self.inner.project(&x, Some(&self.one(k, rows)?))?))
-            .collect();
+        let distance = |k: usize| -> Result<Tensor> {
+            let square = self.squares(&x, &self.inner.project(&x, Some(&self.one(k, rows)?))?)?;
+            // A chart whose map overflows so far from its place is not near; argmin would take a NaN.
+            let far = (square.ones_like()? * f64::from(f32::MAX))?;
+            Ok(square.le(&far)?.where_cond(&square, &far)?)
+        };
+        let distances: Result<Vec<Tensor>> = (0..self.charts()).map(distance).collect();
         Ok(Tensor::stack(&distances?, 1)?.argmin(D::Minus1)?)
     }
 
@@ -168,9 +172,17 @@ impl Atlas {
         Ok(named.matmul(&self.log_weights()?)?.squeeze(1)?)
     }
 
-    /// The mixture at points of the manifold, `[B]`; each row counts on its own chart in any case.
+    /// The mixture at points of the manifold, `[B]`; each row counts on its own chart in any case. NaN where
+    /// a projection is not finite, as of any model.
     fn mixture(&self, on_manifold: &Tensor, own: &Tensor) -> Result<Tensor> {
         let rows = on_manifold.dim(0)?;
+        if rows == 0 {
+            return Ok(Tensor::zeros(0, on_manifold.dtype(), on_manifold.device())?);
+        }
+        let lost = (on_manifold.detach() * 0.)?.sum(D::Minus1)?;
+        let found = lost.eq(0.)?;
+        let places = found.unsqueeze(1)?.broadcast_as(on_manifold.shape())?;
+        let on_manifold = &places.where_cond(on_manifold, &on_manifold.zeros_like()?)?;
         let log_weights = self.log_weights()?;
         let mut terms = Vec::with_capacity(self.charts());
         for k in 0..self.charts() {
@@ -187,7 +199,7 @@ impl Atlas {
         let terms = Tensor::stack(&terms, 1)?;
         let largest = terms.max_keepdim(1)?.detach();
         let sum = terms.broadcast_sub(&largest)?.exp()?.sum(1)?;
-        Ok((sum.log()? + largest.squeeze(1)?)?)
+        Ok(((sum.log()? + largest.squeeze(1)?)? + lost)?)
     }
 
     fn check_context(&self, op: &'static str, context: Option<&Tensor>) -> Result<()> {
@@ -249,16 +261,11 @@ impl Model for Atlas {
     }
 
     fn log_density(&self, kind: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        self.check_data("log_prob", x, context)?;
         if kind != Density::Manifold {
             let reason = "it is a density on the manifold only; ask for the manifold density";
             return self.lacks("log_density", reason);
         }
-        if x.dim(0)? == 0 {
-            return Ok(Tensor::zeros(0, x.dtype(), x.device())?);
-        }
-        let (projection, named) = self.projected(x)?;
-        self.mixture(&projection, &named)
+        Ok(self.project_with_log_prob(x, context)?.log_prob)
     }
     fn project(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.check_data("project", x, context)?;
@@ -324,5 +331,8 @@ impl Model for Atlas {
             None => self.inner.clone(),
         };
         Ok(Some(Box::new(Self { inner, draws, ..self.clone() })))
+    }
+    fn drawing(&self, noise: &Noise) -> Result<Option<Box<dyn Model>>> {
+        Ok(Some(Box::new(Self { draws: Some(noise.layer()), ..self.clone() })))
     }
 }

@@ -2,7 +2,9 @@
 use crate::principal::PrincipalAxes;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 
 /// Starts of the search for pieces, of which the best is kept.
 const STARTS: usize = 8;
@@ -10,7 +12,7 @@ const STARTS: usize = 8;
 const STEPS: usize = 100;
 
 /// The charts of an atlas as they are written in a config: their number, until data have said where they lie.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Charts {
@@ -31,6 +33,37 @@ impl Charts {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl<'de> Deserialize<'de> for Charts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// By hand, as of an untagged enum serde says neither what was expected nor what is wrong with a place.
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Charts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of charts, or a list of their places")
+            }
+            fn visit_u64<E: de::Error>(self, charts: u64) -> Result<Charts, E> {
+                let unexpected = de::Unexpected::Unsigned(charts);
+                let charts = usize::try_from(charts);
+                charts.map(Charts::Number).map_err(|_| E::invalid_value(unexpected, &self))
+            }
+            fn visit_i64<E: de::Error>(self, charts: i64) -> Result<Charts, E> {
+                let unexpected = de::Unexpected::Signed(charts);
+                let charts = usize::try_from(charts);
+                charts.map(Charts::Number).map_err(|_| E::invalid_value(unexpected, &self))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut places: A) -> Result<Charts, A::Error> {
+                let mut frames = vec![];
+                while let Some(frame) = places.next_element()? {
+                    frames.push(frame);
+                }
+                Ok(Charts::Placed(frames))
+            }
+        }
+        deserializer.deserialize_any(Either)
     }
 }
 
@@ -69,13 +102,18 @@ pub fn place_charts(
     charts: usize,
 ) -> Result<Vec<ChartFrame>> {
     let rows = x.len() / cols.max(1);
+    let (op, arg) = ("place_charts", "x");
     if cols == 0 || !x.len().is_multiple_of(cols) || charts == 0 || rows < charts {
         return Err(Error::Shape {
-            op: "place_charts",
-            arg: "x",
-            expected: format!("[rows, {cols}] with a row or more for each of {charts} charts"),
-            found: vec![x.len()],
+            op,
+            arg,
+            expected: format!("[rows, {cols}], a row or more for each of {charts} charts"),
+            found: vec![rows, x.len().checked_div(rows).unwrap_or(cols)],
         });
+    }
+    if let Some(i) = x.iter().position(|v| !v.is_finite()) {
+        let (row, column, value) = (i / cols, i % cols, x[i]);
+        return Err(Error::NonFinite { op, arg, row, column, value });
     }
     if manifold_dim == 0 || manifold_dim > cols {
         let reason = format!("must be at least 1 and at most {cols}, found {manifold_dim}");
@@ -207,10 +245,31 @@ mod tests {
     #[test]
     fn what_cannot_be_cut_is_refused() {
         let x = [0., 0., 0., 0., 1., 1.];
-        for (charts, expected) in [(4, "for each of 4 charts"), (2, "must be fewer, found 2")] {
+        for (charts, expected) in
+            [(4, "a row or more for each of 4 charts, found [3, 2]"), (2, "must be fewer, found 2")]
+        {
             let error = place_charts(&x, 2, 1, charts).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
         assert!(place_charts(&x, 2, 3, 1).is_err());
+        let error = place_charts(&[0., 1., f64::NAN, 2.], 2, 1, 2).unwrap_err().to_string();
+        assert!(error.contains("found NaN at row 1, column 0"), "{error}");
+    }
+
+    #[test]
+    fn charts_are_a_number_or_places() {
+        let read = |text: &str| serde_json::from_str::<Charts>(text);
+        assert_eq!(read("5").unwrap(), Charts::Number(5));
+        let place = r#"[{"center": [0.5], "axes": [[1.0]], "scale": 2.0}]"#;
+        let expected = ChartFrame::new(vec![0.5], vec![vec![1.]], 2.);
+        assert_eq!(read(place).unwrap(), Charts::Placed(vec![expected]));
+        for (text, part) in [
+            ("-1", "expected a number of charts, or a list of their places"),
+            ("\"six\"", "invalid type: string \"six\", expected a number of charts"),
+            (r#"[{"centre": [0]}]"#, "unknown field `centre`"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
     }
 }

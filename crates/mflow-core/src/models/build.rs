@@ -49,7 +49,7 @@ impl ModelConfig {
     }
 
     /// Refuse sizes that cannot be.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let ModelSizes { data_dim: d, manifold_dim: n, normalization, .. } = &self.sizes;
         if let Some((around, manifold)) = self.chart().map(ChartConfig::dims) {
             // With an `f` behind it the chart may lie in a part of the space.

@@ -358,8 +358,11 @@ impl ModelConfig {
     /// places, and any other model, stays as it is.
     ///
     /// # Errors
-    /// As [`place_charts`].
+    /// As [`place_charts`]; if an atlas cannot be built with these fields.
     pub fn place_charts(mut self, x: &[f64]) -> Result<Self> {
+        if matches!(self.parts, ModelParts::Atlas { .. }) {
+            self.check()?;
+        }
         let ModelSizes { data_dim, manifold_dim, normalization, .. } = &self.sizes;
         if let ModelParts::Atlas { charts: charts @ Charts::Number(_), .. } = &mut self.parts {
             let normalized: Vec<f64> = match normalization {
@@ -373,6 +376,15 @@ impl ModelConfig {
             *charts = Charts::Placed(frames);
         }
         Ok(self)
+    }
+
+    /// With the charts of an atlas without places: those of other data or another normalisation are wrong.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        if let ModelParts::Atlas { charts, .. } = &mut self.parts {
+            *charts = Charts::Number(charts.len());
+        }
+        self
     }
 
     /// The places of the charts of an atlas, once it has them.

@@ -1,4 +1,4 @@
-//! [`ManifoldModel`]: the one implementation of [`Model`], put together from parts by each config.
+//! [`ManifoldModel`]: every [`Model`] whose manifold is the image of one map, put together from parts by each config.
 use super::pie::NormalNoise;
 use super::rif::injective_bound;
 use super::vae::Variational;

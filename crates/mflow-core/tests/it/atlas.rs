@@ -313,6 +313,44 @@ fn charts_are_drawn_by_their_shares() {
     assert!(numbers(&model.coordinates(&x, None).unwrap()).chunks(2).all(|u| u[1] == 0.));
 }
 
+/// Validation draws charts, yet has no dropout; training has both.
+#[test]
+fn drawing_is_training_without_dropout() {
+    let mut flow = mflow_bijectors::FlowConfig::real_nvp();
+    flow.layers = 2;
+    flow.net = crate::kinds::small_net().with_dropout(0.5);
+    let frames = vec![frame([-1., 0.], 0.2, 1.), frame([1., 0.], 0.2, 1.)];
+    let kind = Kind::new(placed(frames, 1).with_outer(flow), 0.6);
+    let x = kind.data(200);
+    let noise = Noise::new(3, 8, 0);
+    let drawing = kind.model.drawing(&noise).unwrap().unwrap();
+    let training = kind.model.training(&noise).unwrap().unwrap();
+    let of = |model: &dyn Model| numbers(&model.coordinates(&x, None).unwrap());
+    let (nearest, drawn, dropped) =
+        (of(kind.model.as_ref()), of(drawing.as_ref()), of(training.as_ref()));
+    let mut counts = [0; 3];
+    for (a, (b, c)) in nearest.chunks(2).zip(drawn.chunks(2).zip(dropped.chunks(2))) {
+        counts[0] += usize::from(a[1] == b[1]);
+        counts[1] += usize::from(a[1] == b[1] && a[0] == b[0]);
+        counts[2] += usize::from(b[0] == c[0]);
+    }
+    assert!(counts[0] > 50 && counts[0] < 200, "some rows are given to the other chart");
+    assert_eq!(counts[0], counts[1], "on their own chart they have their coordinates");
+    assert_eq!(counts[2], 0, "dropout moves every row");
+}
+
+#[test]
+fn a_map_that_overflows_loses_its_rows_only() {
+    let (_store, model) =
+        build(&flat(vec![frame([0., 0.], 0., 1.), frame([3., 0.], 0., 1.)]), &[0.; 2]);
+    // Squares of distances overflow, and those of latents in the density.
+    let x = tensor(vec![0.1, 0., 1e200, 1e200], &[2, 2]);
+    let found = numbers(&model.log_prob(&x, None).unwrap());
+    let expected = ((normal_density(0.1, 0., 1.) + normal_density(0.1, 3., 1.)) / 2.).ln();
+    close("the other row", &found[..1], &[expected], 1e-12);
+    assert!(!found[1].is_finite(), "{found:?}");
+}
+
 #[test]
 fn an_atlas_survives_its_file() {
     let mut kind = bent().remove(1);
@@ -400,6 +438,11 @@ fn what_does_not_fit_is_refused() {
         model.decode(&nothing, None),
         model.latent_log_prob(&nothing),
         model.coordinate_log_prob(&nothing, None),
+        model.project_with_log_prob(&nothing, None).map(|both| both.log_prob),
+        model.coordinates(&nothing, None),
+        model.latents(&nothing, None),
+        model.decode_jacobian(&nothing, None),
+        model.sample(0, None, &mut Stream::new(1, "none")),
     ] {
         assert_eq!(result.unwrap().dims()[0], 0);
     }

@@ -29,8 +29,10 @@ pub fn chart_kl(
     let points = x.as_chunks::<3>().0.iter();
     let tangents = rows.as_chunks::<6>().0.iter();
     let latents = base.iter();
-    if points.len() != samples || tangents.len() != samples || latents.len() != samples {
-        let (expected, found) = ("a surface in three dimensions".into(), format!("{of:?}"));
+    let fits = points.len() == samples && tangents.len() == samples && latents.len() == samples;
+    if !fits || of.model.signature().charts > 1 {
+        let expected = "a surface of one chart in three dimensions".into();
+        let found = format!("{of:?}");
         return Err(Error::Model { what: "chart_kl", expected, found });
     }
     let terms = points.zip(tangents).zip(latents).map(|((x, t), log_base)| {

@@ -14,8 +14,8 @@ pub struct Decoded {
     pub log_density: Vec<f64>,
 }
 
-/// Decode the latents `[rows, N]`, or with the number of the chart `[rows, N + 1]`, all given the parameters `theta`, `[P]`, with
-/// `log p(ũ) - ½ log det(J Jᵀ)` for the rows `J` of the decoder's Jacobian.
+/// Decode the latents `[rows, N]`, all given the parameters `theta`, `[P]`, with `log p(ũ) - ½ log det(J Jᵀ)` for
+/// the rows `J` of the decoder's Jacobian; of an atlas, the latents `[rows, N + 1]` with the density of the mixture.
 ///
 /// Where the map from latents is one to one, this is the density of samples on the manifold: that of an
 /// M-flow (Brehmer & Cranmer 2020, equation 7), and of models whose likelihood is intractable as well, since

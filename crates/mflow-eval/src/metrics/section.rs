@@ -59,11 +59,13 @@ impl Section {
     pub fn of_model(&self, of: Evaluated<'_>, cells: usize) -> Result<Vec<f64>> {
         /// Latents reach as far: 1e-5 of a standard normal lies beyond.
         const REACH: f64 = 4.5;
-        let signature = of.model.signature();
-        let sizes = (signature.data_dim, signature.latent_dim(), signature.context_dim);
-        if sizes != (3, 2, None) {
-            let expected = "an unconditional model of a surface in 3 dimensions".to_owned();
-            let found = format!("{sizes:?} features, latents and context features");
+        let s = of.model.signature();
+        let sizes = (s.data_dim, s.manifold_dim, s.charts, s.context_dim);
+        if sizes != (3, 2, 1, None) {
+            let expected =
+                "an unconditional model of a surface of one chart in 3 dimensions".to_owned();
+            let found =
+                format!("{sizes:?} features, manifold dimensions, charts and context features");
             return Err(Error::Model { what: "section", expected, found });
         }
         let decode = |latents: &[f64]| {

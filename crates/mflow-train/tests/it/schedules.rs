@@ -124,6 +124,18 @@ fn schedules_that_do_not_fit_say_which_do() {
     }
 }
 
+#[test]
+fn a_manifold_of_its_own_is_learned_first() {
+    for model in [
+        ModelConfig::m_flow(3, 2),
+        ModelConfig::atlas(3, 2, 4),
+        ModelConfig::me_flow(3, 2),
+        ModelConfig::pae(3, 2),
+    ] {
+        assert_eq!(Schedule::of(&model), Schedule::Sequential, "{}", model.name());
+    }
+}
+
 /// One update an epoch, so that the order of rows does not matter.
 fn whole(mut phase: Phase) -> Phase {
     (phase.batch_size, phase.keep) = (1000, Keep::Last);

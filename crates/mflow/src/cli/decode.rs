@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub(super) struct Options {
     #[command(flatten)]
     model: ModelOptions,
-    /// Latents, [B, N]: .npy, .npz or .csv
+    /// Latents as `mflow encode` writes them, [B, N]: .npy, .npz or .csv
     data: PathBuf,
     /// File for the points, [B, D]: .npy, .npz or .csv
     #[arg(long, value_parser = OutFile::array)]

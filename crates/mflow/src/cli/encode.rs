@@ -20,7 +20,7 @@ pub(super) struct Options {
     model: ModelOptions,
     /// Points, [B, D]: .npy, .npz or .csv
     data: PathBuf,
-    /// File for the latents, [B, N]: .npy, .npz or .csv
+    /// File for the latents, [B, N], or with charts [B, N + 1]: .npy, .npz or .csv
     #[arg(long, value_parser = OutFile::array)]
     out: OutFile,
 }

@@ -331,10 +331,18 @@ fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     let mut config: FitConfig = settings::config(&base, &file)?;
     config.train.resolve(&config.model)?;
     override_by_options(&mut config, options, table)?;
-    if options.set.is_empty() {
-        return Ok(config);
+    if !options.set.is_empty() {
+        config = settings::config(&settings::table(&config)?, &options.set)?;
     }
-    settings::config(&settings::table(&config)?, &options.set)
+    // The charts of a run's config lie near its data, in units of its normalisation.
+    let set = |is: &dyn Fn(&Setting) -> bool| options.set.iter().any(is);
+    let other_units = options.normalize.is_some()
+        || options.manifold_dim.is_some()
+        || set(&|s| s.is_under("model.normalization") || is_dim(s));
+    if other_units && !set(&|s| s.is_under("model.charts")) {
+        config.model = config.model.without_places();
+    }
+    Ok(config)
 }
 
 /// The model that is asked for, in the option or in the settings.

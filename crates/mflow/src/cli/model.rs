@@ -77,7 +77,7 @@ impl Opened {
         input::tensor(table, signature.dtype)
     }
 
-    /// Latents for the model, `[B, N]`.
+    /// Latents for the model, `[B, N]`, of an atlas `[B, N + 1]`.
     pub(super) fn latents(&self, path: &Path) -> Result<Tensor> {
         let signature = self.signature();
         let table = input::read(path, signature.dtype)?;

@@ -39,13 +39,15 @@ pub(super) fn evaluate(
     if has_manifold_density(of.model) && simulator.is_tractable() {
         put("log_likelihood_gap", log_likelihood_gap(of, simulator, &x, &parameters)?);
     }
+    let signature = of.model.signature();
+    let of_one_chart = |dim| (signature.manifold_dim, signature.charts) == (dim, 1);
     match simulator.name() {
         PolynomialSurface::NAME => {
             let surface = PolynomialSurface;
             let distance = manifold_distance(of, &surface, samples, &mut stream("model samples"))?;
             put("manifold_distance", distance.vertical);
             put("manifold_distance_euclidean", distance.euclidean);
-            if of.model.signature().manifold_dim == surface.manifold_dim() {
+            if of_one_chart(surface.manifold_dim()) {
                 let stream = &mut stream("chart samples");
                 put("kl_chart", chart_kl(of, &surface, parameter, samples, stream)?);
             }
@@ -60,7 +62,7 @@ pub(super) fn evaluate(
                 put("true_log_prob_with_noise", around.true_log_prob);
             }
         }
-        name if name == Lorenz.name() && of.model.signature().latent_dim() == 2 => {
+        name if name == Lorenz.name() && of_one_chart(2) => {
             let [left, right] = lorenz_section_tv(of)?;
             put("lorenz_section_tv_left", left);
             put("lorenz_section_tv_right", right);

@@ -41,8 +41,8 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
 }
 
 fn is_surface(model: &dyn Model) -> bool {
-    let signature = model.signature();
-    (signature.data_dim, signature.latent_dim(), signature.context_dim) == (3, 2, None)
+    let s = model.signature();
+    (s.data_dim, s.manifold_dim, s.charts, s.context_dim) == (3, 2, 1, None)
 }
 
 /// Points of the attractor that are far from one another in time.

@@ -36,7 +36,7 @@ fn titles_are_those_of_published_tables() {
         (ModelConfig::m_flow(3, 2), Ot, "M-flow, OT"),
         (ModelConfig::m_flow(3, 2), OtAlternating, "M-flow, OT alternating"),
         (ModelConfig::m_flow(3, 2), Likelihood, "M-flow, likelihood"),
-        (ModelConfig::atlas(3, 2, 4), Sequential, "M-flow on several charts, M/D sequential"),
+        (ModelConfig::atlas(3, 2, 4), Sequential, "M-flow on 4 charts, M/D sequential"),
         (ModelConfig::me_flow(3, 2), Simultaneous, "M_e-flow, simultaneous"),
         (ModelConfig::rif(3, 2), Likelihood, "RIF"),
     ] {

@@ -75,6 +75,9 @@ fn every_model_is_fitted_and_asked() {
         folder.succeeds(&fit);
         let info = folder.succeeds(&format!("info {kind} --samples 20"));
         assert!(info.starts_with(&format!("{kind}: ")), "{info}");
+        let by_terms = info.contains("its terms by decode");
+        let of_one_map = !matches!(kind, "pae" | "vae" | "rif" | "atlas");
+        assert_eq!(by_terms, of_one_map, "{kind}: what can be checked: {info}");
         folder.succeeds(&format!("score {kind} data.csv --out s.csv"));
         let scores = read_table(&folder.path("s.csv")).expect("scores");
         let columns = scores.columns().expect("names").to_vec();
@@ -103,6 +106,29 @@ fn every_model_is_fitted_and_asked() {
 }
 
 #[test]
+fn charts_are_placed_anew_for_other_data() {
+    let folder = folder();
+    let (_, sizes) = kinds().pop().expect("the atlas");
+    folder.succeeds(&format!("fit data.csv --model atlas {sizes} --epochs 2 --out run"));
+    let charts = |run: &str| {
+        let text = String::from_utf8(folder.read(&format!("{run}/config.toml"))).expect("text");
+        let config: toml::Table = text.parse().expect("TOML");
+        config["model"]["charts"].clone()
+    };
+    let places = charts("run");
+    assert_eq!(places.as_array().map(Vec::len), Some(4), "{places}");
+    let again = "fit data.csv --config run/config.toml --epochs 2";
+    folder.succeeds(&format!("{again} --out same"));
+    assert_eq!(charts("same"), places, "a run's config is a config");
+    folder.succeeds(&format!("{again} --set model.charts=3 --out fewer"));
+    assert_eq!(charts("fewer").as_array().map(Vec::len), Some(3));
+    folder.succeeds(&format!("{again} --normalize none --out plain"));
+    assert_ne!(charts("plain"), places, "in other units");
+    folder.fails(&format!("{again} --set model.charts=-1 --out bad"), 2, &["a number of charts"]);
+    folder.fails(&format!("{again} --set model.charts=1 --out bad"), 1, &["at least 2, found 1"]);
+}
+
+#[test]
 fn a_model_without_a_likelihood_says_so() {
     let folder = folder();
     let (_, sizes) = &kinds()[5];
@@ -127,9 +153,11 @@ fn interrupted_at_random_every_schedule_resumes_to_the_same_bits() {
     let folder = folder();
     let mut stream = Stream::new(1, "kills");
     let cases = SCHEDULES.map(|(schedule, _)| ("m-flow", schedule));
-    for (kind, schedule) in
-        cases.into_iter().chain([("vae", "likelihood"), ("me-flow", "alternating")])
-    {
+    for (kind, schedule) in cases.into_iter().chain([
+        ("vae", "likelihood"),
+        ("me-flow", "alternating"),
+        ("atlas", "sequential"),
+    ]) {
         let sizes = &kinds().into_iter().find(|(name, _)| *name == kind).expect("a model").1;
         let restarts = match schedule {
             "ot" | "ot-alternating" | "likelihood" => "",
