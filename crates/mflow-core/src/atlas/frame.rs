@@ -130,3 +130,77 @@ impl Layer for Frames {
         Ok(Mapped { value, log_abs_det: T::constant(&log_abs_det) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Oracle: the formula, by plain loops; the determinant of a map that scales by `s` in `D` dimensions.
+    use super::*;
+    use mflow_bijectors::{Bijector, Dual};
+
+    const CPU: &Device = &Device::Cpu;
+
+    fn frames() -> Vec<ChartFrame> {
+        let ((s, c), (t, e)) = (0.7_f64.sin_cos(), 1.9_f64.sin_cos());
+        let turned = vec![vec![c, s * e, s * t], vec![-s, c * e, c * t], vec![0., -t, e]];
+        let straight = (0..3).map(|i| (0..3).map(|j| f64::from(i == j)).collect()).collect();
+        vec![
+            ChartFrame::new(vec![1., -2., 0.5], turned, 0.3),
+            ChartFrame::new(vec![0., 4., -1.], straight, 2.),
+        ]
+    }
+
+    fn numbers(t: &Tensor) -> Vec<f64> {
+        t.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn frames_are_their_formula_both_ways() {
+        let all = frames();
+        let layer = Frames::new(&all, 3, DType::F64, CPU).unwrap();
+        let charts = [0_u32, 1, 0];
+        let chart = Tensor::new(&charts, CPU).unwrap();
+        let context = one_hot(&chart, 2, DType::F64).unwrap();
+        let y = Tensor::new(&[[0.2, -1., 3.], [1., 0.4, 0.], [0., 0., 0.]], CPU).unwrap();
+        let x = layer.forward(&y, Some(&context)).unwrap();
+        let (rows, found) = (numbers(&y), numbers(&x.value));
+        for (row, &k) in charts.iter().enumerate() {
+            let ChartFrame { center, axes, scale } = &all[k as usize];
+            for j in 0..3 {
+                let along: f64 = (0..3).map(|i| rows[3 * row + i] * axes[i][j]).sum();
+                let expected = center[j] + scale * along;
+                assert!((found[3 * row + j] - expected).abs() < 1e-14, "row {row}, column {j}");
+            }
+        }
+        let back = layer.inverse(&x.value, Some(&context)).unwrap();
+        let gap = numbers(&(back.value - &y).unwrap()).iter().fold(0., |a: f64, b| a.max(b.abs()));
+        assert!(gap < 1e-14, "there and back: {gap}");
+        let expected = [3. * 0.3_f64.ln(), 3. * 2_f64.ln(), 3. * 0.3_f64.ln()];
+        for (log_det, sign) in [(x.log_abs_det, 1.), (back.log_abs_det, -1.)] {
+            for (found, expected) in numbers(&log_det).iter().zip(expected) {
+                assert!((found - sign * expected).abs() < 1e-14, "{found}, expected {expected}");
+            }
+        }
+        // Tangents are mapped by the same matrix, without the middle.
+        let dual = crate::chart::with_frame(&y).unwrap();
+        let constant = <Dual as Diff>::constant(&context);
+        let pushed = layer.push_forward(&dual, Some(&constant)).unwrap().value;
+        let rows = numbers(pushed.tangents().unwrap());
+        for (row, &k) in charts.iter().enumerate() {
+            let ChartFrame { axes, scale, .. } = &all[k as usize];
+            for (at, axis) in axes.iter().flatten().enumerate() {
+                assert!(
+                    (rows[9 * row + at] - scale * axis).abs() < 1e-14,
+                    "row {row}, tangent {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn frames_without_a_chart_are_refused() {
+        let layer = Frames::new(&frames(), 3, DType::F64, CPU).unwrap();
+        let y = Tensor::zeros((1, 3), DType::F64, CPU).unwrap();
+        let error = layer.forward(&y, None).unwrap_err().to_string();
+        assert!(error.contains("context"), "{error}");
+    }
+}
