@@ -261,11 +261,13 @@ impl Model for Atlas {
     }
 
     fn log_density(&self, kind: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        self.check_data("log_prob", x, context)?;
         if kind != Density::Manifold {
             let reason = "it is a density on the manifold only; ask for the manifold density";
             return self.lacks("log_density", reason);
         }
-        Ok(self.project_with_log_prob(x, context)?.log_prob)
+        let (projection, named) = self.projected(x)?;
+        self.mixture(&projection, &named)
     }
     fn project(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.check_data("project", x, context)?;

@@ -428,7 +428,8 @@ fn what_does_not_fit_is_refused() {
         assert!(message.contains(expected), "{message}");
     }
     let x = tensor(vec![0.; 4], &[2, 2]);
-    assert!(model.log_prob(&x, Some(&x)).is_err(), "a context that nobody asked for");
+    let message = model.log_prob(&x, Some(&x)).unwrap_err().to_string();
+    assert!(message.starts_with("log_prob: expected `context`"), "nobody asked for one: {message}");
     assert!(model.score(&x, &x).is_err());
     let nothing = Tensor::zeros((0, 2), DType::F64, CPU).unwrap();
     for result in [
