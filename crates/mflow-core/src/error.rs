@@ -73,6 +73,18 @@ pub enum Error {
         /// Shape received.
         found: Vec<usize>,
     },
+    /// Data from which what was asked for does not follow.
+    #[error("{op}: expected `{arg}` with {expected}, found {found}")]
+    Data {
+        /// Public function that rejected the argument.
+        op: &'static str,
+        /// Name of the argument.
+        arg: &'static str,
+        /// What the data would have to have.
+        expected: String,
+        /// What they have.
+        found: String,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {

@@ -37,6 +37,7 @@ mod models;
 mod network;
 mod normalize;
 mod principal;
+mod unroll;
 
 pub use atlas::{ChartFrame, Charts, place_charts};
 pub use atomic::write_atomically;
@@ -58,3 +59,4 @@ pub use model::{Density, LogProbGradient, Model, ModelSignature, Projected};
 pub use models::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
 pub use normalize::{standardize, standardize_blocks};
 pub use principal::PrincipalAxes;
+pub use unroll::{UnrollMethod, UnrollOptions, Unrolled, UnrolledPiece, unroll};

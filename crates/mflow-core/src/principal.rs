@@ -46,7 +46,7 @@ impl PrincipalAxes {
 
 /// Eigenvalues of a symmetric matrix `a: [d, d]`, and its eigenvectors as the columns of `[d, d]`, by Jacobi
 /// rotations (Golub & Van Loan, *Matrix Computations*, algorithm 8.5.2).
-fn eigen(mut a: Vec<f64>, d: usize) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn eigen(mut a: Vec<f64>, d: usize) -> (Vec<f64>, Vec<f64>) {
     /// More sweeps than any matrix takes: convergence is quadratic.
     const SWEEPS: usize = 30;
     let mut vectors: Vec<f64> = (0..d * d).map(|e| f64::from(e / d == e % d)).collect();

@@ -1,0 +1,227 @@
+//! Coordinates of points near a manifold, from the points alone: before any training.
+mod cholesky;
+mod extend;
+mod frame;
+mod graph;
+mod isomap;
+mod neighbours;
+mod polish;
+mod quality;
+mod rows;
+mod spectrum;
+mod tangent;
+
+use crate::{Error, Result};
+use graph::Graph;
+use mflow_bijectors::Stream;
+use neighbours::Nearest;
+use rows::{Rows, distinct};
+
+/// Of more different rows than these, a random part makes the graph; the others are placed between.
+const MAX_NODES: usize = 20_000;
+
+/// How coordinates are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnrollMethod {
+    /// Landmark Isomap.
+    Isomap,
+}
+
+/// Settings of [`unroll`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnrollOptions {
+    /// How coordinates are found.
+    pub method: UnrollMethod,
+    /// Nearest neighbours of a row; `None` for 10, or `2 N + 2` if that is more.
+    pub neighbours: Option<usize>,
+    /// How many landmarks.
+    pub landmarks: usize,
+    /// Seed of what is drawn: the rows that make the graph where there are too many.
+    pub seed: u64,
+}
+
+impl Default for UnrollOptions {
+    fn default() -> Self {
+        Self { method: UnrollMethod::Isomap, neighbours: None, landmarks: 300, seed: 0 }
+    }
+}
+
+/// Coordinates of all rows.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Unrolled {
+    /// The dimension of the manifold, `N`.
+    pub manifold_dim: usize,
+    /// Coordinates of each row, `[rows, N]`, row-major, in data units of length; those of each piece have mean 0.
+    pub coordinates: Vec<f64>,
+    /// The piece each row is on, `[rows]`: a position in `pieces`.
+    pub piece: Vec<usize>,
+    /// The pieces of the manifold, the largest first.
+    pub pieces: Vec<UnrolledPiece>,
+    /// Rows that are on no piece, but next to the one that they are counted to.
+    pub outliers: Vec<usize>,
+}
+
+/// A connected part of a manifold.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct UnrolledPiece {
+    /// Its rows, in order.
+    pub rows: Vec<usize>,
+    /// How wrong distances between neighbours are.
+    pub stretch: f64,
+    /// How many neighbours should be none.
+    pub overlap: f64,
+}
+
+/// Coordinates of the rows of `x: [rows, cols]`, row-major.
+///
+/// # Errors
+/// If sizes do not fit.
+pub fn unroll(
+    x: &[f64],
+    cols: usize,
+    manifold_dim: usize,
+    options: &UnrollOptions,
+) -> Result<Unrolled> {
+    let n = manifold_dim;
+    check(x, cols, n)?;
+    let k = options.neighbours.unwrap_or(10.max(2 * n + 2));
+    let all = Rows::new(x, cols);
+    let distinct = distinct(all);
+    if distinct.first.len() <= k {
+        return Err(Error::Data {
+            op: "unroll",
+            arg: "x",
+            expected: format!("at least {} different rows", k + 1),
+            found: distinct.first.len().to_string(),
+        });
+    }
+    let mut nodes = distinct.first.clone();
+    if nodes.len() > MAX_NODES {
+        let order = Stream::new(options.seed, "unroll nodes").permutation(nodes.len());
+        nodes = order[..MAX_NODES].iter().map(|&i| distinct.first[i]).collect();
+        nodes.sort_unstable();
+    }
+    let node_values = all.gather(&nodes);
+    let node_rows = Rows::new(&node_values, cols);
+    let graph = Graph::of(node_rows, &Nearest::new(node_rows)?, k, n)?;
+    let least = (k + 1).max(nodes.len() / 100);
+    let mut parts = graph.components();
+    let large = parts.iter().take_while(|part| part.len() >= least).count().max(1);
+    parts.truncate(large);
+    // Nodes that are on pieces, in the order of the pieces, with their coordinates.
+    let mut placed = Placed::default();
+    let mut pieces = vec![];
+    let mut stream = Stream::new(options.seed, "unroll vectors");
+    for (number, part) in parts.iter().enumerate() {
+        let values = node_rows.gather(part);
+        let rows = Rows::new(&values, cols);
+        let graph = graph.part(part);
+        let mut u = match options.method {
+            UnrollMethod::Isomap => isomap::isomap(&graph, n, options.landmarks, &mut stream),
+        };
+        match options.method {
+            UnrollMethod::Isomap => {}
+        }
+        polish::polish(&graph, n, &mut u);
+        frame::turn(rows, n, &mut u);
+        pieces.push(UnrolledPiece {
+            rows: vec![],
+            stretch: quality::stretch(&graph, n, &u),
+            overlap: quality::overlap(&graph, rows, n, &u, k)?,
+        });
+        placed.rows.extend(part.iter().map(|&node| nodes[node]));
+        placed.piece.resize(placed.rows.len(), number);
+        placed.u.extend(u);
+    }
+    let (u, piece) = placed.extend(all, &distinct.first, k, n)?;
+    let mut unrolled = Unrolled {
+        manifold_dim: n,
+        coordinates: Vec::with_capacity(all.len() * n),
+        piece: Vec::with_capacity(all.len()),
+        pieces,
+        outliers: vec![],
+    };
+    let mut on_piece = vec![true; distinct.first.len()];
+    if large < graph.components().len() {
+        let mut is_node = std::collections::BTreeMap::new();
+        distinct.first.iter().enumerate().for_each(|(value, &row)| {
+            is_node.insert(row, value);
+        });
+        for part in graph.components().iter().skip(large) {
+            part.iter().for_each(|&node| on_piece[is_node[&nodes[node]]] = false);
+        }
+    }
+    for (row, &value) in distinct.of.iter().enumerate() {
+        unrolled.coordinates.extend(&u[value * n..(value + 1) * n]);
+        unrolled.piece.push(piece[value]);
+        unrolled.pieces[piece[value]].rows.push(row);
+        if !on_piece[value] {
+            unrolled.outliers.push(row);
+        }
+    }
+    Ok(unrolled)
+}
+
+/// Rows with coordinates.
+#[derive(Default)]
+struct Placed {
+    rows: Vec<usize>,
+    piece: Vec<usize>,
+    u: Vec<f64>,
+}
+
+impl Placed {
+    /// Coordinates and piece of each of `rows`, by those that have them.
+    fn extend(
+        &self,
+        all: Rows<'_>,
+        rows: &[usize],
+        k: usize,
+        n: usize,
+    ) -> Result<(Vec<f64>, Vec<usize>)> {
+        let mut place = vec![usize::MAX; all.len()];
+        self.rows.iter().enumerate().for_each(|(at, &row)| place[row] = at);
+        let values = all.gather(&self.rows);
+        let known = Rows::new(&values, all.cols);
+        let nearest = Nearest::new(known)?;
+        let (mut u, mut piece) = (vec![], vec![]);
+        for &row in rows {
+            let at = place[row];
+            if at != usize::MAX {
+                u.extend(&self.u[at * n..(at + 1) * n]);
+                piece.push(self.piece[at]);
+                continue;
+            }
+            let found = nearest.of(all.row(row), k + 1)?;
+            let on = self.piece[found[0].0];
+            let near: Vec<usize> =
+                found.iter().map(|&(at, _)| at).filter(|&at| self.piece[at] == on).collect();
+            u.extend(extend::interpolate(all.row(row), &near, known, &self.u, n));
+            piece.push(on);
+        }
+        Ok((u, piece))
+    }
+}
+
+fn check(x: &[f64], cols: usize, n: usize) -> Result<()> {
+    let (op, arg) = ("unroll", "x");
+    if cols == 0 || x.is_empty() || !x.len().is_multiple_of(cols) {
+        return Err(Error::Shape {
+            op,
+            arg,
+            expected: format!("[rows, {cols}] with at least one row"),
+            found: vec![x.len()],
+        });
+    }
+    if let Some(i) = x.iter().position(|v| !v.is_finite()) {
+        return Err(Error::NonFinite { op, arg, row: i / cols, column: i % cols, value: x[i] });
+    }
+    if n == 0 || n > cols {
+        let reason = format!("must be at least 1 and at most {cols}, found {n}");
+        return Err(mflow_bijectors::Error::config("manifold_dim", reason).into());
+    }
+    Ok(())
+}
