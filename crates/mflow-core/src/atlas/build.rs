@@ -7,7 +7,7 @@ use crate::base::StandardNormal;
 use crate::embedding::PaddedFlow;
 use crate::flow::VectorFlowConfig;
 use crate::model::{Model, ModelSignature};
-use crate::models::{ManifoldModel, ModelConfig, OffManifold, Parts, refuse};
+use crate::models::{ManifoldModel, ModelConfig, Nothing, Parts, refuse};
 use mflow_bijectors::{Init, Params, Piece};
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl ModelConfig {
             embedding: Arc::new(PaddedFlow::new(f, n)?),
             h: self.flow_of_coordinates(inner, charts, params)?,
             base: Arc::new(StandardNormal { dim: n }),
-            off_manifold: OffManifold::Nothing,
+            off_manifold: Arc::new(Nothing),
             context_dim: charts,
         })
     }

@@ -1,7 +1,8 @@
 //! From configs to models.
-use super::manifold::{ManifoldModel, OffManifold, Parts};
-use super::pie::NormalNoise;
-use super::vae::{Variational, prior};
+use super::manifold::{ManifoldModel, Parts};
+use super::off_manifold::{
+    InjectiveBound, NoDensity, NormalNoise, Nothing, OffManifold, Variational,
+};
 use super::{ModelConfig, ModelParts, ModelSizes};
 use crate::autoencoder::{Autoencoder, Encoded, Encoder};
 use crate::base::{BaseDensity, StandardNormal, UniformAngles};
@@ -125,7 +126,7 @@ impl ModelConfig {
     fn parts(&self, params: &mut Params<'_>) -> Result<Parts> {
         let ModelSizes { data_dim: d, manifold_dim: n, context_dim, .. } = self.sizes;
         let name = self.name();
-        let on_reals = |embedding, h, off_manifold| {
+        let on_reals = |embedding, h, off_manifold: Arc<dyn OffManifold>| {
             let base: Arc<dyn BaseDensity> = Arc::new(StandardNormal { dim: n });
             Parts { name, embedding, h, base, off_manifold, context_dim }
         };
@@ -133,14 +134,14 @@ impl ModelConfig {
             ModelParts::Af { inner } => {
                 let whole = PaddedFlow::new(self.denormalization(params)?, d)?;
                 let h = self.inner(inner, params)?;
-                Ok(on_reals(Arc::new(whole), h, OffManifold::Nothing))
+                Ok(on_reals(Arc::new(whole), h, Arc::new(Nothing)))
             }
             ModelParts::Fom { chart, inner } => {
                 self.on_chart(chart.build(params.dtype(), params.device())?, inner, params)
             }
             ModelParts::Pie { outer, inner, epsilon } => {
                 let padded = self.padded_flow(outer, params)?;
-                let normal = OffManifold::Normal(NormalNoise { epsilon: *epsilon });
+                let normal = Arc::new(NormalNoise { epsilon: *epsilon });
                 Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, normal))
             }
             ModelParts::MFlow { chart: Some(chart), outer, inner } => {
@@ -148,24 +149,24 @@ impl ModelConfig {
             }
             ModelParts::MFlow { chart: None, outer, inner } => {
                 let padded = self.padded_flow(outer, params)?;
-                Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, OffManifold::Nothing))
+                Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, Arc::new(Nothing)))
             }
             ModelParts::Atlas { outer, inner, .. } => self.chart_parts(outer, inner, params),
             ModelParts::MeFlow { outer, inner, encoder } => {
                 let embedding = Arc::new(self.padded_flow(outer, params)?);
                 let encoder = self.encoder(encoder, self.of_manifold(), n, params)?;
                 let encoded = Encoded { embedding, encoder };
-                Ok(on_reals(Arc::new(encoded), self.inner(inner, params)?, OffManifold::Nothing))
+                Ok(on_reals(Arc::new(encoded), self.inner(inner, params)?, Arc::new(Nothing)))
             }
             ModelParts::Pae { encoder, decoder, inner } => {
                 let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
                 let h = self.inner(inner, params)?;
-                Ok(on_reals(Arc::new(networks), h, OffManifold::Autoencoder))
+                Ok(on_reals(Arc::new(networks), h, Arc::new(NoDensity)))
             }
             ModelParts::Rif { encoder, decoder, inner } => {
                 let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
                 let h = self.inner(inner, params)?;
-                Ok(on_reals(Arc::new(networks), h, OffManifold::InjectiveBound))
+                Ok(on_reals(Arc::new(networks), h, Arc::new(InjectiveBound)))
             }
             ModelParts::Vae { encoder, decoder } => {
                 let networks = self.autoencoder(encoder, decoder, context_dim, 2 * n, params)?;
@@ -173,8 +174,9 @@ impl ModelConfig {
                 let log_scale = params.scope("decoder").scope("noise").flat(vec![log_scale])?;
                 let variational = Variational { networks, log_scale };
                 let h: Arc<dyn Bijector> = Arc::new(identity(n).build(params)?);
-                let (embedding, base) = (variational.embedding(), prior(n));
-                let off_manifold = OffManifold::Variational(variational);
+                let embedding = variational.embedding();
+                let base = Arc::new(StandardNormal { dim: n });
+                let off_manifold = Arc::new(variational);
                 Ok(Parts { name, embedding, h, base, off_manifold, context_dim })
             }
         }
@@ -307,7 +309,7 @@ impl ModelConfig {
             embedding: Arc::from(embedding),
             h,
             base,
-            off_manifold: OffManifold::Nothing,
+            off_manifold: Arc::new(Nothing),
             context_dim: self.sizes.context_dim,
         })
     }

@@ -1,12 +1,8 @@
 //! [`ManifoldModel`]: every [`Model`] whose manifold is the image of one map, put together from parts by each config.
-use super::pie::NormalNoise;
-use super::rif::injective_bound;
-use super::vae::Variational;
+use super::off_manifold::OffManifold;
 use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::Embedding;
-use crate::model::{
-    Density, INTRACTABLE, Model, ModelSignature, Projected, check_columns, check_finite,
-};
+use crate::model::{Density, Model, ModelSignature, Projected, check_columns, check_finite};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream};
@@ -28,22 +24,7 @@ pub(crate) struct ManifoldModel {
     pub(super) embedding: Arc<dyn Embedding>,
     pub(super) h: Arc<dyn Bijector>,
     pub(super) base: Arc<dyn BaseDensity>,
-    pub(super) off_manifold: OffManifold,
-}
-
-/// What a model defines off its manifold.
-#[derive(Clone, Debug)]
-pub(crate) enum OffManifold {
-    /// Nothing: the projection and a density on the manifold.
-    Nothing,
-    /// Nothing, and the image of the decoder may cross itself, so that there is no density either.
-    Autoencoder,
-    /// As an autoencoder; trained on a bound with the singular values of the decoder.
-    InjectiveBound,
-    /// A normal density of the latents across the manifold (PIE).
-    Normal(NormalNoise),
-    /// A normal density around the decoder, and one around the encoder (VAE).
-    Variational(Variational),
+    pub(super) off_manifold: Arc<dyn OffManifold>,
 }
 
 /// What a config settles of a model.
@@ -52,7 +33,7 @@ pub(crate) struct Parts {
     pub(crate) embedding: Arc<dyn Embedding>,
     pub(crate) h: Arc<dyn Bijector>,
     pub(crate) base: Arc<dyn BaseDensity>,
-    pub(crate) off_manifold: OffManifold,
+    pub(crate) off_manifold: Arc<dyn OffManifold>,
     pub(crate) context_dim: usize,
 }
 
@@ -60,13 +41,8 @@ impl ManifoldModel {
     pub(crate) fn new(parts: Parts, params: &Params<'_>) -> Self {
         let Parts { name, embedding, h, base, off_manifold, context_dim } = parts;
         let (d, n) = (embedding.data_dim(), embedding.manifold_dim());
-        let (density, noise_dim) = match &off_manifold {
-            OffManifold::Nothing if d == n => (Some(Density::Ambient), 0),
-            OffManifold::Nothing => (Some(Density::Manifold), 0),
-            OffManifold::Normal(_) => (Some(Density::Ambient), 0),
-            OffManifold::Autoencoder | OffManifold::InjectiveBound => (None, 0),
-            OffManifold::Variational(_) => (None, n),
-        };
+        let density = off_manifold.density(embedding.as_ref());
+        let noise_dim = off_manifold.noise_dim(embedding.as_ref());
         let signature = ModelSignature {
             name,
             data_dim: d,
@@ -137,17 +113,35 @@ impl ManifoldModel {
         Ok(self.base.push_log_prob(&latent.value)?.add(&latent.log_abs_det)?)
     }
 
-    /// The score, from a log-density whose tangents are along the context.
-    fn score_of(log_prob: &Dual, context: &Tensor) -> Result<Tensor> {
-        Ok(match log_prob.tangents() {
-            Some(rows) => rows.clone(),
-            None => context.zeros_like()?,
-        })
+    /// [`Model::log_density`] of a model that knows nothing off its manifold.
+    pub(super) fn log_density_on_manifold(
+        &self,
+        kind: Density,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let whole = self.signature.manifold_dim == self.signature.data_dim;
+        // On all of R^D the two are the same.
+        if kind == Density::Manifold || (kind == Density::Ambient && whole) {
+            let u = self.embedding.coordinates(x, context)?;
+            let of_u = self.coordinate_log_prob(&u, context)?;
+            return Ok((of_u - self.embedding.log_volume(&u, context)?)?);
+        }
+        let reason = "it is a density on the manifold only; ask for the manifold density";
+        self.lacks("log_density", reason)
     }
 }
 
+/// The score, from a log-density whose tangents are along the context.
+pub(super) fn score_of(log_prob: &Dual, context: &Tensor) -> Result<Tensor> {
+    Ok(match log_prob.tangents() {
+        Some(rows) => rows.clone(),
+        None => context.zeros_like()?,
+    })
+}
+
 /// A context with the unit vectors as tangents, log-dets included.
-fn with_tangents(context: &Tensor) -> Result<Dual> {
+pub(super) fn with_tangents(context: &Tensor) -> Result<Dual> {
     Ok(crate::chart::with_frame(context)?.with_log_det())
 }
 
@@ -161,56 +155,11 @@ impl Model for ManifoldModel {
 
     fn log_density(&self, kind: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.check_data("log_prob", x, context)?;
-        let whole = self.signature.manifold_dim == self.signature.data_dim;
-        match (&self.off_manifold, kind) {
-            (
-                OffManifold::Autoencoder
-                | OffManifold::InjectiveBound
-                | OffManifold::Variational(_),
-                _,
-            ) => self.lacks("log_prob", INTRACTABLE),
-            (OffManifold::Normal(normal), Density::Ambient) => {
-                normal.log_prob(self, x, context, None)
-            }
-            (OffManifold::Normal(normal), Density::Clipped { clip }) => {
-                normal.log_prob(self, x, context, Some(clip))
-            }
-            (OffManifold::Normal(normal), Density::Slice) => {
-                let projected = self.project(x, context)?;
-                normal.log_prob(self, &projected, context, None)
-            }
-            (_, Density::Manifold) => {
-                let u = self.embedding.coordinates(x, context)?;
-                let of_u = self.coordinate_log_prob(&u, context)?;
-                Ok((of_u - self.embedding.log_volume(&u, context)?)?)
-            }
-            // On all of R^D the two are the same.
-            (_, Density::Ambient) if whole => self.log_density(Density::Manifold, x, context),
-            (_, Density::Ambient | Density::Slice | Density::Clipped { .. }) => self.lacks(
-                "log_density",
-                "it is a density on the manifold only; ask for the manifold density",
-            ),
-        }
+        self.off_manifold.log_density(self, kind, x, context)
     }
     fn score(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         self.check_data("score", x, Some(context))?;
-        match &self.off_manifold {
-            // candle panics at views of nothing.
-            OffManifold::Normal(_) if x.dim(0)? == 0 => Ok(context.zeros_like()?),
-            OffManifold::Normal(normal) => {
-                let log_prob = normal.push_log_prob(self, x, &with_tangents(context)?)?;
-                Self::score_of(&log_prob, context)
-            }
-            OffManifold::Nothing if self.embedding.context_dim().is_none() => {
-                self.coordinate_score(&self.embedding.coordinates(x, Some(context))?, context)
-            }
-            OffManifold::Nothing => self.lacks(
-                "score",
-                "its manifold depends on the context, and the volume of a manifold has no second \
-                 derivatives here; ask for `log_prob_gradient`",
-            ),
-            _ => self.lacks("score", INTRACTABLE),
-        }
+        self.off_manifold.score(self, x, context)
     }
 
     fn project(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
@@ -280,7 +229,7 @@ impl Model for ManifoldModel {
         let n = self.signature.manifold_dim;
         self.check_shapes("coordinate_score", "u", u, n, Some(context))?;
         let (u, dual) = (Dual::constant(u), with_tangents(context)?);
-        Self::score_of(&self.push_coordinate_log_prob(&u, &dual)?, context)
+        score_of(&self.push_coordinate_log_prob(&u, &dual)?, context)
     }
     fn surrogate_log_prob(
         &self,
@@ -289,12 +238,7 @@ impl Model for ManifoldModel {
         noise: &Tensor,
     ) -> Result<Tensor> {
         self.check_data("surrogate_log_prob", x, context)?;
-        match &self.off_manifold {
-            OffManifold::Variational(variational) => variational.elbo(self, x, context, noise),
-            OffManifold::InjectiveBound => injective_bound(self, x, context),
-            _ => self
-                .lacks("surrogate_log_prob", "it is trained on its likelihood; ask for `log_prob`"),
-        }
+        self.off_manifold.surrogate_log_prob(self, x, context, noise)
     }
 
     fn latent_log_prob(&self, latent: &Tensor) -> Result<Tensor> {
@@ -307,12 +251,10 @@ impl Model for ManifoldModel {
         self.base.sample(rows, stream, self.signature.dtype, &self.signature.device)
     }
     fn sample_noise(&self, rows: usize, stream: &mut Stream) -> Result<Option<Tensor>> {
-        let (d, n) = (self.signature.data_dim, self.signature.manifold_dim);
-        let columns = match self.off_manifold {
-            OffManifold::Normal(_) => d - n,
-            OffManifold::Variational(_) => d,
-            _ => return Ok(None),
-        };
+        let columns = self.off_manifold.sample_noise_dim(self.embedding.as_ref());
+        if columns == 0 {
+            return Ok(None);
+        }
         let normal = StandardNormal { dim: columns };
         Ok(Some(normal.sample(rows, stream, self.signature.dtype, &self.signature.device)?))
     }
@@ -323,11 +265,7 @@ impl Model for ManifoldModel {
         context: Option<&Tensor>,
     ) -> Result<Tensor> {
         self.check_latent("decode_noisy", latent, context)?;
-        let columns = match self.off_manifold {
-            OffManifold::Normal(_) => self.signature.data_dim - self.signature.manifold_dim,
-            OffManifold::Variational(_) => self.signature.data_dim,
-            _ => 0,
-        };
+        let columns = self.off_manifold.sample_noise_dim(self.embedding.as_ref());
         let of_latents = latent.dim(0)?;
         if columns > 0 && noise.dims() != [of_latents, columns] {
             let (op, arg) = ("decode_noisy", "noise");
@@ -335,11 +273,7 @@ impl Model for ManifoldModel {
             return Err(Error::Shape { op, arg, expected, found: noise.dims().to_vec() });
         }
         check_finite("decode_noisy", "noise", noise)?;
-        match &self.off_manifold {
-            OffManifold::Normal(normal) => normal.decode(self, latent, noise, context),
-            OffManifold::Variational(v) => v.decode(self, latent, noise, context),
-            _ => self.lacks("decode_noisy", "its samples lie on the manifold; ask for `decode`"),
-        }
+        self.off_manifold.decode_noisy(self, latent, noise, context)
     }
 
     fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<()> {
@@ -349,22 +283,15 @@ impl Model for ManifoldModel {
         Ok(())
     }
     fn training(&self, noise: &Noise) -> Result<Option<Box<dyn Model>>> {
-        let variational = match &self.off_manifold {
-            OffManifold::Variational(parts) => parts.training(noise)?,
-            _ => None,
-        };
-        let embedding = match &variational {
-            Some(parts) => Some(parts.embedding()),
-            None => self.embedding.training(noise)?,
+        // Parts that a kind shares with the embedding must be dropped together.
+        let (embedding, off_manifold) = match self.off_manifold.training(noise)? {
+            Some(view) => (Some(view.embedding), view.off_manifold),
+            None => (self.embedding.training(noise)?, self.off_manifold.clone()),
         };
         let h = self.h.training(noise)?;
         if embedding.is_none() && h.is_none() {
             return Ok(None);
         }
-        let off_manifold = match variational {
-            Some(parts) => OffManifold::Variational(parts),
-            None => self.off_manifold.clone(),
-        };
         Ok(Some(Box::new(Self {
             embedding: embedding.unwrap_or_else(|| self.embedding.clone()),
             h: h.unwrap_or_else(|| self.h.clone()),

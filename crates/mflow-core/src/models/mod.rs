@@ -3,10 +3,9 @@
 mod build;
 mod config;
 mod manifold;
-mod pie;
-mod rif;
-mod vae;
+mod off_manifold;
 
 pub(crate) use build::refuse;
 pub use config::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
-pub(crate) use manifold::{ManifoldModel, OffManifold, Parts};
+pub(crate) use manifold::{ManifoldModel, Parts};
+pub(crate) use off_manifold::Nothing;

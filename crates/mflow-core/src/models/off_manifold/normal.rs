@@ -1,9 +1,10 @@
 //! What a pseudo-invertible encoder (PIE) defines off its manifold.
-use super::manifold::ManifoldModel;
+use super::OffManifold;
 use crate::Result;
 use crate::base::{BaseDensity, StandardNormal};
-use crate::embedding::columns;
-use crate::model::Model;
+use crate::embedding::{Embedding, columns};
+use crate::model::{Density, Model};
+use crate::models::manifold::{ManifoldModel, score_of, with_tangents};
 use candle_core::Tensor;
 use mflow_bijectors::{Bijector, Diff, Dual};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Debug)]
 pub(crate) struct NormalNoise {
-    pub(super) epsilon: f64,
+    pub(crate) epsilon: f64,
 }
 
 impl NormalNoise {
@@ -25,7 +26,7 @@ impl NormalNoise {
     }
 
     /// The ambient density, `[B]`; with `clip`, of `v` clipped to `±clip ε` in the second term.
-    pub(super) fn log_prob(
+    fn log_prob(
         &self,
         of: &ManifoldModel,
         x: &Tensor,
@@ -44,12 +45,7 @@ impl NormalNoise {
     }
 
     /// The ambient density with tangents along the context.
-    pub(super) fn push_log_prob(
-        &self,
-        of: &ManifoldModel,
-        x: &Tensor,
-        context: &Dual,
-    ) -> Result<Dual> {
+    fn push_log_prob(&self, of: &ManifoldModel, x: &Tensor, context: &Dual) -> Result<Dual> {
         let latents = flow(of)?.push_inverse(&Dual::constant(x), Some(context))?;
         let (n, rest) = sizes(of);
         let (u, v) = (latents.value.narrow(0, n)?, latents.value.narrow(n, rest)?);
@@ -58,9 +54,38 @@ impl NormalNoise {
         let of_u = of.push_coordinate_log_prob(&u, context)?;
         Ok(of_u.add(&of_v)?.add(&latents.log_abs_det)?)
     }
+}
 
+impl OffManifold for NormalNoise {
+    fn density(&self, _: &dyn Embedding) -> Option<Density> {
+        Some(Density::Ambient)
+    }
+    fn log_density(
+        &self,
+        of: &ManifoldModel,
+        kind: Density,
+        x: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        match kind {
+            Density::Ambient => self.log_prob(of, x, context, None),
+            Density::Clipped { clip } => self.log_prob(of, x, context, Some(clip)),
+            Density::Slice => self.log_prob(of, &of.project(x, context)?, context, None),
+            Density::Manifold => of.log_density_on_manifold(kind, x, context),
+        }
+    }
+    fn score(&self, of: &ManifoldModel, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+        if x.dim(0)? == 0 {
+            // candle panics at views of nothing.
+            return Ok(context.zeros_like()?);
+        }
+        score_of(&self.push_log_prob(of, x, &with_tangents(context)?)?, context)
+    }
+    fn sample_noise_dim(&self, embedding: &dyn Embedding) -> usize {
+        embedding.data_dim() - embedding.manifold_dim()
+    }
     /// `f(h(ũ), ε noise)`, a point off the manifold.
-    pub(super) fn decode(
+    fn decode_noisy(
         &self,
         of: &ManifoldModel,
         latent: &Tensor,

@@ -1,9 +1,9 @@
 //! What a variational autoencoder (VAE) defines off its manifold.
-use super::manifold::ManifoldModel;
+use super::{OffManifold, TrainingView};
 use crate::autoencoder::Autoencoder;
-use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::{Embedding, columns};
-use crate::model::check_finite;
+use crate::model::{Density, check_finite};
+use crate::models::manifold::ManifoldModel;
 use crate::{Error, Result};
 use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Noise};
@@ -15,22 +15,30 @@ use std::sync::Arc;
 /// variational Bayes*, arXiv 1312.6114, appendix C.2.
 #[derive(Clone, Debug)]
 pub(crate) struct Variational {
-    pub(super) networks: Autoencoder,
+    pub(crate) networks: Autoencoder,
     /// `ln σ`, `[1]`.
-    pub(super) log_scale: Tensor,
+    pub(crate) log_scale: Tensor,
 }
 
 impl Variational {
-    pub(super) fn embedding(&self) -> Arc<dyn Embedding> {
+    pub(crate) fn embedding(&self) -> Arc<dyn Embedding> {
         Arc::new(self.networks.clone())
     }
+}
 
+impl OffManifold for Variational {
+    fn density(&self, _: &dyn Embedding) -> Option<Density> {
+        None
+    }
+    fn noise_dim(&self, embedding: &dyn Embedding) -> usize {
+        embedding.manifold_dim()
+    }
     /// The evidence lower bound with one draw of `u`, `[B]`, in nats of data units:
     ///
     /// ```text
     /// log p(x|u) - KL(q(u|x) || N(0, 1)),    u = μ + s noise,    KL = ½ Σ (μ² + s² - 1 - ln s²)
     /// ```
-    pub(super) fn elbo(
+    fn surrogate_log_prob(
         &self,
         of: &ManifoldModel,
         x: &Tensor,
@@ -61,8 +69,11 @@ impl Variational {
         Ok(((of_x - divergence)? + normalized.log_abs_det)?)
     }
 
+    fn sample_noise_dim(&self, embedding: &dyn Embedding) -> usize {
+        embedding.data_dim()
+    }
     /// `decoder(ũ) + σ noise`, in data units.
-    pub(super) fn decode(
+    fn decode_noisy(
         &self,
         of: &ManifoldModel,
         latent: &Tensor,
@@ -75,14 +86,11 @@ impl Variational {
         Ok(self.networks.encoder.normalization.forward(&noisy, None)?.value)
     }
 
-    /// The parts as they are while training; see [`Bijector::training`].
-    pub(super) fn training(&self, noise: &Noise) -> Result<Option<Self>> {
-        let networks = self.networks.training_parts(noise)?;
-        Ok(networks.map(|networks| Self { networks, ..self.clone() }))
+    fn training(&self, noise: &Noise) -> Result<Option<TrainingView>> {
+        let Some(networks) = self.networks.training_parts(noise)? else {
+            return Ok(None);
+        };
+        let parts = Self { networks, ..self.clone() };
+        Ok(Some(TrainingView { embedding: parts.embedding(), off_manifold: Arc::new(parts) }))
     }
-}
-
-/// The prior of the latents.
-pub(super) fn prior(dim: usize) -> Arc<dyn BaseDensity> {
-    Arc::new(StandardNormal { dim })
 }
