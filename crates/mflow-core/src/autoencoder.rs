@@ -1,6 +1,5 @@
 //! Embeddings with networks: an encoder in place of `f⁻¹`, and a decoder in place of `f`.
-use crate::embedding::Embedding;
-use crate::gram::gram_log_det;
+use crate::embedding::{Embedding, volume_of};
 use crate::network::Network;
 use crate::{Result, chart};
 use candle_core::{D, Tensor};
@@ -72,6 +71,9 @@ impl Embedding for Encoded {
     ) -> Result<Option<(Tensor, Tensor)>> {
         self.embedding.embed_with_volume(u, context)
     }
+    fn inverts(&self) -> bool {
+        false
+    }
     fn flow(&self) -> Option<&Arc<dyn Bijector>> {
         self.embedding.flow()
     }
@@ -135,10 +137,19 @@ impl Embedding for Autoencoder {
         self.encoder.coordinates(x, context)
     }
     fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        match self.embed_with_jacobian(u, context)?.tangents() {
-            Some(rows) => Ok((gram_log_det(rows)? * 0.5)?),
-            None => Ok(Tensor::zeros(u.dim(0)?, u.dtype(), u.device())?),
-        }
+        volume_of(&self.embed_with_jacobian(u, context)?)
+    }
+    fn embed_with_volume(
+        &self,
+        u: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Option<(Tensor, Tensor)>> {
+        let x = self.embed_with_jacobian(u, context)?;
+        let volume = volume_of(&x)?;
+        Ok(Some((x.value().clone(), volume)))
+    }
+    fn inverts(&self) -> bool {
+        false
     }
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Embedding>>> {
         Ok(self.training_parts(noise)?.map(|parts| Arc::new(parts) as Arc<dyn Embedding>))

@@ -56,6 +56,11 @@ pub trait Embedding: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Whether [`Embedding::coordinates`] is by construction the inverse of [`Embedding::embed`], for points of
+    /// the manifold; not where it is a network of its own.
+    fn inverts(&self) -> bool {
+        true
+    }
     /// The bijector `f` of `R^D` behind the chart, if the embedding has one.
     fn flow(&self) -> Option<&Arc<dyn Bijector>> {
         None
@@ -151,7 +156,7 @@ pub(crate) fn columns(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
 }
 
 /// `½ log det T Tᵀ` of tangent rows `T`.
-fn volume_of(x: &Dual) -> Result<Tensor> {
+pub(crate) fn volume_of(x: &Dual) -> Result<Tensor> {
     match x.tangents() {
         Some(rows) => Ok((gram_log_det(rows)? * 0.5)?),
         None => Ok(Tensor::zeros(x.value().dim(0)?, x.value().dtype(), x.value().device())?),

@@ -3,6 +3,7 @@ use crate::embedding::Embedding;
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor, Var};
 use mflow_bijectors::{Domain, Noise, Stream};
+use std::f64::consts::TAU;
 use std::fmt::Debug;
 
 /// The densities that models of data near a manifold have; they are with respect to different volumes
@@ -80,6 +81,17 @@ pub struct Projected {
     pub projection: Tensor,
     /// [`Model::log_prob`], `[B]`.
     pub log_prob: Tensor,
+}
+
+/// How far from where it started a model comes back to: [`Model::cycle_error`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CycleError {
+    /// `|x - project(x)|` of the sample `x = decode(ũ)`, Euclidean, in data units, `[B]`.
+    pub data: Tensor,
+    /// `|ũ - encode(x)|`, Euclidean, in units of the latents, `[B]`; of angles the shorter way round. None of
+    /// an atlas: where its charts overlap, a point has a latent on each.
+    pub latent: Option<Tensor>,
 }
 
 /// A model of data near a manifold in `R^D`.
@@ -208,6 +220,33 @@ pub trait Model: Debug + Send + Sync {
     fn reconstruction_error(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let difference = (x - self.project(x, context)?)?;
         Ok(difference.sqr()?.sum(D::Minus1)?.sqrt()?)
+    }
+
+    /// Whether [`Model::encode`] is by construction the inverse of [`Model::decode`]. Not where an encoder is a
+    /// network of its own: then [`Model::log_prob`] is the density of the samples only as far as
+    /// [`Model::cycle_error`] is 0.
+    fn inverts(&self) -> bool {
+        true
+    }
+    /// How exactly the model inverts, at the samples that have these latents, `[B, N]`: where both distances
+    /// are 0, the decoder does not cross itself, and the encoder returns the latent that a sample came from. Of
+    /// a model that [`Model::inverts`] they are rounding.
+    ///
+    /// The second distance tells more than the first: a decoder that lays two pieces of the latent space onto
+    /// each other has a density of twice what [`Model::log_prob`] says there, and only latents come back to
+    /// another place.
+    fn cycle_error(&self, latent: &Tensor, context: Option<&Tensor>) -> Result<CycleError> {
+        let x = self.decode(latent, context)?;
+        let data = self.reconstruction_error(&x, context)?;
+        if self.signature().charts > 1 {
+            return Ok(CycleError { data, latent: None });
+        }
+        let mut moved = (latent - self.encode(&x, context)?)?;
+        if self.signature().latent_domain == Domain::Angle {
+            let turns = (moved.detach() / TAU)?.round()?;
+            moved = (moved - (turns * TAU)?)?;
+        }
+        Ok(CycleError { data, latent: Some(moved.sqr()?.sum(D::Minus1)?.sqrt()?) })
     }
 
     /// Let layers learn statistics from a batch of data: the initialisation of an `ActNorm`. The explicit

@@ -93,7 +93,8 @@ impl Schedule {
             ModelParts::MFlow { .. }
             | ModelParts::Atlas { .. }
             | ModelParts::MeFlow { .. }
-            | ModelParts::Pae { .. } => Self::Sequential,
+            | ModelParts::Pae { .. }
+            | ModelParts::FreeForm { .. } => Self::Sequential,
             _ => Self::Likelihood,
         }
     }

@@ -158,15 +158,18 @@ impl ModelConfig {
                 let encoded = Encoded { embedding, encoder };
                 Ok(on_reals(Arc::new(encoded), self.inner(inner, params)?, Arc::new(Nothing)))
             }
-            ModelParts::Pae { encoder, decoder, inner } => {
+            ModelParts::Pae { encoder, decoder, inner }
+            | ModelParts::FreeForm { encoder, decoder, inner }
+            | ModelParts::Rif { encoder, decoder, inner } => {
                 let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
                 let h = self.inner(inner, params)?;
-                Ok(on_reals(Arc::new(networks), h, Arc::new(NoDensity)))
-            }
-            ModelParts::Rif { encoder, decoder, inner } => {
-                let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
-                let h = self.inner(inner, params)?;
-                Ok(on_reals(Arc::new(networks), h, Arc::new(InjectiveBound)))
+                // The same maps: what differs is what is said of their density.
+                let off_manifold: Arc<dyn OffManifold> = match &self.parts {
+                    ModelParts::FreeForm { .. } => Arc::new(Nothing),
+                    ModelParts::Rif { .. } => Arc::new(InjectiveBound),
+                    _ => Arc::new(NoDensity),
+                };
+                Ok(on_reals(Arc::new(networks), h, off_manifold))
             }
             ModelParts::Vae { encoder, decoder } => {
                 let networks = self.autoencoder(encoder, decoder, context_dim, 2 * n, params)?;

@@ -138,6 +138,28 @@ pub enum ModelParts {
         #[serde(default)]
         inner: VectorFlowConfig,
     },
+    /// Free-form flow: encoder and decoder networks without constraint, and a flow `h` of the codes, with the
+    /// density that the decoder pushes forward, `x = decoder(u)`, `u = h(ũ)`:
+    ///
+    /// ```text
+    /// log p(x) = log p_u(u) - ½ log det Jᵀ J,    J = ∂decoder(u)/∂u,    u = encoder(x)
+    /// ```
+    ///
+    /// This is the density of the samples only as far as the encoder inverts the decoder; see
+    /// [`crate::Model::cycle_error`]. Sorrenson et al. (2024), *Lifting architectural constraints of injective
+    /// flows*, arXiv 2306.01843. They train on an estimate of its gradient from the encoder; here the volume is
+    /// exact, from `N` tangents, and trained on it only by the schedules that say so.
+    FreeForm {
+        /// The network from normalised data to codes.
+        #[serde(default = "default_smooth")]
+        encoder: NetConfig,
+        /// The network from codes to normalised data.
+        #[serde(default = "default_smooth")]
+        decoder: NetConfig,
+        /// The flow `h` of the codes.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+    },
     /// Variational autoencoder: Kingma & Welling (2014), arXiv 1312.6114. Both networks see the context.
     Vae {
         /// The network from normalised data to means and log-variances of the codes.
@@ -192,7 +214,7 @@ fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
         false => VectorFlowConfig::default(),
     }
 }
-/// The loss of a RIF has derivatives of the decoder in it: a kinked network would be straight to it.
+/// Where a loss or a density has derivatives of the decoder in it, a kinked network would be straight to it.
 fn default_smooth() -> NetConfig {
     default_encoder().with_activation(mflow_bijectors::Activation::Silu)
 }
@@ -276,6 +298,12 @@ impl ModelConfig {
         let parts = ModelParts::Pae { encoder, decoder, inner: VectorFlowConfig::default() };
         Self::new(parts, data_dim, manifold_dim)
     }
+    /// A free-form flow, [`ModelParts::FreeForm`].
+    pub fn free_form(data_dim: usize, manifold_dim: usize) -> Self {
+        let (encoder, decoder) = (default_smooth(), default_smooth());
+        let parts = ModelParts::FreeForm { encoder, decoder, inner: VectorFlowConfig::default() };
+        Self::new(parts, data_dim, manifold_dim)
+    }
     /// A variational autoencoder, [`ModelParts::Vae`].
     pub fn vae(data_dim: usize, manifold_dim: usize) -> Self {
         let parts = ModelParts::Vae { encoder: default_encoder(), decoder: default_encoder() };
@@ -332,6 +360,7 @@ impl ModelConfig {
         | ModelParts::Atlas { inner, .. }
         | ModelParts::MeFlow { inner, .. }
         | ModelParts::Pae { inner, .. }
+        | ModelParts::FreeForm { inner, .. }
         | ModelParts::Rif { inner, .. } = &mut self.parts
         {
             *inner = flow.into();
@@ -344,6 +373,7 @@ impl ModelConfig {
         match &mut self.parts {
             ModelParts::MeFlow { encoder, .. } => *encoder = net.clone(),
             ModelParts::Pae { encoder, decoder, .. }
+            | ModelParts::FreeForm { encoder, decoder, .. }
             | ModelParts::Vae { encoder, decoder }
             | ModelParts::Rif { encoder, decoder, .. } => {
                 (*encoder, *decoder) = (net.clone(), net.clone());
@@ -405,6 +435,7 @@ impl ModelConfig {
             ModelParts::Atlas { .. } => "atlas",
             ModelParts::MeFlow { .. } => "me-flow",
             ModelParts::Pae { .. } => "pae",
+            ModelParts::FreeForm { .. } => "free-form",
             ModelParts::Vae { .. } => "vae",
             ModelParts::Rif { .. } => "rif",
         }
@@ -424,7 +455,7 @@ impl ModelConfig {
                 groups(&["outer"], &["inner"])
             }
             ModelParts::MeFlow { .. } => groups(&["outer", "encoder"], &["inner"]),
-            ModelParts::Pae { .. } | ModelParts::Rif { .. } => {
+            ModelParts::Pae { .. } | ModelParts::FreeForm { .. } | ModelParts::Rif { .. } => {
                 groups(&["encoder", "decoder"], &["inner"])
             }
             ModelParts::Vae { .. } => groups(&["encoder", "decoder"], &[]),

@@ -152,6 +152,9 @@ impl Model for ManifoldModel {
     fn embedding(&self) -> Option<&dyn Embedding> {
         Some(self.embedding.as_ref())
     }
+    fn inverts(&self) -> bool {
+        self.embedding.inverts()
+    }
 
     fn log_density(&self, kind: Density, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.check_data("log_prob", x, context)?;

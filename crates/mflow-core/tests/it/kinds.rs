@@ -104,6 +104,7 @@ pub(crate) fn configs() -> Vec<ModelConfig> {
             ModelConfig::m_flow(3, 2),
             ModelConfig::me_flow(3, 2),
             ModelConfig::pae(3, 2),
+            ModelConfig::free_form(3, 2),
             ModelConfig::vae(3, 1),
             ModelConfig::rif(3, 2),
         ];

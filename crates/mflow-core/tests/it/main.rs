@@ -8,6 +8,7 @@ mod closed;
 mod density;
 mod files;
 mod fom;
+mod free_form;
 mod gradients;
 mod gram;
 mod integral;

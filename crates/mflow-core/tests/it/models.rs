@@ -104,7 +104,7 @@ fn documented(config: &ModelConfig) -> (Option<Density>, usize, Option<usize>) {
     match config.name() {
         "af" => (Some(Density::Ambient), 0, None),
         "pie" => (Some(Density::Ambient), 0, Some(d - n)),
-        "fom" | "m-flow" | "me-flow" => (Some(Density::Manifold), 0, None),
+        "fom" | "m-flow" | "me-flow" | "free-form" => (Some(Density::Manifold), 0, None),
         "vae" => (None, n, Some(d)),
         _ => (None, 0, None),
     }
@@ -388,6 +388,7 @@ fn short_tables_have_the_defaults() {
         (table("atlas"), ModelConfig::atlas(3, 2, 4)),
         (table("me-flow"), ModelConfig::me_flow(3, 2)),
         (table("pae"), ModelConfig::pae(3, 2)),
+        (table("free-form"), ModelConfig::free_form(3, 2)),
         (table("vae"), ModelConfig::vae(3, 2)),
         (table("rif"), ModelConfig::rif(3, 2)),
     ] {
@@ -421,7 +422,12 @@ fn configs_out_of_range_are_named() {
         "`inner.net` must be there with a context, which splines element by element do not see; found \
          none",
     );
-    for config in [ModelConfig::pae(3, 3), ModelConfig::vae(3, 3), ModelConfig::me_flow(3, 3)] {
+    for config in [
+        ModelConfig::pae(3, 3),
+        ModelConfig::free_form(3, 3),
+        ModelConfig::vae(3, 3),
+        ModelConfig::me_flow(3, 3),
+    ] {
         let expected = "`manifold_dim` must be at least 1 and less than data_dim = 3, found 3";
         refused(config, expected);
     }

@@ -30,7 +30,7 @@ fn scores_are_differences_in_the_context() {
         let of = |c: &Tensor| kind.model.log_prob(&x, Some(c)).unwrap();
         close(&format!("{what}: x"), &numbers(&score), &gradient(&context, &of), 1e-6);
     }
-    for name in ["af", "fom", "pie", "m-flow", "me-flow"] {
+    for name in ["af", "fom", "pie", "m-flow", "me-flow", "free-form"] {
         assert!(found.contains(&name), "{name} has scores");
     }
 }
@@ -68,6 +68,7 @@ fn a_score_can_be_part_of_a_loss() {
         pie.with_conditional_manifold(),
         small(ModelConfig::m_flow(3, 2)).with_context(2),
         small(ModelConfig::me_flow(3, 2)).with_context(2),
+        small(ModelConfig::free_form(3, 2)).with_context(2),
     ] {
         let kind = Kind::new(config, 0.6);
         let (x, context) = (kind.data(ROWS), kind.context(ROWS).unwrap());

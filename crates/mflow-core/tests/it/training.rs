@@ -30,6 +30,7 @@ fn all(p: f64) -> Vec<ModelConfig> {
         ModelConfig::m_flow(3, 2),
         ModelConfig::me_flow(3, 2),
         ModelConfig::pae(3, 2),
+        ModelConfig::free_form(3, 2),
         ModelConfig::vae(3, 2),
         ModelConfig::rif(3, 2),
     ];
@@ -167,6 +168,7 @@ fn observing_a_batch_initialises_act_norms() {
         ModelConfig::m_flow(3, 2),
         ModelConfig::me_flow(3, 2).with_networks(&small_net()),
         ModelConfig::pae(3, 2).with_networks(&small_net()),
+        ModelConfig::free_form(3, 2).with_networks(&small_net()),
     ] {
         let config = config.with_outer(flow.clone()).with_inner(flow.clone());
         let mut store = ParamStore::new(2, DType::F64, CPU);

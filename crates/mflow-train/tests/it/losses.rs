@@ -105,6 +105,11 @@ fn gradients_are_differences() {
             small(ModelConfig::pae(3, 2)),
             vec![Loss::reconstruction(), Loss::coordinate_likelihood()],
         ),
+        (
+            "free-form",
+            conditional(ModelConfig::free_form(3, 2)),
+            vec![Loss::reconstruction(), Loss::likelihood()],
+        ),
         ("VAE", conditional(ModelConfig::vae(3, 2)), vec![Loss::surrogate()]),
         ("RIF", small(ModelConfig::rif(3, 2)), vec![Loss::surrogate()]),
         ("score", conditional(ModelConfig::m_flow(3, 2)), vec![Loss::Score {}]),

@@ -122,6 +122,10 @@ fn schedules_that_do_not_fit_say_which_do() {
         assert!(error.to_string().contains(part), "{}: {error}", schedule.name());
         assert!(Schedule::of(&model).config(&model, 10).is_ok(), "its own schedule fits");
     }
+    for schedule in ALL {
+        let config = schedule.config(&ModelConfig::free_form(2, 1), 10);
+        assert!(config.is_ok(), "{}: a density and a manifold to train", schedule.name());
+    }
 }
 
 #[test]
@@ -131,6 +135,7 @@ fn a_manifold_of_its_own_is_learned_first() {
         ModelConfig::atlas(3, 2, 4),
         ModelConfig::me_flow(3, 2),
         ModelConfig::pae(3, 2),
+        ModelConfig::free_form(3, 2),
     ] {
         assert_eq!(Schedule::of(&model), Schedule::Sequential, "{}", model.name());
     }
