@@ -23,6 +23,7 @@ pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
         ModelParts::MFlow { .. } => "M-flow",
         ModelParts::MeFlow { .. } => "M_e-flow",
         ModelParts::Pae { .. } => "PAE",
+        ModelParts::FreeForm { .. } => "Free-form flow",
         ModelParts::Vae { .. } => "VAE",
         ModelParts::Rif { .. } => "RIF",
         _ => model.name(),

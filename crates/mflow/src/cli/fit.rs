@@ -1,5 +1,7 @@
 //! `mflow fit`: train a model on a table.
+use super::cycle::{self, Cycle};
 use super::exit::{Done, Usage};
+use super::model;
 use super::options::{Place, Precision, Threads};
 use super::output::{message, result};
 use super::plot::report_on;
@@ -14,7 +16,7 @@ use mflow::bijectors::{FeatureAffineConfig, ParamStore};
 use mflow::core::candle::Device;
 use mflow::core::{ChartConfig, ModelConfig};
 use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points, place_charts};
-use mflow::train::{KeptEpoch, Outcome, RunDir, Schedule, Stage, kept_epochs};
+use mflow::train::{KeptEpoch, Outcome, Pool, RowSource, RunDir, Schedule, Stage, kept_epochs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -116,6 +118,8 @@ enum Kind {
     MeFlow,
     /// Probabilistic autoencoder: networks, and a flow of their codes; no likelihood
     Pae,
+    /// Networks without constraint; density exact where the encoder inverts the decoder
+    FreeForm,
     /// Variational autoencoder; no likelihood
     Vae,
     /// Relaxed injective flow; no likelihood
@@ -136,6 +140,7 @@ impl Kind {
             Self::Atlas => ModelConfig::atlas(data_dim, 1, 4),
             Self::MeFlow => ModelConfig::me_flow(data_dim, 1),
             Self::Pae => ModelConfig::pae(data_dim, 1),
+            Self::FreeForm => ModelConfig::free_form(data_dim, 1),
             Self::Vae => ModelConfig::vae(data_dim, 1),
             Self::Rif => ModelConfig::rif(data_dim, 1),
         }
@@ -240,6 +245,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         Outcome::Finished => {
             keep_points(&run, data.as_ref())?;
             summary(&run, &config)?;
+            say_how_exact(&run, data.as_ref(), &pool)?;
             report_on(run.path(), &pool)?;
             Ok(Done::Finished)
         }
@@ -432,6 +438,31 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
         provenance.insert("context".to_owned(), name(context));
     }
     provenance
+}
+
+/// Of a model whose density is exact only as far as its encoder is: how far that is.
+fn say_how_exact(run: &RunDir, data: &dyn RowSource, pool: &Pool) -> Result<()> {
+    let opened = model::open(run.path(), None)?;
+    if !cycle::depends_on_encoder(opened.model()) {
+        return Ok(());
+    }
+    let context = match opened.signature().context_dim {
+        Some(_) => {
+            let rows = (0..cycle::SAMPLES).map(|i| i * data.rows() / cycle::SAMPLES);
+            data.gather(&rows.collect::<Vec<_>>())?.context
+        }
+        None => None,
+    };
+    match Cycle::measure(opened.model(), context.as_ref(), cycle::SAMPLES, pool) {
+        Ok(cycle) => result(format_args!("{cycle}")),
+        // The fit is done; samples that are not finite do not undo it.
+        Err(error) => {
+            message(format_args!(
+                "warning: how exactly the encoder inverts the decoder cannot be told: {error:#}"
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// The model file, and the epoch of each phase whose weights are in it.

@@ -1,4 +1,5 @@
 //! `mflow info`: what a model is, and how exactly it inverts.
+use super::cycle::{self, Cycle};
 use super::evaluate::by_rows;
 use super::exit::Done;
 use super::model::{self, Opened};
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 ///
 /// The check is on points drawn from the model itself, which lie on its manifold: all of its
 /// numbers would be 0 in exact arithmetic, but for models whose encoder is a network of its own (`me-flow`,
-/// `pae`, `vae`, `rif`) and only near the inverse. Numbers in f32 far above 1e-3 of the data's scale say that
+/// `free-form`, `pae`, `vae`, `rif`) and only near the inverse. The density of `me-flow` and `free-form` is
+/// exact only where it is the inverse: the last lines say how near it comes. Numbers in f32 far above 1e-3 of the data's scale say that
 /// the flow inverts badly in single precision: add `--dtype f64`; no new fit is needed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow info run")]
@@ -55,6 +57,11 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     for ((name, single), (_, double)) in single.into_iter().zip(double) {
         result(format_args!("  {name:<44} {single:>9.1e} {double:>9.1e}"))?;
     }
+    if cycle::depends_on_encoder(opened.model()) {
+        let context = opened.context(context, samples)?;
+        let cycle = Cycle::measure(opened.model(), context.as_ref(), samples, &pool)?;
+        result(format_args!("\n{cycle}"))?;
+    }
     Ok(Done::Finished)
 }
 
@@ -69,10 +76,14 @@ fn describe(opened: &Opened) -> Result<()> {
         None => "samples on a manifold, without a density of data,",
     };
     let name = card.config.name();
+    let exact = match cycle::depends_on_encoder(opened.model()) {
+        true => ", exact where its encoder inverts its decoder",
+        false => "",
+    };
     if d == n {
         result(format_args!("{name}: {what} in {d} dimensions"))?;
     } else {
-        result(format_args!("{name}: {what} of dimension {n} in {d} dimensions"))?;
+        result(format_args!("{name}: {what} of dimension {n} in {d} dimensions{exact}"))?;
     }
     let parameters = opened.loaded.store.parameters().map(|p| p.var.elem_count());
     line("file", opened.path.display().to_string())?;
@@ -123,6 +134,7 @@ fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
             ("encoder", network(encoder)),
         ],
         ModelParts::Pae { encoder, decoder, inner }
+        | ModelParts::FreeForm { encoder, decoder, inner }
         | ModelParts::Rif { encoder, decoder, inner } => {
             vec![
                 ("encoder", network(encoder)),

@@ -1,4 +1,5 @@
 //! The command line: one file per verb, and what verbs share.
+mod cycle;
 mod data;
 mod decode;
 mod encode;

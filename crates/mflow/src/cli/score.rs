@@ -19,7 +19,8 @@ use std::path::PathBuf;
 /// point is unlikely if its density is low or its distance large: look at both.
 ///
 /// The `log_prob` of af and pie is with respect to volume of the whole space, at the point itself; pie
-/// adds `log_prob_manifold`. pae, vae and rif have no density, and write no `log_prob`.
+/// adds `log_prob_manifold`. That of me-flow and free-form is exact only where their encoder inverts their
+/// decoder; `mflow info` tells how nearly it does. pae, vae and rif have no density, and write no `log_prob`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow score run data.csv --out scores.npz\n\n\
     In Python:\n  s = numpy.load('scores.npz'); s['log_prob'].mean()")]
