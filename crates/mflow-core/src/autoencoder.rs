@@ -1,9 +1,9 @@
 //! Embeddings with networks: an encoder in place of `f⁻¹`, and a decoder in place of `f`.
-use crate::embedding::{Embedding, volume_of};
+use crate::embedding::{Embedding, columns, volume_of};
 use crate::network::Network;
 use crate::{Result, chart};
 use candle_core::{D, Tensor};
-use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, FeatureAffine, Noise};
+use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, Noise};
 use std::sync::Arc;
 
 /// Another embedding whose coordinates come from an encoder network instead of its own projection:
@@ -19,20 +19,38 @@ pub(crate) struct Encoded {
 /// A network of normalised data, whose first outputs are the coordinates.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder {
-    pub(crate) normalization: Arc<FeatureAffine>,
+    /// From what the network sees to data: the normalisation, after the frame if the model has one.
+    pub(crate) normalization: Arc<dyn Bijector>,
     pub(crate) net: Network,
     /// Number of coordinates.
     pub(crate) dim: usize,
+    /// Whether the outputs are added to the first numbers of what the network sees: those along the first axes of
+    /// the frame.
+    pub(crate) framed: bool,
 }
 
 impl Encoder {
     /// All outputs of the network.
     pub(crate) fn outputs(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let normalized = self.normalization.map(Direction::Inverse, x, None)?.value;
-        self.net.apply(&normalized, context)
+        self.outputs_of(&normalized, context)
+    }
+    /// All outputs of the network, of normalised data.
+    pub(crate) fn outputs_of(
+        &self,
+        normalized: &Tensor,
+        context: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let outputs = self.net.apply(normalized, context)?;
+        if !self.framed {
+            return Ok(outputs);
+        }
+        let along = columns(normalized, 0, self.dim)?;
+        let others = outputs.dim(D::Minus1)? - self.dim;
+        Ok((outputs + along.pad_with_zeros(D::Minus1, 0, others)?)?)
     }
     fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        Ok(self.outputs(x, context)?.narrow(D::Minus1, 0, self.dim)?.contiguous()?)
+        columns(&self.outputs(x, context)?, 0, self.dim)
     }
     fn training(&self, noise: &Noise) -> Result<Option<Self>> {
         Ok(self.net.training(noise)?.map(|net| Self { net, ..self.clone() }))
@@ -104,7 +122,12 @@ pub(crate) struct Autoencoder {
 impl Autoencoder {
     /// The decoder's output before normalisation is undone.
     pub(crate) fn decode_normalized<T: Diff>(&self, u: &T, context: Option<&T>) -> Result<T> {
-        self.decoder.apply(u, context)
+        let outputs = self.decoder.apply(u, context)?;
+        if !self.encoder.framed {
+            return Ok(outputs);
+        }
+        let across = self.data_dim() - self.encoder.dim;
+        Ok(outputs.add(&u.linear(|t| t.pad_with_zeros(D::Minus1, 0, across))?)?)
     }
     fn decode<T: Diff>(&self, u: &T, context: Option<&T>) -> Result<T> {
         let normalized = self.decode_normalized(u, context)?;
@@ -118,7 +141,7 @@ impl Embedding for Autoencoder {
         self.encoder.dim
     }
     fn data_dim(&self) -> usize {
-        self.encoder.normalization.as_ref().signature().data_shape[0]
+        self.encoder.normalization.signature().data_shape[0]
     }
     fn context_dim(&self) -> Option<usize> {
         self.decoder.context_dim()

@@ -154,6 +154,16 @@ impl<'de> Deserialize<'de> for VectorFlowConfig {
 }
 
 impl VectorFlowConfig {
+    /// Start as the identity exactly, where the flow has that choice: not one of another kind than `spline` and
+    /// `layers`.
+    pub(crate) fn start_as_identity(&mut self) {
+        match self {
+            Self::Spline(config) => config.starts_at_identity = true,
+            Self::Layers(config) => config.starts_at_identity = true,
+            Self::Circular(_) | Self::Custom(_) => {}
+        }
+    }
+
     /// The bijector on `dim` features with `context_dim` context features (0 for none).
     ///
     /// # Errors

@@ -31,6 +31,7 @@ mod embedding;
 mod error;
 mod file;
 mod flow;
+mod frame;
 mod gram;
 mod model;
 mod models;

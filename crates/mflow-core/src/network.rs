@@ -21,19 +21,21 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Create it; its parameters are named `net.*`.
+    /// Create it; its parameters are named `net.*`. If it starts at `zero`, so do its outputs, else near it.
     pub(crate) fn build(
         params: &mut Params<'_>,
         config: &NetConfig,
         inputs: usize,
         context_dim: usize,
         outputs: usize,
+        zero: bool,
     ) -> mflow_bijectors::Result<Self> {
         let dim = inputs + outputs;
         let config = CouplingConfig::new(dim, Mask::Moved((inputs..dim).collect()))
             .with_context(context_dim)
             .with_map(UnivariateConfig::Additive)
-            .with_net(config.clone());
+            .with_net(config.clone())
+            .with_start_at_identity(zero);
         Ok(Self { coupling: config.build(params)?, inputs, outputs })
     }
 

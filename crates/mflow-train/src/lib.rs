@@ -51,6 +51,7 @@ mod schedule;
 mod shards;
 mod sinkhorn;
 mod source;
+mod start;
 mod trainer;
 
 pub use attempt::Attempt;
@@ -67,4 +68,5 @@ pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
 pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, evaluation_blocks, shards};
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
+pub use start::Guide;
 pub use trainer::{Outcome, Trainer, Updates};

@@ -2,6 +2,7 @@
 use crate::shards::Pool;
 use crate::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::source::Batch;
+use crate::start::Guide;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_core::{Model, ModelConfig, Projected};
@@ -46,6 +47,13 @@ pub enum Loss {
     /// that the data come with. SCANDAL: Brehmer, Louppe, Pavez & Cranmer (2020), *Mining gold from
     /// implicit models*, arXiv 1805.12244.
     Score {},
+    /// Mean over rows and features of `|f⁻¹(x) - (u, 0)|² + |f(u, 0) - x|²`, the latter in units of the
+    /// normalised data, with coordinates `u` of each row that were found before any training: what a manifold
+    /// starts from, so that it need not unroll what it does not see yet. See [`Guide`].
+    Guided {
+        /// Where the coordinates come from.
+        by: Guide,
+    },
     /// The Sinkhorn divergence between a batch and as many samples of the model on its manifold, in units
     /// of the normalised data; see [`SinkhornConfig`].
     Sinkhorn {
@@ -165,6 +173,14 @@ impl Loss {
         }
     }
 
+    /// Where the coordinates come from that the loss asks for.
+    pub(crate) fn guide(&self) -> Option<Guide> {
+        match self {
+            Self::Guided { by } => Some(*by),
+            _ => None,
+        }
+    }
+
     /// The Sinkhorn divergence among the losses: it takes the whole batch.
     pub(crate) fn divergence(&self) -> Option<(SinkhornConfig, Compare)> {
         match self {
@@ -254,6 +270,19 @@ impl Loss {
                     RowKind::Coordinates => model.coordinate_score(&batch.x, context)?,
                 };
                 ((score - expected)?.sqr()?.sum_all()? / expected.dim(1)? as f64)?
+            }
+            (Self::Guided { .. }, _) => {
+                let (Some(u), Some(embedding)) = (&batch.guide, model.embedding()) else {
+                    let expected = "coordinates of each row, and a manifold of one chart".to_owned();
+                    let found = "none".to_owned();
+                    return Err(Error::Data { what: "guide", expected, found });
+                };
+                let latents = model.latents(&batch.x, context)?;
+                let across = latents.dim(1)? - signature.manifold_dim;
+                let of_latents = (latents - u.pad_with_zeros(1, 0, across)?)?.sqr()?.sum_all()?;
+                let difference = (embedding.embed(u, context)? - &batch.x)?;
+                let of_points = of.scale.normalize(&difference)?.sqr()?.sum_all()?;
+                ((of_latents + of_points)? / signature.data_dim as f64)?
             }
             (Self::Sinkhorn { .. }, _) => return Ok(None),
         };

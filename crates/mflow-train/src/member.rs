@@ -6,6 +6,7 @@ use crate::optim::{Optimizer, optimizer};
 use crate::schedule::Phase;
 use crate::shards::{EVALUATION_ROWS, Pool, cut, shards};
 use crate::source::{Batch, RowSource, Rows};
+use crate::start::guided;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor, Var};
 use mflow_bijectors::{Noise, ParamStore, Parameter, Stream, gradients};
@@ -36,17 +37,18 @@ pub(crate) struct View<'a> {
 /// The step whose noise validation has: no training comes so far.
 const VALIDATION: u64 = u64::MAX;
 
-/// What a phase eats: rows of the data, or their coordinates.
+/// What a phase eats: rows of the data, or rows that are held in memory: their coordinates, or some of them with a
+/// guide.
 enum Feed<'a> {
     Rows(View<'a>),
-    Coordinates(Rows),
+    Held(Rows),
 }
 
 impl Feed<'_> {
     fn len(&self) -> usize {
         match self {
             Self::Rows(view) => view.index.len(),
-            Self::Coordinates(rows) => rows.rows(),
+            Self::Held(rows) => rows.rows(),
         }
     }
     fn gather(&self, rows: &[usize]) -> Result<Batch> {
@@ -55,7 +57,7 @@ impl Feed<'_> {
                 let index: Vec<usize> = rows.iter().map(|&i| view.index[i]).collect();
                 view.source.gather(&index)
             }
-            Self::Coordinates(all) => all.gather(rows),
+            Self::Held(all) => all.gather(rows),
         }
     }
 }
@@ -103,20 +105,27 @@ impl<'a> Member<'a> {
             true => RowKind::Coordinates,
             false => RowKind::Data,
         };
+        let scale = Scale::new(setting.model, model.as_ref())?;
         let feed = |view: &View<'a>| match kind {
             RowKind::Data => Ok(Feed::Rows(view.clone())),
             RowKind::Coordinates => {
-                Ok::<_, Error>(Feed::Coordinates(coordinates(setting.pool, model.as_ref(), view)?))
+                Ok::<_, Error>(Feed::Held(coordinates(setting.pool, model.as_ref(), view)?))
             }
         };
-        let (train, validation) = (feed(&setting.train)?, feed(&setting.validation)?);
+        let (train, validation) = match phase.losses.iter().find_map(|w| w.loss.guide()) {
+            Some(guide) => {
+                let (train, validation) = guided(guide, &setting, &scale)?;
+                (Feed::Held(train), Feed::Held(validation))
+            }
+            None => (feed(&setting.train)?, feed(&setting.validation)?),
+        };
         let trained = |p: &&Parameter| phase.trains_parameter(&p.name);
         let parameters: Vec<Parameter> = store.parameters().filter(trained).cloned().collect();
         let batches = train.len().div_ceil(phase.batch_size);
         Ok(Self {
             phase,
             state: PhaseState::default(),
-            scale: Scale::new(setting.model, model.as_ref())?,
+            scale,
             setting,
             tag,
             noisy: model.training(&Noise::new(0, 0, 0))?.is_some(),
@@ -386,7 +395,7 @@ fn coordinates(pool: &Pool, model: &dyn Model, view: &View<'_>) -> Result<Rows> 
     };
     let x = all(|b| Some(&b.x))?.ok_or_else(|| Error::config("data", "must not be empty"))?;
     let (context, score) = (all(|b| b.context.as_ref())?, all(|b| b.score.as_ref())?);
-    Ok(Rows::with_data(Batch { x, context, score }))
+    Ok(Rows::with_data(Batch { score, ..Batch::new(x, context) }))
 }
 
 fn scalar(t: &Tensor) -> Result<f64> {

@@ -15,12 +15,14 @@ pub struct Batch {
     /// Joint scores, the gradients of `log p(x, z | c)` with respect to the context where the row's
     /// latent history `z` is known, `[B, C]`, if the data come with them.
     pub score: Option<Tensor>,
+    /// Coordinates on the manifold that guide its start, `[B, N]`, while they do; see [`crate::Guide`].
+    pub guide: Option<Tensor>,
 }
 
 impl Batch {
-    /// Rows without scores.
+    /// Rows without scores and without a guide.
     pub fn new(x: Tensor, context: Option<Tensor>) -> Self {
-        Self { x, context, score: None }
+        Self { x, context, score: None, guide: None }
     }
     /// Number of rows `B`.
     pub fn rows(&self) -> usize {
@@ -32,8 +34,12 @@ impl Batch {
     /// If out of range.
     pub fn narrow(&self, start: usize, len: usize) -> Result<Self> {
         let narrow = |t: &Option<Tensor>| t.as_ref().map(|t| t.narrow(0, start, len)).transpose();
-        let (context, score) = (narrow(&self.context)?, narrow(&self.score)?);
-        Ok(Self { x: self.x.narrow(0, start, len)?, context, score })
+        Ok(Self {
+            x: self.x.narrow(0, start, len)?,
+            context: narrow(&self.context)?,
+            score: narrow(&self.score)?,
+            guide: narrow(&self.guide)?,
+        })
     }
 }
 
@@ -261,6 +267,7 @@ impl RowSource for Rows {
             x: pick(&self.all.x)?,
             context: self.all.context.as_ref().map(pick).transpose()?,
             score: self.all.score.as_ref().map(pick).transpose()?,
+            guide: self.all.guide.as_ref().map(pick).transpose()?,
         })
     }
     fn fingerprint(&self) -> u64 {

@@ -3,6 +3,7 @@ use super::{Coupling, Mask, Route, check_real, conditioned_builders};
 use crate::bijector::Bijector;
 use crate::chain::Chain;
 use crate::elementwise::ElementwiseConfig;
+use crate::flows::is_false;
 use crate::kernel::coupling::Plan;
 use crate::nn::{Net, NetConfig};
 use crate::params::Params;
@@ -42,6 +43,9 @@ pub struct CouplingConfig {
     /// they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<UnivariateConfig>,
+    /// Whether it starts as the identity exactly, by a last map of the conditioner that is 0; otherwise near it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub starts_at_identity: bool,
     /// Kernels or tensor operations; the numbers agree to rounding.
     #[serde(default)]
     pub route: Route,
@@ -58,6 +62,7 @@ impl CouplingConfig {
             map: UnivariateConfig::default(),
             net: NetConfig::default(),
             identity: None,
+            starts_at_identity: false,
             route: Route::Auto,
         }
     }
@@ -66,6 +71,11 @@ impl CouplingConfig {
     #[must_use]
     pub fn with_bins(self, bins: usize, tail_bound: f64) -> Self {
         self.with_map(UnivariateConfig::RationalQuadratic { bins, tail_bound })
+    }
+    /// Whether it starts as the identity exactly.
+    #[must_use]
+    pub fn with_start_at_identity(self, starts_at_identity: bool) -> Self {
+        Self { starts_at_identity, ..self }
     }
     /// Transform the kept features too, unconditionally.
     #[must_use]
@@ -113,7 +123,8 @@ impl Visitor for Build<'_, '_> {
             config: config.net.clone(),
         };
         let bias = map.identity().repeat(halves.moved.len());
-        let theta = params.flat(net.pieces("net.", NEAR_IDENTITY, bias))?;
+        let bound = if config.starts_at_identity { 0. } else { NEAR_IDENTITY };
+        let theta = params.flat(net.pieces("net.", bound, bias))?;
         let plan = Plan { dim: config.dim, keep: halves.keep, moved: halves.moved, net, map };
         Ok(Arc::new(Coupling::new(plan, theta, None, config.route)?))
     }

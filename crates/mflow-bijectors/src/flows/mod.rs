@@ -107,9 +107,18 @@ pub struct FlowConfig {
     /// The fast direction of the layers.
     #[serde(default)]
     pub fast: Fast,
+    /// Whether couplings start as the identity exactly: the last maps of the conditioners are 0, and no linear map draws
+    /// a permutation. Otherwise it starts near a permutation.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub starts_at_identity: bool,
     /// Kernels or tensor operations.
     #[serde(default)]
     pub route: Route,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(crate) fn is_false(v: &bool) -> bool {
+    !v
 }
 
 impl FlowConfig {
@@ -122,6 +131,7 @@ impl FlowConfig {
             linear: LinearKind::Permutation,
             norm: Norm::None,
             fast: Fast::Density,
+            starts_at_identity: false,
             route: Route::Auto,
         }
     }
@@ -198,11 +208,14 @@ impl FlowConfig {
     fn mix(&self, dim: usize, layers: &mut Vec<BijectorConfig>) {
         let permutation = |order| PermutationConfig::new(dim).with_order(order);
         match self.linear {
+            LinearKind::Permutation | LinearKind::Reverse if self.starts_at_identity => {}
             LinearKind::Permutation => {
                 layers.push(BijectorConfig::Permutation(permutation(Order::Random)));
             }
             LinearKind::Lu => {
-                layers.push(BijectorConfig::Permutation(permutation(Order::Random)));
+                if !self.starts_at_identity {
+                    layers.push(BijectorConfig::Permutation(permutation(Order::Random)));
+                }
                 let lu = LuLinearConfig::new(dim).with_route(self.route);
                 layers.push(BijectorConfig::LuLinear(lu));
             }
@@ -221,6 +234,7 @@ impl FlowConfig {
                     .with_context(context_dim)
                     .with_map(map)
                     .with_net(net)
+                    .with_start_at_identity(self.starts_at_identity)
                     .with_route(self.route),
             ),
             Dependence::Autoregressive => BijectorConfig::Autoregressive(

@@ -1,5 +1,5 @@
 //! The neural spline flow of the published M-flow experiments.
-use super::{Dependence, Fast, FlowConfig, LinearKind, Norm};
+use super::{Dependence, Fast, FlowConfig, LinearKind, Norm, is_false};
 use crate::Result;
 use crate::config::BijectorConfig;
 use crate::coupling::Route;
@@ -30,6 +30,9 @@ pub struct SplineFlowConfig {
     pub blocks: usize,
     /// Activation function of the conditioners.
     pub activation: Activation,
+    /// Whether it starts as the identity exactly; see [`FlowConfig::starts_at_identity`].
+    #[serde(skip_serializing_if = "is_false")]
+    pub starts_at_identity: bool,
     /// Kernels or tensor operations.
     pub route: Route,
 }
@@ -47,6 +50,7 @@ impl Default for SplineFlowConfig {
             hidden: net.hidden,
             blocks: net.blocks,
             activation: net.activation,
+            starts_at_identity: false,
             route: Route::Auto,
         }
     }
@@ -67,6 +71,7 @@ impl SplineFlowConfig {
             linear: self.linear,
             norm: Norm::None,
             fast: Fast::Density,
+            starts_at_identity: self.starts_at_identity,
             route: self.route,
         };
         flow.bijector(dim, context_dim)

@@ -30,7 +30,7 @@ impl Frames {
         device: &Device,
     ) -> Result<Self> {
         for (k, frame) in frames.iter().enumerate() {
-            check(frame, dim).map_err(|(field, reason)| {
+            check_frame(frame, dim).map_err(|(field, reason)| {
                 mflow_bijectors::Error::config(format!("charts[{k}].{field}"), reason)
             })?;
         }
@@ -51,7 +51,10 @@ impl Frames {
 }
 
 /// What is wrong with a place, by field.
-fn check(frame: &ChartFrame, dim: usize) -> std::result::Result<(), (&'static str, String)> {
+pub(crate) fn check_frame(
+    frame: &ChartFrame,
+    dim: usize,
+) -> std::result::Result<(), (&'static str, String)> {
     let ChartFrame { center, axes, scale } = frame;
     if center.len() != dim || !center.iter().all(|c| c.is_finite()) {
         return Err(("center", format!("must be {dim} finite numbers, found {center:?}")));

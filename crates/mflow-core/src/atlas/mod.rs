@@ -8,4 +8,5 @@ mod frame;
 mod model;
 mod place;
 
+pub(crate) use frame::check_frame;
 pub use place::{ChartFrame, Charts, place_charts};

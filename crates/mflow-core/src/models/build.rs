@@ -10,6 +10,7 @@ use crate::bounded::Bounded;
 use crate::chart::ChartConfig;
 use crate::embedding::{Embedding, PaddedFlow};
 use crate::flow::VectorFlowConfig;
+use crate::frame::Frame;
 use crate::model::Model;
 use crate::network::Network;
 use crate::{Error, Result};
@@ -74,6 +75,15 @@ impl ModelConfig {
             ModelParts::Fom { .. } if normalization.is_some() => {
                 let reason = "must be left out of `fom`, whose manifold is given in data units";
                 return refuse("normalization", reason.to_owned());
+            }
+            ModelParts::Af { .. } | ModelParts::Fom { .. } | ModelParts::Atlas { .. }
+                if self.sizes.frame.is_some() =>
+            {
+                let reason = format!(
+                    "must be left out of `{}`, whose manifold starts elsewhere, found one",
+                    self.name()
+                );
+                return refuse("frame", reason);
             }
             ModelParts::Af { .. } | ModelParts::Fom { .. } => {}
             _ if *n == 0 || n >= d => {
@@ -224,7 +234,19 @@ impl ModelConfig {
         params: &mut Params<'_>,
     ) -> Result<Arc<dyn Bijector>> {
         let bare = self.bare_outer(outer, self.of_manifold(), params)?;
-        self.denormalized(vec![bare], params)
+        Ok(Arc::new(Chain::new(vec![bare, self.from_frame(params)?])?))
+    }
+
+    /// From the coordinates along the axes of the frame, if there is one, to data.
+    fn from_frame(&self, params: &Params<'_>) -> Result<Arc<dyn Bijector>> {
+        let frame = self.sizes.frame.as_ref().map(|frame| -> Result<Arc<dyn Bijector>> {
+            let d = self.sizes.data_dim;
+            Ok(Arc::new(Frame::new(frame, d, params.dtype(), params.device())?))
+        });
+        match frame.transpose()? {
+            Some(frame) => self.denormalized(vec![frame], params),
+            None => Ok(self.denormalization(params)?),
+        }
     }
 
     /// `f` alone.
@@ -263,10 +285,11 @@ impl ModelConfig {
         outputs: usize,
         params: &mut Params<'_>,
     ) -> Result<Encoder> {
-        let normalization = self.denormalization(params)?;
-        let d = self.sizes.data_dim;
-        let net = Network::build(&mut params.scope("encoder"), net, d, context_dim, outputs)?;
-        Ok(Encoder { normalization, net, dim: self.sizes.manifold_dim })
+        let normalization = self.from_frame(params)?;
+        let (d, framed) = (self.sizes.data_dim, self.sizes.frame.is_some());
+        let params = &mut params.scope("encoder");
+        let net = Network::build(params, net, d, context_dim, outputs, framed)?;
+        Ok(Encoder { normalization, net, dim: self.sizes.manifold_dim, framed })
     }
 
     fn autoencoder(
@@ -279,7 +302,9 @@ impl ModelConfig {
     ) -> Result<Autoencoder> {
         let encoder = self.encoder(encoder, context_dim, outputs, params)?;
         let ModelSizes { data_dim: d, manifold_dim: n, .. } = self.sizes;
-        let decoder = Network::build(&mut params.scope("decoder"), decoder, n, context_dim, d)?;
+        let framed = self.sizes.frame.is_some();
+        let params = &mut params.scope("decoder");
+        let decoder = Network::build(params, decoder, n, context_dim, d, framed)?;
         Ok(Autoencoder { encoder, decoder })
     }
 

@@ -38,6 +38,11 @@ pub struct ModelSizes {
     /// choice: that of `af` and `fom` is fixed, the networks of `vae` always see the context.
     #[serde(default)]
     pub conditional_manifold: bool,
+    /// Where the manifold starts: as the plane of the first `N` of these axes, in units of the normalised data.
+    /// The layers of the model start as the identity then, and change from there. None starts at random.
+    /// See [`ModelConfig::start_flat`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<ChartFrame>,
     /// From normalised to original data; the outermost part of the decoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<FeatureAffineConfig>,
@@ -236,6 +241,7 @@ impl ModelConfig {
             manifold_dim,
             context_dim: 0,
             conditional_manifold: false,
+            frame: None,
             normalization: None,
         };
         Self { sizes, parts }
@@ -395,16 +401,37 @@ impl ModelConfig {
         }
         let ModelSizes { data_dim, manifold_dim, normalization, .. } = &self.sizes;
         if let ModelParts::Atlas { charts: charts @ Charts::Number(_), .. } = &mut self.parts {
-            let normalized: Vec<f64> = match normalization {
-                Some(FeatureAffineConfig { shift, scale, .. }) => {
-                    let units = shift.iter().zip(scale).cycle();
-                    x.iter().zip(units).map(|(x, (shift, scale))| (x - shift) / scale).collect()
-                }
-                None => x.to_vec(),
-            };
+            let normalized = normalized(normalization.as_ref(), x);
             let frames = place_charts(&normalized, *data_dim, *manifold_dim, charts.len())?;
             *charts = Charts::Placed(frames);
         }
+        Ok(self)
+    }
+
+    /// With a manifold that starts as the plane of the first `N` principal axes of the rows of `x: [rows, data_dim]`,
+    /// row-major, in data units, instead of at random: before the first update of training the reconstruction error
+    /// is that of principal components. A model that has no choice of a start (`af`, `fom`, `atlas`, and M-flows on
+    /// a chart) is as it was.
+    ///
+    /// # Errors
+    /// As [`place_charts`].
+    pub fn start_flat(mut self, x: &[f64]) -> Result<Self> {
+        let outer = match &mut self.parts {
+            ModelParts::Af { .. }
+            | ModelParts::Fom { .. }
+            | ModelParts::Atlas { .. }
+            | ModelParts::MFlow { chart: Some(_), .. } => return Ok(self),
+            ModelParts::Pie { outer, .. }
+            | ModelParts::MFlow { outer, .. }
+            | ModelParts::MeFlow { outer, .. } => Some(outer),
+            _ => None,
+        };
+        if let Some(outer) = outer {
+            outer.start_as_identity();
+        }
+        let ModelSizes { data_dim, manifold_dim, normalization, .. } = &self.sizes;
+        let x = normalized(normalization.as_ref(), x);
+        self.sizes.frame = place_charts(&x, *data_dim, *manifold_dim, 1)?.pop();
         Ok(self)
     }
 
@@ -463,6 +490,15 @@ impl ModelConfig {
     }
 }
 
+/// Data, row-major, in units of their normalisation.
+fn normalized(normalization: Option<&FeatureAffineConfig>, x: &[f64]) -> Vec<f64> {
+    let Some(FeatureAffineConfig { shift, scale, .. }) = normalization else {
+        return x.to_vec();
+    };
+    let units = shift.iter().zip(scale).cycle();
+    x.iter().zip(units).map(|(x, (shift, scale))| (x - shift) / scale).collect()
+}
+
 impl ModelParts {
     fn chart(&self) -> Option<&ChartConfig> {
         match self {
@@ -474,8 +510,8 @@ impl ModelParts {
 }
 
 /// The fields of [`ModelSizes`].
-const SIZES: [&str; 5] =
-    ["data_dim", "manifold_dim", "context_dim", "conditional_manifold", "normalization"];
+const SIZES: [&str; 6] =
+    ["data_dim", "manifold_dim", "context_dim", "conditional_manifold", "frame", "normalization"];
 
 impl<'de> Deserialize<'de> for ModelConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -6,7 +6,7 @@ use crate::model::{Density, check_finite};
 use crate::models::manifold::ManifoldModel;
 use crate::{Error, Result};
 use candle_core::{D, Tensor};
-use mflow_bijectors::{Bijector, Noise};
+use mflow_bijectors::Noise;
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl OffManifold for Variational {
         check_finite("surrogate_log_prob", "noise", noise)?;
         let encoder = &self.networks.encoder;
         let normalized = encoder.normalization.inverse(x, None)?;
-        let outputs = encoder.net.apply(&normalized.value, context)?;
+        let outputs = encoder.outputs_of(&normalized.value, context)?;
         let (mean, log_variance) = (columns(&outputs, 0, n)?, columns(&outputs, n, n)?);
         let deviation = (&log_variance * 0.5)?.exp()?;
         let u = (&mean + (&deviation * noise)?)?;
