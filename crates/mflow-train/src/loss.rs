@@ -273,7 +273,8 @@ impl Loss {
             }
             (Self::Guided { .. }, _) => {
                 let (Some(u), Some(embedding)) = (&batch.guide, model.embedding()) else {
-                    let expected = "coordinates of each row, and a manifold of one chart".to_owned();
+                    let expected =
+                        "coordinates of each row, and a manifold of one chart".to_owned();
                     let found = "none".to_owned();
                     return Err(Error::Data { what: "guide", expected, found });
                 };

@@ -19,7 +19,6 @@ pub enum Guide {
     /// Distances along the manifold, from a graph of neighbours: landmark Isomap. See [`unroll`].
     Isomap,
 
-
     /// The codes of an autoencoder, free networks that learn the same rows first.
     Autoencoder,
 }
@@ -75,9 +74,8 @@ fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Vec
     let mut end = None;
     for piece in &unrolled.pieces {
         let first = || piece.rows.iter().map(|&row| u[row * n]);
-        let (low, high) = first().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-            (low.min(v), high.max(v))
-        });
+        let (low, high) = first()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let shift = end.map_or(0., |end| end + 0.5 * (high - low) - low);
         end = Some(high + shift);
         piece.rows.iter().for_each(|&row| u[row * n] += shift);
