@@ -21,6 +21,23 @@ pub fn gram_log_det(tangents: &Tensor) -> Result<Tensor> {
     Ok(log_det.to_device(tangents.device())?)
 }
 
+/// The rows of `(T Tᵀ)⁻¹ T`, `[B, N, D]`, of tangent rows `T: [B, N, D]`: what takes a difference of points to one of
+/// coordinates. Detached. Zero where the rows of `T` are linearly dependent or not finite: nothing is known there.
+pub(crate) fn pseudo_inverse(tangents: &Tensor) -> Result<Tensor> {
+    let (b, n, d) = tangents.dims3()?;
+    let (dtype, device) = (tangents.dtype(), tangents.device());
+    let rows = tangents.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let mut cholesky = Cholesky::new(n, d);
+    let mut out = Vec::with_capacity(rows.len());
+    for rows in rows.chunks_exact((n * d).max(1)) {
+        match cholesky.factor(rows).is_finite() {
+            true => out.extend_from_slice(cholesky.solve()),
+            false => out.resize(out.len() + n * d, 0.),
+        }
+    }
+    Ok(Tensor::from_vec(out, (b, n, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
+}
+
 struct GramLogDet<T>(PhantomData<T>);
 
 /// Scratch space for one matrix.

@@ -38,6 +38,7 @@ mod models;
 mod network;
 mod normalize;
 mod principal;
+mod refined;
 mod unroll;
 
 pub use atlas::{ChartFrame, Charts, place_charts};

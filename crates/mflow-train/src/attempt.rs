@@ -26,6 +26,9 @@ pub struct Attempt {
     pub stage: String,
     /// Which attempt, counted from 0.
     pub attempt: usize,
+    /// Where it started, of a trial: an attempt that is to tell which start to train from; see [`crate::Trials`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Validation reconstruction error at its end.
     pub error: f64,
     /// What a manifold that was found stays below; none if there are too few validation rows to tell.
@@ -160,6 +163,7 @@ mod tests {
         let attempt = |error, limit| Attempt {
             stage: "manifold".into(),
             attempt: 0,
+            start: None,
             error,
             limit,
             failed: false,

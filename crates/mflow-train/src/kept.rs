@@ -74,6 +74,7 @@ mod tests {
         let one = |(i, loss): (usize, &f64)| EpochMetrics {
             phase: phase.to_owned(),
             attempt,
+            start: None,
             epoch: i + 1,
             train_loss: 0.,
             validation_loss: *loss,

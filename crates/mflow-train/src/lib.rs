@@ -37,8 +37,10 @@
 //! ```
 mod attempt;
 mod checkpoint;
+mod choose;
 mod ema;
 mod error;
+mod guide;
 mod kept;
 mod loss;
 mod lr;
@@ -56,7 +58,9 @@ mod trainer;
 
 pub use attempt::Attempt;
 pub use checkpoint::Position;
+pub use choose::{Candidate, Choice, TRIAL, Trials};
 pub use error::{Error, Result, SourceError};
+pub use guide::Guide;
 pub use kept::{KeptEpoch, kept_epochs};
 pub use loss::{Compare, Distance, Loss, Unit, WeightedLoss};
 pub use lr::{CosineRestarts, LrSchedule, OneCycle, Plateau};
@@ -68,5 +72,5 @@ pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
 pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, evaluation_blocks, shards};
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
-pub use start::Guide;
+pub use start::Start;
 pub use trainer::{Outcome, Trainer, Updates};

@@ -1,8 +1,8 @@
 //! Losses, as data.
+use crate::guide::Guide;
 use crate::shards::Pool;
 use crate::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::source::Batch;
-use crate::start::Guide;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_core::{Model, ModelConfig, Projected};

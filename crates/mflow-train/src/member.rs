@@ -1,12 +1,12 @@
 //! One phase at work: its view of the model, its rows, its optimizer, and the update of a batch.
 use crate::checkpoint::{EpochSums, PhaseState};
 use crate::ema::Ema;
+use crate::guide::guided;
 use crate::loss::{RowKind, Scale, Shard, divergence};
 use crate::optim::{Optimizer, optimizer};
 use crate::schedule::Phase;
 use crate::shards::{EVALUATION_ROWS, Pool, cut, shards};
 use crate::source::{Batch, RowSource, Rows};
-use crate::start::guided;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor, Var};
 use mflow_bijectors::{Noise, ParamStore, Parameter, Stream, gradients};
@@ -114,7 +114,8 @@ impl<'a> Member<'a> {
         };
         let (train, validation) = match phase.losses.iter().find_map(|w| w.loss.guide()) {
             Some(guide) => {
-                let (train, validation) = guided(guide, &setting, &scale)?;
+                let updates = passes * setting.train.index.len().div_ceil(phase.batch_size);
+                let (train, validation) = guided(guide, &setting, &scale, updates)?;
                 (Feed::Held(train), Feed::Held(validation))
             }
             None => (feed(&setting.train)?, feed(&setting.validation)?),

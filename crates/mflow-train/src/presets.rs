@@ -77,7 +77,7 @@ impl Settings {
 }
 
 /// Weight of the mean squared error, as published for the polynomial surface.
-const RECONSTRUCTION: f64 = 1000.;
+pub(crate) const RECONSTRUCTION: f64 = 1000.;
 /// Weight of the likelihood beside the reconstruction error: 0.14 of the paper in bits per dimension, for
 /// `N = 2` about 0.1 in nats.
 const BESIDE: f64 = 0.1;

@@ -1,5 +1,6 @@
 //! A run's directory: its identity, its lock, its metrics, its checkpoint.
 use crate::attempt::Attempt;
+use crate::choose::TRIAL;
 use crate::progress::EpochMetrics;
 use crate::{Error, Result};
 use mflow_core::write_atomically;
@@ -169,6 +170,19 @@ impl RunDir {
         let text =
             serde_json::to_string_pretty(attempts).map_err(|e| Error::run(&path, e.to_string()))?;
         Ok(write_atomically(&path, |file| writeln!(file, "{text}"))?)
+    }
+
+    /// Keep the trials by which model and start were chosen before the run, as its first attempts.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_trials(&self, trials: &[Attempt]) -> Result<()> {
+        self.write_attempts(trials)
+    }
+
+    /// The trials among the attempts.
+    pub(crate) fn trials(&self) -> Result<Vec<Attempt>> {
+        Ok(self.attempts()?.into_iter().filter(|a| a.stage == TRIAL).collect())
     }
 
     /// The attempts at learning a manifold that have ended.

@@ -128,9 +128,10 @@ impl Phase {
         self.trains.iter().filter(|g| *g != ALL)
     }
 
-    /// Whether the phase is to learn a manifold by its reconstruction error.
+    /// Whether the phase is to learn a manifold by its reconstruction error, and not to give it a start.
     pub(crate) fn reconstructs(&self) -> bool {
         self.losses.iter().any(|w| matches!(w.loss, Loss::Reconstruction { .. }))
+            && !self.losses.iter().any(|w| w.loss.guide().is_some())
     }
 
     fn ending(&self) -> Ending {
@@ -288,6 +289,13 @@ impl Stage {
         match self {
             Self::Phase(phase) => phase.keep = keep,
             Self::Alternate(alternate) => alternate.keep = keep,
+        }
+    }
+    /// Choose how often it is started anew.
+    pub(crate) fn set_restarts(&mut self, restarts: usize) {
+        match self {
+            Self::Phase(phase) => phase.restarts = restarts,
+            Self::Alternate(alternate) => alternate.restarts = restarts,
         }
     }
     /// Passes over the rows that `phase` makes in each round.
@@ -452,10 +460,7 @@ impl TrainConfig {
         let mut found = false;
         for stage in self.phases.iter_mut().filter(|stage| stage.reconstructs()) {
             found = true;
-            match stage {
-                Stage::Phase(phase) => phase.restarts = restarts,
-                Stage::Alternate(alternate) => alternate.restarts = restarts,
-            }
+            stage.set_restarts(restarts);
         }
         match found || restarts == 0 {
             true => Ok(()),

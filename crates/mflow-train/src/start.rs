@@ -1,128 +1,129 @@
-//! Where a manifold starts: coordinates of rows before it has learned any.
-use crate::loss::Scale;
-use crate::member::{Setting, View};
-use crate::schedule::{Phase, TrainConfig};
-use crate::source::{Batch, RowSource as _, Rows};
-use crate::trainer::Trainer;
-use crate::{Error, Loss, Result, Silent};
-use candle_core::{D, DType, Device, Tensor};
-use mflow_bijectors::{Activation, NetConfig, ParamStore};
-use mflow_core::{ModelConfig, PrincipalAxes, UnrollMethod, UnrollOptions, unroll};
+//! Where a manifold starts.
+use crate::guide::Guide;
+use crate::loss::Loss;
+use crate::lr::LrSchedule;
+use crate::presets::RECONSTRUCTION;
+use crate::schedule::{Phase, Stage, TrainConfig};
+use crate::{Error, Result};
+use mflow_core::{ModelConfig, ModelParts};
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::AtomicBool;
+use std::fmt;
 
-/// Where the coordinates of [`Loss::Guided`] come from.
+/// Where a manifold starts before it learns from its reconstruction error. A start at random weights finds gentle
+/// manifolds; one that is folded is found from coordinates that were on it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Guide {
-    /// Distances along the manifold, from a graph of neighbours: landmark Isomap. See [`unroll`].
-    Isomap,
-
-    /// The codes of an autoencoder, free networks that learn the same rows first.
+pub enum Start {
+    /// As the plane of principal components; see [`ModelConfig::start_flat`].
+    Flat,
+    /// Guided by distances along the manifold; see [`Guide::Isomap`].
+    Unrolled,
+    /// Guided by the codes of an autoencoder; see [`Guide::Autoencoder`].
     Autoencoder,
+    /// At random weights.
+    Random,
 }
 
-/// Training rows that are guided, at most: so many cover any manifold that a few dimensions hold.
-const ROWS: usize = 20_000;
-/// Validation rows with a guide, at most.
-const VALIDATION_ROWS: usize = 2000;
-/// Standard deviation of the coordinates along their widest axis: well inside of the box of splines.
-const SPREAD: f64 = 1.5;
-/// Updates of the autoencoder.
-const UPDATES: usize = 8000;
-
-/// Training and validation rows with their coordinates, as a phase with [`Loss::Guided`] eats them.
-pub(crate) fn guided(guide: Guide, setting: &Setting<'_>, scale: &Scale) -> Result<(Rows, Rows)> {
-    let train = spread(&setting.train, ROWS)?;
-    let validation = spread(&setting.validation, VALIDATION_ROWS)?;
-    let rows = train.rows();
-    // Together, so that both are on the same coordinates.
-    let x = scale.normalize(&Tensor::cat(&[&train.x, &validation.x], 0)?)?;
-    let n = setting.model.sizes.manifold_dim;
-    let u = match guide {
-        Guide::Isomap => unrolled(&x, n, UnrollMethod::Isomap, setting.seed)?,
-
-        Guide::Autoencoder => codes(&x, rows, n, setting)?,
-    };
-    let u = Tensor::from_vec(scaled(&u, n), (x.dim(0)?, n), &Device::Cpu)?;
-    let u = u.to_dtype(x.dtype())?.to_device(x.device())?;
-    let with = |batch: Batch, start: usize| -> Result<Rows> {
-        let guide = Some(u.narrow(0, start, batch.rows())?);
-        Ok(Rows::with_data(Batch { guide, ..batch }))
-    };
-    Ok((with(train, 0)?, with(validation, rows)?))
-}
-
-/// So many rows of a view at most, evenly spread.
-fn spread(view: &View<'_>, most: usize) -> Result<Batch> {
-    let (rows, kept) = (view.index.len(), view.index.len().min(most));
-    let index: Vec<usize> = (0..kept).map(|i| view.index[i * rows / kept]).collect();
-    view.source.gather(&index)
-}
-
-fn numbers(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
-}
-
-fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Vec<f64>> {
-    let cols = x.dim(D::Minus1)?;
-    let options = UnrollOptions { method, seed, ..UnrollOptions::default() };
-    let unrolled = unroll(&numbers(x)?, cols, n, &options)?;
-    let mut u = unrolled.coordinates;
-    // Pieces, each around 0, are laid side by side along the first axis.
-    let mut end = None;
-    for piece in &unrolled.pieces {
-        let first = || piece.rows.iter().map(|&row| u[row * n]);
-        let (low, high) = first()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-        let shift = end.map_or(0., |end| end + 0.5 * (high - low) - low);
-        end = Some(high + shift);
-        piece.rows.iter().for_each(|&row| u[row * n] += shift);
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flat => "flat",
+            Self::Unrolled => "unrolled",
+            Self::Autoencoder => "autoencoder",
+            Self::Random => "random",
+        })
     }
-    Ok(u)
 }
 
-/// Centred, and in units in which they fit into the box of splines, the same along all axes.
-fn scaled(u: &[f64], n: usize) -> Vec<f64> {
-    let axes = PrincipalAxes::of(u, n);
-    let rows = (u.len() / n) as f64;
-    let widest = (axes.squares[0] / rows).sqrt();
-    let factor = if widest > 0. { SPREAD / widest } else { 1. };
-    u.iter().enumerate().map(|(i, v)| (v - axes.mean[i % n]) * factor).collect()
-}
+/// Name of the phase that is guided.
+const NAME: &str = "start";
+/// Share of the rounds of the stage that it comes before.
+const SHARE: f64 = 0.3;
 
-/// The codes of an autoencoder of `x`, the first `rows` of which train it.
-fn codes(x: &Tensor, rows: usize, n: usize, setting: &Setting<'_>) -> Result<Vec<f64>> {
-    let (all, d) = x.dims2()?;
-    let batch_size = 100;
-    let net = NetConfig::new(100, 2).with_activation(Activation::Silu);
-    let model = ModelConfig::pae(d, n).with_networks(&net);
-    let losses = vec![Loss::reconstruction().weighted(1.)];
-    let epochs = (UPDATES * batch_size).div_ceil(rows).max(1);
-    let mut phase = Phase::new("autoencoder", &["encoder", "decoder"], losses, epochs);
-    (phase.batch_size, phase.ema) = (batch_size, 0.999);
-    phase.optimizer.set_learning_rate(2e-3);
-    let config = TrainConfig { shards: setting.shards, ..TrainConfig::new(vec![phase]) };
-    let part = |start: usize, len: usize| -> Result<Rows> {
-        Ok(Rows::with_data(Batch::new(x.narrow(0, start, len)?, None)))
-    };
-    let (train, validation) = (part(0, rows)?, part(rows, all - rows)?);
-    let mut store = ParamStore::new(setting.seed, x.dtype(), x.device());
-    let mut trainer = Trainer {
-        model: &model,
-        store: &mut store,
-        data: &train,
-        validation: Some(&validation),
-        config: &config,
-        seed: setting.seed,
-        pool: setting.pool,
-        run: None,
-    };
-    trainer.run(&mut Silent, &AtomicBool::new(false))?;
-    let model = model.build(&mut store, |_| false)?;
-    let u = setting.pool.by_rows(all, |range| -> Result<Tensor, mflow_core::Error> {
-        Ok(model.coordinates(&x.narrow(0, range.start, range.len())?, None)?)
-    });
-    numbers(&u.map_err(Error::from)?)
+impl Start {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Flat, Self::Unrolled, Self::Autoencoder, Self::Random];
+
+    /// The coordinates that guide it, if any do.
+    fn guide(self) -> Option<Guide> {
+        match self {
+            Self::Unrolled => Some(Guide::Isomap),
+            Self::Autoencoder => Some(Guide::Autoencoder),
+            Self::Flat | Self::Random => None,
+        }
+    }
+
+    /// Why a model that is trained so cannot start here; none if it can.
+    pub fn obstacle(self, model: &ModelConfig, train: &TrainConfig) -> Option<&'static str> {
+        let one_chart = match model.parts {
+            ModelParts::Af { .. } | ModelParts::Fom { .. } => {
+                return (self != Self::Random).then_some("the manifold of the model is known");
+            }
+            ModelParts::Atlas { .. } | ModelParts::MFlow { chart: Some(_), .. } => false,
+            _ => true,
+        };
+        match self {
+            Self::Random => None,
+            _ if !one_chart => Some("the charts of the model have places of their own"),
+            Self::Flat => None,
+            _ if model.sizes.conditional_manifold => {
+                Some("the manifold depends on the context, and coordinates do not")
+            }
+            Self::Autoencoder
+                if matches!(model.parts, ModelParts::Pae { .. } | ModelParts::FreeForm { .. }) =>
+            {
+                Some("the model is an autoencoder itself")
+            }
+            _ if !train.phases.iter().any(Stage::reconstructs) => {
+                Some("no phase learns the manifold by its reconstruction error")
+            }
+            _ => None,
+        }
+    }
+
+    /// `model` and `train` with this start. A flat one takes the principal axes of `x: [rows, D]`, row-major, in data
+    /// units; a guided one gets a phase of its own, which takes its epochs from the stage that it comes before.
+    ///
+    /// # Errors
+    /// If there is an [`Start::obstacle`], or the axes cannot be found.
+    pub fn apply(
+        self,
+        model: ModelConfig,
+        mut train: TrainConfig,
+        x: &[f64],
+    ) -> Result<(ModelConfig, TrainConfig)> {
+        if let Some(reason) = self.obstacle(&model, &train) {
+            let reason = format!("cannot be `{self}` for `{}`: {reason}", model.name());
+            return Err(Error::config("start", reason));
+        }
+        if self == Self::Flat {
+            return Ok((model.start_flat(x)?, train));
+        }
+        let Some(by) = self.guide() else { return Ok((model, train)) };
+        let at = train.phases.iter().position(Stage::reconstructs).unwrap_or(0);
+        let stage = &mut train.phases[at];
+        let rounds = stage.rounds();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "in 1..=rounds"
+        )]
+        let share = (rounds as f64 * SHARE).ceil() as usize;
+        *stage.rounds_mut() = (rounds - share).max(1);
+        let losses = vec![
+            Loss::Guided { by }.weighted(RECONSTRUCTION),
+            Loss::reconstruction().weighted(RECONSTRUCTION),
+        ];
+        // At the full rate to its end: the stage behind it goes on from there.
+        let like = stage.phases().iter().find(|phase| phase.reconstructs());
+        let mut phase = Phase::new(NAME, model.groups().manifold, losses, share);
+        if let Some(like) = like {
+            (phase.batch_size, phase.optimizer) = (like.batch_size, like.optimizer.clone());
+            (phase.clip_norm, phase.ema) = (like.clip_norm, like.ema);
+            phase.lr_schedule = LrSchedule::Constant;
+        }
+        train.phases.insert(at, phase.into());
+        Ok((model, train))
+    }
 }

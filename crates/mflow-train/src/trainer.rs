@@ -111,7 +111,12 @@ impl Trainer<'_> {
                 past.chosen = checkpoint.chosen.take();
                 self.replace_weights(std::mem::take(&mut checkpoint.weights))?;
             }
-            None => self.observe()?,
+            None => {
+                if let Some(run) = self.run {
+                    past.attempts = run.trials()?;
+                }
+                self.observe()?;
+            }
         }
         let split = self.split();
         let config = self.config;
@@ -412,6 +417,7 @@ impl Trainer<'_> {
         past.attempts.push(Attempt {
             stage: stage.name(),
             attempt: number,
+            start: None,
             error: attempt::error(self.pool, model.as_ref(), &scale, source, &rows)?,
             limit: attempt::limit(self.pool, &scale, source, &rows, n)?,
             failed: false,

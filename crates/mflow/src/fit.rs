@@ -2,9 +2,11 @@
 use crate::Result;
 use mflow_bijectors::ParamStore;
 use mflow_core::candle::{DType, Device};
-use mflow_core::{ModelCard, ModelConfig, ModelParts, save_model, standardize};
+use mflow_core::{
+    ModelCard, ModelConfig, ModelParts, UnrollOptions, Unrolled, save_model, standardize, unroll,
+};
 use mflow_data::io::{Array, Dtype, write_npy};
-use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, TrainConfig, Trainer};
+use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, Start, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -89,6 +91,48 @@ pub fn place_charts(model: ModelConfig, data: &dyn RowSource) -> Result<ModelCon
         ModelParts::Atlas { .. } => Ok(model.place_charts(&spread(data, PLACING)?)?),
         _ => Ok(model),
     }
+}
+
+/// What the data say of their manifold before any training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many pieces it is in.
+    pub pieces: usize,
+    /// Whether coordinates lay parts of it onto each other: no one chart covers it then.
+    pub closed: bool,
+}
+
+/// Rows by which the shape is told, at most.
+const SHAPE_ROWS: usize = 4000;
+/// Share of overlapping neighbours (see [`mflow_core::UnrolledPiece::overlap`]) above which a manifold is closed. Measured on the
+/// simulators: of open ones at most 0.015, of closed ones at least 0.09.
+const OVERLAP: f64 = 0.04;
+
+/// The shape of the manifold of a model on these data.
+///
+/// # Errors
+/// If a row cannot be read, or the data have no manifold of this dimension; see [`unroll`].
+pub fn shape_of(model: &ModelConfig, data: &dyn RowSource, seed: u64) -> Result<Shape> {
+    let x = model.normalized(&spread(data, SHAPE_ROWS)?);
+    let options = UnrollOptions { seed, ..UnrollOptions::default() };
+    let Unrolled { pieces, .. } =
+        unroll(&x, model.sizes.data_dim, model.sizes.manifold_dim, &options)?;
+    let closed = pieces.iter().any(|piece| piece.overlap > OVERLAP);
+    Ok(Shape { pieces: pieces.len(), closed })
+}
+
+/// `model` and `train` with a start; of more than 10,000 rows as many, evenly spread, stand for all. See
+/// [`Start::apply`].
+///
+/// # Errors
+/// If a row cannot be read, or the model cannot start there.
+pub fn start_from(
+    start: Start,
+    model: ModelConfig,
+    train: TrainConfig,
+    data: &dyn RowSource,
+) -> Result<(ModelConfig, TrainConfig)> {
+    Ok(start.apply(model, train, &spread(data, PLACING)?)?)
 }
 
 /// So many rows at most, evenly spread, row-major.

@@ -13,6 +13,7 @@ use crate::flow::VectorFlowConfig;
 use crate::frame::Frame;
 use crate::model::Model;
 use crate::network::Network;
+use crate::refined::Refined;
 use crate::{Error, Result};
 use mflow_bijectors::{
     Bijector, Chain, Domain, FeatureAffine, FeatureAffineConfig, Init, NetConfig, ParamStore,
@@ -169,9 +170,13 @@ impl ModelConfig {
                 Ok(on_reals(Arc::new(encoded), self.inner(inner, params)?, Arc::new(Nothing)))
             }
             ModelParts::Pae { encoder, decoder, inner }
-            | ModelParts::FreeForm { encoder, decoder, inner }
+            | ModelParts::FreeForm { encoder, decoder, inner, .. }
             | ModelParts::Rif { encoder, decoder, inner } => {
                 let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
+                let mut networks: Arc<dyn Embedding> = Arc::new(networks);
+                if let ModelParts::FreeForm { steps: steps @ 1.., .. } = self.parts {
+                    networks = Arc::new(Refined { embedding: networks, steps });
+                }
                 let h = self.inner(inner, params)?;
                 // The same maps: what differs is what is said of their density.
                 let off_manifold: Arc<dyn OffManifold> = match &self.parts {
@@ -179,7 +184,7 @@ impl ModelConfig {
                     ModelParts::Rif { .. } => Arc::new(InjectiveBound),
                     _ => Arc::new(NoDensity),
                 };
-                Ok(on_reals(Arc::new(networks), h, off_manifold))
+                Ok(on_reals(networks, h, off_manifold))
             }
             ModelParts::Vae { encoder, decoder } => {
                 let networks = self.autoencoder(encoder, decoder, context_dim, 2 * n, params)?;

@@ -151,7 +151,8 @@ pub enum ModelParts {
     /// ```
     ///
     /// This is the density of the samples only as far as the encoder inverts the decoder; see
-    /// [`crate::Model::cycle_error`]. Sorrenson et al. (2024), *Lifting architectural constraints of injective
+    /// [`crate::Model::cycle_error`]. So what the encoder says is improved by steps of Gauss and Newton towards the
+    /// nearest point of the manifold, except while training. Sorrenson et al. (2024), *Lifting architectural constraints of injective
     /// flows*, arXiv 2306.01843. They train on an estimate of its gradient from the encoder; here the volume is
     /// exact, from `N` tangents, and trained on it only by the schedules that say so.
     FreeForm {
@@ -164,6 +165,9 @@ pub enum ModelParts {
         /// The flow `h` of the codes.
         #[serde(default)]
         inner: VectorFlowConfig,
+        /// Steps of Gauss and Newton; 0 leaves the codes as the encoder says them.
+        #[serde(default = "default_steps")]
+        steps: usize,
     },
     /// Variational autoencoder: Kingma & Welling (2014), arXiv 1312.6114. Both networks see the context.
     Vae {
@@ -222,6 +226,11 @@ fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
 /// Where a loss or a density has derivatives of the decoder in it, a kinked network would be straight to it.
 fn default_smooth() -> NetConfig {
     default_encoder().with_activation(mflow_bijectors::Activation::Silu)
+}
+
+/// Each squares the error of an encoder: from a hundredth to rounding in single precision.
+fn default_steps() -> usize {
+    2
 }
 
 /// Groups of parameters, by what they shape.
@@ -307,7 +316,8 @@ impl ModelConfig {
     /// A free-form flow, [`ModelParts::FreeForm`].
     pub fn free_form(data_dim: usize, manifold_dim: usize) -> Self {
         let (encoder, decoder) = (default_smooth(), default_smooth());
-        let parts = ModelParts::FreeForm { encoder, decoder, inner: VectorFlowConfig::default() };
+        let (inner, steps) = (VectorFlowConfig::default(), default_steps());
+        let parts = ModelParts::FreeForm { encoder, decoder, inner, steps };
         Self::new(parts, data_dim, manifold_dim)
     }
     /// A variational autoencoder, [`ModelParts::Vae`].
@@ -343,6 +353,10 @@ impl ModelConfig {
     /// The normalisation of data that is part of the decoder.
     pub fn normalization(&self) -> Option<&FeatureAffineConfig> {
         self.sizes.normalization.as_ref()
+    }
+    /// Data `x: [rows, data_dim]`, row-major, in units of that normalisation.
+    pub fn normalized(&self, x: &[f64]) -> Vec<f64> {
+        normalized(self.normalization(), x)
     }
     /// With another `f`, if the model has one.
     #[must_use]
@@ -429,9 +443,8 @@ impl ModelConfig {
         if let Some(outer) = outer {
             outer.start_as_identity();
         }
-        let ModelSizes { data_dim, manifold_dim, normalization, .. } = &self.sizes;
-        let x = normalized(normalization.as_ref(), x);
-        self.sizes.frame = place_charts(&x, *data_dim, *manifold_dim, 1)?.pop();
+        let ModelSizes { data_dim, manifold_dim, .. } = self.sizes;
+        self.sizes.frame = place_charts(&self.normalized(x), data_dim, manifold_dim, 1)?.pop();
         Ok(self)
     }
 

@@ -1,4 +1,5 @@
 //! `mflow fit`: train a model on a table.
+use super::choose::{self, Way};
 use super::cycle::{self, Cycle};
 use super::exit::{Done, Usage};
 use super::model;
@@ -6,16 +7,16 @@ use super::options::{Place, Precision, Threads};
 use super::output::{message, result};
 use super::plot::report_on;
 use super::progress::Watch;
-use super::run_folder::RunOptions;
+use super::run_folder::{RunOptions, keep_config};
 use super::settings::{self, Setting};
 use super::tables::{Numbers, Tables};
 use super::{interrupt, threads};
 use anyhow::{Result, bail};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use mflow::bijectors::{FeatureAffineConfig, ParamStore};
-use mflow::core::candle::Device;
+use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::{ChartConfig, ModelConfig};
-use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points, place_charts};
+use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points};
 use mflow::train::{KeptEpoch, Outcome, Pool, RowSource, RunDir, Schedule, Stage, kept_epochs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 /// Writes a run folder with the model file, the resolved config, the metrics of each epoch, a checkpoint
 /// and report.html. Command-line options override the config file, `--set` overrides both. A tenth of
 /// the rows is held out to choose the weights of the best epoch (`train.validation_fraction`).
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
     mflow fit data.csv --manifold-dim 2 --out run\n  \
     mflow fit loop.csv --chart circle --out run\n  \
@@ -49,16 +50,20 @@ pub(super) struct Options {
     /// Context of each point for validation
     #[arg(long, value_name = "CTX", requires = "validation")]
     validation_context: Option<PathBuf>,
-    /// Kind of model [default: m-flow]
+    /// Kind of model [default: auto; m-flow where a chart, a schedule or a config file says more]
     #[arg(long, value_enum)]
-    model: Option<Kind>,
+    pub(super) model: Option<Kind>,
     /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae and rif]
     #[arg(long, value_enum)]
-    schedule: Option<ScheduleName>,
-    /// What the manifold of m-flow is a deformed one of, or the manifold of fom; other charts are
-    /// tables of a config file, [model.chart]
-    #[arg(long, value_parser = ChartConfig::NAMES)]
-    chart: Option<String>,
+    pub(super) schedule: Option<ScheduleName>,
+    /// What the manifold of m-flow is a deformed one of, or the manifold of fom; `auto` tries those of
+    /// the dimension that is asked for; other charts are tables of a config file, [model.chart]
+    #[arg(long, value_parser = chart_names())]
+    pub(super) chart: Option<String>,
+    /// Where the manifold starts [default: auto; random where a chart, a schedule or a config file says
+    /// more]
+    #[arg(long, value_enum)]
+    pub(super) start: Option<StartName>,
     /// Dimension of the manifold, at least 1 and less than D; needed unless a config or a chart has it,
     /// or the model has no choice (af, fom)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -80,13 +85,13 @@ pub(super) struct Options {
     normalize: Option<Normalize>,
     /// Let the manifold, not only the density on it, depend on the context
     #[arg(long, requires = "context")]
-    conditional_manifold: bool,
+    pub(super) conditional_manifold: bool,
     /// Config file with the tables [model] and [train], like the config.toml of a run
     #[arg(long, value_name = "F.toml")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Set a field of the config, like train.phases.0.epochs=20; again for more
     #[arg(long, value_name = "A.B=C", value_parser = Setting::parse)]
-    set: Vec<Setting>,
+    pub(super) set: Vec<Setting>,
     /// Seed of all random numbers [default: 0]
     #[arg(long, value_parser = clap::value_parser!(u64).range(..1 << 63))]
     seed: Option<u64>,
@@ -99,11 +104,29 @@ pub(super) struct Options {
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
-    run: RunOptions,
+    pub(super) run: RunOptions,
 }
 
+impl Options {
+    /// The same for another model, or on another chart.
+    pub(super) fn with(&self, model: Option<Kind>, chart: Option<&str>) -> Self {
+        Self { model, chart: chart.map(str::to_owned), ..self.clone() }
+    }
+}
+
+/// For clap: the charts that have a name, or a trial of those that fit.
+fn chart_names() -> PossibleValuesParser {
+    PossibleValuesParser::new([AUTO].into_iter().chain(ChartConfig::NAMES))
+}
+
+/// The value of an option that leaves the choice to trials.
+pub(super) const AUTO: &str = "auto";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
+    /// The one of m-flow, free-form and, for closed manifolds or pieces, atlas that finds the manifold in a
+    /// short trial
+    Auto,
     /// Ambient flow: a density on all of R^D
     Af,
     /// Flow on a known manifold; --chart says which, or the config file, as [model.chart]
@@ -136,7 +159,7 @@ impl Kind {
                 ModelConfig::fom(ChartConfig::Hypersphere { dim: data_dim - 1, radius, center })
             }
             Self::Pie => ModelConfig::pie(data_dim, 1),
-            Self::MFlow => ModelConfig::m_flow(data_dim, 1),
+            Self::Auto | Self::MFlow => ModelConfig::m_flow(data_dim, 1),
             Self::Atlas => ModelConfig::atlas(data_dim, 1, 4),
             Self::MeFlow => ModelConfig::me_flow(data_dim, 1),
             Self::Pae => ModelConfig::pae(data_dim, 1),
@@ -151,12 +174,27 @@ impl Kind {
     }
     /// Whether it may have a chart.
     fn takes_chart(self) -> bool {
-        matches!(self, Self::Fom | Self::MFlow)
+        matches!(self, Self::Fom | Self::MFlow | Self::Auto)
     }
 }
 
+/// A start by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ScheduleName {
+pub(super) enum StartName {
+    /// Where a short trial comes nearest to held-out rows
+    Auto,
+    /// As the plane of principal components
+    Flat,
+    /// Guided by distances along the manifold, from a graph of neighbours
+    Unrolled,
+    /// Guided by the codes of an autoencoder
+    Autoencoder,
+    /// At random weights
+    Random,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ScheduleName {
     /// First the manifold, then the density on it, half of the epochs each
     Sequential,
     /// Manifold and density in turns, epoch by epoch
@@ -203,23 +241,34 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let validation = validation.map(|path| read(path, options.validation_context.as_deref()));
     let validation = validation.transpose()?;
     let pool = threads::pool(options.threads)?;
-    let mut config = resolve(options, &tables)?;
-    options.run.settle_shards(&mut config.train, &pool);
-    tables.check(&config)?;
-    if let Some(validation) = &validation {
-        validation.check(&config)?;
-        validation.check_names(&tables)?;
+    let ways = choose::ways(options, &tables, &pool)?;
+    for Way { config, .. } in &ways {
+        tables.check(config)?;
+        if let Some(validation) = &validation {
+            validation.check(config)?;
+            validation.check_names(&tables)?;
+        }
+        config.train.validate()?;
     }
-    config.train.validate()?;
+    let config = &ways[0].config;
     let columns = tables.data.columns().map(<[String]>::to_vec);
-    let provenance = provenance(options, &config, &tables.data);
-    let data = tables.into_source(&config)?;
-    config.model = place_charts(config.model, data.as_ref())?;
-    let store = &mut ParamStore::new(config.seed, config.dtype.into(), &Device::Cpu);
-    config.model.build(store, |_| false)?;
-    let validation = validation.map(|tables| tables.into_source(&config)).transpose()?;
-    let run = options.run.open(&config)?;
+    let provenance = provenance(options, config, &tables.data);
+    let data = tables.into_source(config)?;
+    let validation = validation.map(|tables| tables.into_source(config)).transpose()?;
+    let run = options.run.open()?;
     let stop = interrupt::flag()?;
+    let Some((config, trials)) =
+        choose::choose(ways, data.as_ref(), validation.as_deref(), &pool, &stop)?
+    else {
+        message(format_args!(
+            "interrupted before a model was chosen; nothing is lost but the trials: the same command starts anew"
+        ));
+        return Ok(Done::Interrupted);
+    };
+    if !run.resumed() {
+        run.write_trials(&trials)?;
+    }
+    keep_config(&run, &config)?;
     let mut watch = Watch::new();
     let fit = Fit {
         config: &config,
@@ -267,7 +316,7 @@ fn command_data(options: &Options) -> String {
 }
 
 /// Defaults for these data, under the config file, under the options, under `--set`.
-fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
+pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     let table = &tables.data;
     let earlier = || match options.manifold_dim {
         Some(_) => None,
@@ -356,7 +405,7 @@ fn kind<'a>(options: &Options, all: impl Iterator<Item = &'a Setting>) -> Result
     let named = all.filter_map(|s| Some((s, s.text_at("model.kind")?))).last();
     match (options.model, named) {
         (Some(kind), _) => Ok(kind),
-        (None, None) => Ok(Kind::MFlow),
+        (None, None) => Ok(Kind::Auto),
         (None, Some((setting, name))) => Kind::from_str(name, false).map_err(|_| {
             let known: Vec<String> = Kind::value_variants()
                 .iter()

@@ -134,7 +134,7 @@ fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
             ("encoder", network(encoder)),
         ],
         ModelParts::Pae { encoder, decoder, inner }
-        | ModelParts::FreeForm { encoder, decoder, inner }
+        | ModelParts::FreeForm { encoder, decoder, inner, .. }
         | ModelParts::Rif { encoder, decoder, inner } => {
             vec![
                 ("encoder", network(encoder)),

@@ -129,7 +129,7 @@ fn unknown(attempt: &Attempt) -> Option<String> {
 }
 
 /// `12 s`, `3 min`, `1 h 5 min`.
-fn in_words(time: Duration) -> String {
+pub(super) fn in_words(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", seconds / 60),

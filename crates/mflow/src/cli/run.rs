@@ -42,7 +42,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     config.train.resolve(&config.model)?;
     let pool = threads::pool(options.threads)?;
     options.run.settle_shards(&mut config.train, &pool);
-    let run = options.run.open(&config)?;
+    let run = options.run.open_with(&config)?;
     let stop = interrupt::flag()?;
     let mut watch = Watch::new();
     let report = experiment::run(&config, &run, &pool, &mut watch, &stop);

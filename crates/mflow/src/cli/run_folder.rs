@@ -34,15 +34,26 @@ impl RunOptions {
         }
     }
 
+    /// Start or continue the run.
+    pub(super) fn open(&self) -> Result<RunDir> {
+        Ok(RunDir::open(&self.out, self.resume.is_some())?)
+    }
+
     /// Start or continue the run, and keep its config.
-    pub(super) fn open(&self, config: &impl Serialize) -> Result<RunDir> {
-        let run = RunDir::open(&self.out, self.resume.is_some())?;
-        if !run.resumed() {
-            let text = toml::to_string(config).context("the config cannot be written as TOML")?;
-            write_atomically(&run.file(CONFIG_FILE), |file| file.write_all(text.as_bytes()))?;
-        }
+    pub(super) fn open_with(&self, config: &impl Serialize) -> Result<RunDir> {
+        let run = self.open()?;
+        keep_config(&run, config)?;
         Ok(run)
     }
+}
+
+/// Write the config of a run that starts.
+pub(super) fn keep_config(run: &RunDir, config: &impl Serialize) -> Result<()> {
+    if !run.resumed() {
+        let text = toml::to_string(config).context("the config cannot be written as TOML")?;
+        write_atomically(&run.file(CONFIG_FILE), |file| file.write_all(text.as_bytes()))?;
+    }
+    Ok(())
 }
 
 /// The number of shards in a resolved config.

@@ -1,0 +1,199 @@
+//! Which start finds the manifold: a short trial of each.
+use crate::attempt::{self, Attempt};
+use crate::loss::Scale;
+use crate::schedule::{Stage, TrainConfig};
+use crate::shards::Pool;
+use crate::source::{RowSource, Rows};
+use crate::trainer::Trainer;
+use crate::{Error, Result, Silent};
+use candle_core::{DType, Device};
+use mflow_bijectors::{ParamStore, Stream};
+use mflow_core::ModelConfig;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// A model with a start, and how it is to be trained.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// What tells it from the others, for reports.
+    pub name: String,
+    /// The model.
+    pub model: ModelConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+}
+
+/// What came of the trials.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The position of the candidate that won.
+    pub winner: usize,
+    /// What was tried, as attempts at the stage `trial`; the one that won has not failed.
+    pub trials: Vec<Attempt>,
+}
+
+/// Trials of candidates: what they share.
+#[derive(Debug)]
+pub struct Trials<'a> {
+    /// The training data.
+    pub data: &'a dyn RowSource,
+    /// Data to judge by; none holds out a tenth.
+    pub validation: Option<&'a dyn RowSource>,
+    /// Precision of the models.
+    pub dtype: DType,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Threads.
+    pub pool: &'a Pool,
+    /// Updates of each candidate, at most.
+    pub updates: usize,
+}
+
+/// Name of the stage of attempts that are trials.
+pub const TRIAL: &str = "trial";
+/// Training rows of a trial, at most.
+const ROWS: usize = 10_000;
+/// Rows to judge by, at most.
+const VALIDATION_ROWS: usize = 2000;
+/// A candidate wins against one before it by an error smaller by this factor: those before are the simpler ones.
+const CLEARLY: f64 = 1.2;
+
+impl Trials<'_> {
+    /// Train each of the candidates for a short time on the same rows, up to the stage that learns its manifold, and
+    /// take the one whose reconstruction error on held-out rows is the smallest; of some that are equal but for a
+    /// fifth, or all as small as rounding, the first. One that diverges has an infinite error. A candidate that is
+    /// alone wins without a trial.
+    ///
+    /// # Errors
+    /// If there is no candidate, none of them can be trained, or `stop` was raised.
+    pub fn choose(
+        &self,
+        candidates: &[Candidate],
+        mut tell: impl FnMut(&Attempt),
+        stop: &AtomicBool,
+    ) -> Result<Option<Choice>> {
+        if candidates.is_empty() {
+            return Err(Error::config("start", "leaves nothing to choose from"));
+        }
+        if candidates.len() == 1 {
+            return Ok(Some(Choice { winner: 0, trials: vec![] }));
+        }
+        let (train, validation) = self.rows()?;
+        let mut trials: Vec<Attempt> = vec![];
+        for (number, candidate) in candidates.iter().enumerate() {
+            let started = Instant::now();
+            let (error, limit, updates) = match self.attempt(candidate, &train, &validation, stop) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(None),
+                Err(Error::Diverged { .. }) => (f64::INFINITY, None, 0),
+                Err(error) => return Err(error),
+            };
+            let attempt = Attempt {
+                stage: TRIAL.to_owned(),
+                attempt: number,
+                start: Some(candidate.name.clone()),
+                error,
+                limit,
+                failed: true,
+                updates,
+                seconds: started.elapsed().as_secs_f64(),
+            };
+            tell(&attempt);
+            trials.push(attempt);
+        }
+        let mut winner = 0;
+        for (i, trial) in trials.iter().enumerate() {
+            if trial.error.max(EQUAL) * CLEARLY < trials[winner].error {
+                winner = i;
+            }
+        }
+        trials[winner].failed = !trials[winner].error.is_finite();
+        match trials[winner].failed {
+            true => Err(Error::config(
+                "start",
+                "none of the candidates could be trained: all of them diverged",
+            )),
+            false => Ok(Some(Choice { winner, trials })),
+        }
+    }
+
+    /// Error on held-out rows, what a manifold that was found stays below, and updates of a trial; none if `stop` was
+    /// raised.
+    fn attempt(
+        &self,
+        candidate: &Candidate,
+        train: &Rows,
+        validation: &Rows,
+        stop: &AtomicBool,
+    ) -> Result<Option<(f64, Option<f64>, u64)>> {
+        let Candidate { model, train: config, .. } = candidate;
+        let (config, updates) = shortened(config, train.rows(), self.updates);
+        let mut store = ParamStore::new(self.seed, self.dtype, &Device::Cpu);
+        let mut trainer = Trainer {
+            model,
+            store: &mut store,
+            data: train,
+            validation: Some(validation),
+            config: &config,
+            seed: self.seed,
+            pool: self.pool,
+            run: None,
+        };
+        trainer.run(&mut Silent, stop)?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let built = model.build(&mut store, |_| false)?;
+        let scale = Scale::new(model, built.as_ref())?;
+        let all: Vec<usize> = (0..validation.rows()).collect();
+        let rows = attempt::rows(&all);
+        let error = attempt::error(self.pool, built.as_ref(), &scale, validation, &rows)?;
+        let n = model.sizes.manifold_dim;
+        let limit = attempt::limit(self.pool, &scale, validation, &rows, n)?;
+        Ok(Some((error, limit, updates)))
+    }
+
+    /// Rows to train on and to judge by, in memory.
+    fn rows(&self) -> Result<(Rows, Rows)> {
+        let rows = self.data.rows();
+        let mut train = Stream::new(self.seed, "trial rows").permutation(rows);
+        let mut held_out = vec![];
+        if self.validation.is_none() {
+            held_out = train.split_off(rows - (rows / 10).clamp(1, VALIDATION_ROWS));
+        }
+        train.truncate(ROWS);
+        let train = Rows::with_data(self.data.gather(&train)?);
+        let validation = match self.validation {
+            None => Rows::with_data(self.data.gather(&held_out)?),
+            Some(source) => {
+                let count = source.rows().min(VALIDATION_ROWS);
+                let index: Vec<usize> = (0..count).map(|i| i * source.rows() / count).collect();
+                Rows::with_data(source.gather(&index)?)
+            }
+        };
+        Ok((train, validation))
+    }
+}
+
+/// Errors below this one, in units of the normalised data, are the same: a manifold was found.
+const EQUAL: f64 = 1e-4;
+
+/// The schedule up to its last stage that learns a manifold by its reconstruction error, in `updates` updates at most;
+/// with how many they are.
+fn shortened(config: &TrainConfig, rows: usize, updates: usize) -> (TrainConfig, u64) {
+    let mut config = config.clone();
+    let last = config.phases.iter().rposition(Stage::reconstructs).unwrap_or(0);
+    config.phases.truncate(last + 1);
+    let of = |stage: &Stage| -> usize {
+        let passes = |p: &crate::Phase| stage.passes(p) * rows.div_ceil(p.batch_size);
+        stage.rounds() * stage.phases().iter().map(passes).sum::<usize>()
+    };
+    let all: usize = config.phases.iter().map(of).sum();
+    for stage in &mut config.phases {
+        let rounds = stage.rounds();
+        *stage.rounds_mut() = (rounds * updates / all.max(1)).clamp(1, rounds);
+        stage.set_restarts(0);
+    }
+    let updates: usize = config.phases.iter().map(of).sum();
+    (config, updates as u64)
+}

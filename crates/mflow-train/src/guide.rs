@@ -1,0 +1,136 @@
+//! Coordinates of rows before a manifold has learned any: what a start is guided by.
+use crate::loss::Scale;
+use crate::member::{Setting, View};
+use crate::schedule::{Phase, TrainConfig};
+use crate::source::{Batch, Rows};
+use crate::trainer::Trainer;
+use crate::{Error, Loss, Result, Silent};
+use candle_core::{D, DType, Device, Tensor};
+use mflow_bijectors::{Activation, NetConfig, ParamStore};
+use mflow_core::{ModelConfig, PrincipalAxes, UnrollMethod, UnrollOptions, unroll};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::AtomicBool;
+
+/// Where the coordinates of [`Loss::Guided`] come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Guide {
+    /// Distances along the manifold, from a graph of neighbours: landmark Isomap. See [`unroll`].
+    Isomap,
+    /// The codes of an autoencoder, free networks that learn the same rows first.
+    Autoencoder,
+}
+
+/// Training rows that are guided, at most: so many cover any manifold that a few dimensions hold.
+const ROWS: usize = 20_000;
+/// Validation rows with a guide, at most.
+const VALIDATION_ROWS: usize = 2000;
+/// Standard deviation of the coordinates along their widest axis: well inside of the box of splines.
+const SPREAD: f64 = 1.5;
+
+/// Training and validation rows with their coordinates, as a phase with [`Loss::Guided`] eats them. An autoencoder
+/// takes so many `updates` to find them.
+pub(crate) fn guided(
+    guide: Guide,
+    setting: &Setting<'_>,
+    scale: &Scale,
+    updates: usize,
+) -> Result<(Rows, Rows)> {
+    let train = spread(&setting.train, ROWS)?;
+    let validation = spread(&setting.validation, VALIDATION_ROWS)?;
+    let rows = train.rows();
+    // Together, so that both are on the same coordinates.
+    let x = scale.normalize(&Tensor::cat(&[&train.x, &validation.x], 0)?)?;
+    let n = setting.model.sizes.manifold_dim;
+    let u = match guide {
+        Guide::Isomap => unrolled(&x, n, UnrollMethod::Isomap, setting.seed)?,
+        Guide::Autoencoder => codes(&x, rows, n, setting, updates)?,
+    };
+    let u = Tensor::from_vec(scaled(&u, n), (x.dim(0)?, n), &Device::Cpu)?;
+    let u = u.to_dtype(x.dtype())?.to_device(x.device())?;
+    let with = |batch: Batch, start: usize| -> Result<Rows> {
+        let guide = Some(u.narrow(0, start, batch.rows())?);
+        Ok(Rows::with_data(Batch { guide, ..batch }))
+    };
+    Ok((with(train, 0)?, with(validation, rows)?))
+}
+
+/// So many rows of a view at most, evenly spread.
+fn spread(view: &View<'_>, most: usize) -> Result<Batch> {
+    let (rows, kept) = (view.index.len(), view.index.len().min(most));
+    let index: Vec<usize> = (0..kept).map(|i| view.index[i * rows / kept]).collect();
+    view.source.gather(&index)
+}
+
+fn numbers(t: &Tensor) -> Result<Vec<f64>> {
+    Ok(t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Vec<f64>> {
+    let cols = x.dim(D::Minus1)?;
+    let options = UnrollOptions { method, seed, ..UnrollOptions::default() };
+    let unrolled = unroll(&numbers(x)?, cols, n, &options)?;
+    let mut u = unrolled.coordinates;
+    // Pieces, each around 0, are laid side by side along the first axis.
+    let mut end = None;
+    for piece in &unrolled.pieces {
+        let first = || piece.rows.iter().map(|&row| u[row * n]);
+        let (low, high) = first()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        let shift = end.map_or(0., |end| end + 0.5 * (high - low) - low);
+        end = Some(high + shift);
+        piece.rows.iter().for_each(|&row| u[row * n] += shift);
+    }
+    Ok(u)
+}
+
+/// Centred, and in units in which they fit into the box of splines, the same along all axes.
+fn scaled(u: &[f64], n: usize) -> Vec<f64> {
+    let axes = PrincipalAxes::of(u, n);
+    let rows = (u.len() / n) as f64;
+    let widest = (axes.squares[0] / rows).sqrt();
+    let factor = if widest > 0. { SPREAD / widest } else { 1. };
+    u.iter().enumerate().map(|(i, v)| (v - axes.mean[i % n]) * factor).collect()
+}
+
+/// The codes of an autoencoder of `x`, the first `rows` of which train it.
+fn codes(
+    x: &Tensor,
+    rows: usize,
+    n: usize,
+    setting: &Setting<'_>,
+    updates: usize,
+) -> Result<Vec<f64>> {
+    let (all, d) = x.dims2()?;
+    let batch_size = 100;
+    let net = NetConfig::new(100, 2).with_activation(Activation::Silu);
+    let model = ModelConfig::pae(d, n).with_networks(&net);
+    let losses = vec![Loss::reconstruction().weighted(1.)];
+    let epochs = (updates * batch_size).div_ceil(rows).max(1);
+    let mut phase = Phase::new("autoencoder", &["encoder", "decoder"], losses, epochs);
+    (phase.batch_size, phase.ema) = (batch_size, 0.999);
+    phase.optimizer.set_learning_rate(2e-3);
+    let config = TrainConfig { shards: setting.shards, ..TrainConfig::new(vec![phase]) };
+    let part = |start: usize, len: usize| -> Result<Rows> {
+        Ok(Rows::with_data(Batch::new(x.narrow(0, start, len)?, None)))
+    };
+    let (train, validation) = (part(0, rows)?, part(rows, all - rows)?);
+    let mut store = ParamStore::new(setting.seed, x.dtype(), x.device());
+    let mut trainer = Trainer {
+        model: &model,
+        store: &mut store,
+        data: &train,
+        validation: Some(&validation),
+        config: &config,
+        seed: setting.seed,
+        pool: setting.pool,
+        run: None,
+    };
+    trainer.run(&mut Silent, &AtomicBool::new(false))?;
+    let model = model.build(&mut store, |_| false)?;
+    let u = setting.pool.by_rows(all, |range| -> Result<Tensor, mflow_core::Error> {
+        Ok(model.coordinates(&x.narrow(0, range.start, range.len())?, None)?)
+    });
+    numbers(&u.map_err(Error::from)?)
+}

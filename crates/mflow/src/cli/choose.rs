@@ -1,0 +1,186 @@
+//! Which model `mflow fit` trains, and where it starts, where nobody says.
+use super::fit::{AUTO, Kind, Options, ScheduleName, StartName, resolve};
+use super::output::message;
+use super::progress::in_words;
+use super::tables::Tables;
+use anyhow::Result;
+use mflow::bijectors::ParamStore;
+use mflow::core::ChartConfig;
+use mflow::core::candle::Device;
+use mflow::fit::{FitConfig, Shape, place_charts, shape_of, start_from};
+use mflow::train::{Attempt, Candidate, Pool, RowSource, Start, Trials};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Updates of a trial, at most.
+const UPDATES: usize = 1000;
+
+/// One way to fit the data.
+pub(super) struct Way {
+    /// For reports.
+    name: String,
+    /// What is trained, but for the start.
+    pub(super) config: FitConfig,
+    start: Start,
+    /// Whether it is for manifolds that no one chart covers.
+    of_many: bool,
+}
+
+impl From<StartName> for Option<Start> {
+    fn from(name: StartName) -> Self {
+        match name {
+            StartName::Auto => None,
+            StartName::Flat => Some(Start::Flat),
+            StartName::Unrolled => Some(Start::Unrolled),
+            StartName::Autoencoder => Some(Start::Autoencoder),
+            StartName::Random => Some(Start::Random),
+        }
+    }
+}
+
+/// The ways that the options leave open, the simplest first; at least one.
+pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Vec<Way>> {
+    let of = |model: Kind, chart: Option<&str>, start: Start, of_many: bool| -> Result<Way> {
+        let options = options.with(Some(model), chart);
+        let mut config = resolve(&options, tables)?;
+        options.run.settle_shards(&mut config.train, pool);
+        let model = config.model.name();
+        let name = match (chart, of_many) {
+            (Some(chart), _) => format!("{model} on a {chart}"),
+            (None, true) => model.to_owned(),
+            (None, false) => format!("{model}, {start} start"),
+        };
+        Ok(Way { name, config, start, of_many })
+    };
+    let chart = options.chart.as_deref().filter(|chart| *chart != AUTO);
+    let as_given = |start| -> Result<Way> {
+        let options = options.with(options.model, chart);
+        let mut config = resolve(&options, tables)?;
+        options.run.settle_shards(&mut config.train, pool);
+        let name = format!("{}, {start} start", config.model.name());
+        Ok(Way { name, config, start, of_many: false })
+    };
+    // A config, a chart or a schedule says how it is to be done.
+    let says_more = options.config.is_some()
+        || options.run.earlier_config().is_some()
+        || chart.is_some()
+        || options.schedule.is_some_and(|name| name != ScheduleName::Sequential)
+        || options.set.iter().any(|s| s.is_under("model.chart") || s.is_under("train.phases"));
+    let start: Option<Start> = match options.start {
+        Some(name) => name.into(),
+        None if says_more => Some(Start::Random),
+        None => None,
+    };
+    let sets_parts = |s: &super::settings::Setting| {
+        s.is_under("model")
+            && !["data_dim", "manifold_dim", "context_dim", "conditional_manifold", "normalization"]
+                .iter()
+                .any(|size| s.is_under(&format!("model.{size}")))
+    };
+    let open = matches!(options.model, None | Some(Kind::Auto))
+        && !says_more
+        && !options.set.iter().any(sets_parts);
+    let n = as_given(Start::Random)?.config.model.sizes.manifold_dim;
+    let d = tables.data.cols();
+    let charts = || {
+        ChartConfig::NAMES.into_iter().filter(move |name| {
+            ChartConfig::named(name).is_some_and(|c| c.dims().1 == n && c.dims().0 <= d && n < d)
+        })
+    };
+    let mut ways = vec![];
+    match (open, start) {
+        (true, start) => {
+            let starts = start.map_or((Start::Flat, Start::Unrolled), |s| (s, s));
+            ways.push(of(Kind::MFlow, None, starts.0, false)?);
+            if !options.conditional_manifold {
+                ways.push(of(Kind::FreeForm, None, starts.1, false)?);
+            }
+            if start.is_none() && !options.conditional_manifold {
+                for chart in charts() {
+                    ways.push(of(Kind::MFlow, Some(chart), Start::Random, true)?);
+                }
+                if tables.context_dim() == 0 {
+                    ways.push(of(Kind::Atlas, None, Start::Random, true)?);
+                }
+            }
+        }
+        (false, Some(start)) => ways.push(as_given(start)?),
+        (false, None) => {
+            for start in Start::ALL {
+                let way = as_given(start)?;
+                if start.obstacle(&way.config.model, &way.config.train).is_none() {
+                    ways.push(way);
+                }
+            }
+        }
+    }
+    if !open && options.chart.as_deref() == Some(AUTO) {
+        for chart in charts() {
+            ways.push(of(options.model.unwrap_or(Kind::MFlow), Some(chart), Start::Random, true)?);
+        }
+    }
+    Ok(ways)
+}
+
+/// The way that finds the manifold in a short trial, with its start, and what was tried; none if `stop` was raised.
+pub(super) fn choose(
+    mut ways: Vec<Way>,
+    data: &dyn RowSource,
+    validation: Option<&dyn RowSource>,
+    pool: &Pool,
+    stop: &AtomicBool,
+) -> Result<Option<(FitConfig, Vec<Attempt>)>> {
+    if ways.len() > 1 {
+        let first = &ways[0].config;
+        match shape_of(&first.model, data, first.seed) {
+            Ok(shape) => {
+                if let Some(what) = unusual(shape) {
+                    message(format_args!("the manifold seems to be {what}"));
+                }
+                let many = shape.closed || shape.pieces > 1;
+                ways.retain(|way| many || !way.of_many);
+            }
+            Err(error) => {
+                message(format_args!(
+                    "note: no start is guided by distances along the manifold: {error}"
+                ));
+                ways.retain(|way| !way.of_many && way.start != Start::Unrolled);
+            }
+        }
+    }
+    let mut candidates = vec![];
+    for way in &ways {
+        let FitConfig { model, train, .. } = way.config.clone();
+        let (model, train) = start_from(way.start, place_charts(model, data)?, train, data)?;
+        let store = &mut ParamStore::new(way.config.seed, way.config.dtype.into(), &Device::Cpu);
+        model.build(store, |_| false)?;
+        candidates.push(Candidate { name: way.name.clone(), model, train });
+    }
+    let FitConfig { seed, dtype, .. } = ways[0].config;
+    let trials = Trials { data, validation, dtype: dtype.into(), seed, pool, updates: UPDATES };
+    let tell = |trial: &Attempt| {
+        message(format_args!(
+            "trial of {}: reconstruction error {:.2e} on held-out rows after {} updates, {}",
+            trial.start.as_deref().unwrap_or_default(),
+            trial.error,
+            trial.updates,
+            in_words(Duration::from_secs_f64(trial.seconds.clamp(0., 1e9)))
+        ));
+    };
+    let Some(choice) = trials.choose(&candidates, tell, stop)? else { return Ok(None) };
+    let Candidate { name, model, train } = candidates.swap_remove(choice.winner);
+    if !choice.trials.is_empty() {
+        message(format_args!("chosen: {name}"));
+    }
+    Ok(Some((FitConfig { model, train, ..ways[choice.winner].config.clone() }, choice.trials)))
+}
+
+/// A shape in words, where one chart does not cover it.
+fn unusual(shape: Shape) -> Option<String> {
+    let pieces = (shape.pieces > 1).then(|| format!("in {} pieces", shape.pieces));
+    let closed = shape.closed.then(|| "closed, or folded back onto itself".to_owned());
+    match (pieces, closed) {
+        (Some(pieces), Some(closed)) => Some(format!("{pieces}, and {closed}")),
+        (pieces, closed) => pieces.or(closed),
+    }
+}
