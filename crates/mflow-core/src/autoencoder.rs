@@ -19,7 +19,8 @@ pub(crate) struct Encoded {
 /// A network of normalised data, whose first outputs are the coordinates.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder {
-    /// From what the network sees to data: the normalisation, after the frame if the model has one.
+    /// From what the network sees to data: the normalisation, after the frame if the model has one, or that of the
+    /// chart which the context names.
     pub(crate) normalization: Arc<dyn Bijector>,
     pub(crate) net: Network,
     /// Number of coordinates.
@@ -32,7 +33,8 @@ pub(crate) struct Encoder {
 impl Encoder {
     /// All outputs of the network.
     pub(crate) fn outputs(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        let normalized = self.normalization.map(Direction::Inverse, x, None)?.value;
+        let of_map = self.normalization.signature().context_dim.and(context);
+        let normalized = self.normalization.map(Direction::Inverse, x, of_map)?.value;
         self.outputs_of(&normalized, context)
     }
     /// All outputs of the network, of normalised data.
@@ -132,7 +134,8 @@ impl Autoencoder {
     fn decode<T: Diff>(&self, u: &T, context: Option<&T>) -> Result<T> {
         let normalized = self.decode_normalized(u, context)?;
         let map = self.encoder.normalization.as_ref();
-        Ok(normalized.through(map, Direction::Forward, None)?.value)
+        let of_map = map.signature().context_dim.and(context);
+        Ok(normalized.through(map, Direction::Forward, of_map)?.value)
     }
 }
 

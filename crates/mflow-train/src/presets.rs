@@ -94,7 +94,8 @@ impl Schedule {
             | ModelParts::Atlas { .. }
             | ModelParts::MeFlow { .. }
             | ModelParts::Pae { .. }
-            | ModelParts::FreeForm { .. } => Self::Sequential,
+            | ModelParts::FreeForm { .. }
+            | ModelParts::FreeFormAtlas { .. } => Self::Sequential,
             _ => Self::Likelihood,
         }
     }

@@ -60,7 +60,9 @@ impl Start {
             ModelParts::Af { .. } | ModelParts::Fom { .. } => {
                 return (self != Self::Random).then_some("the manifold of the model is known");
             }
-            ModelParts::Atlas { .. } | ModelParts::MFlow { chart: Some(_), .. } => false,
+            ModelParts::Atlas { .. }
+            | ModelParts::FreeFormAtlas { .. }
+            | ModelParts::MFlow { chart: Some(_), .. } => false,
             _ => true,
         };
         match self {

@@ -87,9 +87,9 @@ impl Normalize {
 /// # Errors
 /// If a row cannot be read, or the rows are too few.
 pub fn place_charts(model: ModelConfig, data: &dyn RowSource) -> Result<ModelConfig> {
-    match model.parts {
-        ModelParts::Atlas { .. } => Ok(model.place_charts(&spread(data, PLACING)?)?),
-        _ => Ok(model),
+    match model.parts.charts() {
+        Some(_) => Ok(model.place_charts(&spread(data, PLACING)?)?),
+        None => Ok(model),
     }
 }
 

@@ -15,6 +15,9 @@ impl ExperimentConfig {
 pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
     let kind = match &model.parts {
         ModelParts::Atlas { charts, .. } => &format!("M-flow on {} charts", charts.len()),
+        ModelParts::FreeFormAtlas { charts, .. } => {
+            &format!("free-form flow on {} charts", charts.len())
+        }
         ModelParts::Af { .. } => "AF",
         ModelParts::Fom { .. } => "FOM",
         ModelParts::Pie { .. } if model.sizes.conditional_manifold => "PIE, conditional manifold",

@@ -3,12 +3,13 @@ use super::frame::Frames;
 use super::model::{Atlas, Places};
 use super::{ChartFrame, Charts};
 use crate::Result;
+use crate::autoencoder::Autoencoder;
 use crate::base::StandardNormal;
-use crate::embedding::PaddedFlow;
+use crate::embedding::{Embedding, PaddedFlow};
 use crate::flow::VectorFlowConfig;
 use crate::model::{Model, ModelSignature};
 use crate::models::{ManifoldModel, ModelConfig, Nothing, Parts, refuse};
-use mflow_bijectors::{Init, Params, Piece};
+use mflow_bijectors::{Bijector, Chain, Init, NetConfig, Params, Piece};
 use std::sync::Arc;
 
 impl ModelConfig {
@@ -33,24 +34,48 @@ impl ModelConfig {
         }
     }
 
-    /// The M-flow of a chart, whose number, one-hot, is its context: `f` around the chart's place, and `h`.
-    pub(crate) fn chart_parts(
+    /// The flow `f` of a chart around the chart's place, padded; the number of the chart, one-hot, is its context.
+    pub(crate) fn flows_of_charts(
         &self,
         outer: &VectorFlowConfig,
+        params: &mut Params<'_>,
+    ) -> Result<Arc<dyn Embedding>> {
+        let f = self.bare_outer(outer, self.placed()?.len(), params)?;
+        let places = self.places(params)?;
+        let f = Arc::new(Chain::new(vec![f, places])?);
+        Ok(Arc::new(PaddedFlow::new(f, self.sizes.manifold_dim)?))
+    }
+
+    /// The networks of a chart around the chart's place, whose number is their context.
+    pub(crate) fn networks_of_charts(
+        &self,
+        networks: [&NetConfig; 2],
+        params: &mut Params<'_>,
+    ) -> Result<Autoencoder> {
+        let places = self.places(params)?;
+        self.autoencoder_of_charts(places, networks, self.placed()?.len(), params)
+    }
+
+    /// From coordinates around the place of a chart to data.
+    fn places(&self, params: &Params<'_>) -> Result<Arc<dyn Bijector>> {
+        let d = self.sizes.data_dim;
+        let frames = Frames::new(self.placed()?, d, params.dtype(), params.device())?;
+        self.denormalized(vec![Arc::new(frames)], params)
+    }
+
+    /// The model of a chart, whose number is its context: its map, and `h`.
+    pub(crate) fn chart_parts(
+        &self,
+        embedding: Arc<dyn Embedding>,
         inner: &VectorFlowConfig,
         params: &mut Params<'_>,
     ) -> Result<Parts> {
-        let (d, n) = (self.sizes.data_dim, self.sizes.manifold_dim);
-        let frames = self.placed()?;
-        let charts = frames.len();
-        let f = self.bare_outer(outer, charts, params)?;
-        let frames = Frames::new(frames, d, params.dtype(), params.device())?;
-        let f = self.denormalized(vec![f, Arc::new(frames)], params)?;
+        let charts = self.placed()?.len();
         Ok(Parts {
             name: self.name(),
-            embedding: Arc::new(PaddedFlow::new(f, n)?),
+            embedding,
             h: self.flow_of_coordinates(inner, charts, params)?,
-            base: Arc::new(StandardNormal { dim: n }),
+            base: Arc::new(StandardNormal { dim: self.sizes.manifold_dim }),
             off_manifold: Arc::new(Nothing),
             context_dim: charts,
         })

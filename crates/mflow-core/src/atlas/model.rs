@@ -322,6 +322,10 @@ impl Model for Atlas {
         self.join(&latent, &chart.to_device(&self.signature.device)?)
     }
 
+    fn inverts(&self) -> bool {
+        self.inner.inverts()
+    }
+
     fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<()> {
         let (_, named) = self.chart_of("observe", x, context)?;
         self.inner.observe(x, Some(&named))

@@ -77,7 +77,10 @@ impl ModelConfig {
                 let reason = "must be left out of `fom`, whose manifold is given in data units";
                 return refuse("normalization", reason.to_owned());
             }
-            ModelParts::Af { .. } | ModelParts::Fom { .. } | ModelParts::Atlas { .. }
+            ModelParts::Af { .. }
+            | ModelParts::Fom { .. }
+            | ModelParts::Atlas { .. }
+            | ModelParts::FreeFormAtlas { .. }
                 if self.sizes.frame.is_some() =>
             {
                 let reason = format!(
@@ -93,7 +96,9 @@ impl ModelConfig {
             }
             _ => {}
         }
-        if let ModelParts::Atlas { charts, tolerance, .. } = &self.parts {
+        if let ModelParts::Atlas { charts, tolerance, .. }
+        | ModelParts::FreeFormAtlas { charts, tolerance, .. } = &self.parts
+        {
             self.check_atlas(charts, *tolerance)?;
         }
         let fixed = matches!(
@@ -102,6 +107,7 @@ impl ModelConfig {
                 | ModelParts::Fom { .. }
                 | ModelParts::Vae { .. }
                 | ModelParts::Atlas { .. }
+                | ModelParts::FreeFormAtlas { .. }
         );
         if self.sizes.conditional_manifold && fixed {
             let reason = format!(
@@ -127,7 +133,7 @@ impl ModelConfig {
     fn model(&self, params: &mut Params<'_>) -> Result<Box<dyn Model>> {
         let model = ManifoldModel::new(self.parts(params)?, params);
         match &self.parts {
-            ModelParts::Atlas { tolerance, .. } => {
+            ModelParts::Atlas { tolerance, .. } | ModelParts::FreeFormAtlas { tolerance, .. } => {
                 self.mixture_of_charts(model, *tolerance, params)
             }
             _ => Ok(Box::new(model)),
@@ -162,7 +168,14 @@ impl ModelConfig {
                 let padded = self.padded_flow(outer, params)?;
                 Ok(on_reals(Arc::new(padded), self.inner(inner, params)?, Arc::new(Nothing)))
             }
-            ModelParts::Atlas { outer, inner, .. } => self.chart_parts(outer, inner, params),
+            ModelParts::Atlas { outer, inner, .. } => {
+                let embedding = self.flows_of_charts(outer, params)?;
+                self.chart_parts(embedding, inner, params)
+            }
+            ModelParts::FreeFormAtlas { encoder, decoder, inner, steps, .. } => {
+                let networks = self.networks_of_charts([encoder, decoder], params)?;
+                self.chart_parts(refined(networks, *steps), inner, params)
+            }
             ModelParts::MeFlow { outer, inner, encoder } => {
                 let embedding = Arc::new(self.padded_flow(outer, params)?);
                 let encoder = self.encoder(encoder, self.of_manifold(), n, params)?;
@@ -173,10 +186,10 @@ impl ModelConfig {
             | ModelParts::FreeForm { encoder, decoder, inner, .. }
             | ModelParts::Rif { encoder, decoder, inner } => {
                 let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
-                let mut networks: Arc<dyn Embedding> = Arc::new(networks);
-                if let ModelParts::FreeForm { steps: steps @ 1.., .. } = self.parts {
-                    networks = Arc::new(Refined { embedding: networks, steps });
-                }
+                let networks: Arc<dyn Embedding> = match self.parts {
+                    ModelParts::FreeForm { steps, .. } => refined(networks, steps),
+                    _ => Arc::new(networks),
+                };
                 let h = self.inner(inner, params)?;
                 // The same maps: what differs is what is said of their density.
                 let off_manifold: Arc<dyn OffManifold> = match &self.parts {
@@ -290,8 +303,21 @@ impl ModelConfig {
         outputs: usize,
         params: &mut Params<'_>,
     ) -> Result<Encoder> {
-        let normalization = self.from_frame(params)?;
-        let (d, framed) = (self.sizes.data_dim, self.sizes.frame.is_some());
+        let (normalization, framed) = (self.from_frame(params)?, self.sizes.frame.is_some());
+        self.encoder_of(normalization, framed, net, context_dim, outputs, params)
+    }
+
+    /// An encoder of what a map puts in front of it, around the frame that the map has.
+    fn encoder_of(
+        &self,
+        normalization: Arc<dyn Bijector>,
+        framed: bool,
+        net: &NetConfig,
+        context_dim: usize,
+        outputs: usize,
+        params: &mut Params<'_>,
+    ) -> Result<Encoder> {
+        let d = self.sizes.data_dim;
         let params = &mut params.scope("encoder");
         let net = Network::build(params, net, d, context_dim, outputs, framed)?;
         Ok(Encoder { normalization, net, dim: self.sizes.manifold_dim, framed })
@@ -306,11 +332,33 @@ impl ModelConfig {
         params: &mut Params<'_>,
     ) -> Result<Autoencoder> {
         let encoder = self.encoder(encoder, context_dim, outputs, params)?;
+        self.with_decoder(encoder, decoder, context_dim, params)
+    }
+
+    fn with_decoder(
+        &self,
+        encoder: Encoder,
+        decoder: &NetConfig,
+        context_dim: usize,
+        params: &mut Params<'_>,
+    ) -> Result<Autoencoder> {
         let ModelSizes { data_dim: d, manifold_dim: n, .. } = self.sizes;
-        let framed = self.sizes.frame.is_some();
         let params = &mut params.scope("decoder");
-        let decoder = Network::build(params, decoder, n, context_dim, d, framed)?;
+        let decoder = Network::build(params, decoder, n, context_dim, d, encoder.framed)?;
         Ok(Autoencoder { encoder, decoder })
+    }
+
+    /// The networks of charts, which see the number of theirs, one-hot, behind a layer of their places.
+    pub(crate) fn autoencoder_of_charts(
+        &self,
+        places: Arc<dyn Bijector>,
+        [encoder, decoder]: [&NetConfig; 2],
+        charts: usize,
+        params: &mut Params<'_>,
+    ) -> Result<Autoencoder> {
+        let n = self.sizes.manifold_dim;
+        let encoder = self.encoder_of(places, true, encoder, charts, n, params)?;
+        self.with_decoder(encoder, decoder, charts, params)
     }
 
     /// `x = embed(h(ũ))`, with `h` onto the coordinates of a chart.
@@ -345,6 +393,14 @@ impl ModelConfig {
             off_manifold: Arc::new(Nothing),
             context_dim: self.sizes.context_dim,
         })
+    }
+}
+
+/// With coordinates that are improved by so many steps.
+fn refined(networks: Autoencoder, steps: usize) -> Arc<dyn Embedding> {
+    match steps {
+        0 => Arc::new(networks),
+        _ => Arc::new(Refined { embedding: Arc::new(networks), steps }),
     }
 }
 

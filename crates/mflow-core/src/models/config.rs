@@ -169,6 +169,28 @@ pub enum ModelParts {
         #[serde(default = "default_steps")]
         steps: usize,
     },
+    /// Free-form flows on several charts, as [`ModelParts::Atlas`] has M-flows: `x = decoder_k(u)`, `u = h_k(ũ)`,
+    /// networks that see the number of the chart. Unconditional.
+    FreeFormAtlas {
+        /// How many charts, or their places.
+        #[serde(default = "default_charts")]
+        charts: Charts,
+        /// The network from data around the place of a chart to codes.
+        #[serde(default = "default_smooth")]
+        encoder: NetConfig,
+        /// The network from codes to data around the place of a chart.
+        #[serde(default = "default_smooth")]
+        decoder: NetConfig,
+        /// The flow `h` of the codes.
+        #[serde(default)]
+        inner: VectorFlowConfig,
+        /// As of [`ModelParts::FreeForm`].
+        #[serde(default = "default_steps")]
+        steps: usize,
+        /// How far apart charts may be where they overlap, in units of the normalised data.
+        #[serde(default = "default_tolerance")]
+        tolerance: f64,
+    },
     /// Variational autoencoder: Kingma & Welling (2014), arXiv 1312.6114. Both networks see the context.
     Vae {
         /// The network from normalised data to means and log-variances of the codes.
@@ -320,6 +342,19 @@ impl ModelConfig {
         let parts = ModelParts::FreeForm { encoder, decoder, inner, steps };
         Self::new(parts, data_dim, manifold_dim)
     }
+    /// Free-form flows on several charts, [`ModelParts::FreeFormAtlas`], to be placed by
+    /// [`ModelConfig::place_charts`].
+    pub fn free_form_atlas(data_dim: usize, manifold_dim: usize, charts: usize) -> Self {
+        let parts = ModelParts::FreeFormAtlas {
+            charts: Charts::Number(charts),
+            encoder: default_smooth(),
+            decoder: default_smooth(),
+            inner: VectorFlowConfig::default(),
+            steps: default_steps(),
+            tolerance: default_tolerance(),
+        };
+        Self::new(parts, data_dim, manifold_dim)
+    }
     /// A variational autoencoder, [`ModelParts::Vae`].
     pub fn vae(data_dim: usize, manifold_dim: usize) -> Self {
         let parts = ModelParts::Vae { encoder: default_encoder(), decoder: default_encoder() };
@@ -381,6 +416,7 @@ impl ModelConfig {
         | ModelParts::MeFlow { inner, .. }
         | ModelParts::Pae { inner, .. }
         | ModelParts::FreeForm { inner, .. }
+        | ModelParts::FreeFormAtlas { inner, .. }
         | ModelParts::Rif { inner, .. } = &mut self.parts
         {
             *inner = flow.into();
@@ -394,6 +430,7 @@ impl ModelConfig {
             ModelParts::MeFlow { encoder, .. } => *encoder = net.clone(),
             ModelParts::Pae { encoder, decoder, .. }
             | ModelParts::FreeForm { encoder, decoder, .. }
+            | ModelParts::FreeFormAtlas { encoder, decoder, .. }
             | ModelParts::Vae { encoder, decoder }
             | ModelParts::Rif { encoder, decoder, .. } => {
                 (*encoder, *decoder) = (net.clone(), net.clone());
@@ -410,13 +447,11 @@ impl ModelConfig {
     /// # Errors
     /// As [`place_charts`]; if an atlas cannot be built with these fields.
     pub fn place_charts(mut self, x: &[f64]) -> Result<Self> {
-        if matches!(self.parts, ModelParts::Atlas { .. }) {
-            self.check()?;
-        }
-        let ModelSizes { data_dim, manifold_dim, normalization, .. } = &self.sizes;
-        if let ModelParts::Atlas { charts: charts @ Charts::Number(_), .. } = &mut self.parts {
-            let normalized = normalized(normalization.as_ref(), x);
-            let frames = place_charts(&normalized, *data_dim, *manifold_dim, charts.len())?;
+        let Some(&Charts::Number(number)) = self.parts.charts() else { return Ok(self) };
+        self.check()?;
+        let ModelSizes { data_dim, manifold_dim, .. } = self.sizes;
+        let frames = place_charts(&self.normalized(x), data_dim, manifold_dim, number)?;
+        if let Some(charts) = self.parts.charts_mut() {
             *charts = Charts::Placed(frames);
         }
         Ok(self)
@@ -434,6 +469,7 @@ impl ModelConfig {
             ModelParts::Af { .. }
             | ModelParts::Fom { .. }
             | ModelParts::Atlas { .. }
+            | ModelParts::FreeFormAtlas { .. }
             | ModelParts::MFlow { chart: Some(_), .. } => return Ok(self),
             ModelParts::Pie { outer, .. }
             | ModelParts::MFlow { outer, .. }
@@ -451,7 +487,7 @@ impl ModelConfig {
     /// With the charts of an atlas without places: those of other data or another normalisation are wrong.
     #[must_use]
     pub fn without_places(mut self) -> Self {
-        if let ModelParts::Atlas { charts, .. } = &mut self.parts {
+        if let Some(charts) = self.parts.charts_mut() {
             *charts = Charts::Number(charts.len());
         }
         self
@@ -459,8 +495,8 @@ impl ModelConfig {
 
     /// The places of the charts of an atlas, once it has them.
     pub fn frames(&self) -> Option<&[ChartFrame]> {
-        match &self.parts {
-            ModelParts::Atlas { charts: Charts::Placed(frames), .. } => Some(frames),
+        match self.parts.charts() {
+            Some(Charts::Placed(frames)) => Some(frames),
             _ => None,
         }
     }
@@ -476,6 +512,7 @@ impl ModelConfig {
             ModelParts::MeFlow { .. } => "me-flow",
             ModelParts::Pae { .. } => "pae",
             ModelParts::FreeForm { .. } => "free-form",
+            ModelParts::FreeFormAtlas { .. } => "free-form-atlas",
             ModelParts::Vae { .. } => "vae",
             ModelParts::Rif { .. } => "rif",
         }
@@ -495,9 +532,10 @@ impl ModelConfig {
                 groups(&["outer"], &["inner"])
             }
             ModelParts::MeFlow { .. } => groups(&["outer", "encoder"], &["inner"]),
-            ModelParts::Pae { .. } | ModelParts::FreeForm { .. } | ModelParts::Rif { .. } => {
-                groups(&["encoder", "decoder"], &["inner"])
-            }
+            ModelParts::Pae { .. }
+            | ModelParts::FreeForm { .. }
+            | ModelParts::FreeFormAtlas { .. }
+            | ModelParts::Rif { .. } => groups(&["encoder", "decoder"], &["inner"]),
             ModelParts::Vae { .. } => groups(&["encoder", "decoder"], &[]),
         }
     }
@@ -513,6 +551,20 @@ fn normalized(normalization: Option<&FeatureAffineConfig>, x: &[f64]) -> Vec<f64
 }
 
 impl ModelParts {
+    /// The charts of an atlas.
+    pub fn charts(&self) -> Option<&Charts> {
+        match self {
+            Self::Atlas { charts, .. } | Self::FreeFormAtlas { charts, .. } => Some(charts),
+            _ => None,
+        }
+    }
+    /// The same, to change.
+    pub fn charts_mut(&mut self) -> Option<&mut Charts> {
+        match self {
+            Self::Atlas { charts, .. } | Self::FreeFormAtlas { charts, .. } => Some(charts),
+            _ => None,
+        }
+    }
     fn chart(&self) -> Option<&ChartConfig> {
         match self {
             Self::Fom { chart, .. } => Some(chart),

@@ -101,6 +101,7 @@ pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Ve
                 }
                 if tables.context_dim() == 0 {
                     ways.push(of(Kind::Atlas, None, Start::Random, true)?);
+                    ways.push(of(Kind::FreeFormAtlas, None, Start::Random, true)?);
                 }
             }
         }

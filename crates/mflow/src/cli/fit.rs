@@ -143,6 +143,8 @@ pub(super) enum Kind {
     Pae,
     /// Networks without constraint; density exact where the encoder inverts the decoder
     FreeForm,
+    /// Free-form flows on several charts, for closed manifolds; 8, or as many as --set model.charts=K says
+    FreeFormAtlas,
     /// Variational autoencoder; no likelihood
     Vae,
     /// Relaxed injective flow; no likelihood
@@ -164,6 +166,7 @@ impl Kind {
             Self::MeFlow => ModelConfig::me_flow(data_dim, 1),
             Self::Pae => ModelConfig::pae(data_dim, 1),
             Self::FreeForm => ModelConfig::free_form(data_dim, 1),
+            Self::FreeFormAtlas => ModelConfig::free_form_atlas(data_dim, 1, 8),
             Self::Vae => ModelConfig::vae(data_dim, 1),
             Self::Rif => ModelConfig::rif(data_dim, 1),
         }

@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use mflow::bijectors::{FeatureAffineConfig, NetConfig, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Tensor};
-use mflow::core::{self, Density, Model, ModelParts, VectorFlowConfig, gram_log_det};
+use mflow::core::{self, Charts, Density, Model, ModelParts, VectorFlowConfig, gram_log_det};
 use mflow::train::Pool;
 use std::path::{Path, PathBuf};
 
@@ -124,7 +124,7 @@ fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
             chart.chain([("outer flow", flow(outer)), ("inner flow", flow(inner))]).collect()
         }
         ModelParts::Atlas { charts, outer, inner, tolerance } => vec![
-            ("charts", format!("{}, apart by up to {tolerance} where they overlap", charts.len())),
+            ("charts", of_charts(charts, *tolerance)),
             ("outer flow", flow(outer)),
             ("inner flow", flow(inner)),
         ],
@@ -142,11 +142,21 @@ fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
                 ("inner flow", flow(inner)),
             ]
         }
+        ModelParts::FreeFormAtlas { charts, encoder, decoder, inner, tolerance, .. } => vec![
+            ("charts", of_charts(charts, *tolerance)),
+            ("encoder", network(encoder)),
+            ("decoder", network(decoder)),
+            ("inner flow", flow(inner)),
+        ],
         ModelParts::Vae { encoder, decoder } => {
             vec![("encoder", network(encoder)), ("decoder", network(decoder))]
         }
         _ => vec![],
     }
+}
+
+fn of_charts(charts: &Charts, tolerance: f64) -> String {
+    format!("{}, apart by up to {tolerance} where they overlap", charts.len())
 }
 
 fn network(config: &NetConfig) -> String {
