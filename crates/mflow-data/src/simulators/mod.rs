@@ -3,6 +3,7 @@
 mod angles;
 mod charted;
 mod directional;
+mod helix;
 mod hyperboloid;
 mod klein_bottle;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub(crate) mod polynomial_surface;
 mod projected_gaussian;
 mod registry;
 mod robot_arm;
+mod s_curve;
 mod sphere;
 mod sphere_mixture;
 mod swiss_roll;
@@ -23,6 +25,7 @@ mod thin_spiral;
 mod torus;
 mod von_mises;
 
+pub use helix::Helix;
 pub use hyperboloid::Hyperboloid;
 pub use klein_bottle::KleinBottle;
 pub use lorenz::Lorenz;
@@ -32,6 +35,7 @@ pub use polynomial_surface::{HeightJet, PolynomialSurface};
 pub use projected_gaussian::ProjectedGaussian;
 pub use registry::{simulator_by_name, simulator_names};
 pub use robot_arm::RobotArm;
+pub use s_curve::SCurve;
 pub use sphere::GaussianOnSphere;
 pub use sphere_mixture::SphereMixture;
 pub use swiss_roll::SwissRoll;
