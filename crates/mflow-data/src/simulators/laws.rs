@@ -8,8 +8,9 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::charted::{Charted, jacobian};
 use super::{
-    GaussianOnSphere, Helix, Hyperboloid, KleinBottle, Moons, PlanarArm, ProjectedGaussian,
-    RobotArm, SCurve, SphereMixture, SwissRoll, ThinSpiral, Torus, VonMisesCircle,
+    Arcs, GaussianOnSphere, Helix, Hyperboloid, KleinBottle, LinearSubspace, Moons, PlanarArm,
+    ProjectedGaussian, RobotArm, SCurve, SphereMixture, SwissRoll, ThinSpiral, Torus,
+    VonMisesCircle,
 };
 use crate::simulator::Simulator;
 
@@ -52,6 +53,8 @@ laws! {
     thin_spiral: ThinSpiral, [], [(1.0, 8.0)];
     s_curve: SCurve, [], [(-2.0, 3.0), (0.5, 1.5)];
     helix: Helix, [], [(3.0, 12.0)];
+    linear_subspace: LinearSubspace, [], [(-1.0, 2.0), (-0.5, 1.0), (-0.5, 0.5)];
+    arcs: Arcs, [], [(-2.8, -1.3)];
     moons: Moons, [], [(-0.2, 0.2), (0.65, 0.8)];
     planar_arm: PlanarArm, [], [(0.2, 1.0), (0.5, 1.1), (-0.8, -0.2)];
     robot_arm: RobotArm, [],

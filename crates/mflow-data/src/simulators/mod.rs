@@ -1,6 +1,7 @@
 //! Simulators: each draws points on a manifold that is known exactly.
 
 mod angles;
+mod arcs;
 mod charted;
 mod directional;
 mod helix;
@@ -8,6 +9,8 @@ mod hyperboloid;
 mod klein_bottle;
 #[cfg(test)]
 mod laws;
+mod line_and_plane;
+mod linear_subspace;
 pub(crate) mod lorenz;
 mod moons;
 mod nearest;
@@ -25,9 +28,12 @@ mod thin_spiral;
 mod torus;
 mod von_mises;
 
+pub use arcs::Arcs;
 pub use helix::Helix;
 pub use hyperboloid::Hyperboloid;
 pub use klein_bottle::KleinBottle;
+pub use line_and_plane::LineAndPlane;
+pub use linear_subspace::LinearSubspace;
 pub use lorenz::Lorenz;
 pub use moons::Moons;
 pub use planar_arm::PlanarArm;

@@ -1,9 +1,9 @@
 //! Simulators by name, for configuration files and the command line.
 
 use super::{
-    GaussianOnSphere, Helix, Hyperboloid, KleinBottle, Lorenz, Moons, PlanarArm, PolynomialSurface,
-    ProjectedGaussian, RobotArm, SCurve, SphereMixture, SwissRoll, ThinSpiral, Torus,
-    VonMisesCircle,
+    Arcs, GaussianOnSphere, Helix, Hyperboloid, KleinBottle, LineAndPlane, LinearSubspace, Lorenz,
+    Moons, PlanarArm, PolynomialSurface, ProjectedGaussian, RobotArm, SCurve, SphereMixture,
+    SwissRoll, ThinSpiral, Torus, VonMisesCircle,
 };
 use crate::{Error, Result, Simulator};
 
@@ -27,6 +27,9 @@ fn all() -> Vec<Box<dyn Simulator>> {
         Box::new(ThinSpiral),
         Box::new(SCurve),
         Box::new(Helix),
+        Box::new(LinearSubspace),
+        Box::new(Arcs),
+        Box::new(LineAndPlane),
         Box::new(Moons),
         Box::new(PlanarArm),
         Box::new(RobotArm),
