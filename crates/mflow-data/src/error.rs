@@ -419,7 +419,8 @@ pub enum Error {
 
     /// Rows that are all the same have no spread for noise to be in proportion to.
     #[error(
-        "noise relative to the spread of the rows: expected rows that differ, found {rows} that do not"
+        "noise relative to the spread of the data: expected 2 or more rows that differ, found {rows} \
+         that do not"
     )]
     NoSpread {
         /// How many rows there are.

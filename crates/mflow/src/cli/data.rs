@@ -35,7 +35,7 @@ pub(super) struct Options {
     /// The spread is the root of the summed variances of all features, over the points drawn. The noise
     /// has the standard deviation S * spread / sqrt(D) in each of the D features, so that all of it
     /// together is S times the spread. The points before the noise are those of the same seed without
-    /// --noise. There is no log_prob.npy for noisy points: they are off the manifold.
+    /// --noise. There is no `log_prob.npy` for noisy points: they are off the manifold.
     #[arg(
         long,
         value_name = "S",
