@@ -410,6 +410,23 @@ pub enum Error {
         found: f64,
     },
 
+    /// Noise has no such size.
+    #[error("noise: expected a finite number, 0 or more, found {found}")]
+    Noise {
+        /// The size given, relative to the spread of the data.
+        found: f64,
+    },
+
+    /// Rows that are all the same have no spread for noise to be in proportion to.
+    #[error(
+        "noise relative to the spread of the data: expected 2 or more rows that differ, found {rows} \
+         that do not"
+    )]
+    NoSpread {
+        /// How many rows there are.
+        rows: usize,
+    },
+
     /// A longitude or latitude is NaN or out of range.
     #[error(
         "places, row {row} (counting from 0), {column}: expected degrees from {low} to {high}, \

@@ -7,9 +7,11 @@
 mod error;
 pub mod geographic;
 pub mod io;
+mod noise;
 mod simulator;
 mod simulators;
 
 pub use error::{Error, Place, Result};
+pub use noise::add_noise;
 pub use simulator::{Parameter, Simulator};
 pub use simulators::*;

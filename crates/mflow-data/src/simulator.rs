@@ -176,7 +176,7 @@ pub(crate) fn parameter_rows<'a>(
 /// [`Error::PartialRow`] where they are not whole, [`Error::Coordinate`] for the first value that is not
 /// finite.
 pub(crate) fn points(x: &[f64], d: usize) -> Result<Vec<&[f64]>> {
-    if !x.len().is_multiple_of(d) {
+    if d == 0 || !x.len().is_multiple_of(d) {
         return Err(Error::PartialRow { what: "data", cols: d, found: x.len() });
     }
     match x.iter().position(|value| !value.is_finite()) {

@@ -36,6 +36,10 @@ pub(crate) trait Charted: Debug + Send + Sync {
     fn starts(&self) -> Vec<Vec<f64>> {
         vec![]
     }
+    /// Moves z, one coordinate at a time, to the edge where the manifold ends; by default it goes on
+    /// beyond the data. The search for the nearest point stops there, which finds the nearest one if
+    /// the coordinates are orthogonal, as that of a curve is.
+    fn clamp(&self, _z: &mut [f64]) {}
     /// The z of the nearest point to x where there is a formula for it.
     fn chart(&self, _x: &[f64]) -> Option<Vec<f64>> {
         None

@@ -1,12 +1,16 @@
 //! Simulators: each draws points on a manifold that is known exactly.
 
 mod angles;
+mod arcs;
 mod charted;
 mod directional;
+mod helix;
 mod hyperboloid;
 mod klein_bottle;
 #[cfg(test)]
 mod laws;
+mod line_and_plane;
+mod linear_subspace;
 pub(crate) mod lorenz;
 mod moons;
 mod nearest;
@@ -16,6 +20,7 @@ pub(crate) mod polynomial_surface;
 mod projected_gaussian;
 mod registry;
 mod robot_arm;
+mod s_curve;
 mod sphere;
 mod sphere_mixture;
 mod swiss_roll;
@@ -23,8 +28,12 @@ mod thin_spiral;
 mod torus;
 mod von_mises;
 
+pub use arcs::Arcs;
+pub use helix::Helix;
 pub use hyperboloid::Hyperboloid;
 pub use klein_bottle::KleinBottle;
+pub use line_and_plane::LineAndPlane;
+pub use linear_subspace::LinearSubspace;
 pub use lorenz::Lorenz;
 pub use moons::Moons;
 pub use planar_arm::PlanarArm;
@@ -32,6 +41,7 @@ pub use polynomial_surface::{HeightJet, PolynomialSurface};
 pub use projected_gaussian::ProjectedGaussian;
 pub use registry::{simulator_by_name, simulator_names};
 pub use robot_arm::RobotArm;
+pub use s_curve::SCurve;
 pub use sphere::GaussianOnSphere;
 pub use sphere_mixture::SphereMixture;
 pub use swiss_roll::SwissRoll;

@@ -52,9 +52,12 @@ impl<'a, C: Charted> Nearest<'a, C> {
         for _ in 0..MAX_STEPS {
             let residual: Vec<f64> = self.of.embed(&z).iter().zip(x).map(|(a, b)| a - b).collect();
             let step = damped_step(&jacobian(self.of, &z), &residual, damping);
-            let moved: Vec<f64> = z.iter().zip(&step).map(|(z, step)| z - step).collect();
-            let small =
-                step.iter().zip(&z).all(|(s, z)| s.abs() <= STEP_TOLERANCE * (1.0 + z.abs()));
+            let mut moved: Vec<f64> = z.iter().zip(&step).map(|(z, step)| z - step).collect();
+            self.of.clamp(&mut moved);
+            let small = moved
+                .iter()
+                .zip(&z)
+                .all(|(m, z)| (m - z).abs() <= STEP_TOLERANCE * (1.0 + z.abs()));
             let now = squared(&self.of.embed(&moved), x);
             if now <= error {
                 (z, error) = (moved, now);

@@ -17,6 +17,8 @@ pub(crate) trait Number:
     fn sin(self) -> Self;
     fn cos(self) -> Self;
     fn sqrt(self) -> Self;
+    /// 1 or -1, with the derivative 0.
+    fn signum(self) -> Self;
 
     fn scale(self, factor: f64) -> Self {
         self * Self::constant(factor)
@@ -38,6 +40,9 @@ impl Number for f64 {
     }
     fn sqrt(self) -> Self {
         self.sqrt()
+    }
+    fn signum(self) -> Self {
+        self.signum()
     }
 }
 
@@ -107,5 +112,8 @@ impl Number for Dual {
     fn sqrt(self) -> Self {
         let root = self.value.sqrt();
         self.chain(root, 0.5 / root)
+    }
+    fn signum(self) -> Self {
+        Self::constant(self.value.signum())
     }
 }

@@ -1,8 +1,9 @@
 //! Simulators by name, for configuration files and the command line.
 
 use super::{
-    GaussianOnSphere, Hyperboloid, KleinBottle, Lorenz, Moons, PlanarArm, PolynomialSurface,
-    ProjectedGaussian, RobotArm, SphereMixture, SwissRoll, ThinSpiral, Torus, VonMisesCircle,
+    Arcs, GaussianOnSphere, Helix, Hyperboloid, KleinBottle, LineAndPlane, LinearSubspace, Lorenz,
+    Moons, PlanarArm, PolynomialSurface, ProjectedGaussian, RobotArm, SCurve, SphereMixture,
+    SwissRoll, ThinSpiral, Torus, VonMisesCircle,
 };
 use crate::{Error, Result, Simulator};
 
@@ -24,6 +25,11 @@ fn all() -> Vec<Box<dyn Simulator>> {
         Box::new(Hyperboloid),
         Box::new(SwissRoll),
         Box::new(ThinSpiral),
+        Box::new(SCurve),
+        Box::new(Helix),
+        Box::new(LinearSubspace),
+        Box::new(Arcs),
+        Box::new(LineAndPlane),
         Box::new(Moons),
         Box::new(PlanarArm),
         Box::new(RobotArm),

@@ -5,17 +5,18 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use mflow::bijectors::Stream;
 use mflow::data::io::{Array, Dtype, write_npy};
-use mflow::data::{Parameter, simulator_by_name, simulator_names};
+use mflow::data::{Parameter, add_noise, simulator_by_name, simulator_names};
 use std::path::PathBuf;
 
 /// Draw points of a known manifold, with their exact density, to try models on
 ///
 /// Writes x.npy [n, D], for a simulator with parameters context.npy [n, P], and where the density has a
-/// formula `log_prob.npy` [n]: nats per area of the manifold, none for points off it. Without a name,
-/// lists the simulators.
+/// formula `log_prob.npy` [n]: nats per area of the manifold, none for points that are moved off it.
+/// Without a name, lists the simulators.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  mflow data\n  mflow data torus -n 10000 --out torus\n  \
-    mflow data polynomial-surface -n 1000 --at 0 --out test")]
+    mflow data polynomial-surface -n 1000 --at 0 --out test\n  \
+    mflow data s-curve -n 1000 --noise 0.05 --out noisy")]
 pub(super) struct Options {
     /// The simulator
     name: Option<String>,
@@ -29,6 +30,19 @@ pub(super) struct Options {
     /// Move the points off the manifold: Gaussian noise of standard deviation 0.1
     #[arg(long)]
     out_of_distribution: bool,
+    /// Add Gaussian noise of S times the spread of the points [default: 0]
+    ///
+    /// The spread is the root of the summed variances of all features, over the points drawn. The noise
+    /// has the standard deviation S * spread / sqrt(D) in each of the D features, so that all of it
+    /// together is S times the spread. The points before the noise are those of the same seed without
+    /// --noise. There is no `log_prob.npy` for noisy points: they are off the manifold.
+    #[arg(
+        long,
+        value_name = "S",
+        allow_negative_numbers = true,
+        conflicts_with = "out_of_distribution"
+    )]
+    noise: Option<f64>,
     /// Seed of the random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -53,7 +67,10 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     if simulator.parameters().is_empty() && !options.at.is_empty() {
         bail!(Usage(format!("{name} has no parameters: leave out --at")));
     }
-    let has_density = simulator.is_tractable() && !options.out_of_distribution;
+    let noise = options.noise.unwrap_or(0.0);
+    // The density of a noisy point is not that of the manifold below it.
+    let is_on_manifold = !options.out_of_distribution && noise == 0.0;
+    let has_density = simulator.is_tractable() && is_on_manifold;
     for (file, is_written) in [(CONTEXT, simulator.parameter_dim() > 0), (LOG_PROB, has_density)] {
         let path = out.join(file);
         if !is_written && path.exists() {
@@ -74,13 +91,18 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         false => simulator.sample(rows, &parameters, stream),
         true => simulator.sample_out_of_distribution(rows, &parameters, stream),
     };
-    let x = draw(stream)?;
+    let mut x = draw(stream)?;
+    let noise_stream = &mut Stream::new(options.seed, "data noise");
+    let deviation = add_noise(&mut x, simulator.data_dim(), noise, noise_stream)?;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let write = |file: &str, array: Array<'_>| -> Result<()> {
         let path = out.join(file);
         write_npy(&path, &array)?;
         result(format_args!("{}: {:?}", path.display(), array.shape()))
     };
+    if deviation > 0.0 {
+        result(format_args!("noise: standard deviation {deviation:.3e} in each feature"))?;
+    }
     write("x.npy", Array::matrix(rows, simulator.data_dim(), &x, Dtype::F64)?)?;
     if simulator.parameter_dim() > 0 {
         let array = Array::matrix(rows, simulator.parameter_dim(), &parameters, Dtype::F64)?;

@@ -42,6 +42,38 @@ fn parameters_can_be_set_and_points_moved_off() {
 }
 
 #[test]
+fn noise_is_in_proportion_and_leaves_the_points_below_as_they_are() {
+    let folder = Folder::new();
+    folder.succeeds("data s-curve -n 400 --seed 2 --out clean");
+    folder.succeeds("data s-curve -n 400 --seed 2 --noise 0 --out none");
+    let bytes = |file: &str| std::fs::read(folder.path(file)).expect("a file");
+    for file in ["x.npy", "log_prob.npy"] {
+        assert_eq!(bytes(&format!("clean/{file}")), bytes(&format!("none/{file}")), "{file}");
+    }
+    let out = folder.succeeds("data s-curve -n 400 --seed 2 --noise 0.1 --out noisy");
+    assert!(out.contains("noise: standard deviation"), "{out}");
+    assert!(!folder.path("noisy/log_prob.npy").exists(), "no density off the manifold");
+    let mut expected = numbers(&folder, "clean/x.npy");
+    let stream = &mut Stream::new(2, "data noise");
+    mflow::data::add_noise(&mut expected, 3, 0.1, stream).expect("noise");
+    assert_eq!(numbers(&folder, "noisy/x.npy"), expected);
+    // With a seed of their own, both points and noise are others.
+    folder.succeeds("data s-curve -n 400 --seed 3 --noise 0.1 --out other");
+    assert_ne!(numbers(&folder, "other/x.npy"), expected);
+    for (options, code, parts) in [
+        ("s-curve --noise -0.1 --out bad", 1, ["noise", "0 or more, found -0.1"]),
+        ("s-curve --noise NaN --out bad", 1, ["noise", "found NaN"]),
+        ("s-curve --noise inf --out bad", 1, ["noise", "found inf"]),
+        ("s-curve -n 1 --noise 0.1 --out bad", 1, ["rows that differ", "found 1"]),
+        ("s-curve --noise 0.1 --out clean", 2, ["log_prob.npy", "of other data"]),
+        ("s-curve --noise 0.1 --out-of-distribution --out bad", 2, ["--noise", "cannot be used"]),
+    ] {
+        folder.fails(&format!("data {options}"), code, &parts);
+    }
+    assert!(!folder.path("bad").exists(), "nothing is written");
+}
+
+#[test]
 fn all_are_listed_and_unknown_ones_refused() {
     let folder = Folder::new();
     let list = folder.succeeds("data");
