@@ -1,4 +1,5 @@
 //! The graph of neighbours: which rows are next to each other on the manifold, and how far apart.
+use super::gaps::{self, Surroundings};
 use super::neighbours::Nearest;
 use super::rows::Rows;
 use super::spectrum::dot;
@@ -34,34 +35,57 @@ pub(super) struct Edge {
     pub(super) along: f64,
 }
 
+impl Edge {
+    /// The length of its part away from that plane.
+    fn off(&self) -> f64 {
+        (self.length * self.length - self.along * self.along).sqrt()
+    }
+}
+
+/// Two nodes, the lower one first, and their distance.
+pub(super) type Pair = (usize, usize, f64);
+
 impl Graph {
     /// Each row with its `k` nearest ones and the rows that have it among theirs, but for edges that leave the
-    /// tangent planes of dimension `n` (see [`OFF_PLANE`]).
+    /// tangent planes of dimension `n` (see [`OFF_PLANE`]); and with edges over gaps that chance can explain.
     pub(super) fn of(rows: Rows<'_>, nearest: &Nearest<'_>, k: usize, n: usize) -> Result<Self> {
+        let count = k.max(gaps::LEAST).min(rows.len() - 1);
         let mut planes = Vec::with_capacity(rows.len());
-        let mut pairs = Vec::with_capacity(2 * k * rows.len());
+        let mut reach = Vec::with_capacity(rows.len());
+        let mut pairs: Vec<Pair> = Vec::with_capacity(2 * k * rows.len());
         for i in 0..rows.len() {
             // The nearest one is the row itself.
-            let found = nearest.of(rows.row(i), k + 1)?;
-            let members: Vec<usize> = found.iter().map(|&(j, _)| j).collect();
+            let found = nearest.of(rows.row(i), count + 1)?;
+            reach.push(found[count].1);
+            let members: Vec<usize> = found.iter().take(k + 1).map(|&(j, _)| j).collect();
             planes.push(Tangent::of(rows, &members, n));
-            for (j, length) in found.into_iter().filter(|&(j, _)| j != i) {
+            for &(j, length) in found.iter().take(k + 1).filter(|&&(j, _)| j != i) {
                 pairs.push((i.min(j), i.max(j), length));
             }
         }
         pairs.sort_by_key(|&(i, j, _)| (i, j));
         pairs.dedup_by_key(|&mut (i, j, _)| (i, j));
-        let measured = pairs.into_iter().map(|(i, j, length)| {
-            let step = planes[i].halfway(&planes[j]).along(rows.row(i), rows.row(j));
-            let along = dot(&step, &step).sqrt().min(length);
-            (i, Edge { to: j, length, along }, (length * length - along * along).sqrt())
-        });
-        let measured: Vec<_> = measured.collect();
-        let typical = median(measured.iter().map(|&(.., off)| off).collect());
-        let kept = measured
-            .into_iter()
-            .filter(|(_, edge, off)| !(*off > OFF_PLANE * typical && *off > edge.along));
-        let both = kept.flat_map(|(i, edge, _)| [(i, edge), (edge.to, Edge { to: i, ..edge })]);
+        let mut edges = measured(rows, &planes, pairs);
+        let typical = median(edges.iter().map(|(_, edge)| edge.off()).collect());
+        edges.retain(|(_, edge)| !(edge.off() > OFF_PLANE * typical && edge.off() > edge.along));
+        let graph = Self::assemble(rows, &planes, &edges, n);
+        let components = graph.components();
+        if components.len() == 1 {
+            return Ok(graph);
+        }
+        let mut piece = vec![0; rows.len()];
+        for (number, component) in components.iter().enumerate() {
+            component.iter().for_each(|&node| piece[node] = number);
+        }
+        let around = Surroundings { rows, nearest, planes: &planes, reach: &reach, count };
+        edges.extend(measured(rows, &planes, around.bridges(&piece, n)?));
+        Ok(Self::assemble(rows, &planes, &edges, n))
+    }
+
+    /// The graph of some edges, each of which is listed once, with the node that it starts from.
+    fn assemble(rows: Rows<'_>, planes: &[Tangent], edges: &[(usize, Edge)], n: usize) -> Self {
+        let both =
+            edges.iter().flat_map(|&(i, edge)| [(i, edge), (edge.to, Edge { to: i, ..edge })]);
         let mut both: Vec<(usize, Edge)> = both.collect();
         both.sort_by_key(|&(from, edge)| (from, edge.to));
         let (mut starts, mut steps) = (vec![0; rows.len() + 1], vec![]);
@@ -77,7 +101,7 @@ impl Graph {
         for i in 0..rows.len() {
             starts[i + 1] += starts[i];
         }
-        Ok(Self { starts, edges: both.into_iter().map(|(_, edge)| edge).collect(), steps, n })
+        Self { starts, edges: both.into_iter().map(|(_, edge)| edge).collect(), steps, n }
     }
 
     /// The graph of some of the nodes, which no edge leaves; `nodes` are in order.
@@ -174,6 +198,15 @@ impl Graph {
             }
         }
     }
+}
+
+/// Edges between pairs of nodes, with the first one.
+fn measured(rows: Rows<'_>, planes: &[Tangent], pairs: Vec<Pair>) -> Vec<(usize, Edge)> {
+    let measure = |(i, j, length): Pair| {
+        let step = planes[i].halfway(&planes[j]).along(rows.row(i), rows.row(j));
+        (i, Edge { to: j, length, along: dot(&step, &step).sqrt().min(length) })
+    };
+    pairs.into_iter().map(measure).collect()
 }
 
 /// The middle of some numbers; 0 of none.

@@ -2,6 +2,7 @@
 mod cholesky;
 mod extend;
 mod frame;
+mod gaps;
 mod graph;
 mod isomap;
 mod neighbours;

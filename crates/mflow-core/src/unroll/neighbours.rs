@@ -26,6 +26,12 @@ impl<'a> Nearest<'a> {
         found.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
         Ok(found)
     }
+
+    /// The rows at most so far from `x` with their Euclidean distances, in no order.
+    pub(super) fn within(&self, x: &[f64], distance: f64) -> Result<Vec<(usize, f64)>> {
+        let found = self.0.within(x, distance * distance, &squared_euclidean).map_err(refused)?;
+        Ok(found.into_iter().map(|(square, &row)| (row, square.sqrt())).collect())
+    }
 }
 
 /// What the tree refuses are squares beyond the largest number.

@@ -22,5 +22,6 @@ mod scores;
 mod subject;
 mod trained;
 mod training;
+mod unroll;
 mod variational;
 mod volume;
