@@ -38,7 +38,7 @@ impl Surroundings<'_> {
     pub(super) fn bridges(&self, piece: &[usize], n: usize) -> Result<Vec<Pair>> {
         let chance = 1. / (2. * self.count as f64);
         let ratio = (self.rows.len() as f64 * DATA_SETS).powf(chance) - 1.;
-        let power = |v: f64| v.powi(n as i32);
+        let power = |v: f64| v.powf(n as f64);
         let mut bridges = vec![];
         for i in 0..self.rows.len() {
             // From the end with the longer reach, no gap is longer than this.

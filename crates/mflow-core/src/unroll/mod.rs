@@ -1,4 +1,5 @@
 //! Coordinates of points near a manifold, from the points alone: before any training.
+mod alignment;
 mod cholesky;
 mod extend;
 mod frame;
@@ -8,6 +9,7 @@ mod isomap;
 mod neighbours;
 mod polish;
 mod quality;
+mod rank;
 mod rows;
 mod spectrum;
 mod tangent;
@@ -16,6 +18,7 @@ use crate::{Error, Result};
 use graph::Graph;
 use mflow_bijectors::Stream;
 use neighbours::Nearest;
+pub use rank::linear_rank;
 use rows::{Rows, distinct};
 
 /// Of more different rows than these, a random part makes the graph; the others are placed between.
@@ -25,8 +28,24 @@ const MAX_NODES: usize = 20_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnrollMethod {
-    /// Landmark Isomap.
+    /// Landmark Isomap: distances between coordinates are those along the manifold. It wants a manifold without
+    /// holes, as paths around a hole are too long.
     Isomap,
+    /// Local tangent space alignment: around every row, coordinates are a linear map of those on the tangent plane.
+    /// Holes do not bend it, but errors of many small planes add up along a manifold that is long or noisy.
+    TangentAlignment,
+}
+
+impl UnrollMethod {
+    /// How many rows make the graph, at most.
+    fn most_nodes(self, n: usize) -> usize {
+        match self {
+            Self::Isomap => MAX_NODES,
+            // The factor of the alignment matrix has as many columns as a slice of the manifold has nodes, which is
+            // nearly all of them in many dimensions.
+            Self::TangentAlignment => MAX_NODES / n.clamp(2, 6),
+        }
+    }
 }
 
 /// Settings of [`unroll`].
@@ -96,13 +115,18 @@ pub fn unroll(
             op: "unroll",
             arg: "x",
             expected: format!("at least {} different rows", k + 1),
-            found: distinct.first.len().to_string(),
+            found: format!("{} among {}", distinct.first.len(), all.len()),
         });
     }
+    let rank = linear_rank(x, cols, n);
+    if rank < n {
+        return Err(Error::Rank { op: "unroll", rank, manifold_dim: n });
+    }
     let mut nodes = distinct.first.clone();
-    if nodes.len() > MAX_NODES {
+    let most = options.method.most_nodes(n);
+    if nodes.len() > most {
         let order = Stream::new(options.seed, "unroll nodes").permutation(nodes.len());
-        nodes = order[..MAX_NODES].iter().map(|&i| distinct.first[i]).collect();
+        nodes = order[..most].iter().map(|&i| distinct.first[i]).collect();
         nodes.sort_unstable();
     }
     let node_values = all.gather(&nodes);
@@ -111,7 +135,8 @@ pub fn unroll(
     let least = (k + 1).max(nodes.len() / 100);
     let mut parts = graph.components();
     let large = parts.iter().take_while(|part| part.len() >= least).count().max(1);
-    parts.truncate(large);
+    let mut stray = vec![false; all.len()];
+    parts.drain(large..).flatten().for_each(|node| stray[nodes[node]] = true);
     // Nodes that are on pieces, in the order of the pieces, with their coordinates.
     let mut placed = Placed::default();
     let mut pieces = vec![];
@@ -122,9 +147,10 @@ pub fn unroll(
         let graph = graph.part(part);
         let mut u = match options.method {
             UnrollMethod::Isomap => isomap::isomap(&graph, n, options.landmarks, &mut stream),
+            UnrollMethod::TangentAlignment => alignment::align(&graph, n, &mut stream)?,
         };
-        match options.method {
-            UnrollMethod::Isomap => {}
+        if options.method == UnrollMethod::TangentAlignment {
+            frame::map_to_data(&graph, n, &mut u);
         }
         polish::polish(&graph, n, &mut u);
         frame::turn(rows, n, &mut u);
@@ -145,21 +171,11 @@ pub fn unroll(
         pieces,
         outliers: vec![],
     };
-    let mut on_piece = vec![true; distinct.first.len()];
-    if large < graph.components().len() {
-        let mut is_node = std::collections::BTreeMap::new();
-        distinct.first.iter().enumerate().for_each(|(value, &row)| {
-            is_node.insert(row, value);
-        });
-        for part in graph.components().iter().skip(large) {
-            part.iter().for_each(|&node| on_piece[is_node[&nodes[node]]] = false);
-        }
-    }
     for (row, &value) in distinct.of.iter().enumerate() {
         unrolled.coordinates.extend(&u[value * n..(value + 1) * n]);
         unrolled.piece.push(piece[value]);
         unrolled.pieces[piece[value]].rows.push(row);
-        if !on_piece[value] {
+        if stray[distinct.first[value]] {
             unrolled.outliers.push(row);
         }
     }

@@ -1,0 +1,111 @@
+//! How many dimensions rows span.
+use super::rows::Rows;
+use super::spectrum::{add, dot};
+
+/// What is less than this part of the spread of its column is a rounding error: a few times that of a number in
+/// single precision, and half of the last of six digits.
+const ROUNDING: f64 = 1e-6;
+
+/// The dimension of the smallest linear subspace, moved to some point, that holds the rows of `x: [rows, cols]`,
+/// row-major, but for rounding errors; `most` if there are more dimensions.
+///
+/// It does not depend on the units of the columns. The way to the row that is furthest from the subspace of the ways
+/// before it spans one more dimension (Gram-Schmidt with pivoting), if that row is further away than `1e-6` of the
+/// spread of the columns: numbers in single precision and in texts are no more exact. A manifold of more dimensions
+/// than that is nowhere in the rows. Numbers that are not finite give a meaningless count.
+pub fn linear_rank(x: &[f64], cols: usize, most: usize) -> usize {
+    if cols == 0 || x.len() < cols {
+        return 0;
+    }
+    let rows = Rows::new(x, cols);
+    let origin = rows.row(0);
+    let (mut spread, mut size) = (vec![0_f64; cols], vec![0_f64; cols]);
+    for i in 0..rows.len() {
+        for (j, v) in rows.row(i).iter().enumerate() {
+            spread[j] = spread[j].max((v - origin[j]).abs());
+            size[j] = size[j].max(v.abs());
+        }
+    }
+    // Columns in which nothing but the last digits of an f64 differ are constant.
+    let last_digits = |j: usize| 8. * f64::EPSILON * size[j];
+    let factor = |j: usize| if spread[j] > last_digits(j) { 1. / spread[j] } else { 0. };
+    let factors: Vec<f64> = (0..cols).map(factor).collect();
+    let exact = (0..cols).fold(ROUNDING, |most, j| most.max(last_digits(j) * factors[j]));
+    let row = |i: usize| -> Vec<f64> {
+        let ways = rows.row(i).iter().zip(origin).zip(&factors);
+        ways.map(|((v, origin), factor)| (v - origin) * factor).collect()
+    };
+    let mut squares: Vec<f64> = (0..rows.len()).map(|i| dot(&row(i), &row(i))).collect();
+    let mut axes: Vec<Vec<f64>> = vec![];
+    while axes.len() < most.min(cols) {
+        let mut furthest = 0;
+        for (i, square) in squares.iter().enumerate() {
+            if *square > squares[furthest] {
+                furthest = i;
+            }
+        }
+        let mut axis = row(furthest);
+        for _ in 0..2 {
+            for other in &axes {
+                let product = dot(other, &axis);
+                add(&mut axis, -product, other);
+            }
+        }
+        let length = dot(&axis, &axis).sqrt();
+        if length <= exact * (cols as f64).sqrt() {
+            break;
+        }
+        axis.iter_mut().for_each(|v| *v /= length);
+        squares
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, square)| *square -= dot(&axis, &row(i)).powi(2));
+        axes.push(axis);
+    }
+    axes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    //! Oracle: the dimension of what the rows are made of.
+    use super::*;
+    use mflow_bijectors::Stream;
+
+    /// Rows `[rows, cols]` of random combinations of `rank` random vectors, around a point far from 0.
+    fn spanned(rank: usize, rows: usize, cols: usize) -> Vec<f64> {
+        let mut stream = Stream::new(rank as u64, "rank");
+        let vectors: Vec<Vec<f64>> = (0..rank).map(|_| stream.normal(cols)).collect();
+        let middle = stream.normal(cols);
+        let mut row = || {
+            let mut row = middle.clone();
+            let weights = stream.normal(rank);
+            weights.iter().zip(&vectors).for_each(|(weight, v)| add(&mut row, *weight, v));
+            row
+        };
+        (0..rows).flat_map(|_| row()).collect()
+    }
+
+    #[test]
+    fn rows_span_what_they_are_made_of() {
+        for rank in 0..=6 {
+            let x = spanned(rank, 50, 6);
+            assert_eq!(linear_rank(&x, 6, 6), rank);
+            assert_eq!(linear_rank(&x, 6, 3), rank.min(3));
+            // Neither other units nor single precision change it.
+            let units = [1e-9, 1., 1e6, 3e3, 1e-3, 20.];
+            let scaled: Vec<f64> = x.iter().enumerate().map(|(i, v)| v * units[i % 6]).collect();
+            assert_eq!(linear_rank(&scaled, 6, 6), rank, "in other units");
+            let single: Vec<f64> = x.iter().map(|v| f64::from(*v as f32)).collect();
+            assert_eq!(linear_rank(&single, 6, 6), rank, "in single precision");
+        }
+        // Fewer rows than dimensions, a thin but real dimension, and seconds since 1970.
+        assert_eq!(linear_rank(&spanned(5, 3, 6), 6, 6), 2);
+        let thin: Vec<f64> =
+            (0..30).flat_map(|i| [f64::from(i), f64::from(i) + 1e-3 * f64::from(i % 7)]).collect();
+        assert_eq!(linear_rank(&thin, 2, 2), 2);
+        let late: Vec<f64> =
+            (0..30).flat_map(|i| [1.7e9 + f64::from(i), f64::from(i % 7)]).collect();
+        assert_eq!(linear_rank(&late, 2, 2), 2);
+        assert_eq!(linear_rank(&[], 2, 2), 0);
+    }
+}
