@@ -19,10 +19,11 @@ impl Cholesky {
             let start = i + 1 - row.len();
             for j in start..i {
                 let other = &above[j];
-                let from = start.max(j + 1 - other.len());
+                let end = other.len() - 1;
+                let from = start.max(j - end);
                 let known = &row[from - start..j - start];
-                let product = dot(known, &other[other.len() - 1 - known.len()..]);
-                row[j - start] = (row[j - start] - product) / other[other.len() - 1];
+                let product = dot(known, &other[end - known.len()..end]);
+                row[j - start] = (row[j - start] - product) / other[end];
             }
             let last = row.len() - 1;
             let pivot = row[last];
