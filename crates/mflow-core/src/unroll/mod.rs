@@ -108,6 +108,12 @@ pub fn unroll(
     let n = manifold_dim;
     check(x, cols, n)?;
     let k = options.neighbours.unwrap_or(10.max(2 * n + 2));
+    for (field, count) in [("neighbours", k), ("landmarks", options.landmarks)] {
+        if count <= n {
+            let reason = format!("must be at least {}, found {count}", n + 1);
+            return Err(mflow_bijectors::Error::config(field, reason).into());
+        }
+    }
     let all = Rows::new(x, cols);
     let distinct = distinct(all);
     if distinct.first.len() <= k {
@@ -132,7 +138,7 @@ pub fn unroll(
     let node_values = all.gather(&nodes);
     let node_rows = Rows::new(&node_values, cols);
     let graph = Graph::of(node_rows, &Nearest::new(node_rows)?, k, n)?;
-    let least = (k + 1).max(nodes.len() / 100);
+    let least = graph::least(nodes.len(), k);
     let mut parts = graph.components();
     let large = parts.iter().take_while(|part| part.len() >= least).count().max(1);
     let mut stray = vec![false; all.len()];
