@@ -11,7 +11,7 @@ use mflow_bijectors::Stream;
 
 /// Added to the diagonal, relative to its mean, so that the constant coordinate has an inverse; far less than the
 /// eigenvalues of bent coordinates.
-const SHIFT: f64 = 1e-11;
+const SHIFT: f64 = 1e-13;
 
 /// Coordinates `[nodes, n]` of a connected graph, centred and up to a linear map.
 ///

@@ -10,7 +10,7 @@ use super::tangent::Tangent;
 use crate::Result;
 
 /// How often a manifold in one piece is left in two, at most: once in so many data sets.
-const DATA_SETS: f64 = 1000.;
+const DATA_SETS: f64 = 10_000.;
 
 /// Neighbours from which the density at a row is estimated, at least.
 pub(super) const LEAST: usize = 10;

@@ -21,9 +21,6 @@ use neighbours::Nearest;
 pub use rank::linear_rank;
 use rows::{Rows, distinct};
 
-/// Of more different rows than these, a random part makes the graph; the others are placed between.
-const MAX_NODES: usize = 20_000;
-
 /// How coordinates are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,12 +35,20 @@ pub enum UnrollMethod {
 
 impl UnrollMethod {
     /// How many rows make the graph, at most.
-    fn most_nodes(self, n: usize) -> usize {
+    fn most_nodes(self) -> usize {
         match self {
-            Self::Isomap => MAX_NODES,
-            // The factor of the alignment matrix has as many columns as a slice of the manifold has nodes, which is
-            // nearly all of them in many dimensions.
-            Self::TangentAlignment => MAX_NODES / n.clamp(2, 6),
+            Self::Isomap => 20_000,
+            // Neighbourhoods have to be wider than the noise: what it costs to bend a coordinate falls with the fourth
+            // power of their width, what noise costs a straight one rises with the square.
+            Self::TangentAlignment => 2500,
+        }
+    }
+
+    /// How many neighbours a row has in the graph of a manifold of dimension `n`, if nobody says.
+    fn neighbours(self, n: usize) -> usize {
+        match self {
+            Self::Isomap => 10.max(2 * n + 2),
+            Self::TangentAlignment => 15.max(2 * n + 2),
         }
     }
 }
@@ -53,7 +58,7 @@ impl UnrollMethod {
 pub struct UnrollOptions {
     /// How coordinates are found.
     pub method: UnrollMethod,
-    /// Nearest neighbours of a row; `None` for 10, or `2 N + 2` if that is more.
+    /// Nearest neighbours of a row; `None` for 10 (Isomap) or 15 (alignment), or `2 N + 2` if that is more.
     pub neighbours: Option<usize>,
     /// How many landmarks.
     pub landmarks: usize,
@@ -107,7 +112,7 @@ pub fn unroll(
 ) -> Result<Unrolled> {
     let n = manifold_dim;
     check(x, cols, n)?;
-    let k = options.neighbours.unwrap_or(10.max(2 * n + 2));
+    let k = options.neighbours.unwrap_or(options.method.neighbours(n));
     for (field, count) in [("neighbours", k), ("landmarks", options.landmarks)] {
         if count <= n {
             let reason = format!("must be at least {}, found {count}", n + 1);
@@ -129,7 +134,7 @@ pub fn unroll(
         return Err(Error::Rank { op: "unroll", rank, manifold_dim: n });
     }
     let mut nodes = distinct.first.clone();
-    let most = options.method.most_nodes(n);
+    let most = options.method.most_nodes();
     if nodes.len() > most {
         let order = Stream::new(options.seed, "unroll nodes").permutation(nodes.len());
         nodes = order[..most].iter().map(|&i| distinct.first[i]).collect();

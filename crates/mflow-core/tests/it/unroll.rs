@@ -86,8 +86,7 @@ fn error(found: &[f64], truth: &[f64], n: usize) -> f64 {
 }
 
 fn by(method: UnrollMethod, x: &[f64], cols: usize, n: usize) -> Unrolled {
-    let mut options = UnrollOptions::default();
-    options.method = method;
+    let options = UnrollOptions { method, ..UnrollOptions::default() };
     unroll(x, cols, n, &options).unwrap()
 }
 
@@ -96,7 +95,7 @@ fn coordinates_are_the_true_ones_moved() {
     // Relative errors, each twice what is found: paths along a graph are a little too long, and planes that are fitted to
     // curved neighbourhoods a little turned.
     let bounds = [
-        ("swiss roll", [0.012, 0.005]),
+        ("swiss roll", [0.012, 0.006]),
         ("s-curve", [0.01, 0.006]),
         ("helix", [4e-4, 2e-4]),
         ("plane", [0.007, 1e-6]),
@@ -117,11 +116,11 @@ fn coordinates_are_the_true_ones_moved() {
 
 #[test]
 fn more_rows_than_the_graph_has_nodes_are_placed_between() {
-    let case = known(15_000).swap_remove(0);
+    let case = known(10_000).swap_remove(0);
     let found = by(UnrollMethod::TangentAlignment, &case.x, case.cols, case.n);
-    assert_eq!(found.piece, vec![0; 15_000]);
+    assert_eq!(found.piece, vec![0; 10_000]);
     let error = error(&found.coordinates, &case.u, case.n);
-    assert!(error < 0.001, "{error}");
+    assert!(error < 0.004, "{error}");
 }
 
 #[test]
@@ -159,11 +158,6 @@ fn closed(rows: usize) -> [(&'static str, Vec<f64>, usize, usize); 3] {
 #[test]
 fn a_closed_manifold_is_told_by_its_overlap() {
     for (name, x, cols, n) in closed(1500) {
-        println!(
-            "{name} {} {}",
-            by(METHODS[0], &x, cols, n).pieces[0].overlap,
-            by(METHODS[1], &x, cols, n).pieces[0].overlap
-        );
         for method in METHODS {
             let overlap = by(method, &x, cols, n).pieces[0].overlap;
             assert!(overlap > 0.2, "{name} by {method:?}: {overlap}");
@@ -226,11 +220,9 @@ fn outliers_are_named_and_bend_nothing() {
     x.extend([0., 10., 0., 300., -40., 8.]);
     for method in METHODS {
         let found = by(method, &x, 3, 2);
-        println!(
-            "outliers {:?} {:?}",
-            found.outliers,
-            error(&found.coordinates[..4000], &case.u, 2)
-        );
+        assert_eq!(found.outliers, [2000, 2001], "{method:?}");
+        let error = error(&found.coordinates[..4000], &case.u, 2);
+        assert!(error < 0.012, "{method:?}: {error}");
     }
 }
 
@@ -250,7 +242,7 @@ fn duplicates_change_nothing() {
 #[test]
 fn the_seed_decides() {
     // More rows than the graph of an alignment has nodes.
-    let case = known(11_000).swap_remove(0);
+    let case = known(4000).swap_remove(0);
     let mut options =
         UnrollOptions { method: UnrollMethod::TangentAlignment, ..UnrollOptions::default() };
     let once = unroll(&case.x, 3, 2, &options).unwrap();
@@ -269,11 +261,7 @@ fn fewer_dimensions_than_asked_for_are_no_error_where_the_rows_span_them() {
     for method in METHODS {
         let found = by(method, &case.x, 3, 2);
         assert!(found.coordinates.iter().all(|v| v.is_finite()));
-        println!(
-            "curve in 2: {} pieces, {:?}",
-            found.pieces.len(),
-            mflow_core::PrincipalAxes::of(&found.coordinates, 2).squares
-        );
+        assert_eq!(found.pieces.len(), 1, "{method:?}");
     }
 }
 
@@ -322,19 +310,4 @@ fn refusals_say_what_is_wrong() {
     let few = UnrollOptions { landmarks: 1, ..UnrollOptions::default() };
     let found = message(&line, 2, 1, &few);
     assert!(found.contains("landmarks") && found.contains("at least 2, found 1"), "{found}");
-}
-
-#[test]
-#[ignore]
-fn many_dims() {
-    for n in [3, 4, 6, 8] {
-        let u = Stream::new(3, "u").uniform(50_000 * n, 0., 1.);
-        let x: Vec<f64> =
-            u.chunks(n).flat_map(|u| [&[u[0].sin(), u[0].cos()], &u[1..]].concat()).collect();
-        for method in METHODS {
-            let start = std::time::Instant::now();
-            let found = by(method, &x, n + 1, n);
-            println!("{n} {method:?} {:?} {}", start.elapsed(), found.pieces[0].stretch);
-        }
-    }
 }
