@@ -25,11 +25,13 @@ use rows::{Rows, distinct};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnrollMethod {
-    /// Landmark Isomap: distances between coordinates are those along the manifold. It wants a manifold without
-    /// holes, as paths around a hole are too long.
+    /// Landmark Isomap (Tenenbaum, de Silva & Langford, Science 290, 2000): distances between coordinates are those
+    /// along the manifold. It bears noise. It is less exact for a manifold with holes, as paths around a hole are
+    /// too long.
     Isomap,
-    /// Local tangent space alignment: around every row, coordinates are a linear map of those on the tangent plane.
-    /// Holes do not bend it, but errors of many small planes add up along a manifold that is long or noisy.
+    /// Local tangent space alignment (Zhang & Zha, SIAM Journal on Scientific Computing 26, 2004): around every row,
+    /// coordinates are an affine map of those on the tangent plane. It is fast, and holes do not bend it. Noise as
+    /// wide as half of a neighbourhood does.
     TangentAlignment,
 }
 
@@ -60,7 +62,7 @@ pub struct UnrollOptions {
     pub method: UnrollMethod,
     /// Nearest neighbours of a row; `None` for 10 (Isomap) or 15 (alignment), or `2 N + 2` if that is more.
     pub neighbours: Option<usize>,
-    /// How many landmarks.
+    /// How many nodes have their distances to all others measured by Isomap.
     pub landmarks: usize,
     /// Seed of what is drawn: the rows that make the graph where there are too many.
     pub seed: u64,
@@ -84,7 +86,7 @@ pub struct Unrolled {
     pub piece: Vec<usize>,
     /// The pieces of the manifold, the largest first.
     pub pieces: Vec<UnrolledPiece>,
-    /// Rows that are on no piece, but next to the one that they are counted to.
+    /// Rows of the graph that are on no piece. Each has a place next to the nearest row that is on one.
     pub outliers: Vec<usize>,
 }
 
@@ -94,16 +96,31 @@ pub struct Unrolled {
 pub struct UnrolledPiece {
     /// Its rows, in order.
     pub rows: Vec<usize>,
-    /// How wrong distances between neighbours are.
+    /// How far distances between neighbours are off: the median of `| |du| / |dx| - 1 |` over the edges of the graph,
+    /// with `dx` along the tangent planes. It is above 0.01 for surfaces that cannot be flattened without
+    /// stretching, and for noise that is as wide as a neighbourhood.
     pub stretch: f64,
-    /// How many neighbours should be none.
+    /// The share of the nearest neighbours in coordinates that are far apart in the data. It is near 0 for a manifold
+    /// that can be flattened; above 0.05, sheets lie on each other: the manifold is closed, like a circle or
+    /// a sphere, or has another dimension, or the coordinates are wrong.
     pub overlap: f64,
 }
 
-/// Coordinates of the rows of `x: [rows, cols]`, row-major.
+/// Coordinates `[rows, N]` of the rows of `x: [rows, cols]`, row-major, on the manifold of dimension `N` near which
+/// they lie, without any training.
+///
+/// 1. A graph joins each row to its nearest ones, except through the space between two sheets. It falls into the
+///    pieces of the manifold, and each is treated alone.
+/// 2. [`UnrollMethod`] finds coordinates on the graph.
+/// 3. They are made as rigid as possible: a step in coordinates has the length of the step on the manifold. Of a
+///    surface that flattens without stretching, they are the true coordinates up to a rigid motion.
+///
+/// A part of the rows makes the graph if there are many (20,000 for Isomap, 2500 for the alignment). The other rows are placed
+/// by an affine map from the tangent plane of their neighbours. The same arguments give the same result.
 ///
 /// # Errors
-/// If sizes do not fit.
+/// If sizes do not fit, a number is not finite, there are not more different rows than neighbours, or the rows span fewer
+/// than `N` dimensions ([`Error::Rank`], see [`linear_rank`]).
 pub fn unroll(
     x: &[f64],
     cols: usize,

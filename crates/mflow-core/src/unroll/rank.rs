@@ -2,17 +2,19 @@
 use super::rows::Rows;
 use super::spectrum::{add, dot};
 
-/// What is less than this part of the spread of its column is a rounding error: a few times that of a number in
-/// single precision, and half of the last of six digits.
+/// Smaller than this, relative to the spread of a column, is a rounding error: 17 times that of a number in single
+/// precision (6e-8).
 const ROUNDING: f64 = 1e-6;
 
-/// The dimension of the smallest linear subspace, moved to some point, that holds the rows of `x: [rows, cols]`,
-/// row-major, but for rounding errors; `most` if there are more dimensions.
+/// How many dimensions the rows of `x: [rows, cols]`, row-major, span, up to rounding errors; at most `most`.
 ///
-/// It does not depend on the units of the columns. The way to the row that is furthest from the subspace of the ways
-/// before it spans one more dimension (Gram-Schmidt with pivoting), if that row is further away than `1e-6` of the
-/// spread of the columns: numbers in single precision and in texts are no more exact. A manifold of more dimensions
-/// than that is nowhere in the rows. Numbers that are not finite give a meaningless count.
+/// That is the dimension of the smallest linear subspace which, moved to one of the rows, holds all of them. No
+/// manifold of more dimensions can be learned from these rows, so call this before you train. The result does not
+/// depend on the units of the columns.
+///
+/// Gram-Schmidt with pivoting: of the differences from the first row, in units of the spread of each column, the one
+/// that is furthest from the subspace found so far adds a dimension, if it is further than `1e-6 √cols` from it.
+/// Numbers that are not finite give a meaningless count.
 pub fn linear_rank(x: &[f64], cols: usize, most: usize) -> usize {
     if cols == 0 || x.len() < cols {
         return 0;
@@ -91,12 +93,13 @@ mod tests {
             let x = spanned(rank, 50, 6);
             assert_eq!(linear_rank(&x, 6, 6), rank);
             assert_eq!(linear_rank(&x, 6, 3), rank.min(3));
-            // Neither other units nor single precision change it.
+            // Neither other units nor fewer digits change it.
             let units = [1e-9, 1., 1e6, 3e3, 1e-3, 20.];
             let scaled: Vec<f64> = x.iter().enumerate().map(|(i, v)| v * units[i % 6]).collect();
             assert_eq!(linear_rank(&scaled, 6, 6), rank, "in other units");
-            let single: Vec<f64> = x.iter().map(|v| f64::from(*v as f32)).collect();
-            assert_eq!(linear_rank(&single, 6, 6), rank, "in single precision");
+            let text = |v: &f64| format!("{v:.6e}").parse::<f64>().unwrap();
+            let rounded: Vec<f64> = x.iter().map(text).collect();
+            assert_eq!(linear_rank(&rounded, 6, 6), rank, "with seven digits");
         }
         // Fewer rows than dimensions, a thin but real dimension, and seconds since 1970.
         assert_eq!(linear_rank(&spanned(5, 3, 6), 6, 6), 2);
