@@ -43,8 +43,8 @@ pub(super) fn align(graph: &Graph, n: usize, stream: &mut Stream) -> Result<Vec<
     Ok(u)
 }
 
-/// `M` with its nodes in an order in which neighbours are near each other, and that order: that of their distance from a
-/// node at an end of the graph. A row of the factor is as long as a slice of the manifold has nodes.
+/// `M` with its nodes in an order in which neighbours are near each other, and that order: that of their distance
+/// from a node at an end of the graph. A row of the factor is as long as a slice of the manifold has nodes.
 fn alignment(graph: &Graph, n: usize) -> (Vec<usize>, Lower) {
     let size = graph.len();
     let furthest = |distances: &[f64]| {
@@ -82,8 +82,8 @@ fn alignment(graph: &Graph, n: usize) -> (Vec<usize>, Lower) {
     (order, lower)
 }
 
-/// `W = 1 - G Gᵀ`, `[m, m]`, of a node and the steps `[m - 1, n]` to its neighbours: the columns of `G` are orthonormal and
-/// span the affine maps.
+/// `W = 1 - G Gᵀ`, `[m, m]`, of a node and the steps `[m - 1, n]` to its neighbours: the columns of `G` are
+/// orthonormal and span the affine maps.
 fn projector(steps: &[f64], n: usize) -> Vec<f64> {
     let m = steps.len() / n + 1;
     let mut basis = vec![vec![1.; m]];

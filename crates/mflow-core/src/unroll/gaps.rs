@@ -1,7 +1,8 @@
 //! Gaps that chance leaves between random points: the two sides of one may be one piece of a manifold.
 //!
 //! Between points that fall on a curve at random, the largest gap grows like the logarithm of their number. So it
-//! can be longer than the distance to the `k`-th neighbour at both of its ends, and no edge to a neighbour crosses it.
+//! can be longer than the distance to the `k`-th neighbour at both of its ends, and no edge to a neighbour crosses
+//! it.
 use super::graph::{Graph, LONELY, Pair};
 use super::neighbours::Nearest;
 use super::rows::{Rows, squared_distance};
@@ -30,12 +31,12 @@ impl Surroundings<'_> {
     /// Edges over gaps that chance can explain.
     ///
     /// A gap is between two rows neither of which has a neighbour that is nearer to the other row. The ball around
-    /// each end reaches as far as `count` rows do, `r`. If the density is the same on both sides, the `n`-th power of
-    /// the length of a gap is more than `ρ` times the sum of the `n`-th powers of both `r` with probability
-    /// `(1 + ρ)^(-2 count)`: so often, an exponential variable is more than `ρ` times the sum of `2 count` others. Any of
-    /// the rows may be at a gap. So an edge crosses a gap if that probability times the number of rows is
-    /// not below `1 / DATA_SETS`. It also has to go more along the tangent planes at both ends than away from
-    /// them: sheets that lie side by side stay apart.
+    /// each end reaches as far as `count` rows do, `r`. If the density is the same on both sides, the `n`-th power
+    /// of the length of a gap is more than `ρ` times the sum of the `n`-th powers of both `r` with probability
+    /// `(1 + ρ)^(-2 count)`: so often, an exponential variable is more than `ρ` times the sum of `2 count` others. Any
+    /// of the rows may be at a gap. So an edge crosses a gap if that probability times the number of rows is not
+    /// below `1 / DATA_SETS`. It also has to go more along the tangent planes at both ends than away from them:
+    /// sheets that lie side by side stay apart.
     pub(super) fn bridges(&self, graph: &Graph, n: usize) -> Result<Vec<Pair>> {
         let chance = 1. / (2. * self.count as f64);
         let ratio = (self.rows.len() as f64 * DATA_SETS).powf(chance) - 1.;

@@ -40,8 +40,8 @@ impl UnrollMethod {
     fn most_nodes(self) -> usize {
         match self {
             Self::Isomap => 20_000,
-            // Neighbourhoods have to be wider than the noise: what it costs to bend a coordinate falls with the fourth
-            // power of their width, what noise costs a straight one rises with the square.
+            // Neighbourhoods have to be wider than the noise: what it costs to bend a coordinate falls with the
+            // fourth power of their width, what noise costs a straight one rises with the square.
             Self::TangentAlignment => 2500,
         }
     }
@@ -115,12 +115,12 @@ pub struct UnrolledPiece {
 /// 3. They are made as rigid as possible: a step in coordinates has the length of the step on the manifold. Of a
 ///    surface that flattens without stretching, they are the true coordinates up to a rigid motion.
 ///
-/// A part of the rows makes the graph if there are many (20,000 for Isomap, 2500 for the alignment). The other rows are placed
-/// by an affine map from the tangent plane of their neighbours. The same arguments give the same result.
+/// A part of the rows makes the graph if there are many (20,000 for Isomap, 2500 for the alignment). The other rows
+/// are placed by an affine map from the tangent plane of their neighbours. The same arguments give the same result.
 ///
 /// # Errors
-/// If sizes do not fit, a number is not finite, there are not more different rows than neighbours, or the rows span fewer
-/// than `N` dimensions ([`Error::Rank`], see [`linear_rank`]).
+/// If sizes do not fit, a number is not finite, there are not more different rows than neighbours, or the rows span
+/// fewer than `N` dimensions ([`Error::Rank`], see [`linear_rank`]).
 pub fn unroll(
     x: &[f64],
     cols: usize,
