@@ -30,8 +30,8 @@ pub enum UnrollMethod {
     /// too long.
     Isomap,
     /// Local tangent space alignment (Zhang & Zha, SIAM Journal on Scientific Computing 26, 2004): around every row,
-    /// coordinates are an affine map of those on the tangent plane. It is fast, and holes do not bend it. Noise as
-    /// wide as half of a neighbourhood does.
+    /// coordinates are an affine map of those on the tangent plane. It is fast, and holes do not bend it.
+    /// Noise does, from about a tenth of the radius of a neighbourhood on; then take Isomap.
     TangentAlignment,
 }
 
