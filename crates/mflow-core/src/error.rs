@@ -85,6 +85,20 @@ pub enum Error {
         /// What they have.
         found: String,
     },
+    /// Rows that span fewer dimensions than a manifold is to have.
+    #[error(
+        "{op}: the rows lie in a linear subspace of {rank} dimension{}, less than the manifold dimension \
+         {manifold_dim}",
+        if *.rank == 1 { "" } else { "s" }
+    )]
+    Rank {
+        /// Public function that rejected the rows.
+        op: &'static str,
+        /// The dimensions that the rows span.
+        rank: usize,
+        /// The dimension of the manifold.
+        manifold_dim: usize,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {

@@ -61,4 +61,4 @@ pub use model::{CycleError, Density, LogProbGradient, Model, ModelSignature, Pro
 pub use models::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
 pub use normalize::{standardize, standardize_blocks};
 pub use principal::PrincipalAxes;
-pub use unroll::{UnrollMethod, UnrollOptions, Unrolled, UnrolledPiece, unroll};
+pub use unroll::{UnrollMethod, UnrollOptions, Unrolled, UnrolledPiece, linear_rank, unroll};

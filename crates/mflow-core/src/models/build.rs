@@ -252,11 +252,11 @@ impl ModelConfig {
         params: &mut Params<'_>,
     ) -> Result<Arc<dyn Bijector>> {
         let bare = self.bare_outer(outer, self.of_manifold(), params)?;
-        Ok(Arc::new(Chain::new(vec![bare, self.from_frame(params)?])?))
+        Ok(Arc::new(Chain::new(vec![bare, self.frame_to_data(params)?])?))
     }
 
     /// From the coordinates along the axes of the frame, if there is one, to data.
-    fn from_frame(&self, params: &Params<'_>) -> Result<Arc<dyn Bijector>> {
+    fn frame_to_data(&self, params: &Params<'_>) -> Result<Arc<dyn Bijector>> {
         let frame = self.sizes.frame.as_ref().map(|frame| -> Result<Arc<dyn Bijector>> {
             let d = self.sizes.data_dim;
             Ok(Arc::new(Frame::new(frame, d, params.dtype(), params.device())?))
@@ -303,7 +303,7 @@ impl ModelConfig {
         outputs: usize,
         params: &mut Params<'_>,
     ) -> Result<Encoder> {
-        let (normalization, framed) = (self.from_frame(params)?, self.sizes.frame.is_some());
+        let (normalization, framed) = (self.frame_to_data(params)?, self.sizes.frame.is_some());
         self.encoder_of(normalization, framed, net, context_dim, outputs, params)
     }
 

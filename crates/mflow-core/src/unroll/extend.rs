@@ -39,7 +39,7 @@ pub(super) fn interpolate(
         }
     }
     (0..n).for_each(|a| scatter[a * n + a] += 1e-9 * reach * reach + f64::MIN_POSITIVE);
-    if let Some(factor) = Cholesky::of(scatter, n) {
+    if let Some(factor) = Cholesky::dense(&scatter, n) {
         let slope = factor.solve(&place);
         for (t, &i) in places.iter().zip(near) {
             let weight = dot(t, &slope);

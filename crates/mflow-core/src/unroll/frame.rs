@@ -1,4 +1,5 @@
 //! Coordinates in data units, in a position that does not depend on how they were found.
+use super::cholesky::Cholesky;
 use super::graph::Graph;
 use super::rows::Rows;
 use crate::principal::{PrincipalAxes, eigen};
@@ -36,7 +37,7 @@ pub(super) fn map_to_data(graph: &Graph, n: usize, u: &mut [f64]) {
             out.iter_mut().zip(&products).for_each(|(out, q)| *out += p * q);
         }
     }
-    let Some(solution) = super::cholesky::Cholesky::of(normal, unknowns).map(|c| c.solve(&right))
+    let Some(solution) = Cholesky::dense(&normal, unknowns).map(|factor| factor.solve(&right))
     else {
         return scale_to_data(graph, n, u);
     };
@@ -48,7 +49,7 @@ pub(super) fn map_to_data(graph: &Graph, n: usize, u: &mut [f64]) {
         }
     }
     let (values, vectors) = eigen(s, n);
-    if values.iter().any(|value| !(*value > 0.)) {
+    if values.iter().any(|value| *value <= 0.) {
         return scale_to_data(graph, n, u);
     }
     for row in u.chunks_exact_mut(n) {

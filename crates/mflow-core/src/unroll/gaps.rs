@@ -1,16 +1,17 @@
-//! Gaps that chance leaves between random points: two pieces of a graph may be one piece of a manifold.
+//! Gaps that chance leaves between random points: the two sides of one may be one piece of a manifold.
 //!
-//! Between points that fall on a curve at random, the largest gap grows like the logarithm of their number, so it
-//! can be longer than the distance to the `k`-th neighbour at both of its ends. No edge then crosses it.
-use super::graph::Pair;
+//! Between points that fall on a curve at random, the largest gap grows like the logarithm of their number. So it
+//! can be longer than the distance to the `k`-th neighbour at both of its ends, and no edge to a neighbour crosses
+//! it.
+use super::graph::{Graph, LONELY, Pair};
 use super::neighbours::Nearest;
 use super::rows::{Rows, squared_distance};
 use super::spectrum::dot;
 use super::tangent::Tangent;
 use crate::Result;
 
-/// How often, at most, a manifold in one piece is left in two: once in so many data sets.
-const DATA_SETS: f64 = 1000.;
+/// How often a manifold in one piece is left in two, at most: once in so many data sets.
+const DATA_SETS: f64 = 10_000.;
 
 /// Neighbours from which the density at a row is estimated, at least.
 pub(super) const LEAST: usize = 10;
@@ -27,28 +28,30 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// Edges between different pieces that cross a gap which chance can explain, `piece: [rows]`.
+    /// Edges over gaps that chance can explain.
     ///
-    /// The ball around an end of a gap reaches as far as `count` rows do, `r`, and all of them are on its side.
-    /// If the density is the same across a gap of length `g`, then the `n`-th power of `g` is more than `ρ` times the sum of
-    /// the `n`-th powers of both `r` with probability `(1 + ρ)^(-2 count)`: that an exponential variable
-    /// exceeds `ρ` times the sum of `2 count` others. Any of the rows may be at a gap, so an edge is one where that
-    /// probability times the number of rows is not below `1 / DATA_SETS`. It also has to go more along the tangent
-    /// planes at both of its ends than away from them: sheets that lie side by side stay apart.
-    pub(super) fn bridges(&self, piece: &[usize], n: usize) -> Result<Vec<Pair>> {
+    /// A gap is between two rows neither of which has a neighbour that is nearer to the other row. The ball around
+    /// each end reaches as far as `count` rows do, `r`. If the density is the same on both sides, the `n`-th power
+    /// of the length of a gap is more than `ρ` times the sum of the `n`-th powers of both `r` with probability
+    /// `(1 + ρ)^(-2 count)`: so often, an exponential variable is more than `ρ` times the sum of `2 count` others. Any
+    /// of the rows may be at a gap. So an edge crosses a gap if that probability times the number of rows is not
+    /// below `1 / DATA_SETS`. It also has to go more along the tangent planes at both ends than away from them:
+    /// sheets that lie side by side stay apart.
+    pub(super) fn bridges(&self, graph: &Graph, n: usize) -> Result<Vec<Pair>> {
         let chance = 1. / (2. * self.count as f64);
         let ratio = (self.rows.len() as f64 * DATA_SETS).powf(chance) - 1.;
-        let power = |v: f64| v.powi(n as i32);
+        let power = |node: usize| self.reach[node].powf(n as f64);
         let mut bridges = vec![];
         for i in 0..self.rows.len() {
-            // From the end with the longer reach, no gap is longer than this.
+            // No gap is longer than this, seen from the end with the longer reach.
             let furthest = self.reach[i] * (2. * ratio).powf(1. / n as f64);
             for (j, length) in self.nearest.within(self.rows.row(i), furthest)? {
-                let longer =
-                    self.reach[j] < self.reach[i] || (self.reach[j] == self.reach[i] && i < j);
-                if piece[i] != piece[j]
-                    && longer
-                    && power(length) <= ratio * (power(self.reach[i]) + power(self.reach[j]))
+                let (longer, shorter) = (self.reach[i], self.reach[j]);
+                if (longer > shorter || (longer == shorter && i < j))
+                    && longer <= LONELY * shorter
+                    && length.powf(n as f64) <= ratio * (power(i) + power(j))
+                    && self.ends_at(graph, i, j)
+                    && self.ends_at(graph, j, i)
                     && self.goes_along(i, j)
                 {
                     bridges.push((i.min(j), i.max(j), length));
@@ -56,6 +59,13 @@ impl Surroundings<'_> {
             }
         }
         Ok(bridges)
+    }
+
+    /// Whether `i` and its neighbours are not nearer to `j` than `i` is.
+    fn ends_at(&self, graph: &Graph, i: usize, j: usize) -> bool {
+        let square = |from: usize| squared_distance(self.rows.row(from), self.rows.row(j));
+        let own = square(i);
+        i != j && graph.at(i).iter().all(|edge| square(edge.to) >= own)
     }
 
     /// Whether the way from `i` to `j` is at less than 45 degrees to both tangent planes.

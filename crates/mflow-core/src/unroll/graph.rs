@@ -12,6 +12,15 @@ use std::collections::BinaryHeap;
 /// planes, and more than it goes along them, is a shortcut through the space between two sheets.
 const OFF_PLANE: f64 = 4.;
 
+/// An edge that is so many times as long as the distance to the last neighbour at one of its ends leads to an
+/// outlier, or from a dense part of the manifold to another.
+pub(super) const LONELY: f64 = 10.;
+
+/// Nodes that make a piece of a manifold, of so many nodes with `k` neighbours each; fewer are outliers.
+pub(super) fn least(nodes: usize, k: usize) -> usize {
+    (k + 1).max(nodes / 100)
+}
+
 /// A graph without directions: every edge is listed at both of its ends.
 #[derive(Debug)]
 pub(super) struct Graph {
@@ -46,8 +55,10 @@ impl Edge {
 pub(super) type Pair = (usize, usize, f64);
 
 impl Graph {
-    /// Each row with its `k` nearest ones and the rows that have it among theirs, but for edges that leave the
-    /// tangent planes of dimension `n` (see [`OFF_PLANE`]); and with edges over gaps that chance can explain.
+    /// Each row with its `k` nearest ones and the rows that have it among theirs.
+    ///
+    /// But for edges that leave the tangent planes of dimension `n` (see [`OFF_PLANE`]) and for those to
+    /// outliers (see [`LONELY`]); and with edges over gaps that chance can explain.
     pub(super) fn of(rows: Rows<'_>, nearest: &Nearest<'_>, k: usize, n: usize) -> Result<Self> {
         let count = k.max(gaps::LEAST).min(rows.len() - 1);
         let mut planes = Vec::with_capacity(rows.len());
@@ -68,17 +79,18 @@ impl Graph {
         let mut edges = measured(rows, &planes, pairs);
         let typical = median(edges.iter().map(|(_, edge)| edge.off()).collect());
         edges.retain(|(_, edge)| !(edge.off() > OFF_PLANE * typical && edge.off() > edge.along));
+        let lonely = |i: usize, edge: &Edge| edge.length > LONELY * reach[i].min(reach[edge.to]);
+        let (long, mut edges): (Vec<_>, Vec<_>) =
+            edges.into_iter().partition(|(i, edge)| lonely(*i, edge));
         let graph = Self::assemble(rows, &planes, &edges, n);
+        let mut large = vec![false; rows.len()];
         let components = graph.components();
-        if components.len() == 1 {
-            return Ok(graph);
-        }
-        let mut piece = vec![0; rows.len()];
-        for (number, component) in components.iter().enumerate() {
-            component.iter().for_each(|&node| piece[node] = number);
-        }
+        let on_pieces = components.iter().take_while(|c| c.len() >= least(rows.len(), k)).flatten();
+        on_pieces.for_each(|&node| large[node] = true);
+        edges.extend(long.into_iter().filter(|(i, edge)| large[*i] && large[edge.to]));
+        let graph = Self::assemble(rows, &planes, &edges, n);
         let around = Surroundings { rows, nearest, planes: &planes, reach: &reach, count };
-        edges.extend(measured(rows, &planes, around.bridges(&piece, n)?));
+        edges.extend(measured(rows, &planes, around.bridges(&graph, n)?));
         Ok(Self::assemble(rows, &planes, &edges, n))
     }
 

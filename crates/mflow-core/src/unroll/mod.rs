@@ -1,4 +1,5 @@
 //! Coordinates of points near a manifold, from the points alone: before any training.
+mod alignment;
 mod cholesky;
 mod extend;
 mod frame;
@@ -8,6 +9,7 @@ mod isomap;
 mod neighbours;
 mod polish;
 mod quality;
+mod rank;
 mod rows;
 mod spectrum;
 mod tangent;
@@ -16,17 +18,41 @@ use crate::{Error, Result};
 use graph::Graph;
 use mflow_bijectors::Stream;
 use neighbours::Nearest;
+pub use rank::linear_rank;
 use rows::{Rows, distinct};
-
-/// Of more different rows than these, a random part makes the graph; the others are placed between.
-const MAX_NODES: usize = 20_000;
 
 /// How coordinates are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnrollMethod {
-    /// Landmark Isomap.
+    /// Landmark Isomap (Tenenbaum, de Silva & Langford, Science 290, 2000): distances between coordinates are those
+    /// along the manifold. It bears noise. It is less exact for a manifold with holes, as paths around a hole are
+    /// too long.
     Isomap,
+    /// Local tangent space alignment (Zhang & Zha, SIAM Journal on Scientific Computing 26, 2004): around every row,
+    /// coordinates are an affine map of those on the tangent plane. It is fast, and holes do not bend it.
+    /// Noise does, from about a tenth of the radius of a neighbourhood on; then take Isomap.
+    TangentAlignment,
+}
+
+impl UnrollMethod {
+    /// How many rows make the graph, at most.
+    fn most_nodes(self) -> usize {
+        match self {
+            Self::Isomap => 20_000,
+            // Neighbourhoods have to be wider than the noise: what it costs to bend a coordinate falls with the
+            // fourth power of their width, what noise costs a straight one rises with the square.
+            Self::TangentAlignment => 2500,
+        }
+    }
+
+    /// How many neighbours a row has in the graph of a manifold of dimension `n`, if nobody says.
+    fn neighbours(self, n: usize) -> usize {
+        match self {
+            Self::Isomap => 10.max(2 * n + 2),
+            Self::TangentAlignment => 15.max(2 * n + 2),
+        }
+    }
 }
 
 /// Settings of [`unroll`].
@@ -34,9 +60,9 @@ pub enum UnrollMethod {
 pub struct UnrollOptions {
     /// How coordinates are found.
     pub method: UnrollMethod,
-    /// Nearest neighbours of a row; `None` for 10, or `2 N + 2` if that is more.
+    /// Nearest neighbours of a row; `None` for 10 (Isomap) or 15 (alignment), or `2 N + 2` if that is more.
     pub neighbours: Option<usize>,
-    /// How many landmarks.
+    /// How many nodes have their distances to all others measured by Isomap.
     pub landmarks: usize,
     /// Seed of what is drawn: the rows that make the graph where there are too many.
     pub seed: u64,
@@ -60,7 +86,7 @@ pub struct Unrolled {
     pub piece: Vec<usize>,
     /// The pieces of the manifold, the largest first.
     pub pieces: Vec<UnrolledPiece>,
-    /// Rows that are on no piece, but next to the one that they are counted to.
+    /// Rows of the graph that are on no piece. Each has a place next to the nearest row that is on one.
     pub outliers: Vec<usize>,
 }
 
@@ -70,16 +96,31 @@ pub struct Unrolled {
 pub struct UnrolledPiece {
     /// Its rows, in order.
     pub rows: Vec<usize>,
-    /// How wrong distances between neighbours are.
+    /// How far distances between neighbours are off: the median of `| |du| / |dx| - 1 |` over the edges of the graph,
+    /// with `dx` along the tangent planes. It is above 0.01 for surfaces that cannot be flattened without
+    /// stretching, and for noise that is as wide as a neighbourhood.
     pub stretch: f64,
-    /// How many neighbours should be none.
+    /// The share of the nearest neighbours in coordinates that are far apart in the data. It is near 0 for a manifold
+    /// that can be flattened; above 0.05, sheets lie on each other: the manifold is closed, like a circle or
+    /// a sphere, or has another dimension, or the coordinates are wrong.
     pub overlap: f64,
 }
 
-/// Coordinates of the rows of `x: [rows, cols]`, row-major.
+/// Coordinates `[rows, N]` of the rows of `x: [rows, cols]`, row-major, on the manifold of dimension `N` near which
+/// they lie, without any training.
+///
+/// 1. A graph joins each row to its nearest ones, except through the space between two sheets. It falls into the
+///    pieces of the manifold, and each is treated alone.
+/// 2. [`UnrollMethod`] finds coordinates on the graph.
+/// 3. They are made as rigid as possible: a step in coordinates has the length of the step on the manifold. Of a
+///    surface that flattens without stretching, they are the true coordinates up to a rigid motion.
+///
+/// A part of the rows makes the graph if there are many (20,000 for Isomap, 2500 for the alignment). The other rows
+/// are placed by an affine map from the tangent plane of their neighbours. The same arguments give the same result.
 ///
 /// # Errors
-/// If sizes do not fit.
+/// If sizes do not fit, a number is not finite, there are not more different rows than neighbours, or the rows span
+/// fewer than `N` dimensions ([`Error::Rank`], see [`linear_rank`]).
 pub fn unroll(
     x: &[f64],
     cols: usize,
@@ -88,7 +129,13 @@ pub fn unroll(
 ) -> Result<Unrolled> {
     let n = manifold_dim;
     check(x, cols, n)?;
-    let k = options.neighbours.unwrap_or(10.max(2 * n + 2));
+    let k = options.neighbours.unwrap_or(options.method.neighbours(n));
+    for (field, count) in [("neighbours", k), ("landmarks", options.landmarks)] {
+        if count <= n {
+            let reason = format!("must be at least {}, found {count}", n + 1);
+            return Err(mflow_bijectors::Error::config(field, reason).into());
+        }
+    }
     let all = Rows::new(x, cols);
     let distinct = distinct(all);
     if distinct.first.len() <= k {
@@ -96,22 +143,28 @@ pub fn unroll(
             op: "unroll",
             arg: "x",
             expected: format!("at least {} different rows", k + 1),
-            found: distinct.first.len().to_string(),
+            found: format!("{} among {}", distinct.first.len(), all.len()),
         });
     }
+    let rank = linear_rank(x, cols, n);
+    if rank < n {
+        return Err(Error::Rank { op: "unroll", rank, manifold_dim: n });
+    }
     let mut nodes = distinct.first.clone();
-    if nodes.len() > MAX_NODES {
+    let most = options.method.most_nodes();
+    if nodes.len() > most {
         let order = Stream::new(options.seed, "unroll nodes").permutation(nodes.len());
-        nodes = order[..MAX_NODES].iter().map(|&i| distinct.first[i]).collect();
+        nodes = order[..most].iter().map(|&i| distinct.first[i]).collect();
         nodes.sort_unstable();
     }
     let node_values = all.gather(&nodes);
     let node_rows = Rows::new(&node_values, cols);
     let graph = Graph::of(node_rows, &Nearest::new(node_rows)?, k, n)?;
-    let least = (k + 1).max(nodes.len() / 100);
+    let least = graph::least(nodes.len(), k);
     let mut parts = graph.components();
     let large = parts.iter().take_while(|part| part.len() >= least).count().max(1);
-    parts.truncate(large);
+    let mut stray = vec![false; all.len()];
+    parts.drain(large..).flatten().for_each(|node| stray[nodes[node]] = true);
     // Nodes that are on pieces, in the order of the pieces, with their coordinates.
     let mut placed = Placed::default();
     let mut pieces = vec![];
@@ -122,9 +175,10 @@ pub fn unroll(
         let graph = graph.part(part);
         let mut u = match options.method {
             UnrollMethod::Isomap => isomap::isomap(&graph, n, options.landmarks, &mut stream),
+            UnrollMethod::TangentAlignment => alignment::align(&graph, n, &mut stream)?,
         };
-        match options.method {
-            UnrollMethod::Isomap => {}
+        if options.method == UnrollMethod::TangentAlignment {
+            frame::map_to_data(&graph, n, &mut u);
         }
         polish::polish(&graph, n, &mut u);
         frame::turn(rows, n, &mut u);
@@ -145,21 +199,11 @@ pub fn unroll(
         pieces,
         outliers: vec![],
     };
-    let mut on_piece = vec![true; distinct.first.len()];
-    if large < graph.components().len() {
-        let mut is_node = std::collections::BTreeMap::new();
-        distinct.first.iter().enumerate().for_each(|(value, &row)| {
-            is_node.insert(row, value);
-        });
-        for part in graph.components().iter().skip(large) {
-            part.iter().for_each(|&node| on_piece[is_node[&nodes[node]]] = false);
-        }
-    }
     for (row, &value) in distinct.of.iter().enumerate() {
         unrolled.coordinates.extend(&u[value * n..(value + 1) * n]);
         unrolled.piece.push(piece[value]);
         unrolled.pieces[piece[value]].rows.push(row);
-        if !on_piece[value] {
+        if stray[distinct.first[value]] {
             unrolled.outliers.push(row);
         }
     }

@@ -80,7 +80,7 @@ fn solve(graph: &Graph, mut x: Vec<f64>, b: &[f64]) -> Vec<f64> {
     let mut square = dot(&residual, &z);
     let enough = 1e-8 * dot(b, &scaled(b));
     for _ in 0..1000 {
-        if !(square > enough) {
+        if square <= enough {
             break;
         }
         let image = apply(&direction);

@@ -33,13 +33,25 @@ pub(super) struct Distinct {
     pub(super) of: Vec<usize>,
 }
 
-/// Finds rows that are equal in every column; 0 and -0 are the same number.
+/// Columns are cut into so many cells.
+const CELLS: f64 = 1e10;
+
+/// Finds rows that are equal but for their last digits: that are in the same of [`CELLS`] cells in every column.
 pub(super) fn distinct(rows: Rows<'_>) -> Distinct {
+    let (mut low, mut high) = (rows.row(0).to_vec(), rows.row(0).to_vec());
+    for i in 0..rows.len() {
+        low.iter_mut().zip(rows.row(i)).for_each(|(low, v)| *low = low.min(*v));
+        high.iter_mut().zip(rows.row(i)).for_each(|(high, v)| *high = high.max(*v));
+    }
+    let cell = |(v, (low, high)): (&f64, (&f64, &f64))| {
+        let spread = (high - low).max(f64::MIN_POSITIVE);
+        ((v - low) / spread * CELLS).round().to_bits()
+    };
     let (mut seen, mut first, mut of) = (HashMap::new(), vec![], vec![]);
     for i in 0..rows.len() {
-        let bits: Vec<u64> = rows.row(i).iter().map(|v| (v + 0.).to_bits()).collect();
+        let cells: Vec<u64> = rows.row(i).iter().zip(low.iter().zip(&high)).map(cell).collect();
         let next = first.len();
-        let value = *seen.entry(bits).or_insert(next);
+        let value = *seen.entry(cells).or_insert(next);
         if value == next {
             first.push(i);
         }

@@ -64,7 +64,7 @@ pub(super) fn largest(
 }
 
 /// Gram-Schmidt, twice, so that rounding leaves the vectors orthogonal; what is dependent becomes 0.
-fn orthonormalize(vectors: &mut [Vec<f64>]) {
+pub(super) fn orthonormalize(vectors: &mut [Vec<f64>]) {
     for i in 0..vectors.len() {
         let (done, rest) = vectors.split_at_mut(i);
         let before = dot(&rest[0], &rest[0]).sqrt();
@@ -80,8 +80,14 @@ fn orthonormalize(vectors: &mut [Vec<f64>]) {
     }
 }
 
+/// The sum of products, in eight sums: one alone would have to wait for each of its additions.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let ((a, last_a), (b, last_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.; 8];
+    for (a, b) in a.iter().zip(b) {
+        (0..8).for_each(|i| sums[i] += a[i] * b[i]);
+    }
+    sums.iter().sum::<f64>() + last_a.iter().zip(last_b).map(|(a, b)| a * b).sum::<f64>()
 }
 
 /// `to += factor * v`.
