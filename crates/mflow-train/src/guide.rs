@@ -18,6 +18,8 @@ use std::sync::atomic::AtomicBool;
 pub enum Guide {
     /// Distances along the manifold, from a graph of neighbours: landmark Isomap. See [`unroll`].
     Isomap,
+    /// Tangent planes of neighbours that are brought into line. See [`unroll`].
+    TangentAlignment,
     /// The codes of an autoencoder, free networks that learn the same rows first.
     Autoencoder,
 }
@@ -45,6 +47,9 @@ pub(crate) fn guided(
     let n = setting.model.sizes.manifold_dim;
     let u = match guide {
         Guide::Isomap => unrolled(&x, n, UnrollMethod::Isomap, setting.seed)?,
+        Guide::TangentAlignment => {
+            unrolled(&x, n, UnrollMethod::TangentAlignment, setting.seed)?
+        }
         Guide::Autoencoder => codes(&x, rows, n, setting, updates)?,
     };
     let u = Tensor::from_vec(scaled(&u, n), (x.dim(0)?, n), &Device::Cpu)?;
