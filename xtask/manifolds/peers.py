@@ -58,8 +58,8 @@ def isomap(x, dim, seed):
 
 def autoencoder(x, dim, seed):
     model = MLPRegressor(
-        (64, 64, dim, 64, 64), activation="tanh", max_iter=500, early_stopping=True,
-        n_iter_no_change=20, random_state=seed,
+        hidden_layer_sizes=(64, 64, dim, 64, 64), activation="tanh", max_iter=500,
+        early_stopping=True, n_iter_no_change=20, random_state=seed,
     ).fit(x, x)
     return model.predict
 

@@ -190,10 +190,10 @@ fn record(job: &Job<'_>, programs: &Programs, provenance: &Provenance) -> Record
     }
 }
 
-/// Copies the picture of each case, that of its first run, to where the page shows it.
+/// Copies the picture of each case, that of its first run without noise, to where the page shows it.
 fn keep_figures(jobs: &[Job<'_>]) -> Result<()> {
     let mut seen = Vec::new();
-    for job in jobs.iter().filter(|job| job.method == MFLOW) {
+    for job in jobs.iter().filter(|job| job.method == MFLOW && job.noise == 0.0) {
         let figure = job.folder().join("figure.png");
         if seen.contains(&&job.case.name) || !figure.is_file() {
             continue;

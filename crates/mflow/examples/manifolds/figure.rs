@@ -92,7 +92,7 @@ fn draw_space(
         ..SurfaceStyle::default()
     };
     if principal {
-        style.axis_names = ["axis 1", "axis 2", "axis 3"].map(str::to_owned);
+        style.axis_names = ["p₁", "p₂", "p₃"].map(str::to_owned);
     }
     Ok(draw_surfaces(&panels, &style, path)?)
 }

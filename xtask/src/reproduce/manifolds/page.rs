@@ -59,7 +59,8 @@ How a number is made: `mflow data` draws training rows, and test rows from anoth
   the summed variances. *Truth* is the same for the true manifold, of which noisy rows lie off. The goal is an error
   below {error}, or below 1.1 times that of the truth if this is more.
 - *Gap* is the mean over the test rows of the true log-density minus the learned one, in nats. It is
-  left out where no true density is known. The goal is less than {gap} either way.
+  left out where no true density is known, and of `line-and-plane`, which has a density per length on its line and
+  one per area on its plane. The goal is less than {gap} either way.
 - *Ratio* is the mean distance of samples to their nearest training row, over that of test rows. Samples of the true
   density have 1. The goal is less than {ratio}.
 - *Seconds* are those of `mflow fit`. The goal is less than {seconds}.
@@ -141,7 +142,7 @@ impl<'a> Results<'a> {
             if is_noisy {
                 row.push(cell(|found| found.clean_error));
             }
-            row.push(cell(|found| found.gap));
+            row.push(if case.density { cell(|found| found.gap) } else { "-".to_owned() });
             row.push(of_median(&runs, |found| found.ratio, |ratio| format!("{ratio:.2}")));
             row.push(of_median(&runs, |found| found.seconds, number::seconds));
             row.extend(self.counts(case, &runs));
@@ -177,7 +178,11 @@ impl<'a> Results<'a> {
                 let runs = self.runs(method, case, noise);
                 let error = of_median(&runs, |found| found.error, number::short);
                 let seconds = of_median(&runs, |found| found.seconds, number::seconds);
-                if runs.is_empty() { "-".to_owned() } else { format!("{error}, {seconds} s") }
+                match (runs.len(), runs.iter().filter(|run| run.is_done()).count()) {
+                    (0, _) => "-".to_owned(),
+                    (_, 0) => "failed".to_owned(),
+                    _ => format!("{error}, {seconds} s"),
+                }
             };
             if PEERS.iter().all(|(method, _)| self.runs(method, case, noise).is_empty()) {
                 continue;

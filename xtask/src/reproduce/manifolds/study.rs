@@ -72,7 +72,7 @@ pub(super) struct Case {
     pub(super) rows: Option<usize>,
     /// What `--epochs` is told, if anything.
     pub(super) epochs: Option<u32>,
-    /// Whether the true density is known.
+    /// Whether the true density is known, and can be compared with that of a model.
     #[serde(default = "yes")]
     pub(super) density: bool,
 }
