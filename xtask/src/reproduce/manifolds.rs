@@ -204,3 +204,43 @@ fn keep_figures(jobs: &[Job<'_>]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// The runs that a command line asks for.
+    fn planned(line: &str) -> Result<Vec<String>> {
+        let Line { options } = Line::parse_from(format!("reproduce {line}").split(' '));
+        let study = Study::parse(study::tests::TEXT)?;
+        Ok(plan(&study, &options)?.iter().map(Job::to_string).collect())
+    }
+
+    #[test]
+    fn arguments_choose_the_runs() {
+        assert_eq!(
+            planned("manifolds").unwrap(),
+            ["manifolds quick torus, noise 0, seed 1, mflow"],
+            "the default"
+        );
+        let full = planned("manifolds --preset full").unwrap();
+        assert_eq!(full.len(), 2 * 2 * 2, "seeds, noise, cases: {full:?}");
+        assert!(full[..4].iter().all(|job| job.contains("seed 1")), "seed by seed: {full:?}");
+        let plane = planned("manifolds --preset full --model plane --seeds 1 --first-seed 5");
+        let expected = ["plane, noise 0, seed 5, mflow", "plane, noise 0.05, seed 5, mflow"];
+        assert_eq!(plane.unwrap(), expected.map(|job| format!("manifolds full {job}")));
+        let peers = planned("manifolds --peers").unwrap();
+        assert_eq!(peers.len(), peers::PEERS.len(), "one of each: {peers:?}");
+        assert!(peers.iter().all(|job| !job.ends_with(MFLOW)), "and no mflow: {peers:?}");
+        let error = planned("manifolds --model tours").unwrap_err().to_string();
+        assert_eq!(error, "--model tours: manifolds quick has torus");
+    }
+}

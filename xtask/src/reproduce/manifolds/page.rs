@@ -56,11 +56,15 @@ How a number is made: `mflow data` draws training rows, and test rows from anoth
 `mflow score` and `mflow sample` do the rest. Each number is a median over seeds.
 
 - *Error* is the root mean square distance of the test rows to the learned manifold, over the spread: the root of
-  the summed variances. *Truth* is the same for the true manifold, of which noisy rows lie off. The goal is an error
-  below {error}, or below 1.1 times that of the truth if this is more.
+  the summed variances. *Truth* is the same for the true manifold: it is not 0, as noisy rows lie off it. The goal is
+  an error below {error}, or below 1.1 times that of the truth if this is more. An error far below that of the truth is
+  no better: the learned manifold then comes near noisy rows that the true one is far from.
+- *Error before noise* is that of the same test rows without their noise. It tells how far the learned manifold is
+  from the true one.
 - *Gap* is the mean over the test rows of the true log-density minus the learned one, in nats. It is
   left out where no true density is known, and of `line-and-plane`, which has a density per length on its line and
-  one per area on its plane. The goal is less than {gap} either way.
+  one per area on its plane. The goal is less than {gap} either way. Of noisy data it is that of the test rows without
+  their noise, and no goal: the fit has learned the density of the noisy rows.
 - *Ratio* is the mean distance of samples to their nearest training row, over that of test rows. Samples of the true
   density have 1. The goal is less than {ratio}.
 - *Seconds* are those of `mflow fit`. The goal is less than {seconds}.
@@ -205,11 +209,6 @@ impl<'a> Results<'a> {
                 self.verdict(noise),
                 table.markdown()
             );
-            if noise > 0.0 {
-                *page += "\n*Error before noise* is that of the same test rows without their noise: it tells how \
-                          far the learned manifold is from the true one. The gap is that of these rows too, and \
-                          no goal: the fit has learned the density of the noisy rows.\n";
-            }
         }
         *page += &self.failures();
         let pictures: Vec<&Case> =
