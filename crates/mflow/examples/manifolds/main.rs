@@ -28,7 +28,7 @@ const PLANE: &str = "plane";
 /// Numbers and pictures of the study `cargo xtask reproduce manifolds`
 #[derive(Debug, Parser)]
 enum Command {
-    /// Write x.npy and log_prob.npy of two normal columns and a constant one, as `mflow data` does
+    /// Write `x.npy` and `log_prob.npy` of two normal columns and a constant one, as `mflow data` does
     Plane {
         /// Number of rows
         #[arg(short)]
