@@ -4,6 +4,7 @@ mod comparison;
 mod experiment;
 mod forecast;
 mod job;
+mod manifolds;
 mod merge;
 mod overview;
 pub(crate) mod page;
@@ -30,13 +31,13 @@ use crate::{data, metadata, number};
 /// Options of `cargo xtask reproduce`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Experiments, as their files in xtask/experiments are named
+    /// Experiments, as their files in xtask/experiments are named; or `manifolds`: do default fits find known ones?
     #[arg(default_value = "polynomial-surface")]
     names: Vec<String>,
     /// Size of the runs: quick, paper, or another that the experiment has
     #[arg(long, default_value = "quick")]
     preset: String,
-    /// Run only this row, by its name in the experiment's file; again for more
+    /// Run only this row, by its name in the experiment's file, or this case of `manifolds`; again for more
     #[arg(long = "model", value_name = "NAME")]
     models: Vec<String>,
     /// Number of seeds (default: what the experiment says)
@@ -54,6 +55,12 @@ pub(crate) struct Options {
     /// Keep records, page and figure in docs/results
     #[arg(long)]
     record: bool,
+    /// Run scikit-learn on the data of `manifolds`, instead of mflow
+    #[arg(long)]
+    peers: bool,
+    /// The Python that the virtual environment of the peers is made with, 3.11 or newer
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
     /// Show experiments and what is done of them, and run nothing
     #[arg(long)]
     list: bool,
@@ -64,6 +71,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.list {
         return overview::print();
     }
+    if options.names.iter().any(|name| name == manifolds::NAME) {
+        return manifolds::run(options);
+    }
+    ensure!(!options.peers, "--peers: only `{}` has peers", manifolds::NAME);
     let start = Instant::now();
     let provenance = Provenance::here()?;
     let place = if options.record { Place::Docs } else { Place::Target };

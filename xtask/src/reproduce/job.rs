@@ -127,7 +127,7 @@ impl fmt::Display for Job<'_> {
 }
 
 /// FNV-1a with 64 bits: the same on every machine and with every compiler.
-fn fnv1a(text: &str) -> String {
+pub(super) fn fnv1a(text: &str) -> String {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
 }

@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::experiment::Experiment;
-use super::page;
 use super::record::{Place, Record};
+use super::{manifolds, page};
 use crate::table::Table;
 
 /// Prints a row for every experiment and preset.
@@ -24,6 +24,7 @@ pub(super) fn print() -> Result<()> {
             ]);
         }
     }
+    manifolds::list(&mut table)?;
     println!("{}", table.text());
     Ok(())
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::experiment::Experiment;
 use super::record::{Place, Record};
-use super::{job, report};
+use super::{job, manifolds, report};
 use crate::provenance::Provenance;
 use crate::{files, number};
 
@@ -75,6 +75,7 @@ pub(crate) fn outdated() -> Result<Vec<PathBuf>> {
             outdated.push(path);
         }
     }
+    outdated.extend(manifolds::outdated()?);
     Ok(outdated)
 }
 

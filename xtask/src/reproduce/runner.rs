@@ -121,7 +121,7 @@ fn read_lossy(path: &Path) -> Result<String> {
 }
 
 /// What a program says when it ends badly: its `Error:` with the causes, else its last line.
-fn complaint(output: &str) -> Option<String> {
+pub(super) fn complaint(output: &str) -> Option<String> {
     let error = output.rfind("Error: ").map(|at| {
         let lines = output[at..].lines().map(str::trim);
         let lines = lines.take_while(|line| !line.starts_with("Stack backtrace"));

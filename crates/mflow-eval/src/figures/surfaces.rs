@@ -84,7 +84,7 @@ impl Default for SurfaceStyle {
 /// other are not drawn exactly.
 ///
 /// The picture is as many times `panel_size[0]` pixels wide as there are panels in a row; the colour bar
-/// below the rows has about 0.2 times `panel_size[1]`.
+/// below the rows has about 0.2 times `panel_size[1]`. Panels of points alone have none.
 ///
 /// # Errors
 ///
@@ -102,12 +102,15 @@ pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path)
     }
     let meshes = panels.iter().map(|panel| panel.mesh(style)).collect::<Result<Vec<_>>>()?;
 
-    let colors = ColorScale::of(&meshes.iter().flat_map(Mesh::values).collect::<Vec<_>>());
+    let values: Vec<f64> = meshes.iter().flat_map(Mesh::values).collect();
+    let colors = ColorScale::of(&values);
+    // Points alone have no colours to explain.
+    let sizes = TextSizes::of(style.panel_size[1]).scaled(style.text_scale);
+    let bar_height = if values.is_empty() { 0.0 } else { color_bar::height(sizes) };
     let limits =
         style.limits.unwrap_or_else(|| Limits::around(meshes.iter().flat_map(Mesh::points)));
 
     let [width, height] = style.panel_size.map(f64::from);
-    let sizes = TextSizes::of(style.panel_size[1]).scaled(style.text_scale);
     let columns = style.columns.clamp(1, panels.len());
     let label = f64::from(sizes.label);
     let heads: Vec<f64> = panels
@@ -118,7 +121,7 @@ pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path)
     let body = height - 1.9 * label;
     let full_width = width * columns as f64;
     let full_height = heads.iter().map(|head| head + body).sum::<f64>();
-    let mut scene = paint::canvas(full_width, (full_height + color_bar::height(sizes)).round());
+    let mut scene = paint::canvas(full_width, (full_height + bar_height).round());
     for (k, ((panel, mesh), view)) in panels.iter().zip(meshes).zip(views).enumerate() {
         let (left, row) = (width * (k % columns) as f64, k / columns);
         let (title_height, above) = (heads[row], &heads[..row]);
@@ -134,15 +137,11 @@ pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path)
         let font = Font { anchor: TextAnchor::Start, ..Font::centered(sizes.label) };
         paint::text(&mut scene, note_at, &panel.note, font, INK);
     }
-    let length = (0.8 * width).max(0.4 * full_width);
-    color_bar::draw(
-        &mut scene,
-        &colors,
-        &style.value_label,
-        [0.5 * full_width, full_height],
-        length,
-        sizes,
-    );
+    if !values.is_empty() {
+        let length = (0.8 * width).max(0.4 * full_width);
+        let top = [0.5 * full_width, full_height];
+        color_bar::draw(&mut scene, &colors, &style.value_label, top, length, sizes);
+    }
     format.write(&scene, path)
 }
 

@@ -79,6 +79,15 @@ fn the_points_of_the_scatter_are_drawn_where_they_are_finite() {
 }
 
 #[test]
+fn points_alone_have_no_colour_bar() {
+    let scatter = vec![[1.0, 1.0, 1.0], [2.0, 2.0, 0.0]];
+    let points = SurfacePanel { scatter, ..SurfacePanel::default() };
+    // 640 pixels, less 1.5 lines of 640 / 27 = 23 for a title that there is not.
+    assert_eq!(png_size(&png(std::slice::from_ref(&points))), [800, 606], "no colour bar");
+    assert_eq!(png_size(&png(&[points, panel()])), [1600, 750], "one for the surface beside");
+}
+
+#[test]
 fn panels_share_box_and_colours() {
     let style = SurfaceStyle::default();
     let alone = svg(&[panel()], &style);

@@ -1,0 +1,246 @@
+//! `cargo xtask reproduce manifolds`: does `mflow fit` find the manifold with its default settings?
+
+mod job;
+mod page;
+mod peers;
+mod record;
+mod study;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::record::Place;
+use super::{Options, deadline, program};
+use crate::provenance::Provenance;
+use crate::shell::{self, Lock};
+use crate::table::Table;
+use crate::{files, metadata, number};
+use job::{Job, MFLOW, Programs};
+use record::{Record, Records};
+use study::Study;
+
+/// What the command is told to run this study.
+pub(super) const NAME: &str = "manifolds";
+
+/// Runs what is not done yet, and reports on all of the preset.
+pub(super) fn run(options: &Options) -> Result<()> {
+    ensure!(options.names.len() == 1, "{NAME} is run alone: leave out the other names");
+    ensure!(options.jobs == 1, "--jobs: {NAME} times its fits, and runs one after the other");
+    let study = Study::load()?;
+    let provenance = Provenance::here()?;
+    let place = if options.record { Place::Docs } else { Place::Target };
+    let jobs = plan(&study, options)?;
+    let deadline = deadline(options.time_limit)?;
+
+    let mut open = Vec::new();
+    for job in &jobs {
+        if settle(job, place, &provenance)? {
+            println!("{job}: done already, skipped");
+        } else {
+            open.push(job);
+        }
+    }
+    if !open.is_empty() {
+        let programs = programs(options)?;
+        for (number, job) in open.iter().enumerate() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let left = open.len() - number;
+                println!("time limit: {left} run(s) left; the same command goes on with them");
+                break;
+            }
+            println!("[{}/{}] {job}: starts", number + 1, open.len());
+            let record = record(job, &programs, &provenance);
+            let of = record.found.error.map_or_else(String::new, |error| {
+                format!(", error {} of the spread", number::short(error))
+            });
+            println!("{job}: {}{of}", record.status);
+            for place in places(place) {
+                Records::load(place, job.preset, job.method)?.put(record.clone())?;
+            }
+        }
+    }
+    println!("\n{}", page::terminal(&study, &options.preset, place)?);
+    if options.record {
+        keep_figures(&jobs)?;
+        files::write(page::PATH.as_ref(), page::text(&study)?.as_bytes())?;
+        println!("page: {}", page::PATH);
+    }
+    let mut failed = 0;
+    for job in &jobs {
+        let records = Records::load(place, job.preset, job.method)?;
+        let record = records.find(&job.case.name, job.noise, job.seed, &job.hash());
+        failed += usize::from(record.is_some_and(|record| !record.is_done()));
+    }
+    ensure!(failed == 0, "{failed} run(s) failed");
+    Ok(())
+}
+
+/// The page, if it is not what its records give now.
+pub(super) fn outdated() -> Result<Option<PathBuf>> {
+    let path = PathBuf::from(page::PATH);
+    Ok((path.is_file() && files::read(&path)? != page::text(&Study::load()?)?).then_some(path))
+}
+
+/// Adds a line for each preset to the table of `--list`.
+pub(super) fn list(table: &mut Table) -> Result<()> {
+    let study = Study::load()?;
+    for (name, preset) in &study.preset {
+        let done = |place| -> Result<String> {
+            let records = Records::load(place, name, MFLOW)?;
+            Ok(records.all().iter().filter(|record| record.is_done()).count().to_string())
+        };
+        let cases = study.cases(preset).count() * preset.noise.len();
+        let [cases, seeds] = [cases.to_string(), preset.seeds.to_string()];
+        let [here, docs] = [done(Place::Target)?, done(Place::Docs)?];
+        table.push([NAME, name, &cases, &seeds, &here, &docs]);
+    }
+    Ok(())
+}
+
+/// All runs that are asked for, seed by seed so that a study that is cut short still has all cases.
+fn plan<'a>(study: &'a Study, options: &'a Options) -> Result<Vec<Job<'a>>> {
+    let size = study.preset(&options.preset)?;
+    let cases: Vec<_> = study.cases(size).collect();
+    if let Some(unknown) =
+        options.models.iter().find(|name| !cases.iter().any(|case| case.name == **name))
+    {
+        let known: Vec<&str> = cases.iter().map(|case| &*case.name).collect();
+        bail!("--model {unknown}: {NAME} {} has {}", options.preset, known.join(", "));
+    }
+    let methods: Vec<&str> = match options.peers {
+        true => peers::PEERS.iter().map(|(name, _)| *name).collect(),
+        false => vec![MFLOW],
+    };
+    let is_asked = |name: &String| options.models.is_empty() || options.models.contains(name);
+    let seeds = options.seeds.unwrap_or(size.seeds);
+    let mut jobs = Vec::new();
+    for seed in options.first_seed..options.first_seed.saturating_add(seeds) {
+        for &noise in &size.noise {
+            for &case in cases.iter().filter(|case| is_asked(&case.name)) {
+                let of = |&method: &&'a str| Job {
+                    preset: &options.preset,
+                    size,
+                    case,
+                    noise,
+                    seed,
+                    method,
+                };
+                jobs.extend(methods.iter().map(of));
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+/// Where records go: beside the runs, and in the docs if they are to be kept.
+fn places(place: Place) -> Vec<Place> {
+    if place == Place::Docs { vec![Place::Target, Place::Docs] } else { vec![Place::Target] }
+}
+
+/// Whether the run is done. One beside the others is taken into the docs if it was made of just the commit that is
+/// checked out.
+fn settle(job: &Job<'_>, place: Place, now: &Provenance) -> Result<bool> {
+    let done = |place| -> Result<Option<Record>> {
+        let records = Records::load(place, job.preset, job.method)?;
+        let record = records.find(&job.case.name, job.noise, job.seed, &job.hash());
+        Ok(record.filter(|record| record.is_done()).cloned())
+    };
+    if done(place)?.is_some() {
+        return Ok(true);
+    }
+    let current = |record: &Record| record.commit == now.commit && !record.dirty && !now.dirty;
+    match done(Place::Target)?.filter(current) {
+        Some(record) => Records::load(place, job.preset, job.method)?.put(record).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+fn programs(options: &Options) -> Result<Programs> {
+    // First, since it may be the one that is missing.
+    let python = options.peers.then(|| peers::python(&options.python)).transpose()?;
+    let mflow = program()?;
+    shell::run(&mut shell::cargo("build --release -p mflow --example manifolds", Lock::Free))?;
+    let name = format!("manifolds{}", std::env::consts::EXE_SUFFIX);
+    let example = metadata::load(Lock::Free)?.target_directory.join("release/examples").join(name);
+    Ok(Programs { mflow, example, python })
+}
+
+/// Does a run. One that fails becomes a record like any other.
+fn record(job: &Job<'_>, programs: &Programs, provenance: &Provenance) -> Record {
+    let (status, found) = match job.run(programs) {
+        Ok(found) => ("done".to_owned(), found),
+        Err(error) => (format!("failed: {error:#}"), record::Found::default()),
+    };
+    let Provenance { commit, dirty, date, machine, command } = provenance.clone();
+    Record {
+        case: job.case.name.clone(),
+        noise: job.noise,
+        seed: job.seed,
+        hash: job.hash(),
+        commit,
+        dirty,
+        date,
+        command,
+        machine,
+        status,
+        found,
+    }
+}
+
+/// Copies the picture of each case, that of its first run without noise, to where the page shows it.
+fn keep_figures(jobs: &[Job<'_>]) -> Result<()> {
+    let mut seen = Vec::new();
+    for job in jobs.iter().filter(|job| job.method == MFLOW && job.noise == 0.0) {
+        let figure = job.folder().join("figure.png");
+        if seen.contains(&&job.case.name) || !figure.is_file() {
+            continue;
+        }
+        seen.push(&job.case.name);
+        let picture = fs::read(&figure).with_context(|| format!("reading {}", figure.display()))?;
+        files::write(&page::figure(job.preset, &job.case.name), &picture)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// The runs that a command line asks for.
+    fn planned(line: &str) -> Result<Vec<String>> {
+        let Line { options } = Line::parse_from(format!("reproduce {line}").split(' '));
+        let study = Study::parse(study::tests::TEXT)?;
+        Ok(plan(&study, &options)?.iter().map(Job::to_string).collect())
+    }
+
+    #[test]
+    fn arguments_choose_the_runs() {
+        assert_eq!(
+            planned("manifolds").unwrap(),
+            ["manifolds quick torus, noise 0, seed 1, mflow"],
+            "the default"
+        );
+        let full = planned("manifolds --preset full").unwrap();
+        assert_eq!(full.len(), 2 * 2 * 2, "seeds, noise, cases: {full:?}");
+        assert!(full[..4].iter().all(|job| job.contains("seed 1")), "seed by seed: {full:?}");
+        let plane = planned("manifolds --preset full --model plane --seeds 1 --first-seed 5");
+        let expected = ["plane, noise 0, seed 5, mflow", "plane, noise 0.05, seed 5, mflow"];
+        assert_eq!(plane.unwrap(), expected.map(|job| format!("manifolds full {job}")));
+        let peers = planned("manifolds --peers").unwrap();
+        assert_eq!(peers.len(), peers::PEERS.len(), "one of each: {peers:?}");
+        assert!(peers.iter().all(|job| !job.ends_with(MFLOW)), "and no mflow: {peers:?}");
+        let error = planned("manifolds --model tours").unwrap_err().to_string();
+        assert_eq!(error, "--model tours: manifolds quick has torus");
+    }
+}

@@ -1,0 +1,179 @@
+//! The file `xtask/manifolds/study.toml`: cases, sizes and goals.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::files;
+
+const FILE: &str = "xtask/manifolds/study.toml";
+
+/// All that the study is made of.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Study {
+    /// Sizes, by name.
+    pub(super) preset: BTreeMap<String, Preset>,
+    /// What a run should reach.
+    pub(super) goal: Goal,
+    /// The data sets.
+    #[serde(rename = "case")]
+    cases: Vec<Case>,
+}
+
+/// How much is run.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Preset {
+    /// Training rows.
+    pub(super) rows: usize,
+    /// Test rows, of another seed.
+    pub(super) test_rows: usize,
+    /// Samples of the model.
+    pub(super) samples: usize,
+    /// Noise, in units of the spread.
+    pub(super) noise: Vec<f64>,
+    /// Number of seeds.
+    pub(super) seeds: u64,
+    /// Names of the cases; none means all.
+    #[serde(default)]
+    cases: Vec<String>,
+}
+
+/// Numbers that good runs stay below.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Goal {
+    /// Distance over the spread.
+    pub(super) error: f64,
+    /// Nats, either way.
+    pub(super) gap: f64,
+    /// Distance of samples over that of test rows.
+    pub(super) ratio: f64,
+    /// Time of the fit.
+    pub(super) seconds: f64,
+}
+
+/// A data set.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Case {
+    /// The simulator, or `plane`.
+    pub(super) name: String,
+    /// Number of columns.
+    pub(super) features: u32,
+    /// What `--manifold-dim` is told.
+    pub(super) dim: u32,
+    /// The parameter of the simulator.
+    pub(super) at: Option<f64>,
+    /// Training rows, if not those of the preset.
+    pub(super) rows: Option<usize>,
+    /// What `--epochs` is told, if anything.
+    pub(super) epochs: Option<u32>,
+    /// Whether the true density is known, and can be compared with that of a model.
+    #[serde(default = "yes")]
+    pub(super) density: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Study {
+    /// Reads the file.
+    pub(super) fn load() -> Result<Self> {
+        let path = Path::new(FILE);
+        Self::parse(&files::read(path)?).with_context(|| format!("in {FILE}"))
+    }
+
+    /// Reads its text.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let study: Self = toml::from_str(text)?;
+        for (preset, Preset { cases, .. }) in &study.preset {
+            for name in cases {
+                let known = study.cases.iter().any(|case| case.name == *name);
+                ensure!(known, "[preset.{preset}] has the case '{name}', which is no [[case]]");
+            }
+        }
+        Ok(study)
+    }
+
+    /// A preset by its name.
+    pub(super) fn preset(&self, name: &str) -> Result<&Preset> {
+        self.preset.get(name).with_context(|| {
+            let known: Vec<&str> = self.preset.keys().map(String::as_str).collect();
+            format!("the study has no preset '{name}'; expected one of {}", known.join(", "))
+        })
+    }
+
+    /// The cases of a preset.
+    pub(super) fn cases<'a>(&'a self, preset: &'a Preset) -> impl Iterator<Item = &'a Case> {
+        let is_in = |case: &&Case| preset.cases.is_empty() || preset.cases.contains(&case.name);
+        self.cases.iter().filter(is_in)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) const TEXT: &str = r#"
+        [goal]
+        error = 0.005
+        gap = 0.05
+        ratio = 1.3
+        seconds = 60
+        [preset.quick]
+        rows = 100
+        test_rows = 20
+        samples = 30
+        noise = [0.0]
+        seeds = 1
+        cases = ["torus"]
+        [preset.full]
+        rows = 1000
+        test_rows = 200
+        samples = 300
+        noise = [0.0, 0.05]
+        seeds = 2
+        [[case]]
+        name = "torus"
+        features = 3
+        dim = 2
+        [[case]]
+        name = "plane"
+        features = 3
+        dim = 2
+        rows = 50
+        epochs = 20
+    "#;
+
+    #[test]
+    fn a_preset_has_its_cases_or_all() {
+        let study = Study::parse(TEXT).unwrap();
+        let names = |preset: &str| -> Vec<&str> {
+            study.cases(study.preset(preset).unwrap()).map(|case| &*case.name).collect()
+        };
+        assert_eq!(names("quick"), ["torus"]);
+        assert_eq!(names("full"), ["torus", "plane"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = Study::parse(TEXT).unwrap().preset("slow").unwrap_err();
+        assert!(error.to_string().contains("expected one of full, quick"), "{error}");
+        let error = Study::parse(&TEXT.replace("[\"torus\"]", "[\"tours\"]")).unwrap_err();
+        assert!(error.to_string().contains("'tours', which is no [[case]]"), "{error}");
+    }
+
+    #[test]
+    fn the_shipped_study_is_sound() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/manifolds/study.toml");
+        let study = Study::parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+        for case in &study.cases {
+            assert!(case.dim < case.features, "{}: no room for a manifold", case.name);
+        }
+    }
+}
