@@ -56,7 +56,7 @@ const PIECES: usize = 100;
 
 impl Stage {
     /// Whether the stage is to learn a manifold by its reconstruction error.
-    pub(crate) fn reconstructs(&self) -> bool {
+    pub fn reconstructs(&self) -> bool {
         self.phases().iter().any(Phase::reconstructs)
     }
 }

@@ -42,7 +42,7 @@ const ALL: [Schedule; 6] = [
 #[non_exhaustive]
 pub enum Settings {
     /// Ours: of phases without a divergence the weights are averaged, with a decay of 0.999, and the learning rate
-    /// of what learns a manifold by its reconstruction error is 2e-3; each stage ends with its best
+    /// of what learns a manifold by its reconstruction error is 2e-3, of free-form networks 5e-3; each stage ends with its best
     /// weights. The preset `ablation` of the polynomial surface is there to measure what each of them buys.
     #[default]
     Tuned,
@@ -55,9 +55,15 @@ pub enum Settings {
 const DECAY: f64 = 0.999;
 /// Learning rate of manifolds in the tuned settings.
 const MANIFOLD_RATE: f64 = 2e-3;
+/// The same of networks without constraint.
+const FREE_RATE: f64 = 5e-3;
 
 impl Settings {
-    fn apply(self, stages: &mut [Stage]) {
+    fn apply(self, model: &ModelConfig, stages: &mut [Stage]) {
+        let rate = match model.parts {
+            ModelParts::FreeForm { .. } | ModelParts::FreeFormAtlas { .. } => FREE_RATE,
+            _ => MANIFOLD_RATE,
+        };
         for stage in stages {
             if self == Self::Published {
                 stage.set_keep(Keep::Last);
@@ -69,7 +75,7 @@ impl Settings {
                 }
                 phase.ema = DECAY;
                 if phase.reconstructs() {
-                    phase.optimizer.set_learning_rate(MANIFOLD_RATE);
+                    phase.optimizer.set_learning_rate(rate);
                 }
             }
         }
@@ -131,7 +137,7 @@ impl Schedule {
         epochs: usize,
     ) -> Result<TrainConfig> {
         let mut stages = self.stages(model, epochs)?;
-        settings.apply(&mut stages);
+        settings.apply(model, &mut stages);
         Ok(TrainConfig::new(stages))
     }
 

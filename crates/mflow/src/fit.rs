@@ -3,7 +3,7 @@ use crate::Result;
 use mflow_bijectors::ParamStore;
 use mflow_core::candle::{DType, Device};
 use mflow_core::{
-    ModelCard, ModelConfig, ModelParts, UnrollOptions, Unrolled, save_model, standardize, unroll,
+    ModelCard, ModelConfig, ModelParts, PrincipalAxes, UnrollOptions, Unrolled, linear_rank, save_model, standardize, unroll,
 };
 use mflow_data::io::{Array, Dtype, write_npy};
 use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, Start, TrainConfig, Trainer};
@@ -107,6 +107,26 @@ const SHAPE_ROWS: usize = 4000;
 /// Share of overlapping neighbours (see [`mflow_core::UnrolledPiece::overlap`]) above which a manifold is closed. Measured on the
 /// simulators: of open ones at most 0.015, of closed ones at least 0.09.
 const OVERLAP: f64 = 0.04;
+
+/// Share of the spread across a plane, squared, below which the rest is rounding in single precision.
+const FLAT: f64 = 1e-12;
+
+/// Whether the data lie in a plane of as many dimensions as the manifold of a model has, but for rounding: principal
+/// components are the manifold then, and a flat start leaves nothing to learn of it.
+///
+/// # Errors
+/// If a row cannot be read, or the data are in a subspace of fewer dimensions: no manifold of that dimension can be
+/// learned from them.
+pub fn is_flat(model: &ModelConfig, data: &dyn RowSource) -> Result<bool> {
+    let (d, n) = (model.sizes.data_dim, model.sizes.manifold_dim);
+    let x = model.normalized(&spread(data, PLACING)?);
+    let rank = linear_rank(&x, d, n);
+    if rank < n && n < d {
+        return Err(mflow_core::Error::Rank { op: "fit", rank, manifold_dim: n }.into());
+    }
+    let squares = PrincipalAxes::of(&x, d).squares;
+    Ok(squares[n.min(d)..].iter().sum::<f64>() <= FLAT * squares.iter().sum::<f64>())
+}
 
 /// The shape of the manifold of a model on these data.
 ///

@@ -5,15 +5,18 @@ use super::progress::in_words;
 use super::tables::Tables;
 use anyhow::Result;
 use mflow::bijectors::ParamStore;
-use mflow::core::ChartConfig;
+use mflow::core::{ChartConfig, Charts};
 use mflow::core::candle::Device;
-use mflow::fit::{FitConfig, Shape, place_charts, shape_of, start_from};
+use mflow::fit::{FitConfig, Shape, is_flat, place_charts, shape_of, start_from};
 use mflow::train::{Attempt, Candidate, Pool, RowSource, Start, Trials};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Updates of a trial, at most.
 const UPDATES: usize = 1000;
+
+/// Charts of an atlas for each dimension of the manifold: pieces so small are gently curved.
+const CHARTS: usize = 6;
 
 /// One way to fit the data.
 pub(super) struct Way {
@@ -91,7 +94,6 @@ pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Ve
     match (open, start) {
         (true, start) => {
             let starts = start.map_or((Start::Flat, Start::Unrolled), |s| (s, s));
-            ways.push(of(Kind::MFlow, None, starts.0, false)?);
             if !options.conditional_manifold {
                 ways.push(of(Kind::FreeForm, None, starts.1, false)?);
             }
@@ -100,10 +102,14 @@ pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Ve
                     ways.push(of(Kind::MFlow, Some(chart), Start::Random, true)?);
                 }
                 if tables.context_dim() == 0 {
-                    ways.push(of(Kind::Atlas, None, Start::Random, true)?);
-                    ways.push(of(Kind::FreeFormAtlas, None, Start::Random, true)?);
+                    let mut atlas = of(Kind::FreeFormAtlas, None, Start::Random, true)?;
+                    if let Some(charts) = atlas.config.model.parts.charts_mut() {
+                        *charts = Charts::Number(CHARTS * n);
+                    }
+                    ways.push(atlas);
                 }
             }
+            ways.push(of(Kind::MFlow, None, starts.0, false)?);
         }
         (false, Some(start)) => ways.push(as_given(start)?),
         (false, None) => {
@@ -131,6 +137,18 @@ pub(super) fn choose(
     pool: &Pool,
     stop: &AtomicBool,
 ) -> Result<Option<(FitConfig, Vec<Attempt>)>> {
+    let first = &ways[0].config;
+    let is_plane = |way: &Way| way.start == Start::Flat;
+    if is_flat(&first.model, data)? && ways.len() > 1 && ways.iter().any(is_plane) {
+        message(format_args!(
+            "the data lie in a plane of {} dimensions: principal components are the manifold, and only the \
+             density on it is learned",
+            first.model.sizes.manifold_dim
+        ));
+        ways.retain(is_plane);
+        ways.truncate(1);
+        ways[0].config.train.phases.retain(|stage| !stage.reconstructs());
+    }
     if ways.len() > 1 {
         let first = &ways[0].config;
         match shape_of(&first.model, data, first.seed) {
@@ -138,8 +156,9 @@ pub(super) fn choose(
                 if let Some(what) = unusual(shape) {
                     message(format_args!("the manifold seems to be {what}"));
                 }
+                // A plane that is closed or in pieces has a projection that folds it.
                 let many = shape.closed || shape.pieces > 1;
-                ways.retain(|way| many || !way.of_many);
+                ways.retain(|way| if many { way.of_many || way.start != Start::Flat } else { !way.of_many });
             }
             Err(error) => {
                 message(format_args!(
