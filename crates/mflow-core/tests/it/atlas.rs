@@ -1,6 +1,6 @@
 //! Manifolds of several charts. Oracle: mixtures of normal densities in closed form on flat charts; lengths and
 //! areas of decoded grids; counts of samples and of draws; central differences.
-use crate::kinds::{Kind, small, units};
+use crate::kinds::{Kind, small, units, with_steps};
 use crate::numbers::{CPU, close, normal, numbers, tensor};
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{FeatureAffineConfig, Noise, ParamStore, Stream};
@@ -11,14 +11,16 @@ use std::f64::consts::TAU;
 /// An atlas of these places.
 fn placed(frames: Vec<ChartFrame>, manifold_dim: usize) -> ModelConfig {
     let mut config = ModelConfig::atlas(frames[0].center.len(), manifold_dim, frames.len());
-    if let ModelParts::Atlas { charts, .. } = &mut config.parts {
+    if let Some(charts) = config.parts.charts_mut() {
         *charts = Charts::Placed(frames);
     }
     config
 }
 
 fn with_tolerance(mut config: ModelConfig, value: f64) -> ModelConfig {
-    if let ModelParts::Atlas { tolerance, .. } = &mut config.parts {
+    if let ModelParts::Atlas { tolerance, .. } | ModelParts::FreeFormAtlas { tolerance, .. } =
+        &mut config.parts
+    {
         *tolerance = value;
     }
     config
@@ -132,6 +134,20 @@ fn bent() -> Vec<Kind> {
     all.map(|config| Kind::new(with_tolerance(small(config), 1e-7), 0.3)).into()
 }
 
+/// The same with networks on the charts, whose codes are improved until they invert the decoders.
+fn bent_networks() -> Vec<Kind> {
+    let networks = |kind: Kind| {
+        let (d, n) = kind.dims();
+        let mut config = ModelConfig::free_form_atlas(d, n, 2);
+        config.sizes = kind.config.sizes.clone();
+        if let (Some(to), Some(from)) = (config.parts.charts_mut(), kind.config.parts.charts()) {
+            *to = from.clone();
+        }
+        Kind::new(with_steps(with_tolerance(small(config), 1e-7), 8), 0.2)
+    };
+    bent().into_iter().map(networks).collect()
+}
+
 /// Latents of one chart.
 fn of_chart(latent: &Tensor, chart: usize) -> Tensor {
     let column = tensor(vec![chart as f64; latent.dims()[0]], &[latent.dims()[0], 1]);
@@ -148,7 +164,7 @@ fn with_integrand<R>(kind: &Kind, chart: usize, f: impl FnOnce(Integrand<'_>) ->
 
 #[test]
 fn the_density_integrates_to_one_over_all_charts() {
-    for kind in bent() {
+    for kind in bent().into_iter().chain(bent_networks()) {
         let (half, cells) = if kind.dims().1 == 1 { (8., 3000) } else { (5.5, 120) };
         let charts = kind.model.signature().charts;
         let of = |chart| with_integrand(&kind, chart, |density| density.total(half, cells));
@@ -158,7 +174,7 @@ fn the_density_integrates_to_one_over_all_charts() {
 
 #[test]
 fn latents_and_points_go_both_ways() {
-    for kind in bent() {
+    for kind in bent().into_iter().chain(bent_networks()) {
         let (what, model) = (&kind.what, &kind.model);
         let latent = model.sample_latent(40, &mut Stream::new(3, "latents")).unwrap();
         assert_eq!(latent.dims(), [40, model.signature().latent_dim()], "{what}");
@@ -177,6 +193,11 @@ fn latents_and_points_go_both_ways() {
         let total = numbers(&model.coordinate_log_prob(&u, None).unwrap());
         let own = model.latent_log_prob(&latent).unwrap();
         assert!(total.iter().zip(numbers(&own)).any(|(a, b)| (a - b).abs() > 1e-3), "h acts");
+        if kind.name() == "free-form-atlas" {
+            assert!(!model.inverts(), "{what}: by its steps, not by construction");
+            continue;
+        }
+        assert!(model.inverts(), "{what}: by construction");
         let all = numbers(&model.latents(&x, None).unwrap());
         let (d, n) = kind.dims();
         for (all, u) in all.chunks(d).zip(numbers(&u).chunks(n + 1)) {
@@ -188,7 +209,7 @@ fn latents_and_points_go_both_ways() {
 
 #[test]
 fn jacobians_are_those_of_decoding() {
-    for kind in bent() {
+    for kind in bent().into_iter().chain(bent_networks()) {
         let (n, step) = (kind.dims().1, 1e-5);
         let latent = normal("latent", &[6, n]);
         let found = kind.model.decode_jacobian(&of_chart(&latent, 1), None).unwrap();

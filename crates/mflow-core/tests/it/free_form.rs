@@ -1,6 +1,6 @@
 //! Free-form flows, and how exactly a model inverts. Oracle: networks set by hand that invert each other,
 //! Jacobians by differences, lengths and areas of decoded grids, distances in plain loops.
-use crate::kinds::{Kind, circle, kinds, small, small_net, units};
+use crate::kinds::{Kind, circle, kinds, small, small_net, units, with_steps};
 use crate::numbers::{CPU, close, numbers, tensor};
 use crate::subject::small_flow;
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
@@ -9,13 +9,14 @@ use mflow_core::candle::{DType, Tensor};
 use mflow_core::{CycleError, Density, ModelConfig, ModelParts};
 use std::f64::consts::{PI, TAU};
 
+/// With the codes that the encoder says, as they are.
 fn free_form(d: usize, n: usize) -> ModelConfig {
-    small(ModelConfig::free_form(d, n)).with_normalization(units(d))
+    with_steps(small(ModelConfig::free_form(d, n)).with_normalization(units(d)), 0)
 }
 
 /// A free-form flow whose encoder inverts its decoder: the decoder passes the code on in its first features and
 /// bends the others, the encoder reads the first features off.
-fn inverting(config: ModelConfig, gain: f64) -> Kind {
+pub(crate) fn inverting(config: ModelConfig, gain: f64) -> Kind {
     let kind = Kind::new(config, gain);
     let (_, n) = kind.dims();
     let mut named = kind.store.to_named().unwrap();
@@ -201,7 +202,7 @@ fn angles_come_back_the_shorter_way_round() {
 /// `x = (u, g(u))` with an encoder that says `2 u`, in data units.
 #[test]
 fn the_cycle_error_of_a_stretching_encoder_is_known() {
-    let kind = inverting(small(ModelConfig::free_form(3, 1)), 0.5);
+    let kind = inverting(with_steps(small(ModelConfig::free_form(3, 1)), 0), 0.5);
     let mut named = kind.store.to_named().unwrap();
     let name = "encoder.net.final.weight";
     named.insert(name.to_owned(), (&named[name] * 2.).unwrap());

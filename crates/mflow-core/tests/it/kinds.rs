@@ -35,6 +35,16 @@ pub(crate) fn with_epsilon(mut config: ModelConfig, value: f64) -> ModelConfig {
     config
 }
 
+/// With so many steps by which codes are improved.
+pub(crate) fn with_steps(mut config: ModelConfig, value: usize) -> ModelConfig {
+    if let ModelParts::FreeForm { steps, .. } | ModelParts::FreeFormAtlas { steps, .. } =
+        &mut config.parts
+    {
+        *steps = value;
+    }
+    config
+}
+
 /// Normalisation of features in unequal units.
 pub(crate) fn units(d: usize) -> FeatureAffineConfig {
     let scale = [2., 10., 0.3, 1.].into_iter().cycle().take(d).collect();
@@ -104,7 +114,7 @@ pub(crate) fn configs() -> Vec<ModelConfig> {
             ModelConfig::m_flow(3, 2),
             ModelConfig::me_flow(3, 2),
             ModelConfig::pae(3, 2),
-            ModelConfig::free_form(3, 2),
+            with_steps(ModelConfig::free_form(3, 2), 0),
             ModelConfig::vae(3, 1),
             ModelConfig::rif(3, 2),
         ];

@@ -5,7 +5,7 @@ use mflow_bijectors::{Activation, NetConfig, ParamStore, Stream};
 use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
 use mflow_train::{
-    Compare, Distance, Loss, Phase, Pool, Rows, SgdConfig, SinkhornConfig, Unit, WeightedLoss,
+    Compare, Distance, Guide, Loss, Phase, Pool, Rows, SgdConfig, SinkhornConfig, Unit, WeightedLoss,
     sinkhorn,
 };
 use std::collections::BTreeMap;
@@ -93,6 +93,12 @@ fn gradients_are_differences() {
             vec![Loss::likelihood()],
         ),
         ("latents", m(), vec![Loss::LatentNorm {}]),
+        ("guided", m(), vec![Loss::Guided { by: Guide::Isomap }]),
+        (
+            "guided networks",
+            small(ModelConfig::free_form(3, 2)),
+            vec![Loss::Guided { by: Guide::Isomap }, Loss::reconstruction()],
+        ),
         (
             "encoder",
             small(ModelConfig::me_flow(3, 2)),

@@ -15,4 +15,6 @@ mod resume;
 mod run_dir;
 mod schedules;
 mod shards;
+mod starts;
 mod toy;
+mod trials;

@@ -1,7 +1,7 @@
 //! Interrupted and resumed runs. Oracle: the run that nobody interrupts, to the bit.
 use crate::toy::{StopAfter, Toy, bits, density, manifold};
 use mflow_train::{
-    EpochMetrics, Keep, LrSchedule, Observer, Outcome, Phase, Progress, RunDir, Silent,
+    EpochMetrics, Keep, LrSchedule, Observer, Outcome, Phase, Progress, RunDir, Silent, Start,
 };
 use std::fs;
 use std::path::Path;
@@ -74,6 +74,39 @@ fn stopped_after_any_batch_a_run_ends_at_the_same_bits() {
             assert_eq!(outcome, Outcome::Interrupted, "stopped after {batches} batches");
         }
         same(&format!("after {batches} batches"), &go_on(&toy, &path), &expected);
+    }
+}
+
+/// Coordinates that guide a start are found anew by a resumed run, and are the same.
+#[test]
+fn a_guided_start_resumes_to_the_same_bits() {
+    let whole_run = |toy: &Toy| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let run = RunDir::open(&path, false).unwrap();
+        let mut store = toy.store();
+        toy.train(&mut store, Some(&run), &mut Silent, &AtomicBool::new(false)).unwrap();
+        (bits(&store, ""), metrics(&path))
+    };
+    for start in [Start::Unrolled, Start::Autoencoder] {
+        let mut toy = Toy::parabola(60, vec![manifold(4), density(1)]);
+        let (model, config) = start.apply(toy.model, toy.config, &[]).unwrap();
+        (toy.model, toy.config) = (model, config);
+        let expected = whole_run(&toy);
+        for batches in [1, 2, 3] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("run");
+            {
+                let run = RunDir::open(&path, false).unwrap();
+                let stop = AtomicBool::new(false);
+                let mut observer = StopAfter { batches, stop: &stop };
+                let mut store = toy.store();
+                let outcome = toy.train(&mut store, Some(&run), &mut observer, &stop).unwrap();
+                assert_eq!(outcome, Outcome::Interrupted, "stopped after {batches} batches");
+            }
+            let what = format!("{start} start, after {batches} batches");
+            same(&what, &go_on(&toy, &path), &expected);
+        }
     }
 }
 

@@ -41,7 +41,8 @@ impl From<StartName> for Option<Start> {
     }
 }
 
-/// The ways that the options leave open, the simplest first; at least one.
+/// The ways that the options leave open, at least one: first those for manifolds that no one chart covers, of which the
+/// most general is the first.
 pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Vec<Way>> {
     let of = |model: Kind, chart: Option<&str>, start: Start, of_many: bool| -> Result<Way> {
         let options = options.with(Some(model), chart);
@@ -94,13 +95,7 @@ pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Ve
     match (open, start) {
         (true, start) => {
             let starts = start.map_or((Start::Flat, Start::Unrolled), |s| (s, s));
-            if !options.conditional_manifold {
-                ways.push(of(Kind::FreeForm, None, starts.1, false)?);
-            }
             if start.is_none() && !options.conditional_manifold {
-                for chart in charts() {
-                    ways.push(of(Kind::MFlow, Some(chart), Start::Random, true)?);
-                }
                 if tables.context_dim() == 0 {
                     let mut atlas = of(Kind::FreeFormAtlas, None, Start::Random, true)?;
                     if let Some(charts) = atlas.config.model.parts.charts_mut() {
@@ -108,6 +103,12 @@ pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Ve
                     }
                     ways.push(atlas);
                 }
+                for chart in charts() {
+                    ways.push(of(Kind::MFlow, Some(chart), Start::Random, true)?);
+                }
+            }
+            if !options.conditional_manifold {
+                ways.push(of(Kind::FreeForm, None, starts.1, false)?);
             }
             ways.push(of(Kind::MFlow, None, starts.0, false)?);
         }

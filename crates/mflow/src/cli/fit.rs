@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::{ChartConfig, ModelConfig};
 use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points};
-use mflow::train::{KeptEpoch, Outcome, Pool, RowSource, RunDir, Schedule, Stage, kept_epochs};
+use mflow::train::{Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, Schedule, Stage, TRIAL, kept_epochs};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -531,12 +531,23 @@ fn summary(run: &RunDir, config: &FitConfig) -> Result<()> {
             metrics.validation_loss
         ))?;
     }
+    let (trials, attempts): (Vec<Attempt>, Vec<Attempt>) =
+        attempts.into_iter().partition(|a| a.stage == TRIAL);
+    let seconds = |of: &[Attempt]| of.iter().map(|a| a.seconds).sum::<f64>();
+    if let Some(chosen) = trials.iter().find(|trial| !trial.failed) {
+        result(format_args!(
+            "  chosen of {} by short trials, {:.0} s in all: {}",
+            trials.len(),
+            seconds(&trials),
+            chosen.start.as_deref().unwrap_or_default()
+        ))?;
+    }
     if attempts.len() > 1 {
         let failed = attempts.iter().filter(|a| a.failed).count();
-        let seconds: f64 = attempts.iter().map(|a| a.seconds).sum();
         result(format_args!(
-            "  {} attempts at a manifold, {failed} failed, {seconds:.0} s in all",
-            attempts.len()
+            "  {} attempts at a manifold, {failed} failed, {:.0} s in all",
+            attempts.len(),
+            seconds(&attempts)
         ))?;
     }
     Ok(())

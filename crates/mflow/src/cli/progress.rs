@@ -109,8 +109,8 @@ pub(super) fn failure(attempt: &Attempt) -> Option<String> {
     failed.then(|| {
         format!(
             "warning: {stage}, attempt {}: the manifold was not found: reconstruction error \
-             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}; restarts \
-             (`restarts`), more epochs or another seed may find it",
+             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}; more rows \
+             or epochs, `--chart auto` if it is closed or in pieces, or `--start auto` may find it",
             number + 1,
             in_words(Duration::from_secs_f64(seconds.clamp(0., 1e9)))
         )

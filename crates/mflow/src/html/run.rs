@@ -6,7 +6,7 @@ use super::{curves, metrics, number, schedule};
 use crate::report::Seconds;
 use crate::{Finished, FinishedRun, Result};
 use mflow_core::Error as CoreError;
-use mflow_train::{Attempt, CONFIG_FILE, Pool, kept_epochs};
+use mflow_train::{Attempt, CONFIG_FILE, Pool, TRIAL, kept_epochs};
 
 const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
 
@@ -30,7 +30,8 @@ pub(super) fn page(run: &Finished, pool: &Pool) -> Result<Page> {
         page.table(&attempt_table(run.attempts()));
         page.note(
             "An attempt has failed if its error on held-out rows is above the limit, or far above that of the \
-             best attempt. Errors are root mean square distances in units of the normalised data.",
+             best attempt. A trial is a short attempt, before the run, that tells which model and start to train; \
+             the first of those whose errors are within a factor of three is taken. Errors are root mean square distances in units of the normalised data.",
         );
     }
     page.section("Config");
@@ -102,12 +103,19 @@ fn phase_table(run: &Finished) -> Table {
 }
 
 fn attempt_table(attempts: &[Attempt]) -> Table {
-    let head = ["Stage", "Outcome", "Attempt", "Error", "Limit", "Updates", "Seconds"];
-    let mut table = Table::new("attempts", 2, head);
+    let head = ["Stage", "Start", "Outcome", "Attempt", "Error", "Limit", "Updates", "Seconds"];
+    let mut table = Table::new("attempts", 3, head);
+    let outcome = |attempt: &Attempt| match (attempt.stage == TRIAL, attempt.failed) {
+        (true, false) => "chosen",
+        (true, true) => "left",
+        (false, false) => "found",
+        (false, true) => "failed",
+    };
     for attempt in attempts {
         table.row(vec![
             attempt.stage.clone(),
-            if attempt.failed { "failed" } else { "found" }.to_owned(),
+            attempt.start.clone().unwrap_or_default(),
+            outcome(attempt).to_owned(),
             (attempt.attempt + 1).to_string(),
             number::short(attempt.error),
             attempt.limit.map_or_else(|| "unknown".to_owned(), number::short),

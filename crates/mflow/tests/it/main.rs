@@ -10,3 +10,4 @@ mod interruption;
 mod models;
 mod report;
 mod simulated;
+mod starts;
