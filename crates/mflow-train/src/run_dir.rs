@@ -172,7 +172,8 @@ impl RunDir {
         Ok(write_atomically(&path, |file| writeln!(file, "{text}"))?)
     }
 
-    /// Keep the trials by which model and start were chosen before the run, as its first attempts.
+    /// Write the trials by which model and start were chosen: call it before the training starts, whose attempts are
+    /// added behind them.
     ///
     /// # Errors
     /// If the file cannot be written.

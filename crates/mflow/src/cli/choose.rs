@@ -1,4 +1,4 @@
-//! Which model `mflow fit` trains, and where it starts, where nobody says.
+//! What `mflow fit` trains where the options do not say it: the candidates, and the trials that choose one of them.
 use super::fit::{AUTO, Kind, Options, ScheduleName, StartName, resolve};
 use super::output::message;
 use super::progress::in_words;
@@ -12,20 +12,21 @@ use mflow::train::{Attempt, Candidate, Pool, RowSource, Start, Trials};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Updates of a trial, at most.
+/// Updates of a trial, about and at most: each phase has at least one epoch.
 const UPDATES: usize = 1000;
 
-/// Charts of an atlas for each dimension of the manifold: pieces so small are gently curved.
+/// A candidate with several charts has so many for each dimension of the manifold. A closed manifold in so many pieces
+/// is gently curved in each.
 const CHARTS: usize = 6;
 
-/// One way to fit the data.
+/// One way to fit the data: a candidate, before the data have said where its start lies.
 pub(super) struct Way {
-    /// For reports.
+    /// The name in messages and in `attempts.json`.
     name: String,
-    /// What is trained, but for the start.
+    /// Model, schedule and seed, without what the start will change in them.
     pub(super) config: FitConfig,
     start: Start,
-    /// Whether it is for manifolds that no one chart covers.
+    /// Whether it is only for manifolds that seem closed or in several pieces.
     of_many: bool,
 }
 
@@ -41,7 +42,8 @@ impl From<StartName> for Option<Start> {
     }
 }
 
-/// The ways that the options leave open, the simplest first; at least one.
+/// The ways that the options leave open, in order of preference: a later one needs a clearly smaller error in its trial.
+/// There is at least one.
 pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Vec<Way>> {
     let of = |model: Kind, chart: Option<&str>, start: Start, of_many: bool| -> Result<Way> {
         let options = options.with(Some(model), chart);
@@ -129,7 +131,9 @@ pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Ve
     Ok(ways)
 }
 
-/// The way that finds the manifold in a short trial, with its start, and what was tried; none if `stop` was raised.
+/// The config of the way that wins the trials, with its start, and the trials themselves. The data rule out some ways
+/// first: those that do not suit their shape are not tried. A way that is left alone wins without a trial. None if `stop`
+/// was raised.
 pub(super) fn choose(
     mut ways: Vec<Way>,
     data: &dyn RowSource,
@@ -195,7 +199,7 @@ pub(super) fn choose(
     Ok(Some((FitConfig { model, train, ..ways[choice.winner].config.clone() }, choice.trials)))
 }
 
-/// A shape in words, where one chart does not cover it.
+/// What to call a shape that one flat chart does not cover; none for others.
 fn unusual(shape: Shape) -> Option<String> {
     let pieces = (shape.pieces > 1).then(|| format!("in {} pieces", shape.pieces));
     let closed = shape.closed.then(|| "closed, or folded back onto itself".to_owned());

@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 
 /// Fit a model to a table: a manifold, and the density on it
 ///
+/// Without `--model`, `--chart`, `--schedule` and `--config`, short trials choose the model that finds the manifold.
+///
 /// Writes a run folder with the model file, the resolved config, the metrics of each epoch, a checkpoint
 /// and report.html. Command-line options override the config file, `--set` overrides both. A tenth of
 /// the rows is held out to choose the weights of the best epoch (`train.validation_fraction`).
@@ -57,11 +59,12 @@ pub(super) struct Options {
     #[arg(long, value_enum)]
     pub(super) schedule: Option<ScheduleName>,
     /// What the manifold of m-flow is a deformed one of, or the manifold of fom; `auto` tries those of
-    /// the dimension that is asked for; other charts are tables of a config file, [model.chart]
+    /// dimension N if the data seem closed or in pieces; other charts are tables of a config file,
+    /// [model.chart]
     #[arg(long, value_parser = chart_names())]
     pub(super) chart: Option<String>,
-    /// Where the manifold starts [default: auto; random where a chart, a schedule or a config file says
-    /// more]
+    /// Where the manifold starts before it learns; name a --model beside it [default: auto; random where
+    /// a chart, a schedule or a config file says more]
     #[arg(long, value_enum)]
     pub(super) start: Option<StartName>,
     /// Dimension of the manifold, at least 1 and less than D; needed unless a config or a chart has it,
@@ -109,24 +112,24 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The same for another model, or on another chart.
+    /// These options with another model and another chart.
     pub(super) fn with(&self, model: Option<Kind>, chart: Option<&str>) -> Self {
         Self { model, chart: chart.map(str::to_owned), ..self.clone() }
     }
 }
 
-/// For clap: the charts that have a name, or a trial of those that fit.
+/// The values of `--chart`: `auto`, and the charts that have a name.
 fn chart_names() -> PossibleValuesParser {
     PossibleValuesParser::new([AUTO].into_iter().chain(ChartConfig::NAMES))
 }
 
-/// The value of an option that leaves the choice to trials.
+/// The value of `--chart` that leaves the choice to trials.
 pub(super) const AUTO: &str = "auto";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
-    /// The one of m-flow, free-form and, for closed manifolds or pieces, atlas that finds the manifold in a
-    /// short trial
+    /// Whichever of free-form, m-flow and, if the data seem closed or in pieces, free-form-atlas finds the
+    /// manifold in a short trial
     Auto,
     /// Ambient flow: a density on all of R^D
     Af,
@@ -142,7 +145,7 @@ pub(super) enum Kind {
     MeFlow,
     /// Probabilistic autoencoder: networks, and a flow of their codes; no likelihood
     Pae,
-    /// Networks without constraint; density exact where the encoder inverts the decoder
+    /// Encoder and decoder networks without constraint; the density is exact where they invert each other
     FreeForm,
     /// Free-form flows on several charts, for closed manifolds; 8, or as many as --set model.charts=K says
     FreeFormAtlas,
@@ -185,7 +188,7 @@ impl Kind {
 /// A start by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StartName {
-    /// Where a short trial comes nearest to held-out rows
+    /// Whichever start comes nearest to held-out rows in a short trial
     Auto,
     /// As the plane of principal components
     Flat,
@@ -493,7 +496,7 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
     provenance
 }
 
-/// Of a model whose density is exact only as far as its encoder is: how far that is.
+/// Print the cycle error of a model whose density is exact only as far as its encoder inverts its decoder.
 fn say_how_exact(run: &RunDir, data: &dyn RowSource, pool: &Pool) -> Result<()> {
     let opened = model::open(run.path(), None)?;
     if !cycle::depends_on_encoder(opened.model()) {
