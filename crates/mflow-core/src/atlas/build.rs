@@ -46,7 +46,7 @@ impl ModelConfig {
         Ok(Arc::new(PaddedFlow::new(f, self.sizes.manifold_dim)?))
     }
 
-    /// The networks of a chart around the chart's place, whose number is their context.
+    /// The networks of a chart around the chart's place; the number of the chart, one-hot, is their context.
     pub(crate) fn networks_of_charts(
         &self,
         networks: [&NetConfig; 2],
@@ -63,7 +63,7 @@ impl ModelConfig {
         self.denormalized(vec![Arc::new(frames)], params)
     }
 
-    /// The model of a chart, whose number is its context: its map, and `h`.
+    /// What the model of a chart is made of: its map and `h`, both with the number of the chart as their context.
     pub(crate) fn chart_parts(
         &self,
         embedding: Arc<dyn Embedding>,
@@ -81,7 +81,7 @@ impl ModelConfig {
         })
     }
 
-    /// The mixture over the charts of `model`, which has the chart as its context.
+    /// The mixture over the charts of `model`, which has the number of a chart as its context.
     pub(crate) fn mixture_of_charts(
         &self,
         model: ManifoldModel,
