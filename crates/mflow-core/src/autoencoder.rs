@@ -19,14 +19,15 @@ pub(crate) struct Encoded {
 /// A network of normalised data, whose first outputs are the coordinates.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder {
-    /// From what the network sees to data: the normalisation, after the frame if the model has one, or that of the
-    /// chart which the context names.
+    /// From what the network sees to data: the normalisation, after the frame if the model has one. In an atlas, after
+    /// the place of the chart that the context names.
     pub(crate) normalization: Arc<dyn Bijector>,
     pub(crate) net: Network,
     /// Number of coordinates.
     pub(crate) dim: usize,
-    /// Whether the outputs are added to the first numbers of what the network sees: those along the first axes of
-    /// the frame.
+    /// Whether what the network sees are coordinates along the axes of a frame or of a chart. Then the outputs are added
+    /// to the first `dim` of them, and those of a decoder likewise: with outputs of 0, both are the projection on
+    /// the plane of these axes.
     pub(crate) framed: bool,
 }
 
@@ -37,7 +38,7 @@ impl Encoder {
         let normalized = self.normalization.map(Direction::Inverse, x, of_map)?.value;
         self.outputs_of(&normalized, context)
     }
-    /// All outputs of the network, of normalised data.
+    /// All outputs of the network, for what it sees of data.
     pub(crate) fn outputs_of(
         &self,
         normalized: &Tensor,

@@ -73,14 +73,14 @@ pub enum Error {
         /// Shape received.
         found: Vec<usize>,
     },
-    /// Data from which what was asked for does not follow.
+    /// Data that do not have what the function needs, such as enough different rows.
     #[error("{op}: expected `{arg}` with {expected}, found {found}")]
     Data {
         /// Public function that rejected the argument.
         op: &'static str,
         /// Name of the argument.
         arg: &'static str,
-        /// What the data would have to have.
+        /// What the data need to have.
         expected: String,
         /// What they have.
         found: String,

@@ -154,8 +154,7 @@ impl<'de> Deserialize<'de> for VectorFlowConfig {
 }
 
 impl VectorFlowConfig {
-    /// Start as the identity exactly, where the flow has that choice: not one of another kind than `spline` and
-    /// `layers`.
+    /// Let the flow start as the identity exactly, if its kind is `spline` or `layers`; others have no such choice.
     pub(crate) fn start_as_identity(&mut self) {
         match self {
             Self::Spline(config) => config.starts_at_identity = true,

@@ -1,4 +1,4 @@
-//! Principal axes as a layer: where a manifold starts flat.
+//! Principal axes as a layer, so that a manifold starts as their plane.
 use crate::Result;
 use crate::atlas::{ChartFrame, check_frame};
 use candle_core::{DType, Device, Tensor};
@@ -7,8 +7,10 @@ use mflow_bijectors::{Diff, Direction, Layer, Mapped, Signature};
 /// `x = c + s Aᵀ y`: from coordinates along orthogonal axes, the rows of `A`, to normalised data;
 /// `log|det J| = D log s`.
 ///
-/// **Shapes**: `[B, D]` to `[B, D]`. Between the flow or the networks of a model and the normalisation, it starts
-/// the manifold as the plane of the first axes; the layers before it turn and bend that plane.
+/// It stands between the flow or the networks of a model and the normalisation. If those start as the identity, the
+/// manifold starts as the plane of the first `N` axes; training bends it from there. The frame itself is not trained.
+///
+/// **Shapes**: `[B, D]` to `[B, D]`.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// `[D]`.

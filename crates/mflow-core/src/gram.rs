@@ -21,8 +21,9 @@ pub fn gram_log_det(tangents: &Tensor) -> Result<Tensor> {
     Ok(log_det.to_device(tangents.device())?)
 }
 
-/// The rows of `(T Tᵀ)⁻¹ T`, `[B, N, D]`, of tangent rows `T: [B, N, D]`: what takes a difference of points to one of
-/// coordinates. Detached. Zero where the rows of `T` are linearly dependent or not finite: nothing is known there.
+/// The rows of `(T Tᵀ)⁻¹ T`, `[B, N, D]`, of tangent rows `T: [B, N, D]`, detached: the map from small steps between
+/// points to steps of coordinates, in least squares. All 0 where the rows of `T` are linearly dependent or not finite,
+/// so that nothing moves there.
 pub(crate) fn pseudo_inverse(tangents: &Tensor) -> Result<Tensor> {
     let (b, n, d) = tangents.dims3()?;
     let (dtype, device) = (tangents.dtype(), tangents.device());

@@ -21,7 +21,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Create it; its parameters are named `net.*`. If it starts at `zero`, so do its outputs, else near it.
+    /// Create it; its parameters are named `net.*`. Its outputs start at 0 exactly if `zero`, else near 0.
     pub(crate) fn build(
         params: &mut Params<'_>,
         config: &NetConfig,

@@ -1,4 +1,4 @@
-//! Coordinates that are improved step by step: the nearest point of a manifold, from one that is near.
+//! Coordinates from an encoder network, improved by steps towards the nearest point of the manifold.
 use crate::Result;
 use crate::embedding::Embedding;
 use crate::gram::pseudo_inverse;
@@ -6,22 +6,25 @@ use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Diff, Domain, Dual, Noise};
 use std::sync::Arc;
 
-/// Another embedding whose coordinates of a point are improved by steps of Gauss and Newton,
+/// Another embedding `g`, whose coordinates of a point are improved by steps of Gauss and Newton,
 ///
 /// ```text
-/// u <- u + (J Jᵀ)⁻¹ J (x - g(u)),      J the rows dg/du_i
+/// u <- u + (J Jᵀ)⁻¹ J (x - g(u)),      J the rows dg/du_i, [N, D]
 /// ```
 ///
-/// towards the nearest point of its image, each row as far as it comes nearer. An encoder network says roughly
-/// where a point lies; from there a step squares its error, so that on the manifold a few of them invert the
-/// decoder to rounding. While training the coordinates are those of the embedding itself: it is they that learn.
+/// towards the nearest point of its image. Of the codes on the way, each row keeps the one whose point is nearest to `x`.
+/// An encoder network says roughly where a point lies. From there, if the point is on the manifold, a step squares the
+/// error, so that a few steps invert the decoder to rounding.
+///
+/// The training view ([`Embedding::training`]) is the other embedding without steps: it is its encoder that learns.
 #[derive(Clone, Debug)]
 pub(crate) struct Refined {
     pub(crate) embedding: Arc<dyn Embedding>,
+    /// How many steps, at least 1.
     pub(crate) steps: usize,
 }
 
-/// Where the points of a batch are, so far.
+/// The coordinates found for a batch so far, and what a step from there needs.
 struct Found {
     /// Coordinates, detached, `[B, N]`.
     u: Tensor,
@@ -51,12 +54,12 @@ impl Refined {
 }
 
 impl Found {
-    /// The step from here, `[B, N]`; differentiable in the point and in the embedding.
+    /// The step from here, `[B, N]`; differentiable in `x` and in the parameters of the embedding.
     fn step(&self) -> Result<Tensor> {
         Ok(self.inverse.matmul(&self.rest.unsqueeze(D::Minus1)?)?.squeeze(D::Minus1)?)
     }
 
-    /// Row by row whichever is nearer; the former where the latter is not finite.
+    /// Row by row whichever of the two is nearer to `x`; `self` where `other` is not finite.
     fn nearer(self, other: Self) -> Result<Self> {
         let better = other.square.lt(&self.square)?;
         let pick = |a: &Tensor, b: &Tensor| -> Result<Tensor> {
@@ -106,8 +109,8 @@ impl Embedding for Refined {
             u = (&next.u + next.step()?)?;
             best = best.nearer(next)?;
         }
-        // What moves with the point and with the embedding is the step that would come next; it is zero on the
-        // manifold, and no part of the value.
+        // The gradient is that of the step that would come next. The step is no part of the value; on the manifold it
+        // is 0.
         let step = best.step()?;
         Ok((&best.u + (&step - step.detach())?)?)
     }

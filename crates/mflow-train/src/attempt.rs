@@ -7,7 +7,7 @@ use crate::shards::{EVALUATION_ROWS, Pool, cut};
 use crate::source::RowSource;
 use candle_core::{DType, Tensor};
 use mflow_core::{Model, PrincipalAxes};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How one attempt at a stage that learns a manifold ended, judged on validation rows only.
 ///
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 /// the error of local principal components of the same dimension, each over a tenth of the rows: curved
 /// pieces that large are fitted by no plane, but by any flow that found the manifold. Noise across the
 /// manifold is in that error too, and no flow can fit it: the limit is at least 1.5 times the noise, as
-/// the part of the error that does not shrink in pieces of half as many rows. And it is at least 0.01: data that
-/// are flat, or nearly, leave a plane nothing, and a flow the little that training stops at.
+/// the part of the error that does not shrink in pieces of half as many rows. And it is at least 0.01: on data
+/// that are flat, or nearly, planes have no error, but a flow has the little at which its training stops.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -26,19 +26,26 @@ pub struct Attempt {
     pub stage: String,
     /// Which attempt, counted from 0.
     pub attempt: usize,
-    /// Where it started, of a trial: an attempt that is to tell which start to train from; see [`crate::Trials`].
+    /// The name of the candidate, if the attempt is a trial; see [`crate::Trials`]. None for attempts of the training
+    /// itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// Validation reconstruction error at its end.
+    #[serde(deserialize_with = "number_or_infinity")]
     pub error: f64,
     /// What a manifold that was found stays below; none if there are too few validation rows to tell.
     pub limit: Option<f64>,
-    /// Whether it has failed, compared with the attempts so far.
+    /// Whether it has failed, compared with the attempts so far. Of trials, all but the winner's have.
     pub failed: bool,
     /// Updates that it took.
     pub updates: u64,
     /// Seconds that it took, in the process that ended it.
     pub seconds: f64,
+}
+
+/// JSON has no infinity: the error of an attempt that diverged is written as null.
+fn number_or_infinity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
 /// How much worse than the best attempt a failed one is.

@@ -1,4 +1,4 @@
-//! Which start finds the manifold: a short trial of each.
+//! Which of several candidates finds the manifold: a short trial of each.
 use crate::attempt::{self, Attempt};
 use crate::loss::Scale;
 use crate::schedule::{Stage, TrainConfig};
@@ -12,10 +12,10 @@ use mflow_core::ModelConfig;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// A model with a start, and how it is to be trained.
+/// A model with its start, and how it is to be trained.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// What tells it from the others, for reports.
+    /// What tells it from the others, in messages and in the attempts of a run.
     pub name: String,
     /// The model.
     pub model: ModelConfig,
@@ -28,16 +28,17 @@ pub struct Candidate {
 pub struct Choice {
     /// The position of the candidate that won.
     pub winner: usize,
-    /// What was tried, as attempts at the stage `trial`; the one that won has not failed.
+    /// The trials in the order of the candidates, as attempts at the stage [`TRIAL`]. All but the winner's count as
+    /// failed, whatever their limits say. Empty if there was one candidate only.
     pub trials: Vec<Attempt>,
 }
 
-/// Trials of candidates: what they share.
+/// What the trials of all candidates share; [`Trials::choose`] runs them.
 #[derive(Debug)]
 pub struct Trials<'a> {
     /// The training data.
     pub data: &'a dyn RowSource,
-    /// Data to judge by; none holds out a tenth.
+    /// Data to judge by; none holds out a tenth of the training data, 2000 rows at most.
     pub validation: Option<&'a dyn RowSource>,
     /// Precision of the models.
     pub dtype: DType,
@@ -45,7 +46,7 @@ pub struct Trials<'a> {
     pub seed: u64,
     /// Threads.
     pub pool: &'a Pool,
-    /// Updates of each candidate, at most.
+    /// Updates of each candidate, about and at most; every stage has at least one round.
     pub updates: usize,
 }
 
@@ -55,18 +56,21 @@ pub const TRIAL: &str = "trial";
 const ROWS: usize = 10_000;
 /// Rows to judge by, at most.
 const VALIDATION_ROWS: usize = 2000;
-/// A candidate wins against one before it by an error smaller by this factor: a short trial tells which manifold can be
-/// found, but not which of two that were found ends nearer.
+/// Errors within this factor of the smallest are equal: a short trial tells which candidates find a manifold, but not
+/// which of two that find it ends nearer to the data.
 const CLEARLY: f64 = 3.;
 
 impl Trials<'_> {
-    /// Train each of the candidates for a short time on the same rows, up to the stage that learns its manifold, and
-    /// take the one whose reconstruction error on held-out rows is the smallest; of some that are within a factor of
-    /// three, or all as small as rounding, the first. One that diverges has an infinite error. A candidate that is
-    /// alone wins without a trial.
+    /// Train each candidate for a short time, on the same rows, and choose by the reconstruction error on held-out rows.
+    ///
+    /// A trial ends with the last stage that learns the manifold by that error. The candidates are compared in their
+    /// order: one takes the place of the winner so far if its error is less than a third of the winner's, so between
+    /// similar errors the first candidate wins. Errors below 1e-4, in units of the normalised data, count as equal. A
+    /// candidate that diverges has an infinite error. `tell` hears of each trial as it ends. One candidate alone wins
+    /// without a trial. None if `stop` was raised.
     ///
     /// # Errors
-    /// If there is no candidate, none of them can be trained, or `stop` was raised.
+    /// If there is no candidate, all of them diverge, or one of them cannot be trained for another reason.
     pub fn choose(
         &self,
         candidates: &[Candidate],
@@ -102,12 +106,9 @@ impl Trials<'_> {
             tell(&attempt);
             trials.push(attempt);
         }
-        let mut winner = 0;
-        for (i, trial) in trials.iter().enumerate() {
-            if trial.error.max(EQUAL) * CLEARLY < trials[winner].error {
-                winner = i;
-            }
-        }
+        let error = |trial: &Attempt| trial.error.max(EQUAL);
+        let least = trials.iter().map(error).fold(f64::INFINITY, f64::min);
+        let winner = trials.iter().position(|trial| error(trial) <= CLEARLY * least).unwrap_or(0);
         trials[winner].failed = !trials[winner].error.is_finite();
         match trials[winner].failed {
             true => Err(Error::config(
@@ -118,8 +119,8 @@ impl Trials<'_> {
         }
     }
 
-    /// Error on held-out rows, what a manifold that was found stays below, and updates of a trial; none if `stop` was
-    /// raised.
+    /// The trial of a candidate: its error on held-out rows, the limit below which a manifold counts as found, and the
+    /// number of updates; none if `stop` was raised.
     fn attempt(
         &self,
         candidate: &Candidate,
@@ -176,11 +177,11 @@ impl Trials<'_> {
     }
 }
 
-/// Errors below this one, in units of the normalised data, are the same: a manifold was found.
+/// Errors below this one, in units of the normalised data, count as equal.
 const EQUAL: f64 = 1e-4;
 
-/// The schedule up to its last stage that learns a manifold by its reconstruction error, in `updates` updates at most;
-/// with how many they are.
+/// The schedule up to its last stage that learns a manifold by its reconstruction error, shortened to about `updates`
+/// updates, without restarts; and how many updates that is. Without such a stage, the first stage alone.
 fn shortened(config: &TrainConfig, rows: usize, updates: usize) -> (TrainConfig, u64) {
     let mut config = config.clone();
     let last = config.phases.iter().rposition(Stage::reconstructs).unwrap_or(0);

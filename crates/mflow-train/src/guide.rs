@@ -1,4 +1,4 @@
-//! Coordinates of rows before a manifold has learned any: what a start is guided by.
+//! Coordinates of rows that are found before the model is trained, to guide its start.
 use crate::loss::Scale;
 use crate::member::{Setting, View};
 use crate::schedule::{Phase, TrainConfig};
@@ -18,21 +18,22 @@ use std::sync::atomic::AtomicBool;
 pub enum Guide {
     /// Distances along the manifold, from a graph of neighbours: landmark Isomap. See [`unroll`].
     Isomap,
-    /// Tangent planes of neighbours that are brought into line. See [`unroll`].
+    /// Tangent planes of neighbourhoods, brought into line: local tangent space alignment. Faster, but it bears less
+    /// noise. See [`unroll`].
     TangentAlignment,
-    /// The codes of an autoencoder, free networks that learn the same rows first.
+    /// The codes of an autoencoder: networks without constraint, which learn the same rows first.
     Autoencoder,
 }
 
-/// Training rows that are guided, at most: so many cover any manifold that a few dimensions hold.
+/// Training rows that are guided, at most: enough to cover a manifold of a few dimensions.
 const ROWS: usize = 20_000;
 /// Validation rows with a guide, at most.
 const VALIDATION_ROWS: usize = 2000;
 /// Standard deviation of the coordinates along their widest axis: well inside of the box of splines.
 const SPREAD: f64 = 1.5;
 
-/// Training and validation rows with their coordinates, as a phase with [`Loss::Guided`] eats them. An autoencoder
-/// takes so many `updates` to find them.
+/// Training and validation rows with their coordinates, for a phase with [`Loss::Guided`]. If an autoencoder finds them,
+/// it trains for about so many `updates`.
 pub(crate) fn guided(
     guide: Guide,
     setting: &Setting<'_>,
@@ -47,9 +48,7 @@ pub(crate) fn guided(
     let n = setting.model.sizes.manifold_dim;
     let u = match guide {
         Guide::Isomap => unrolled(&x, n, UnrollMethod::Isomap, setting.seed)?,
-        Guide::TangentAlignment => {
-            unrolled(&x, n, UnrollMethod::TangentAlignment, setting.seed)?
-        }
+        Guide::TangentAlignment => unrolled(&x, n, UnrollMethod::TangentAlignment, setting.seed)?,
         Guide::Autoencoder => codes(&x, rows, n, setting, updates)?,
     };
     let u = Tensor::from_vec(scaled(&u, n), (x.dim(0)?, n), &Device::Cpu)?;
@@ -61,7 +60,7 @@ pub(crate) fn guided(
     Ok((with(train, 0)?, with(validation, rows)?))
 }
 
-/// So many rows of a view at most, evenly spread.
+/// At most `most` rows of a view, evenly spread.
 fn spread(view: &View<'_>, most: usize) -> Result<Batch> {
     let (rows, kept) = (view.index.len(), view.index.len().min(most));
     let index: Vec<usize> = (0..kept).map(|i| view.index[i * rows / kept]).collect();
@@ -90,7 +89,7 @@ fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Vec
     Ok(u)
 }
 
-/// Centred, and in units in which they fit into the box of splines, the same along all axes.
+/// Coordinates with mean 0 and standard deviation [`SPREAD`] along their widest axis; all axes by the same factor.
 fn scaled(u: &[f64], n: usize) -> Vec<f64> {
     let axes = PrincipalAxes::of(u, n);
     let rows = (u.len() / n) as f64;
@@ -99,7 +98,7 @@ fn scaled(u: &[f64], n: usize) -> Vec<f64> {
     u.iter().enumerate().map(|(i, v)| (v - axes.mean[i % n]) * factor).collect()
 }
 
-/// The codes of an autoencoder of `x`, the first `rows` of which train it.
+/// The codes `[all rows, n]` that an autoencoder gives to the rows of `x`, of which the first `rows` train it.
 fn codes(
     x: &Tensor,
     rows: usize,

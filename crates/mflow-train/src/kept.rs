@@ -74,7 +74,6 @@ mod tests {
         let one = |(i, loss): (usize, &f64)| EpochMetrics {
             phase: phase.to_owned(),
             attempt,
-            start: None,
             epoch: i + 1,
             train_loss: 0.,
             validation_loss: *loss,
@@ -89,6 +88,7 @@ mod tests {
         let attempt = |(attempt, error): (usize, &f64)| Attempt {
             stage: stage.name(),
             attempt,
+            start: None,
             error: *error,
             limit: None,
             failed: false,

@@ -47,9 +47,10 @@ pub enum Loss {
     /// that the data come with. SCANDAL: Brehmer, Louppe, Pavez & Cranmer (2020), *Mining gold from
     /// implicit models*, arXiv 1805.12244.
     Score {},
-    /// Mean over rows and features of `|f⁻¹(x) - (u, 0)|² + |f(u, 0) - x|²`, the latter in units of the
-    /// normalised data, with coordinates `u` of each row that were found before any training: what a manifold
-    /// starts from, so that it need not unroll what it does not see yet. See [`Guide`].
+    /// Mean over rows and features of `|f⁻¹(x) - (u, 0)|² + |f(u, 0) - x|²`, the second term in units of the
+    /// normalised data, with coordinates `u` of each row that were found before the training. It gives a folded
+    /// manifold a start; see [`crate::Start`]. The first term teaches the projection, the second the manifold. A
+    /// model with encoder and decoder networks has these in the place of `f⁻¹` and `f`.
     Guided {
         /// Where the coordinates come from.
         by: Guide,

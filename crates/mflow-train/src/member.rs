@@ -37,8 +37,8 @@ pub(crate) struct View<'a> {
 /// The step whose noise validation has: no training comes so far.
 const VALIDATION: u64 = u64::MAX;
 
-/// What a phase eats: rows of the data, or rows that are held in memory: their coordinates, or some of them with a
-/// guide.
+/// What a phase trains on: rows of the data, or rows that it holds in memory. Those are the coordinates of all rows, or
+/// some rows with the coordinates that guide them.
 enum Feed<'a> {
     Rows(View<'a>),
     Held(Rows),

@@ -41,9 +41,9 @@ const ALL: [Schedule; 6] = [
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Settings {
-    /// Ours: of phases without a divergence the weights are averaged, with a decay of 0.999, and the learning rate
-    /// of what learns a manifold by its reconstruction error is 2e-3, of free-form networks 5e-3; each stage ends with its best
-    /// weights. The preset `ablation` of the polynomial surface is there to measure what each of them buys.
+    /// Ours: in phases without a divergence the weights are averaged, with a decay of 0.999. Phases that learn a manifold
+    /// by its reconstruction error have a learning rate of 2e-3, with free-form networks 5e-3. Each stage ends with its
+    /// best weights. The preset `ablation` of the polynomial surface is there to measure what each of them buys.
     #[default]
     Tuned,
     /// Those of Brehmer & Cranmer (2020): weights as they are, learning rate 1e-3, last-epoch weights. The scale of
@@ -55,7 +55,7 @@ pub enum Settings {
 const DECAY: f64 = 0.999;
 /// Learning rate of manifolds in the tuned settings.
 const MANIFOLD_RATE: f64 = 2e-3;
-/// The same of networks without constraint.
+/// The same for free-form networks.
 const FREE_RATE: f64 = 5e-3;
 
 impl Settings {

@@ -54,10 +54,14 @@ impl RunDir {
     pub fn open(path: &Path, resume: bool) -> Result<Self> {
         let io = |p: &Path| mflow_core::Error::io(p.to_owned());
         let foreign = || {
-            // A run that died before it described itself leaves its lock, its config and parts.
+            // A run that died before it described itself leaves its lock, its trials, its config and parts.
             let locked = path.join(LOCK).exists();
-            let own =
-                |name: &OsStr| name == LOCK || locked && (name == CONFIG_FILE || is_part(name));
+            let own = |name: &OsStr| {
+                name == LOCK
+                    || locked
+                        && ([CONFIG_FILE, ATTEMPTS].contains(&&*name.to_string_lossy())
+                            || is_part(name))
+            };
             let entries = fs::read_dir(path).ok()?.filter_map(std::result::Result::ok);
             entries.map(|e| e.file_name()).find(|name| !own(name))
         };
@@ -172,7 +176,8 @@ impl RunDir {
         Ok(write_atomically(&path, |file| writeln!(file, "{text}"))?)
     }
 
-    /// Keep the trials by which model and start were chosen before the run, as its first attempts.
+    /// Write the trials by which model and start were chosen: call it before the training starts, whose attempts are
+    /// added behind them.
     ///
     /// # Errors
     /// If the file cannot be written.

@@ -128,7 +128,8 @@ impl Phase {
         self.trains.iter().filter(|g| *g != ALL)
     }
 
-    /// Whether the phase is to learn a manifold by its reconstruction error, and not to give it a start.
+    /// Whether the phase is to learn a manifold by its reconstruction error. A guided phase, which only gives the manifold
+    /// a start, does not count.
     pub(crate) fn reconstructs(&self) -> bool {
         self.losses.iter().any(|w| matches!(w.loss, Loss::Reconstruction { .. }))
             && !self.losses.iter().any(|w| w.loss.guide().is_some())
@@ -291,7 +292,7 @@ impl Stage {
             Self::Alternate(alternate) => alternate.keep = keep,
         }
     }
-    /// Choose how often it is started anew.
+    /// Choose how often the stage is started anew if the manifold was not found.
     pub(crate) fn set_restarts(&mut self, restarts: usize) {
         match self {
             Self::Phase(phase) => phase.restarts = restarts,

@@ -15,7 +15,7 @@ pub struct Batch {
     /// Joint scores, the gradients of `log p(x, z | c)` with respect to the context where the row's
     /// latent history `z` is known, `[B, C]`, if the data come with them.
     pub score: Option<Tensor>,
-    /// Coordinates on the manifold that guide its start, `[B, N]`, while they do; see [`crate::Guide`].
+    /// Coordinates to which a guided phase brings the rows, `[B, N]`; none in all other phases. See [`crate::Guide`].
     pub guide: Option<Tensor>,
 }
 

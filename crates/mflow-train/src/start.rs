@@ -9,8 +9,10 @@ use mflow_core::{ModelConfig, ModelParts};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where a manifold starts before it learns from its reconstruction error. A start at random weights finds gentle
-/// manifolds; one that is folded is found from coordinates that were on it before.
+/// Where a manifold starts, before it learns from its reconstruction error.
+///
+/// Training from random weights finds gently curved manifolds. A folded one needs more: coordinates of the rows that were
+/// found without the model, to which a first phase guides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -21,7 +23,7 @@ pub enum Start {
     Unrolled,
     /// Guided by the codes of an autoencoder; see [`Guide::Autoencoder`].
     Autoencoder,
-    /// At random weights.
+    /// At random weights: any model can.
     Random,
 }
 
@@ -36,16 +38,16 @@ impl fmt::Display for Start {
     }
 }
 
-/// Name of the phase that is guided.
+/// Name of the phase that guides the manifold.
 const NAME: &str = "start";
-/// Share of the rounds of the stage that it comes before.
+/// The share that this phase takes from the rounds of the stage behind it.
 const SHARE: f64 = 0.3;
 
 impl Start {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Flat, Self::Unrolled, Self::Autoencoder, Self::Random];
 
-    /// The coordinates that guide it, if any do.
+    /// The coordinates that guide this start, if any do.
     fn guide(self) -> Option<Guide> {
         match self {
             Self::Unrolled => Some(Guide::Isomap),
@@ -54,7 +56,7 @@ impl Start {
         }
     }
 
-    /// Why a model that is trained so cannot start here; none if it can.
+    /// Why `model`, trained by `train`, cannot have this start; none if it can.
     pub fn obstacle(self, model: &ModelConfig, train: &TrainConfig) -> Option<&'static str> {
         let one_chart = match model.parts {
             ModelParts::Af { .. } | ModelParts::Fom { .. } => {
@@ -84,8 +86,11 @@ impl Start {
         }
     }
 
-    /// `model` and `train` with this start. A flat one takes the principal axes of `x: [rows, D]`, row-major, in data
-    /// units; a guided one gets a phase of its own, which takes its epochs from the stage that it comes before.
+    /// `model` and `train` with this start.
+    ///
+    /// A flat start puts the principal axes of `x: [rows, D]`, row-major, in data units, into the model. A guided one puts
+    /// a phase `start` in front of the first stage that learns the manifold, and takes 30 % of that stage's rounds for it.
+    /// A random one changes nothing.
     ///
     /// # Errors
     /// If there is an [`Start::obstacle`], or the axes cannot be found.
@@ -117,7 +122,7 @@ impl Start {
             Loss::Guided { by }.weighted(RECONSTRUCTION),
             Loss::reconstruction().weighted(RECONSTRUCTION),
         ];
-        // At the full rate to its end: the stage behind it goes on from there.
+        // The rate stays as it is to the end: the stage behind goes on from there.
         let like = stage.phases().iter().find(|phase| phase.reconstructs());
         let mut phase = Phase::new(NAME, model.groups().manifold, losses, share);
         if let Some(like) = like {

@@ -3,7 +3,8 @@ use crate::Result;
 use mflow_bijectors::ParamStore;
 use mflow_core::candle::{DType, Device};
 use mflow_core::{
-    ModelCard, ModelConfig, ModelParts, PrincipalAxes, UnrollOptions, Unrolled, linear_rank, save_model, standardize, unroll,
+    ModelCard, ModelConfig, ModelParts, PrincipalAxes, UnrollOptions, Unrolled, linear_rank,
+    save_model, standardize, unroll,
 };
 use mflow_data::io::{Array, Dtype, write_npy};
 use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, Start, TrainConfig, Trainer};
@@ -82,7 +83,7 @@ impl Normalize {
 }
 
 /// `model` with the charts of an atlas at their places near the rows of `data`; any other model as it is. See
-/// [`ModelConfig::place_charts`]. Of more than 10,000 rows as many, evenly spread, stand for all.
+/// [`ModelConfig::place_charts`]. At most 10,000 rows, evenly spread, say where.
 ///
 /// # Errors
 /// If a row cannot be read, or the rows are too few.
@@ -93,30 +94,32 @@ pub fn place_charts(model: ModelConfig, data: &dyn RowSource) -> Result<ModelCon
     }
 }
 
-/// What the data say of their manifold before any training.
+/// What the data say about their manifold before any training; see [`shape_of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// How many pieces it is in.
     pub pieces: usize,
-    /// Whether coordinates lay parts of it onto each other: no one chart covers it then.
+    /// Whether flat coordinates lay parts of the manifold onto each other. Then no single flat chart covers it: it is
+    /// closed, as a circle or a sphere is, or folded so tightly that the rows do not tell its sheets apart.
     pub closed: bool,
 }
 
 /// Rows by which the shape is told, at most.
 const SHAPE_ROWS: usize = 4000;
-/// Share of overlapping neighbours (see [`mflow_core::UnrolledPiece::overlap`]) above which a manifold is closed. Measured on the
-/// simulators: of open ones at most 0.015, of closed ones at least 0.09.
-const OVERLAP: f64 = 0.04;
+/// A manifold counts as closed if its [`mflow_core::UnrolledPiece::overlap`] is above this. Measured on the simulators,
+/// open manifolds have at most 0.015, closed ones at least 0.09.
+const OVERLAP: f64 = 0.05;
 
-/// Share of the spread across a plane, squared, below which the rest is rounding in single precision.
+/// Data are flat if the squared distances from the plane are at most this share of the squared distances from the
+/// mean: that is what rounding in single precision leaves.
 const FLAT: f64 = 1e-12;
 
-/// Whether the data lie in a plane of as many dimensions as the manifold of a model has, but for rounding: principal
-/// components are the manifold then, and a flat start leaves nothing to learn of it.
+/// Whether the data lie in a plane of as many dimensions as the manifold of the model has, up to rounding. If so,
+/// principal components are the manifold: after a flat start ([`Start::Flat`]) only the density is left to learn.
 ///
 /// # Errors
-/// If a row cannot be read, or the data are in a subspace of fewer dimensions: no manifold of that dimension can be
-/// learned from them.
+/// If a row cannot be read, or the rows span fewer dimensions than the manifold has, so that none can be learned from
+/// them ([`mflow_core::Error::Rank`]).
 pub fn is_flat(model: &ModelConfig, data: &dyn RowSource) -> Result<bool> {
     let (d, n) = (model.sizes.data_dim, model.sizes.manifold_dim);
     let x = model.normalized(&spread(data, PLACING)?);
@@ -128,7 +131,8 @@ pub fn is_flat(model: &ModelConfig, data: &dyn RowSource) -> Result<bool> {
     Ok(squares[n.min(d)..].iter().sum::<f64>() <= FLAT * squares.iter().sum::<f64>())
 }
 
-/// The shape of the manifold of a model on these data.
+/// The shape of the manifold near which the data lie, for the dimension that the model has. It is told from at most
+/// 4000 rows, evenly spread.
 ///
 /// # Errors
 /// If a row cannot be read, or the data have no manifold of this dimension; see [`unroll`].
@@ -141,11 +145,11 @@ pub fn shape_of(model: &ModelConfig, data: &dyn RowSource, seed: u64) -> Result<
     Ok(Shape { pieces: pieces.len(), closed })
 }
 
-/// `model` and `train` with a start; of more than 10,000 rows as many, evenly spread, stand for all. See
-/// [`Start::apply`].
+/// `model` and `train` with a start; see [`Start::apply`]. At most 10,000 rows, evenly spread, say where the principal
+/// axes of a flat start lie.
 ///
 /// # Errors
-/// If a row cannot be read, or the model cannot start there.
+/// If a row cannot be read, or the model cannot start there ([`Start::obstacle`]).
 pub fn start_from(
     start: Start,
     model: ModelConfig,
@@ -155,7 +159,7 @@ pub fn start_from(
     Ok(start.apply(model, train, &spread(data, PLACING)?)?)
 }
 
-/// So many rows at most, evenly spread, row-major.
+/// At most `most` rows, evenly spread over the data, row-major.
 fn spread(data: &dyn RowSource, most: usize) -> Result<Vec<f64>> {
     let (rows, kept) = (data.rows(), data.rows().min(most));
     let index: Vec<usize> = (0..kept).map(|i| i * rows / kept).collect();

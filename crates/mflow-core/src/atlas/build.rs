@@ -17,7 +17,7 @@ impl ModelConfig {
     pub(crate) fn check_atlas(&self, charts: &Charts, tolerance: f64) -> Result<()> {
         if charts.len() < 2 {
             let reason = format!(
-                "must be at least 2, found {}; for one chart the model is `m-flow`",
+                "must be at least 2, found {}; for one chart the model is `m-flow` or `free-form`",
                 charts.len()
             );
             return refuse("charts", reason);
@@ -29,7 +29,10 @@ impl ModelConfig {
             0 => Ok(()),
             found => refuse(
                 "context_dim",
-                format!("must be 0 of `atlas`, whose charts take no context, found {found}"),
+                format!(
+                    "must be 0 of `{}`, whose charts take no context, found {found}",
+                    self.name()
+                ),
             ),
         }
     }
@@ -46,7 +49,7 @@ impl ModelConfig {
         Ok(Arc::new(PaddedFlow::new(f, self.sizes.manifold_dim)?))
     }
 
-    /// The networks of a chart around the chart's place, whose number is their context.
+    /// The networks of a chart around the chart's place; the number of the chart, one-hot, is their context.
     pub(crate) fn networks_of_charts(
         &self,
         networks: [&NetConfig; 2],
@@ -63,7 +66,7 @@ impl ModelConfig {
         self.denormalized(vec![Arc::new(frames)], params)
     }
 
-    /// The model of a chart, whose number is its context: its map, and `h`.
+    /// What the model of a chart is made of: its map and `h`, both with the number of the chart as their context.
     pub(crate) fn chart_parts(
         &self,
         embedding: Arc<dyn Embedding>,
@@ -81,7 +84,7 @@ impl ModelConfig {
         })
     }
 
-    /// The mixture over the charts of `model`, which has the chart as its context.
+    /// The mixture over the charts of `model`, which has the number of a chart as its context.
     pub(crate) fn mixture_of_charts(
         &self,
         model: ManifoldModel,

@@ -50,7 +50,7 @@ impl Frames {
     }
 }
 
-/// What is wrong with a place, by field.
+/// Refuse a place that cannot be, with the name of the field and what is wrong with it.
 pub(crate) fn check_frame(
     frame: &ChartFrame,
     dim: usize,

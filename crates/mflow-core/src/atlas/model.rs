@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// points far away.
 const LEAST_SHARE: f64 = 0.01;
 
-/// `K` M-flows `x = f_k(u, 0)`, `u = h_k(ũ)`, each with its weight. Their manifolds overlap; where they do, the
-/// density of data is the sum over the charts on which a point lies:
+/// `K` M-flows `x = f_k(u, 0)`, `u = h_k(ũ)`, or free-form flows `x = decoder_k(u)`, each with its weight. Their
+/// manifolds overlap; where they do, the density of data is the sum over the charts on which a point lies:
 ///
 /// ```text
 /// log p(x) = log Σ_k 1[|x - project_k(x)| <= tolerance] w_k p_k(x),      Σ_k w_k = 1
@@ -31,7 +31,7 @@ const LEAST_SHARE: f64 = 0.01;
 #[derive(Clone, Debug)]
 pub(super) struct Atlas {
     pub(super) signature: ModelSignature,
-    /// The M-flow of a chart, whose number is its context, one-hot.
+    /// The model of a chart, with the number of the chart, one-hot, as its context.
     pub(super) inner: Arc<dyn Model>,
     /// Logits of the weights, `[K]`.
     pub(super) logits: Tensor,

@@ -307,7 +307,7 @@ impl ModelConfig {
         self.encoder_of(normalization, framed, net, context_dim, outputs, params)
     }
 
-    /// An encoder of what a map puts in front of it, around the frame that the map has.
+    /// An encoder of what the inverse of `normalization` makes of data; see [`Encoder`] for `framed`.
     fn encoder_of(
         &self,
         normalization: Arc<dyn Bijector>,
@@ -348,7 +348,8 @@ impl ModelConfig {
         Ok(Autoencoder { encoder, decoder })
     }
 
-    /// The networks of charts, which see the number of theirs, one-hot, behind a layer of their places.
+    /// The encoder and the decoder of all charts. Both see the number of the chart, one-hot, and data around the place
+    /// of the chart.
     pub(crate) fn autoencoder_of_charts(
         &self,
         places: Arc<dyn Bijector>,
@@ -396,7 +397,7 @@ impl ModelConfig {
     }
 }
 
-/// With coordinates that are improved by so many steps.
+/// Networks whose coordinates are improved by so many steps.
 fn refined(networks: Autoencoder, steps: usize) -> Arc<dyn Embedding> {
     match steps {
         0 => Arc::new(networks),

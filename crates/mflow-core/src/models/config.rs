@@ -38,9 +38,9 @@ pub struct ModelSizes {
     /// choice: that of `af` and `fom` is fixed, the networks of `vae` always see the context.
     #[serde(default)]
     pub conditional_manifold: bool,
-    /// Where the manifold starts: as the plane of the first `N` of these axes, in units of the normalised data.
-    /// The layers of the model start as the identity then, and change from there. None starts at random.
-    /// See [`ModelConfig::start_flat`].
+    /// Principal axes of the data, in units of the normalised data, as a fixed layer before the normalisation: the
+    /// manifold starts as the plane of the first `N` of them. None for a manifold that starts at random weights, or
+    /// elsewhere. See [`ModelConfig::start_flat`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<ChartFrame>,
     /// From normalised to original data; the outermost part of the decoder.
@@ -151,10 +151,12 @@ pub enum ModelParts {
     /// ```
     ///
     /// This is the density of the samples only as far as the encoder inverts the decoder; see
-    /// [`crate::Model::cycle_error`]. So what the encoder says is improved by steps of Gauss and Newton towards the
-    /// nearest point of the manifold, except while training. Sorrenson et al. (2024), *Lifting architectural constraints of injective
-    /// flows*, arXiv 2306.01843. They train on an estimate of its gradient from the encoder; here the volume is
-    /// exact, from `N` tangents, and trained on it only by the schedules that say so.
+    /// [`crate::Model::cycle_error`]. To come near, the codes of the encoder are improved by steps of Gauss and Newton
+    /// towards the nearest point of the manifold, except while training.
+    ///
+    /// Sorrenson et al. (2024), *Lifting architectural constraints of injective flows*, arXiv 2306.01843. They train on
+    /// the likelihood, with an estimate of the gradient of its volume from the encoder. Here the volume is exact, from
+    /// `N` tangents, and only schedules with the likelihood train on it.
     FreeForm {
         /// The network from normalised data to codes.
         #[serde(default = "default_smooth")]
@@ -165,12 +167,12 @@ pub enum ModelParts {
         /// The flow `h` of the codes.
         #[serde(default)]
         inner: VectorFlowConfig,
-        /// Steps of Gauss and Newton; 0 leaves the codes as the encoder says them.
+        /// How many steps improve the codes; 0 leaves them as the encoder says.
         #[serde(default = "default_steps")]
         steps: usize,
     },
-    /// Free-form flows on several charts, as [`ModelParts::Atlas`] has M-flows: `x = decoder_k(u)`, `u = h_k(ũ)`,
-    /// networks that see the number of the chart. Unconditional.
+    /// Free-form flows on several charts, as [`ModelParts::Atlas`] has M-flows: `x = decoder_k(u)`, `u = h_k(ũ)`.
+    /// The networks of all charts are the same, and see the number of the chart. Unconditional.
     FreeFormAtlas {
         /// How many charts, or their places.
         #[serde(default = "default_charts")]
@@ -184,7 +186,7 @@ pub enum ModelParts {
         /// The flow `h` of the codes.
         #[serde(default)]
         inner: VectorFlowConfig,
-        /// As of [`ModelParts::FreeForm`].
+        /// How many steps improve the codes, as in [`ModelParts::FreeForm`].
         #[serde(default = "default_steps")]
         steps: usize,
         /// How far apart charts may be where they overlap, in units of the normalised data.
@@ -225,7 +227,7 @@ fn default_ambient() -> VectorFlowConfig {
 fn default_epsilon() -> f64 {
     0.01
 }
-/// So many arcs of a circle are nearly straight.
+/// An arc of a circle in so many pieces is nearly straight.
 fn default_charts() -> Charts {
     Charts::Number(4)
 }
@@ -245,12 +247,12 @@ fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
         false => VectorFlowConfig::default(),
     }
 }
-/// Where a loss or a density has derivatives of the decoder in it, a kinked network would be straight to it.
+/// For decoders whose derivatives are part of a density or a loss: those of a network with kinks are piecewise constant.
 fn default_smooth() -> NetConfig {
     default_encoder().with_activation(mflow_bijectors::Activation::Silu)
 }
 
-/// Each squares the error of an encoder: from a hundredth to rounding in single precision.
+/// Each step squares the error of an encoder: two take a hundredth to rounding in single precision.
 fn default_steps() -> usize {
     2
 }
@@ -458,9 +460,10 @@ impl ModelConfig {
     }
 
     /// With a manifold that starts as the plane of the first `N` principal axes of the rows of `x: [rows, data_dim]`,
-    /// row-major, in data units, instead of at random: before the first update of training the reconstruction error
-    /// is that of principal components. A model that has no choice of a start (`af`, `fom`, `atlas`, and M-flows on
-    /// a chart) is as it was.
+    /// row-major, in data units, instead of at random weights: before the first update of training the reconstruction
+    /// error is that of principal components. A model that has no choice of a start (`af`, `fom`, `atlas`,
+    /// `free-form-atlas`, and M-flows on a chart) stays as it is. A flow `f` of the kind `circular` or `custom` cannot
+    /// start as the identity: with it the manifold starts elsewhere than at the plane, in coordinates along the axes.
     ///
     /// # Errors
     /// As [`place_charts`].

@@ -11,7 +11,7 @@ pub(super) type Lower = Vec<Vec<f64>>;
 pub(super) struct Cholesky(Lower);
 
 impl Cholesky {
-    /// That of `a`; none if it is not positive definite.
+    /// The factor of `a`; none if `a` is not positive definite.
     pub(super) fn of(mut a: Lower) -> Option<Self> {
         for i in 0..a.len() {
             let (above, rest) = a.split_at_mut(i);
@@ -36,7 +36,7 @@ impl Cholesky {
         Some(Self(a))
     }
 
-    /// That of a matrix `[d, d]` without such zeros, of which the lower triangle is read.
+    /// The factor of a full matrix `[d, d]`, of which only the lower triangle is read.
     pub(super) fn dense(a: &[f64], d: usize) -> Option<Self> {
         Self::of((0..d).map(|i| a[i * d..=i * d + i].to_vec()).collect())
     }

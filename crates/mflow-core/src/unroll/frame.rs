@@ -19,8 +19,8 @@ pub(super) fn scale_to_data(graph: &Graph, n: usize, u: &mut [f64]) {
 }
 
 /// Maps coordinates `u: [nodes, n]`, found up to a linear map, by the one for which neighbours are as far apart as in the
-/// data: `min Σ (duᵀ S du - |dx|²)² / |dx|⁴` over symmetric `S`, then `u <- S^½ u`. If no `S` that is positive
-/// does, by one number.
+/// data: `min Σ (duᵀ S du - |dx|²)² / |dx|⁴` over symmetric `S`, then `u <- S^½ u`. If that `S` is not
+/// positive, the coordinates are scaled by one number instead.
 pub(super) fn map_to_data(graph: &Graph, n: usize, u: &mut [f64]) {
     let unknowns = n * (n + 1) / 2;
     let (mut normal, mut right) = (vec![0.; unknowns * unknowns], vec![0.; unknowns]);

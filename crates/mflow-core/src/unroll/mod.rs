@@ -62,9 +62,9 @@ pub struct UnrollOptions {
     pub method: UnrollMethod,
     /// Nearest neighbours of a row; `None` for 10 (Isomap) or 15 (alignment), or `2 N + 2` if that is more.
     pub neighbours: Option<usize>,
-    /// How many nodes have their distances to all others measured by Isomap.
+    /// For Isomap: from how many nodes the distances to all others are measured.
     pub landmarks: usize,
-    /// Seed of what is drawn: the rows that make the graph where there are too many.
+    /// Seed of what is drawn: the rows that make the graph where there are too many, and start vectors of eigenvectors.
     pub seed: u64,
 }
 
@@ -86,7 +86,8 @@ pub struct Unrolled {
     pub piece: Vec<usize>,
     /// The pieces of the manifold, the largest first.
     pub pieces: Vec<UnrolledPiece>,
-    /// Rows of the graph that are on no piece. Each has a place next to the nearest row that is on one.
+    /// Rows of the graph that are on no piece, as their own part of the graph is too small for one. Each has coordinates
+    /// next to the nearest row that is on a piece.
     pub outliers: Vec<usize>,
 }
 
@@ -101,8 +102,8 @@ pub struct UnrolledPiece {
     /// stretching, and for noise that is as wide as a neighbourhood.
     pub stretch: f64,
     /// The share of the nearest neighbours in coordinates that are far apart in the data. It is near 0 for a manifold
-    /// that can be flattened; above 0.05, sheets lie on each other: the manifold is closed, like a circle or
-    /// a sphere, or has another dimension, or the coordinates are wrong.
+    /// that can be flattened. Above 0.05, parts of the manifold lie on each other in these coordinates: the manifold
+    /// is closed, like a circle or a sphere, or has another dimension, or the coordinates are wrong.
     pub overlap: f64,
 }
 

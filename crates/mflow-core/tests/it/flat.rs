@@ -42,7 +42,8 @@ fn before_the_first_update_the_error_is_that_of_principal_components() {
             }
             let config = config.start_flat(&x).unwrap();
             let model = config.build(&mut ParamStore::new(7, DType::F64, CPU), |_| true).unwrap();
-            let context = (config.sizes.context_dim > 0).then(|| tensor(vec![0.5; ROWS], &[ROWS, 1]));
+            let context =
+                (config.sizes.context_dim > 0).then(|| tensor(vec![0.5; ROWS], &[ROWS, 1]));
             let points = tensor(x.clone(), &[ROWS, 4]);
             let projected = model.project(&points, context.as_ref()).unwrap();
             let (x, projected) = (config.normalized(&x), config.normalized(&numbers(&projected)));

@@ -88,9 +88,8 @@ fn gradients_of_the_density_are_differences() {
     let kind = rough(3, 1, 8);
     let x = kind.model.decode(&kind.latent(4), None).unwrap().detach();
     let step = 1e-5;
-    let total = |x: &Tensor| -> f64 {
-        numbers(&kind.model.log_prob(x, None).unwrap()).iter().sum()
-    };
+    let total =
+        |x: &Tensor| -> f64 { numbers(&kind.model.log_prob(x, None).unwrap()).iter().sum() };
     let found = numbers(&kind.model.log_prob_gradient(&x, None).unwrap().x);
     let values = numbers(&x);
     let slope = |i: usize| {

@@ -5,8 +5,8 @@ use mflow_bijectors::{Activation, NetConfig, ParamStore, Stream};
 use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
 use mflow_train::{
-    Compare, Distance, Guide, Loss, Phase, Pool, Rows, SgdConfig, SinkhornConfig, Unit, WeightedLoss,
-    sinkhorn,
+    Compare, Distance, Guide, Loss, Phase, Pool, Rows, SgdConfig, SinkhornConfig, Unit,
+    WeightedLoss, sinkhorn,
 };
 use std::collections::BTreeMap;
 

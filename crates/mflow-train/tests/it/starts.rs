@@ -135,9 +135,8 @@ fn a_flat_start_is_never_worse_than_principal_components_by_much() {
         .with_outer(crate::toy::small_flow())
         .with_inner(crate::toy::small_flow())
         .with_normalization(standardize(&x, 3).unwrap());
-    let (model, config) = Start::Flat
-        .apply(model, TrainConfig::new(vec![manifold(1), density(1)]), &x)
-        .unwrap();
+    let (model, config) =
+        Start::Flat.apply(model, TrainConfig::new(vec![manifold(1), density(1)]), &x).unwrap();
     let data = Rows::new(x, 3, None, DType::F64, CPU).unwrap();
     let toy = Toy { model, data, config, ..Toy::parabola(20, vec![manifold(1)]) };
     let mut trainer_store = toy.store();

@@ -10,7 +10,8 @@ fn candidate(name: &str, toy: &Toy, rate: f64) -> Candidate {
     phase.batch_size = 50;
     phase.optimizer.set_learning_rate(rate);
     let stages: Vec<Stage> = vec![phase.into(), density(40).into()];
-    let train = TrainConfig { shards: 2, ..TrainConfig::new(stages) };
+    let mut train = TrainConfig::new(stages);
+    train.shards = 2;
     Candidate { name: name.to_owned(), model: toy.model.clone(), train }
 }
 
@@ -71,6 +72,11 @@ fn a_candidate_that_diverges_loses_and_all_that_do_are_an_error() {
     };
     let choice = choose(&toy, &[wild("wild"), candidate("tame", &toy, 0.01)]).unwrap().unwrap();
     assert_eq!(choice.winner, 1, "{choice:?}");
+    let infinite = &choice.trials[0];
+    assert!(infinite.error.is_infinite(), "{infinite:?}");
+    // A file has it as null, and gives it back.
+    let text = serde_json::to_string(&choice.trials).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Attempt>>(&text).unwrap(), choice.trials);
     let error = choose(&toy, &[wild("a"), wild("b")]).unwrap_err().to_string();
     assert!(error.contains("none") && error.contains("diverged"), "{error}");
 }

@@ -1,31 +1,33 @@
-//! Which model `mflow fit` trains, and where it starts, where nobody says.
+//! What `mflow fit` trains where the options do not say it: the candidates, and the trials that choose one of them.
 use super::fit::{AUTO, Kind, Options, ScheduleName, StartName, resolve};
 use super::output::message;
 use super::progress::in_words;
+use super::settings::Setting;
 use super::tables::Tables;
 use anyhow::Result;
 use mflow::bijectors::ParamStore;
-use mflow::core::{ChartConfig, Charts};
 use mflow::core::candle::Device;
+use mflow::core::{ChartConfig, Charts};
 use mflow::fit::{FitConfig, Shape, is_flat, place_charts, shape_of, start_from};
 use mflow::train::{Attempt, Candidate, Pool, RowSource, Start, Trials};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Updates of a trial, at most.
+/// Updates of a trial, about and at most: each phase has at least one epoch.
 const UPDATES: usize = 1000;
 
-/// Charts of an atlas for each dimension of the manifold: pieces so small are gently curved.
+/// A candidate with several charts has so many for each dimension of the manifold. A closed manifold in so many pieces
+/// is gently curved in each.
 const CHARTS: usize = 6;
 
-/// One way to fit the data.
+/// One way to fit the data: a candidate, before the data have said where its start lies.
 pub(super) struct Way {
-    /// For reports.
+    /// The name in messages and in `attempts.json`.
     name: String,
-    /// What is trained, but for the start.
+    /// Model, schedule and seed, without what the start will change in them.
     pub(super) config: FitConfig,
     start: Start,
-    /// Whether it is for manifolds that no one chart covers.
+    /// Whether it is only for manifolds that seem closed or in several pieces.
     of_many: bool,
 }
 
@@ -41,134 +43,192 @@ impl From<StartName> for Option<Start> {
     }
 }
 
-/// The ways that the options leave open, at least one: first those for manifolds that no one chart covers, of which the
-/// most general is the first.
-pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Vec<Way>> {
-    let of = |model: Kind, chart: Option<&str>, start: Start, of_many: bool| -> Result<Way> {
-        let options = options.with(Some(model), chart);
-        let mut config = resolve(&options, tables)?;
-        options.run.settle_shards(&mut config.train, pool);
+/// What the options say, and what they leave open.
+struct Asked<'a> {
+    options: &'a Options,
+    tables: &'a Tables,
+    pool: &'a Pool,
+    /// The chart, if one is named.
+    chart: Option<&'a str>,
+    /// The start, if it is not open.
+    start: Option<Start>,
+    /// Whether the model is open.
+    open: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn new(options: &'a Options, tables: &'a Tables, pool: &'a Pool) -> Self {
+        let chart = options.chart.as_deref().filter(|chart| *chart != AUTO);
+        let set = |field: &str| options.set.iter().any(|setting| setting.is_under(field));
+        // A config, a chart or a schedule says how it is to be done.
+        let says_more = options.config.is_some()
+            || options.earlier().is_some()
+            || chart.is_some()
+            || options.schedule.is_some_and(|name| name != ScheduleName::Sequential)
+            || set("model.chart")
+            || set("train.phases");
+        let start: Option<Start> = match options.start {
+            Some(name) => name.into(),
+            None => says_more.then_some(Start::Random),
+        };
+        let is_size = |s: &Setting| SIZES.iter().any(|size| s.is_under(&format!("model.{size}")));
+        let sets_parts = options.set.iter().any(|s| s.is_under("model") && !is_size(s));
+        let unnamed = matches!(options.model, None | Some(Kind::Auto));
+        let open = unnamed && !says_more && !sets_parts;
+        Self { options, tables, pool, chart, start, open }
+    }
+
+    fn way(
+        &self,
+        name: Option<&str>,
+        options: &Options,
+        start: Start,
+        of_many: bool,
+    ) -> Result<Way> {
+        let mut config = resolve(options, self.tables)?;
+        options.run.settle_shards(&mut config.train, self.pool);
         let model = config.model.name();
-        let name = match (chart, of_many) {
-            (Some(chart), _) => format!("{model} on a {chart}"),
-            (None, true) => model.to_owned(),
-            (None, false) => format!("{model}, {start} start"),
+        let name = match name {
+            Some(name) => format!("{model}{name}"),
+            None => format!("{model}, {start} start"),
         };
         Ok(Way { name, config, start, of_many })
-    };
-    let chart = options.chart.as_deref().filter(|chart| *chart != AUTO);
-    let as_given = |start| -> Result<Way> {
-        let options = options.with(options.model, chart);
-        let mut config = resolve(&options, tables)?;
-        options.run.settle_shards(&mut config.train, pool);
-        let name = format!("{}, {start} start", config.model.name());
-        Ok(Way { name, config, start, of_many: false })
-    };
-    // A config, a chart or a schedule says how it is to be done.
-    let says_more = options.config.is_some()
-        || options.run.earlier_config().is_some()
-        || chart.is_some()
-        || options.schedule.is_some_and(|name| name != ScheduleName::Sequential)
-        || options.set.iter().any(|s| s.is_under("model.chart") || s.is_under("train.phases"));
-    let start: Option<Start> = match options.start {
-        Some(name) => name.into(),
-        None if says_more => Some(Start::Random),
-        None => None,
-    };
-    let sets_parts = |s: &super::settings::Setting| {
-        s.is_under("model")
-            && !["data_dim", "manifold_dim", "context_dim", "conditional_manifold", "normalization"]
-                .iter()
-                .any(|size| s.is_under(&format!("model.{size}")))
-    };
-    let open = matches!(options.model, None | Some(Kind::Auto))
-        && !says_more
-        && !options.set.iter().any(sets_parts);
-    let n = as_given(Start::Random)?.config.model.sizes.manifold_dim;
-    let d = tables.data.cols();
-    let charts = || {
-        ChartConfig::NAMES.into_iter().filter(move |name| {
-            ChartConfig::named(name).is_some_and(|c| c.dims().1 == n && c.dims().0 <= d && n < d)
-        })
-    };
-    let mut ways = vec![];
-    match (open, start) {
-        (true, start) => {
-            let starts = start.map_or((Start::Flat, Start::Unrolled), |s| (s, s));
-            if start.is_none() && !options.conditional_manifold {
-                if tables.context_dim() == 0 {
-                    let mut atlas = of(Kind::FreeFormAtlas, None, Start::Random, true)?;
-                    if let Some(charts) = atlas.config.model.parts.charts_mut() {
-                        *charts = Charts::Number(CHARTS * n);
-                    }
-                    ways.push(atlas);
-                }
-                for chart in charts() {
-                    ways.push(of(Kind::MFlow, Some(chart), Start::Random, true)?);
-                }
-            }
-            if !options.conditional_manifold {
-                ways.push(of(Kind::FreeForm, None, starts.1, false)?);
-            }
-            ways.push(of(Kind::MFlow, None, starts.0, false)?);
-        }
-        (false, Some(start)) => ways.push(as_given(start)?),
-        (false, None) => {
-            for start in Start::ALL {
-                let way = as_given(start)?;
-                if start.obstacle(&way.config.model, &way.config.train).is_none() {
-                    ways.push(way);
-                }
-            }
-        }
     }
-    if !open && options.chart.as_deref() == Some(AUTO) {
-        for chart in charts() {
-            ways.push(of(options.model.unwrap_or(Kind::MFlow), Some(chart), Start::Random, true)?);
+
+    /// The model and the chart that the options name.
+    fn as_given(&self, start: Start) -> Result<Way> {
+        self.way(None, &self.options.with(self.options.model, self.chart), start, false)
+    }
+
+    /// A model of one chart without a form of its own.
+    fn of_one(&self, kind: Kind, start: Start) -> Result<Way> {
+        self.way(None, &self.options.with(Some(kind), None), start, false)
+    }
+
+    /// M-flows of the closed forms that have this dimension and fit into the space.
+    fn closed(&self, n: usize) -> Result<Vec<Way>> {
+        let d = self.tables.data.cols();
+        let fits = |name: &&str| {
+            ChartConfig::named(name).is_some_and(|c| c.dims().1 == n && c.dims().0 <= d && n < d)
+        };
+        let on = |chart: &str| {
+            let kind = self.options.model.filter(|kind| *kind != Kind::Auto);
+            let options = self.options.with(Some(kind.unwrap_or(Kind::MFlow)), Some(chart));
+            self.way(Some(&format!(" on a {chart}")), &options, Start::Random, true)
+        };
+        ChartConfig::NAMES.into_iter().filter(fits).map(on).collect()
+    }
+
+    /// Several charts.
+    fn atlas(&self, n: usize) -> Result<Way> {
+        let options = self.options.with(Some(Kind::FreeFormAtlas), None);
+        let mut way = self.way(Some(""), &options, Start::Random, true)?;
+        if let Some(charts) = way.config.model.parts.charts_mut() {
+            *charts = Charts::Number(CHARTS * n);
         }
+        Ok(way)
+    }
+
+    fn ways(&self) -> Result<Vec<Way>> {
+        let mut ways = vec![];
+        let n = self.as_given(Start::Random)?.config.model.sizes.manifold_dim;
+        if self.open {
+            // What may be left out is that of a manifold which depends on its context.
+            if self.start.is_none() && !self.options.conditional_manifold {
+                if self.tables.context_dim() == 0 {
+                    ways.push(self.atlas(n)?);
+                }
+                ways.extend(self.closed(n)?);
+            }
+            ways.push(self.of_one(Kind::FreeForm, self.start.unwrap_or(Start::Unrolled))?);
+            ways.push(self.of_one(Kind::MFlow, self.start.unwrap_or(Start::Flat))?);
+        } else {
+            let starts = self.start.map_or(Start::ALL.to_vec(), |start| vec![start]);
+            for start in starts {
+                ways.push(self.as_given(start)?);
+            }
+            if self.options.chart.as_deref() == Some(AUTO) {
+                ways.extend(self.closed(n)?);
+            }
+        }
+        let all = ways.len();
+        let can = |way: &Way| way.start.obstacle(&way.config.model, &way.config.train).is_none();
+        // One that is alone is what was asked for: why it cannot be is said when it starts.
+        if all > 1 && ways.iter().any(can) {
+            ways.retain(can);
+        }
+        Ok(ways)
+    }
+}
+
+/// Fields of a model that say nothing of its kind.
+const SIZES: [&str; 5] =
+    ["data_dim", "manifold_dim", "context_dim", "conditional_manifold", "normalization"];
+
+/// The ways that the options leave open, at least one. First come those for manifolds that no one chart covers, of which
+/// the most general is the first: of ways whose trials end alike the first is taken.
+pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Vec<Way>> {
+    Asked::new(options, tables, pool).ways()
+}
+
+/// Leave the ways that the data leave open, at least one.
+fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
+    let FitConfig { model, seed, .. } = ways[0].config.clone();
+    let learns_density =
+        |way: &Way| way.config.train.phases.iter().any(|stage| !stage.reconstructs());
+    let plane = ways.iter().position(|way| way.start == Start::Flat && learns_density(way));
+    if is_flat(&model, data)?
+        && ways.len() > 1
+        && let Some(plane) = plane
+    {
+        message(format_args!(
+            "the data lie in a plane of {} dimensions: principal components are the manifold, and only the \
+             density on it is learned",
+            model.sizes.manifold_dim
+        ));
+        let mut way = ways.swap_remove(plane);
+        way.config.train.phases.retain(|stage| !stage.reconstructs());
+        return Ok(vec![way]);
+    }
+    if ways.len() == 1 {
+        return Ok(ways);
+    }
+    let (many, graph) = match shape_of(&model, data, seed) {
+        Ok(shape) => {
+            if let Some(what) = unusual(shape) {
+                message(format_args!("the manifold seems to be {what}"));
+            }
+            (shape.closed || shape.pieces > 1, true)
+        }
+        Err(error) => {
+            message(format_args!(
+                "note: no start is guided by distances along the manifold: {error}"
+            ));
+            (false, false)
+        }
+    };
+    let fits = |way: &Way| match way.start {
+        _ if way.of_many => many,
+        Start::Unrolled => graph,
+        // A projection onto a plane folds what is closed.
+        Start::Flat => !many,
+        _ => true,
+    };
+    if ways.iter().any(fits) {
+        ways.retain(fits);
     }
     Ok(ways)
 }
 
-/// The way that finds the manifold in a short trial, with its start, and what was tried; none if `stop` was raised.
+/// The config that is trained, and the trials by which it was chosen, if there were any; none if `stop` was raised.
 pub(super) fn choose(
-    mut ways: Vec<Way>,
+    ways: Vec<Way>,
     data: &dyn RowSource,
     validation: Option<&dyn RowSource>,
     pool: &Pool,
     stop: &AtomicBool,
 ) -> Result<Option<(FitConfig, Vec<Attempt>)>> {
-    let first = &ways[0].config;
-    let is_plane = |way: &Way| way.start == Start::Flat;
-    if is_flat(&first.model, data)? && ways.len() > 1 && ways.iter().any(is_plane) {
-        message(format_args!(
-            "the data lie in a plane of {} dimensions: principal components are the manifold, and only the \
-             density on it is learned",
-            first.model.sizes.manifold_dim
-        ));
-        ways.retain(is_plane);
-        ways.truncate(1);
-        ways[0].config.train.phases.retain(|stage| !stage.reconstructs());
-    }
-    if ways.len() > 1 {
-        let first = &ways[0].config;
-        match shape_of(&first.model, data, first.seed) {
-            Ok(shape) => {
-                if let Some(what) = unusual(shape) {
-                    message(format_args!("the manifold seems to be {what}"));
-                }
-                // A plane that is closed or in pieces has a projection that folds it.
-                let many = shape.closed || shape.pieces > 1;
-                ways.retain(|way| if many { way.of_many || way.start != Start::Flat } else { !way.of_many });
-            }
-            Err(error) => {
-                message(format_args!(
-                    "note: no start is guided by distances along the manifold: {error}"
-                ));
-                ways.retain(|way| !way.of_many && way.start != Start::Unrolled);
-            }
-        }
-    }
+    let ways = fit_to_data(ways, data)?;
     let mut candidates = vec![];
     for way in &ways {
         let FitConfig { model, train, .. } = way.config.clone();

@@ -17,11 +17,15 @@ use clap::{Args, ValueEnum};
 use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::{ChartConfig, ModelConfig};
 use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points};
-use mflow::train::{Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, Schedule, Stage, TRIAL, kept_epochs};
+use mflow::train::{
+    Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, Schedule, Stage, TRIAL, kept_epochs,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Fit a model to a table: a manifold, and the density on it
+///
+/// Without `--model`, `--chart`, `--schedule` and `--config`, short trials choose the model that finds the manifold.
 ///
 /// Writes a run folder with the model file, the resolved config, the metrics of each epoch, a checkpoint
 /// and report.html. Command-line options override the config file, `--set` overrides both. A tenth of
@@ -57,11 +61,12 @@ pub(super) struct Options {
     #[arg(long, value_enum)]
     pub(super) schedule: Option<ScheduleName>,
     /// What the manifold of m-flow is a deformed one of, or the manifold of fom; `auto` tries those of
-    /// the dimension that is asked for; other charts are tables of a config file, [model.chart]
+    /// dimension N if the data seem closed or in pieces; other charts are tables of a config file,
+    /// [model.chart]
     #[arg(long, value_parser = chart_names())]
     pub(super) chart: Option<String>,
-    /// Where the manifold starts [default: auto; random where a chart, a schedule or a config file says
-    /// more]
+    /// Where the manifold starts before it learns; name a --model beside it [default: auto; random where
+    /// a chart, a schedule or a config file says more]
     #[arg(long, value_enum)]
     pub(super) start: Option<StartName>,
     /// Dimension of the manifold, at least 1 and less than D; needed unless a config or a chart has it,
@@ -109,24 +114,31 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The same for another model, or on another chart.
+    /// The resolved config of the run that is to be continued: it says all that the options leave open.
+    pub(super) fn earlier(&self) -> Option<PathBuf> {
+        let chooses = matches!(self.model, None | Some(Kind::Auto)) || self.start.is_none();
+        let open = self.manifold_dim.is_none() || (chooses && self.config.is_none());
+        self.run.earlier_config().filter(|_| open)
+    }
+
+    /// These options with another model and another chart.
     pub(super) fn with(&self, model: Option<Kind>, chart: Option<&str>) -> Self {
         Self { model, chart: chart.map(str::to_owned), ..self.clone() }
     }
 }
 
-/// For clap: the charts that have a name, or a trial of those that fit.
+/// The values of `--chart`: `auto`, and the charts that have a name.
 fn chart_names() -> PossibleValuesParser {
     PossibleValuesParser::new([AUTO].into_iter().chain(ChartConfig::NAMES))
 }
 
-/// The value of an option that leaves the choice to trials.
+/// The value of `--chart` that leaves the choice to trials.
 pub(super) const AUTO: &str = "auto";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
-    /// The one of m-flow, free-form and, for closed manifolds or pieces, atlas that finds the manifold in a
-    /// short trial
+    /// Whichever of free-form, m-flow and, if the data seem closed or in pieces, free-form-atlas finds the
+    /// manifold in a short trial
     Auto,
     /// Ambient flow: a density on all of R^D
     Af,
@@ -142,7 +154,7 @@ pub(super) enum Kind {
     MeFlow,
     /// Probabilistic autoencoder: networks, and a flow of their codes; no likelihood
     Pae,
-    /// Networks without constraint; density exact where the encoder inverts the decoder
+    /// Encoder and decoder networks without constraint; the density is exact where they invert each other
     FreeForm,
     /// Free-form flows on several charts, for closed manifolds; 8, or as many as --set model.charts=K says
     FreeFormAtlas,
@@ -185,7 +197,7 @@ impl Kind {
 /// A start by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StartName {
-    /// Where a short trial comes nearest to held-out rows
+    /// Whichever start comes nearest to held-out rows in a short trial
     Auto,
     /// As the plane of principal components
     Flat,
@@ -322,15 +334,11 @@ fn command_data(options: &Options) -> String {
 /// Defaults for these data, under the config file, under the options, under `--set`.
 pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     let table = &tables.data;
-    let earlier = || match options.manifold_dim {
-        Some(_) => None,
-        None => options.run.earlier_config(),
-    };
     if table.cols() < 2 {
         let path = options.data.display();
         bail!("{path}: expected at least 2 columns, as a manifold has fewer dimensions; found 1");
     }
-    let file = options.config.clone().or_else(earlier);
+    let file = options.config.clone().or_else(|| options.earlier());
     let mut file = file.map_or(Ok(vec![]), |path| settings::read(&path))?;
     let of_chart = |setting: &Setting| setting.is_under("model.chart");
     if options.chart.is_some() {
@@ -388,18 +396,28 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
         train.remove("phases");
     }
     let mut config: FitConfig = settings::config(&base, &file)?;
+    let units = |config: &FitConfig| {
+        let sizes = &config.model.sizes;
+        (sizes.manifold_dim, sizes.normalization.clone())
+    };
+    let of_file = units(&config);
     config.train.resolve(&config.model)?;
     override_by_options(&mut config, options, table)?;
     if !options.set.is_empty() {
         config = settings::config(&settings::table(&config)?, &options.set)?;
     }
-    // The charts of a run's config lie near its data, in units of its normalisation.
-    let set = |is: &dyn Fn(&Setting) -> bool| options.set.iter().any(is);
-    let other_units = options.normalize.is_some()
-        || options.manifold_dim.is_some()
-        || set(&|s| s.is_under("model.normalization") || is_dim(s));
-    if other_units && !set(&|s| s.is_under("model.charts")) {
-        config.model = config.model.without_places();
+    // The charts of a run's config, and its frame, lie near its data, in units of its normalisation.
+    if units(&config) != of_file {
+        if !options.set.iter().any(|s| s.is_under("model.charts")) {
+            config.model = config.model.without_places();
+        }
+        if config.model.sizes.frame.is_some() && options.start != Some(StartName::Flat) {
+            bail!(Usage(
+                "expected --start flat beside another dimension or normalisation, as the frame of the config is \
+                 for those that it had; found none"
+                    .to_owned()
+            ));
+        }
     }
     Ok(config)
 }
@@ -493,7 +511,7 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
     provenance
 }
 
-/// Of a model whose density is exact only as far as its encoder is: how far that is.
+/// Print the cycle error of a model whose density is exact only as far as its encoder inverts its decoder.
 fn say_how_exact(run: &RunDir, data: &dyn RowSource, pool: &Pool) -> Result<()> {
     let opened = model::open(run.path(), None)?;
     if !cycle::depends_on_encoder(opened.model()) {

@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 ///
 /// The check is on points drawn from the model itself, which lie on its manifold: all of its
 /// numbers would be 0 in exact arithmetic, but for models whose encoder is a network of its own (`me-flow`,
-/// `free-form`, `pae`, `vae`, `rif`) and only near the inverse. The density of `me-flow` and `free-form` is
-/// exact only where it is the inverse: the last lines say how near it comes. Numbers in f32 far above 1e-3 of the data's scale say that
-/// the flow inverts badly in single precision: add `--dtype f64`; no new fit is needed.
+/// `free-form`, `free-form-atlas`, `pae`, `vae`, `rif`) and only near the inverse. The density of `me-flow`,
+/// `free-form` and `free-form-atlas` is exact only where it is the inverse: the last lines say how near it
+/// comes. Numbers in f32 far above 1e-3 of the data's scale say that the flow inverts badly in single
+/// precision: add `--dtype f64`; no new fit is needed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow info run")]
 pub(super) struct Options {
