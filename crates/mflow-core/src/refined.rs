@@ -22,13 +22,16 @@ pub(crate) struct Refined {
     pub(crate) embedding: Arc<dyn Embedding>,
     /// How many steps, at least 1.
     pub(crate) steps: usize,
+    /// What differences of points are multiplied by, `[D]`: a point is near in units of the normalised data, so that
+    /// the units of columns do not matter.
+    pub(crate) units: Tensor,
 }
 
 /// The coordinates found for a batch so far, and what a step from there needs.
 struct Found {
     /// Coordinates, detached, `[B, N]`.
     u: Tensor,
-    /// `x - g(u)`, `[B, D]`.
+    /// `x - g(u)` in units of the normalised data, `[B, D]`.
     rest: Tensor,
     /// `|x - g(u)|²`, detached, `[B, 1]`.
     square: Tensor,
@@ -40,10 +43,10 @@ impl Refined {
     fn at(&self, u: &Tensor, x: &Tensor, context: Option<&Tensor>) -> Result<Found> {
         let u = u.detach();
         let point = self.embedding.embed_with_jacobian(&u, context)?;
-        let rest = (x - point.value())?;
+        let rest = (x - point.value())?.broadcast_mul(&self.units)?;
         let square = rest.detach().sqr()?.sum_keepdim(D::Minus1)?;
         let inverse = match point.tangents() {
-            Some(rows) => pseudo_inverse(rows)?,
+            Some(rows) => pseudo_inverse(&rows.broadcast_mul(&self.units)?)?,
             None => {
                 let (b, n) = u.dims2()?;
                 Tensor::zeros((b, n, x.dim(D::Minus1)?), x.dtype(), x.device())?

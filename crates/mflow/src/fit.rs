@@ -122,13 +122,16 @@ const FLAT: f64 = 1e-12;
 /// them ([`mflow_core::Error::Rank`]).
 pub fn is_flat(model: &ModelConfig, data: &dyn RowSource) -> Result<bool> {
     let (d, n) = (model.sizes.data_dim, model.sizes.manifold_dim);
+    if n >= d {
+        return Ok(false);
+    }
     let x = model.normalized(&spread(data, PLACING)?);
     let rank = linear_rank(&x, d, n);
-    if rank < n && n < d {
+    if rank < n {
         return Err(mflow_core::Error::Rank { op: "fit", rank, manifold_dim: n }.into());
     }
     let squares = PrincipalAxes::of(&x, d).squares;
-    Ok(squares[n.min(d)..].iter().sum::<f64>() <= FLAT * squares.iter().sum::<f64>())
+    Ok(squares[n..].iter().sum::<f64>() <= FLAT * squares.iter().sum::<f64>())
 }
 
 /// The shape of the manifold near which the data lie, for the dimension that the model has. It is told from at most

@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::network::Network;
 use crate::refined::Refined;
 use crate::{Error, Result};
+use candle_core::{Device, Tensor};
 use mflow_bijectors::{
     Bijector, Chain, Domain, FeatureAffine, FeatureAffineConfig, Init, NetConfig, ParamStore,
     Params, Piece,
@@ -174,7 +175,7 @@ impl ModelConfig {
             }
             ModelParts::FreeFormAtlas { encoder, decoder, inner, steps, .. } => {
                 let networks = self.networks_of_charts([encoder, decoder], params)?;
-                self.chart_parts(refined(networks, *steps), inner, params)
+                self.chart_parts(self.refined(networks, *steps, params)?, inner, params)
             }
             ModelParts::MeFlow { outer, inner, encoder } => {
                 let embedding = Arc::new(self.padded_flow(outer, params)?);
@@ -187,7 +188,7 @@ impl ModelConfig {
             | ModelParts::Rif { encoder, decoder, inner } => {
                 let networks = self.autoencoder(encoder, decoder, self.of_manifold(), n, params)?;
                 let networks: Arc<dyn Embedding> = match self.parts {
-                    ModelParts::FreeForm { steps, .. } => refined(networks, steps),
+                    ModelParts::FreeForm { steps, .. } => self.refined(networks, steps, params)?,
                     _ => Arc::new(networks),
                 };
                 let h = self.inner(inner, params)?;
@@ -348,6 +349,25 @@ impl ModelConfig {
         Ok(Autoencoder { encoder, decoder })
     }
 
+    /// With coordinates that are improved by so many steps.
+    fn refined(
+        &self,
+        networks: Autoencoder,
+        steps: usize,
+        params: &Params<'_>,
+    ) -> Result<Arc<dyn Embedding>> {
+        let embedding = Arc::new(networks);
+        if steps == 0 {
+            return Ok(embedding);
+        }
+        let d = self.sizes.data_dim;
+        let scale = self.sizes.normalization.as_ref().map_or(vec![1.; d], |n| n.scale.clone());
+        let units = scale.into_iter().map(f64::recip).collect();
+        let units = Tensor::from_vec(units, d, &Device::Cpu)?.to_dtype(params.dtype())?;
+        let units = units.to_device(params.device())?;
+        Ok(Arc::new(Refined { embedding, steps, units }))
+    }
+
     /// The encoder and the decoder of all charts. Both see the number of the chart, one-hot, and data around the place
     /// of the chart.
     pub(crate) fn autoencoder_of_charts(
@@ -394,14 +414,6 @@ impl ModelConfig {
             off_manifold: Arc::new(Nothing),
             context_dim: self.sizes.context_dim,
         })
-    }
-}
-
-/// Networks whose coordinates are improved by so many steps.
-fn refined(networks: Autoencoder, steps: usize) -> Arc<dyn Embedding> {
-    match steps {
-        0 => Arc::new(networks),
-        _ => Arc::new(Refined { embedding: Arc::new(networks), steps }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Models as they are while training. Oracle: the same laws in the view with dropout; means over masks
 //! where outputs are linear in them; moments of a batch behind `ActNorm` layers.
 use crate::ambient::change_of_variables;
-use crate::kinds::{Kind, kinds, small, small_net, units, with_epsilon};
+use crate::kinds::{Kind, kinds, small, small_net, units, with_epsilon, with_steps};
 use crate::numbers::{CPU, close, gap, normal, numbers, tensor};
 use mflow_bijectors::{FlowConfig, LinearKind, Noise, Norm, ParamStore};
 use mflow_core::candle::{DType, Tensor};
@@ -30,7 +30,7 @@ fn all(p: f64) -> Vec<ModelConfig> {
         ModelConfig::m_flow(3, 2),
         ModelConfig::me_flow(3, 2),
         ModelConfig::pae(3, 2),
-        ModelConfig::free_form(3, 2),
+        with_steps(ModelConfig::free_form(3, 2), 0),
         ModelConfig::vae(3, 2),
         ModelConfig::rif(3, 2),
     ];
@@ -168,7 +168,7 @@ fn observing_a_batch_initialises_act_norms() {
         ModelConfig::m_flow(3, 2),
         ModelConfig::me_flow(3, 2).with_networks(&small_net()),
         ModelConfig::pae(3, 2).with_networks(&small_net()),
-        ModelConfig::free_form(3, 2).with_networks(&small_net()),
+        with_steps(ModelConfig::free_form(3, 2), 0).with_networks(&small_net()),
     ] {
         let config = config.with_outer(flow.clone()).with_inner(flow.clone());
         let mut store = ParamStore::new(2, DType::F64, CPU);

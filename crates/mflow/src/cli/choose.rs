@@ -207,11 +207,12 @@ fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
             (false, false)
         }
     };
+    let alternatives = ways.iter().any(|way| way.of_many);
     let fits = |way: &Way| match way.start {
         _ if way.of_many => many,
         Start::Unrolled => graph,
         // A projection onto a plane folds what is closed.
-        Start::Flat => !many,
+        Start::Flat => !(many && alternatives),
         _ => true,
     };
     if ways.iter().any(fits) {
@@ -220,24 +221,31 @@ fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
     Ok(ways)
 }
 
+/// The ways that fit the data, with their starts and charts in place: the config of each, and what is tried of it.
+pub(super) fn candidates(
+    ways: Vec<Way>,
+    data: &dyn RowSource,
+) -> Result<Vec<(FitConfig, Candidate)>> {
+    let prepare = |way: Way| {
+        let FitConfig { model, train, seed, dtype } = way.config;
+        let (model, train) = start_from(way.start, place_charts(model, data)?, train, data)?;
+        model.build(&mut ParamStore::new(seed, dtype.into(), &Device::Cpu), |_| false)?;
+        let config = FitConfig { model: model.clone(), train: train.clone(), seed, dtype };
+        Ok((config, Candidate { name: way.name, model, train }))
+    };
+    fit_to_data(ways, data)?.into_iter().map(prepare).collect()
+}
+
 /// The config that is trained, and the trials by which it was chosen, if there were any; none if `stop` was raised.
 pub(super) fn choose(
-    ways: Vec<Way>,
+    candidates: Vec<(FitConfig, Candidate)>,
     data: &dyn RowSource,
     validation: Option<&dyn RowSource>,
     pool: &Pool,
     stop: &AtomicBool,
 ) -> Result<Option<(FitConfig, Vec<Attempt>)>> {
-    let ways = fit_to_data(ways, data)?;
-    let mut candidates = vec![];
-    for way in &ways {
-        let FitConfig { model, train, .. } = way.config.clone();
-        let (model, train) = start_from(way.start, place_charts(model, data)?, train, data)?;
-        let store = &mut ParamStore::new(way.config.seed, way.config.dtype.into(), &Device::Cpu);
-        model.build(store, |_| false)?;
-        candidates.push(Candidate { name: way.name.clone(), model, train });
-    }
-    let FitConfig { seed, dtype, .. } = ways[0].config;
+    let (mut configs, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
+    let FitConfig { seed, dtype, .. } = configs[0];
     let trials = Trials { data, validation, dtype: dtype.into(), seed, pool, updates: UPDATES };
     let tell = |trial: &Attempt| {
         message(format_args!(
@@ -249,11 +257,10 @@ pub(super) fn choose(
         ));
     };
     let Some(choice) = trials.choose(&candidates, tell, stop)? else { return Ok(None) };
-    let Candidate { name, model, train } = candidates.swap_remove(choice.winner);
     if !choice.trials.is_empty() {
-        message(format_args!("chosen: {name}"));
+        message(format_args!("chosen: {}", candidates[choice.winner].name));
     }
-    Ok(Some((FitConfig { model, train, ..ways[choice.winner].config.clone() }, choice.trials)))
+    Ok(Some((configs.swap_remove(choice.winner), choice.trials)))
 }
 
 /// A shape in words, where one chart does not cover it.

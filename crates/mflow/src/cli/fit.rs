@@ -271,10 +271,11 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let provenance = provenance(options, config, &tables.data);
     let data = tables.into_source(config)?;
     let validation = validation.map(|tables| tables.into_source(config)).transpose()?;
+    let candidates = choose::candidates(ways, data.as_ref())?;
     let run = options.run.open()?;
     let stop = interrupt::flag()?;
     let Some((config, trials)) =
-        choose::choose(ways, data.as_ref(), validation.as_deref(), &pool, &stop)?
+        choose::choose(candidates, data.as_ref(), validation.as_deref(), &pool, &stop)?
     else {
         message(format_args!(
             "interrupted before a model was chosen; nothing is lost but the trials: the same command starts anew"
