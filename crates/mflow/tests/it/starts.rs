@@ -21,8 +21,8 @@ fn phases(config: &FitConfig) -> Vec<String> {
 #[test]
 fn by_default_short_trials_choose_and_say_so() {
     let folder = Folder::new();
-    folder.succeeds("data s-curve -n 300 --out s");
-    let fit = "fit s/x.npy --manifold-dim 2 --epochs 4";
+    folder.succeeds("data s-curve -n 700 --out s");
+    let fit = "fit s/x.npy --manifold-dim 2 --epochs 2";
     let ended = folder.run(&format!("{fit} --out run"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let all = attempts(&folder, "run");
