@@ -134,7 +134,7 @@ fn codes(
     trainer.run(&mut Silent, &AtomicBool::new(false))?;
     let model = model.build(&mut store, |_| false)?;
     let u = setting.pool.by_rows(all, |range| -> Result<Tensor, mflow_core::Error> {
-        Ok(model.coordinates(&x.narrow(0, range.start, range.len())?, None)?)
+        model.coordinates(&x.narrow(0, range.start, range.len())?, None)
     });
     numbers(&u.map_err(Error::from)?)
 }
