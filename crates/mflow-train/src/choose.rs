@@ -63,11 +63,10 @@ const CLEARLY: f64 = 3.;
 impl Trials<'_> {
     /// Train each candidate for a short time, on the same rows, and choose by the reconstruction error on held-out rows.
     ///
-    /// A trial ends with the last stage that learns the manifold by that error. The candidates are compared in their
-    /// order: one takes the place of the winner so far if its error is less than a third of the winner's, so between
-    /// similar errors the first candidate wins. Errors below 1e-4, in units of the normalised data, count as equal. A
-    /// candidate that diverges has an infinite error. `tell` hears of each trial as it ends. One candidate alone wins
-    /// without a trial. None if `stop` was raised.
+    /// A trial ends with the last stage that learns the manifold by that error. The first candidate wins whose error is
+    /// at most three times the smallest. Errors below 1e-4, in units of the normalised data, count as equal. A candidate
+    /// that diverges has an infinite error. `tell` hears of each trial as it ends. One candidate alone wins without a
+    /// trial. None if `stop` was raised.
     ///
     /// # Errors
     /// If there is no candidate, all of them diverge, or one of them cannot be trained for another reason.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub enum Schedule {
     /// M/D: first the manifold by its reconstruction error, then the density on it, half of the epochs
-    /// each. Brehmer & Cranmer (2020), section 3.B.
+    /// each; of free-form models two thirds are for the manifold. Brehmer & Cranmer (2020), section 3.B.
     Sequential,
     /// M/D: manifold and density in turns, epoch by epoch.
     Alternating,
@@ -61,7 +61,7 @@ const FREE_RATE: f64 = 5e-3;
 impl Settings {
     fn apply(self, model: &ModelConfig, stages: &mut [Stage]) {
         let rate = match model.parts {
-            ModelParts::FreeForm { .. } | ModelParts::FreeFormAtlas { .. } => FREE_RATE,
+            ModelParts::FreeForm { .. } => FREE_RATE,
             _ => MANIFOLD_RATE,
         };
         for stage in stages {
@@ -104,6 +104,12 @@ impl Schedule {
             | ModelParts::FreeFormAtlas { .. } => Self::Sequential,
             _ => Self::Likelihood,
         }
+    }
+
+    /// Epochs of a fit of `model` where nobody says how many, of all phases together: networks without constraint
+    /// are fast, and go on longer for it.
+    pub fn default_epochs(model: &ModelConfig) -> usize {
+        if is_free(model) { 150 } else { 100 }
     }
 
     /// The name, as in a file.
@@ -174,7 +180,8 @@ impl Schedule {
         };
         Ok(match self {
             Self::Sequential => {
-                vec![manifold(share(2)).into(), density(rest(share(2))).into()]
+                let of_manifold = if is_free(model) { (2 * epochs / 3).max(1) } else { share(2) };
+                vec![manifold(of_manifold).into(), density(rest(of_manifold)).into()]
             }
             Self::Alternating => {
                 vec![Alternate::new(vec![manifold(1), density(1)], share(2)).into()]
@@ -223,6 +230,11 @@ impl Schedule {
         };
         Err(Error::config("schedule", format!("`{}` {reason}", self.name())))
     }
+}
+
+/// Whether the manifold is learned by networks without constraint that have a density.
+fn is_free(model: &ModelConfig) -> bool {
+    matches!(model.parts, ModelParts::FreeForm { .. } | ModelParts::FreeFormAtlas { .. })
 }
 
 /// What stands for the likelihood of a model.

@@ -6,8 +6,8 @@ use super::settings::Setting;
 use super::tables::Tables;
 use anyhow::Result;
 use mflow::bijectors::ParamStore;
+use mflow::core::ChartConfig;
 use mflow::core::candle::Device;
-use mflow::core::{ChartConfig, Charts};
 use mflow::fit::{FitConfig, Shape, is_flat, place_charts, shape_of, start_from};
 use mflow::train::{Attempt, Candidate, Pool, RowSource, Start, Trials};
 use std::sync::atomic::AtomicBool;
@@ -15,10 +15,6 @@ use std::time::Duration;
 
 /// Updates of a trial, about and at most: each phase has at least one epoch.
 const UPDATES: usize = 1000;
-
-/// A candidate with several charts has so many for each dimension of the manifold. A closed manifold in so many pieces
-/// is gently curved in each.
-const CHARTS: usize = 6;
 
 /// One way to fit the data: a candidate, before the data have said where its start lies.
 pub(super) struct Way {
@@ -120,13 +116,9 @@ impl<'a> Asked<'a> {
     }
 
     /// Several charts.
-    fn atlas(&self, n: usize) -> Result<Way> {
+    fn atlas(&self) -> Result<Way> {
         let options = self.options.with(Some(Kind::FreeFormAtlas), None);
-        let mut way = self.way(Some(""), &options, Start::Random, true)?;
-        if let Some(charts) = way.config.model.parts.charts_mut() {
-            *charts = Charts::Number(CHARTS * n);
-        }
-        Ok(way)
+        self.way(Some(""), &options, Start::Random, true)
     }
 
     fn ways(&self) -> Result<Vec<Way>> {
@@ -136,7 +128,7 @@ impl<'a> Asked<'a> {
             // What may be left out is that of a manifold which depends on its context.
             if self.start.is_none() && !self.options.conditional_manifold {
                 if self.tables.context_dim() == 0 {
-                    ways.push(self.atlas(n)?);
+                    ways.push(self.atlas()?);
                 }
                 ways.extend(self.closed(n)?);
             }

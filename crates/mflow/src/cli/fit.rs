@@ -73,7 +73,8 @@ pub(super) struct Options {
     /// or the model has no choice (af, fom)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     manifold_dim: Option<u32>,
-    /// Epochs of all phases together, at least one of each [default: 100]
+    /// Epochs of all phases together, at least one of each [default: 100, of free-form
+    /// models 150]
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
     /// Start a manifold that was not found anew, from other weights, up to K times [default: 0]
@@ -156,7 +157,7 @@ pub(super) enum Kind {
     Pae,
     /// Encoder and decoder networks without constraint; the density is exact where they invert each other
     FreeForm,
-    /// Free-form flows on several charts, for closed manifolds; 8, or as many as --set model.charts=K says
+    /// Free-form flows on several charts, for closed manifolds; 4, or as many as --set model.charts=K says
     FreeFormAtlas,
     /// Variational autoencoder; no likelihood
     Vae,
@@ -179,7 +180,7 @@ impl Kind {
             Self::MeFlow => ModelConfig::me_flow(data_dim, 1),
             Self::Pae => ModelConfig::pae(data_dim, 1),
             Self::FreeForm => ModelConfig::free_form(data_dim, 1),
-            Self::FreeFormAtlas => ModelConfig::free_form_atlas(data_dim, 1, 8),
+            Self::FreeFormAtlas => ModelConfig::free_form_atlas(data_dim, 1, 4),
             Self::Vae => ModelConfig::vae(data_dim, 1),
             Self::Rif => ModelConfig::rif(data_dim, 1),
         }
@@ -245,9 +246,6 @@ enum Normalize {
     /// As they are
     None,
 }
-
-/// Epochs where nobody says how many.
-const EPOCHS: usize = 100;
 
 pub(super) fn run(options: &Options) -> Result<Done> {
     let Place::Cpu = options.device;
@@ -377,7 +375,7 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     let of_kind = FitConfig {
         seed: 0,
         dtype: mflow::fit::DTypeName::F32,
-        train: Schedule::of(&model).config(&model, EPOCHS)?,
+        train: Schedule::of(&model).config(&model, Schedule::default_epochs(&model))?,
         model,
     };
     let mut base = settings::table(&of_kind)?;
@@ -449,7 +447,8 @@ fn override_by_options(config: &mut FitConfig, options: &Options, table: &Number
         sizes.normalization = Some(normalization(normalize, table)?);
     }
     if let Some(name) = options.schedule {
-        config.train.phases = Schedule::from(name).config(&config.model, EPOCHS)?.phases;
+        let epochs = Schedule::default_epochs(&config.model);
+        config.train.phases = Schedule::from(name).config(&config.model, epochs)?.phases;
     }
     let train = &mut config.train;
     if let Some(epochs) = options.epochs {

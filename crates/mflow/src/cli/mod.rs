@@ -37,7 +37,7 @@ pub(crate) use exit::exit_code;
     name = "mflow",
     version,
     after_help = "A first session:\n  \
-        mflow fit data.csv --manifold-dim 2 --out run    train; 100 epochs by default\n  \
+        mflow fit data.csv --manifold-dim 2 --out run    choose a model and train it\n  \
         mflow info run                                   what it is and how exactly it inverts\n  \
         mflow score run data.csv --out scores.npz        density and distance of each row\n  \
         mflow sample run -n 1000 --out new.csv           new points\n\n\
