@@ -28,6 +28,7 @@ pub(crate) struct Refined {
 }
 
 /// The coordinates found for a batch so far, and what a step from there needs.
+#[derive(Clone)]
 struct Found {
     /// Coordinates, detached, `[B, N]`.
     u: Tensor,
@@ -63,7 +64,7 @@ impl Found {
     }
 
     /// Row by row whichever of the two is nearer to `x`; `self` where `other` is not finite.
-    fn nearer(self, other: Self) -> Result<Self> {
+    fn nearer(&self, other: &Self) -> Result<Self> {
         let better = other.square.lt(&self.square)?;
         let pick = |a: &Tensor, b: &Tensor| -> Result<Tensor> {
             let mut mask = better.clone();
@@ -105,12 +106,11 @@ impl Embedding for Refined {
         if x.dim(0)? == 0 {
             return Ok(start);
         }
-        let mut best = self.at(&start, x, context)?;
-        let mut u = (&best.u + best.step()?)?;
+        let mut here = self.at(&start, x, context)?;
+        let mut best = here.clone();
         for _ in 0..self.steps {
-            let next = self.at(&u, x, context)?;
-            u = (&next.u + next.step()?)?;
-            best = best.nearer(next)?;
+            here = self.at(&(&here.u + here.step()?)?, x, context)?;
+            best = best.nearer(&here)?;
         }
         // The gradient is that of the step that would come next. The step is no part of the value; on the manifold it
         // is 0.

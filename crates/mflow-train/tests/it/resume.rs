@@ -52,6 +52,16 @@ fn go_on(toy: &Toy, path: &Path) -> End {
     (bits(&store, ""), metrics(path))
 }
 
+/// Start a run in `path`, and stop it after so many batches.
+fn stopped_after(batches: usize, toy: &Toy, path: &Path) {
+    let run = RunDir::open(path, false).unwrap();
+    let stop = AtomicBool::new(false);
+    let mut observer = StopAfter { batches, stop: &stop };
+    let mut store = toy.store();
+    let outcome = toy.train(&mut store, Some(&run), &mut observer, &stop).unwrap();
+    assert_eq!(outcome, Outcome::Interrupted, "stopped after {batches} batches");
+}
+
 fn same(what: &str, found: &End, expected: &End) {
     assert_eq!(found.0, expected.0, "{what}: weights");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -65,14 +75,7 @@ fn stopped_after_any_batch_a_run_ends_at_the_same_bits() {
     for batches in 1..BATCHES {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        {
-            let run = RunDir::open(&path, false).unwrap();
-            let stop = AtomicBool::new(false);
-            let mut observer = StopAfter { batches, stop: &stop };
-            let mut store = toy.store();
-            let outcome = toy.train(&mut store, Some(&run), &mut observer, &stop).unwrap();
-            assert_eq!(outcome, Outcome::Interrupted, "stopped after {batches} batches");
-        }
+        stopped_after(batches, &toy, &path);
         same(&format!("after {batches} batches"), &go_on(&toy, &path), &expected);
     }
 }
@@ -96,14 +99,7 @@ fn a_guided_start_resumes_to_the_same_bits() {
         for batches in [1, 2, 3] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("run");
-            {
-                let run = RunDir::open(&path, false).unwrap();
-                let stop = AtomicBool::new(false);
-                let mut observer = StopAfter { batches, stop: &stop };
-                let mut store = toy.store();
-                let outcome = toy.train(&mut store, Some(&run), &mut observer, &stop).unwrap();
-                assert_eq!(outcome, Outcome::Interrupted, "stopped after {batches} batches");
-            }
+            stopped_after(batches, &toy, &path);
             let what = format!("{start} start, after {batches} batches");
             same(&what, &go_on(&toy, &path), &expected);
         }

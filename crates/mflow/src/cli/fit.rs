@@ -83,8 +83,8 @@ pub(super) struct Options {
     /// Rows per update [default: 100]
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
-    /// Learning rate at the start of each phase [default: 0.002 for a manifold, 0.005 for a free-form
-    /// one, 0.001 for a density]
+    /// Learning rate at the start of each phase [default: 0.002 for a manifold, 0.005 for that of
+    /// free-form, 0.001 for a density]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// Normalisation of data; results are in data units in any case [default: standardize]
