@@ -9,7 +9,7 @@ use crate::elementwise::{AngleShiftConfig, ElementwiseConfig, FunctionConfig};
 use crate::linear::{
     LuLinearConfig, OrthogonalConfig, PermutationConfig, QrLinearConfig, SvdLinearConfig,
 };
-use crate::norm::{ActNormConfig, BatchNormConfig};
+use crate::norm::{ActNormConfig, BatchNormConfig, GaussianizeConfig};
 use crate::numerical::{ResidualBlockConfig, TanhMixtureConfig};
 use crate::params::Params;
 use crate::shape::{Concat, Multiscale, PartialMap, Pixelwise, ReshapeConfig, SqueezeConfig};
@@ -56,6 +56,8 @@ pub enum BijectorConfig {
     ActNorm(ActNormConfig),
     /// [`crate::BatchNorm`].
     BatchNorm(BatchNormConfig),
+    /// [`crate::Gaussianize`].
+    Gaussianize(GaussianizeConfig),
     /// [`crate::Scaling`].
     Scaling(ScalingConfig),
     /// [`crate::SpecialConformal`].
@@ -130,6 +132,7 @@ impl BijectorConfig {
             Self::FeatureAffine(config) => Arc::new(config.build(params)?),
             Self::ActNorm(config) => Arc::new(config.build(params)?),
             Self::BatchNorm(config) => Arc::new(config.build(params)?),
+            Self::Gaussianize(config) => Arc::new(config.build(params)?),
             Self::Scaling(config) => Arc::new(config.build(params)?),
             Self::SpecialConformal(config) => Arc::new(config.build(params)?),
             Self::Inversion(config) => Arc::new(config.build(params)?),

@@ -79,7 +79,9 @@ pub use linear::{
 };
 pub use nn::{Activation, Conditioned, ConvNet, ConvNetConfig, Linear, Net, NetConfig, NetKind};
 pub use noise::{LayerNoise, Noise};
-pub use norm::{ActNorm, ActNormConfig, BatchNorm, BatchNormConfig};
+pub use norm::{
+    ActNorm, ActNormConfig, BatchNorm, BatchNormConfig, Gaussianize, GaussianizeConfig,
+};
 pub use numerical::{ResidualBlock, ResidualBlockConfig, TanhMixture, TanhMixtureConfig};
 pub use params::{Init, ParamStore, Parameter, Params, Piece};
 pub use shape::{

@@ -249,9 +249,10 @@ pub trait Model: Debug + Send + Sync {
         Ok(CycleError { data, latent: Some(moved.sqr()?.sum(D::Minus1)?.sqrt()?) })
     }
 
-    /// Let layers learn statistics from a batch of data: the initialisation of an `ActNorm`. The explicit
-    /// call of a trainer.
-    fn observe(&self, _x: &Tensor, _context: Option<&Tensor>) -> Result<()> {
+    /// Let layers learn statistics from a batch of data: the initialisation of an `ActNorm` or a `Gaussianize`. The
+    /// explicit call of a trainer. Those of the flow `h` of the coordinates learn with `density` only: as long as the
+    /// manifold is not found, coordinates say nothing.
+    fn observe(&self, _x: &Tensor, _context: Option<&Tensor>, _density: bool) -> Result<()> {
         Ok(())
     }
     /// The model as it is while training, with the random numbers that dropout and the draws of charts take

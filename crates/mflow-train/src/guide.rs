@@ -2,7 +2,7 @@
 use crate::loss::Scale;
 use crate::member::{Setting, View};
 use crate::schedule::{Phase, TrainConfig};
-use crate::source::{Batch, Rows};
+use crate::source::{Batch, RowSource as _, Rows};
 use crate::trainer::Trainer;
 use crate::{Error, Loss, Result, Silent};
 use candle_core::{D, DType, Device, Tensor};
@@ -46,7 +46,7 @@ pub(crate) fn guided(
     // Together, so that both are on the same coordinates.
     let x = scale.normalize(&Tensor::cat(&[&train.x, &validation.x], 0)?)?;
     let n = setting.model.sizes.manifold_dim;
-    let u = match guide {
+    let Coordinates { u, outliers } = match guide {
         Guide::Isomap => unrolled(&x, n, UnrollMethod::Isomap, setting.seed)?,
         Guide::TangentAlignment => unrolled(&x, n, UnrollMethod::TangentAlignment, setting.seed)?,
         Guide::Autoencoder => codes(&x, rows, n, setting, updates)?,
@@ -55,9 +55,24 @@ pub(crate) fn guided(
     let u = u.to_dtype(x.dtype())?.to_device(x.device())?;
     let with = |batch: Batch, start: usize| -> Result<Rows> {
         let guide = Some(u.narrow(0, start, batch.rows())?);
-        Ok(Rows::with_data(Batch { guide, ..batch }))
+        let all = Rows::with_data(Batch { guide, ..batch });
+        let known = |row: &usize| outliers.binary_search(&(start + row)).is_err();
+        let known: Vec<usize> = (0..all.rows()).filter(known).collect();
+        match known.is_empty() {
+            true => Ok(all),
+            false => Ok(Rows::with_data(all.gather(&known)?)),
+        }
     };
     Ok((with(train, 0)?, with(validation, rows)?))
+}
+
+/// Coordinates of rows.
+struct Coordinates {
+    /// `[rows, N]`, row-major.
+    u: Vec<f64>,
+    /// Rows, in order, whose coordinates are a guess. A wrong guide does more harm than none: a few rows far along a
+    /// spiral that are put onto its inner turn bend all of it.
+    outliers: Vec<usize>,
 }
 
 /// At most `most` rows of a view, evenly spread.
@@ -71,7 +86,7 @@ fn numbers(t: &Tensor) -> Result<Vec<f64>> {
     Ok(t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
 }
 
-fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Vec<f64>> {
+fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Coordinates> {
     let cols = x.dim(D::Minus1)?;
     let options = UnrollOptions { method, seed, ..UnrollOptions::default() };
     let unrolled = unroll(&numbers(x)?, cols, n, &options)?;
@@ -86,7 +101,7 @@ fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Vec
         end = Some(high + shift);
         piece.rows.iter().for_each(|&row| u[row * n] += shift);
     }
-    Ok(u)
+    Ok(Coordinates { u, outliers: unrolled.outliers })
 }
 
 /// Coordinates with mean 0 and standard deviation [`SPREAD`] along their widest axis; all axes by the same factor.
@@ -105,7 +120,7 @@ fn codes(
     n: usize,
     setting: &Setting<'_>,
     updates: usize,
-) -> Result<Vec<f64>> {
+) -> Result<Coordinates> {
     let (all, d) = x.dims2()?;
     let batch_size = 100;
     let net = NetConfig::new(100, 2).with_activation(Activation::Silu);
@@ -136,5 +151,5 @@ fn codes(
     let u = setting.pool.by_rows(all, |range| -> Result<Tensor, mflow_core::Error> {
         model.coordinates(&x.narrow(0, range.start, range.len())?, None)
     });
-    numbers(&u.map_err(Error::from)?)
+    Ok(Coordinates { u: numbers(&u.map_err(Error::from)?)?, outliers: vec![] })
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub enum Schedule {
     /// M/D: first the manifold by its reconstruction error, then the density on it, half of the epochs
-    /// each; of free-form models two thirds are for the manifold. Brehmer & Cranmer (2020), section 3.B.
+    /// each; of free-form models four fifths are for the manifold. Brehmer & Cranmer (2020), section 3.B.
     Sequential,
     /// M/D: manifold and density in turns, epoch by epoch.
     Alternating,
@@ -109,7 +109,7 @@ impl Schedule {
     /// Epochs of a fit of `model` where nobody says how many, of all phases together: networks without constraint
     /// are fast, and go on longer for it.
     pub fn default_epochs(model: &ModelConfig) -> usize {
-        if is_free(model) { 150 } else { 100 }
+        if is_free(model) { 300 } else { 100 }
     }
 
     /// The name, as in a file.
@@ -180,7 +180,7 @@ impl Schedule {
         };
         Ok(match self {
             Self::Sequential => {
-                let of_manifold = if is_free(model) { (2 * epochs / 3).max(1) } else { share(2) };
+                let of_manifold = if is_free(model) { (4 * epochs / 5).max(1) } else { share(2) };
                 vec![manifold(of_manifold).into(), density(rest(of_manifold)).into()]
             }
             Self::Alternating => {

@@ -115,13 +115,16 @@ impl Trainer<'_> {
                 if let Some(run) = self.run {
                     past.attempts = run.trials()?;
                 }
-                self.observe()?;
             }
         }
         let split = self.split();
         let config = self.config;
         while let Some(stage) = config.phases.get(position.stage) {
             let started = Instant::now();
+            // In the middle of a stage the layers have seen their rows.
+            if resumed.as_ref().is_none_or(|checkpoint| checkpoint.phases.is_empty()) {
+                self.observe(stage)?;
+            }
             let mut work = self.work(stage, position, shards, &split, past)?;
             // Between stages there is nothing to restore.
             if let Some(checkpoint) = resumed.take().filter(|c| !c.phases.is_empty()) {
@@ -249,15 +252,21 @@ impl Trainer<'_> {
         if path.exists() { Checkpoint::load(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Show the layers their first rows: the initialisation of those that depend on data.
-    fn observe(&mut self) -> Result<()> {
+    /// Show the layers that a stage trains their first rows: the initialisation of those that depend on data. So the flow
+    /// of the coordinates sees them once the manifold is found.
+    fn observe(&mut self, stage: &Stage) -> Result<()> {
         /// Enough for means and deviations.
-        const ROWS: usize = 1000;
+        const LEAST: usize = 1000;
+        /// What more rows may cost, for the ends of distributions.
+        const NUMBERS: usize = 1_000_000;
         let split = self.split();
-        let rows = &split.train[..split.train.len().min(ROWS)];
+        let most = LEAST.max(NUMBERS / self.model.sizes.data_dim);
+        let rows = &split.train[..split.train.len().min(most)];
         let batch = self.data.gather(rows)?;
+        let density = self.model.groups().density;
+        let density = stage.phases().iter().any(|p| density.iter().any(|g| p.trains_group(g)));
         let model = self.model.build(self.store, |_| false)?;
-        Ok(model.observe(&batch.x, batch.context.as_ref())?)
+        Ok(model.observe(&batch.x, batch.context.as_ref(), density)?)
     }
 
     fn split(&self) -> Split {
@@ -440,7 +449,6 @@ impl Trainer<'_> {
         if again {
             let fresh = self.fresh_weights(stage, work.position)?;
             self.replace_weights(fresh)?;
-            self.observe()?;
         } else if let Some(chosen) = past.chosen.take().filter(|_| number > 0) {
             self.replace_weights(chosen)?;
         }

@@ -93,12 +93,23 @@ impl<U: Univariate> Layer for Elementwise<U> {
         }
         let b = flat.value().dim(0)?;
         let p = T::constant(&self.parameters.broadcast_as((b, n, per))?);
-        let mapped = if self.route == Route::Auto && flat.value().device().is_cpu() {
-            flat.pointwise(&p, &self.map, direction)?
-        } else {
-            self.map.compose(direction, &flat, &p)?
-        };
+        let mapped = elements(&self.map, self.route, direction, &flat, &p)?;
         let value = mapped.value.reshape(&self.signature.latent_shape)?;
         Ok(Mapped { value, log_abs_det: mapped.log_abs_det })
+    }
+}
+
+/// `map` of the elements of `x: [B, T]` with parameters `p: [B, T, P]`, by the route that fits the device.
+pub(crate) fn elements<U: Univariate, T: Diff>(
+    map: &U,
+    route: Route,
+    direction: Direction,
+    x: &T,
+    p: &T,
+) -> Result<Mapped<T>> {
+    if route == Route::Auto && x.value().device().is_cpu() {
+        x.pointwise(p, map, direction)
+    } else {
+        map.compose(direction, x, p)
     }
 }

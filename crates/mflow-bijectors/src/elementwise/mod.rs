@@ -7,3 +7,4 @@ pub(crate) use angle::wrap;
 pub use angle::{AngleShift, AngleShiftConfig};
 pub use function::{Function, FunctionConfig, FunctionMap};
 pub use learned::ElementwiseConfig;
+pub(crate) use learned::elements;

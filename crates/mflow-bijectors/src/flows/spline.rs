@@ -3,6 +3,7 @@ use super::{Dependence, Fast, FlowConfig, LinearKind, Norm, is_false};
 use crate::Result;
 use crate::config::BijectorConfig;
 use crate::coupling::Route;
+use crate::norm::GaussianizeConfig;
 use crate::nn::{Activation, NetConfig};
 use crate::univariate::UnivariateConfig;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,10 @@ pub struct SplineFlowConfig {
     /// Whether it starts as the identity exactly; see [`FlowConfig::starts_at_identity`].
     #[serde(skip_serializing_if = "is_false")]
     pub starts_at_identity: bool,
+    /// Whether a [`crate::Gaussianize`] stands between the couplings and the data: each feature by itself is
+    /// normal for the couplings from the start, once data were observed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub gaussianize: bool,
     /// Kernels or tensor operations.
     pub route: Route,
 }
@@ -51,6 +56,7 @@ impl Default for SplineFlowConfig {
             blocks: net.blocks,
             activation: net.activation,
             starts_at_identity: false,
+            gaussianize: false,
             route: Route::Auto,
         }
     }
@@ -74,6 +80,12 @@ impl SplineFlowConfig {
             starts_at_identity: self.starts_at_identity,
             route: self.route,
         };
-        flow.bijector(dim, context_dim)
+        let flow = flow.bijector(dim, context_dim)?;
+        if !self.gaussianize {
+            return Ok(flow);
+        }
+        let marginals = GaussianizeConfig::new(dim).with_route(self.route);
+        let of = Box::new(BijectorConfig::Gaussianize(marginals));
+        Ok(BijectorConfig::Chain { layers: vec![flow, BijectorConfig::Inverted { of }] })
     }
 }

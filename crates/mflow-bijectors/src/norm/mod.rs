@@ -1,9 +1,11 @@
 //! Normalisation layers: statistics of data that become parameters of a map.
 mod act_norm;
 mod batch_norm;
+mod gaussianize;
 
 pub use act_norm::{ActNorm, ActNormConfig};
 pub use batch_norm::{BatchNorm, BatchNormConfig};
+pub use gaussianize::{Gaussianize, GaussianizeConfig};
 
 use crate::Result;
 use candle_core::Tensor;

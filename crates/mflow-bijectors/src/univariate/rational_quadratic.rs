@@ -83,6 +83,23 @@ impl RationalQuadratic {
         (1. - MIN_SLOPE).exp_m1().ln()
     }
 
+    /// Parameters of the spline whose bins have these widths and heights, as shares of the box, and these slopes at the
+    /// inner knots. What is below the smallest that a spline can have is raised to it.
+    pub(crate) fn of_knots(&self, widths: &[f64], heights: &[f64], slopes: &[f64]) -> Vec<f64> {
+        /// What a softmax can leave to a bin without a logit far from the others.
+        const LEAST: f64 = 1e-5;
+        /// Above it a slope is no slope but the end of what single precision can divide.
+        const STEEPEST: f64 = 1e4;
+        let logit = |size: &f64| (size - MIN_BIN).max(LEAST).ln() / self.logit_scale;
+        let raw = |slope: &f64| {
+            let above = slope.min(STEEPEST) - MIN_SLOPE;
+            // softplus⁻¹, which for a large number is the number.
+            if above > 30. { above } else { above.max(LEAST).exp_m1().ln() }
+        };
+        let sizes = widths.iter().chain(heights).map(logit);
+        sizes.chain(slopes.iter().map(raw)).collect()
+    }
+
     /// Find the bin of `x`, which lies inside the box.
     #[inline(always)]
     fn locate<R: Real>(&self, inverse: bool, x: R, p: &[R], scratch: &mut [R]) -> Bin<R> {

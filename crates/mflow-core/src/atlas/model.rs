@@ -326,9 +326,9 @@ impl Model for Atlas {
         self.inner.inverts()
     }
 
-    fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<()> {
+    fn observe(&self, x: &Tensor, context: Option<&Tensor>, density: bool) -> Result<()> {
         let (_, named) = self.chart_of("observe", x, context)?;
-        self.inner.observe(x, Some(&named))
+        self.inner.observe(x, Some(&named), density)
     }
     fn training(&self, noise: &Noise) -> Result<Option<Box<dyn Model>>> {
         let draws = Some(noise.layer());

@@ -279,10 +279,12 @@ impl Model for ManifoldModel {
         self.off_manifold.decode_noisy(self, latent, noise, context)
     }
 
-    fn observe(&self, x: &Tensor, context: Option<&Tensor>) -> Result<()> {
+    fn observe(&self, x: &Tensor, context: Option<&Tensor>, density: bool) -> Result<()> {
         self.check_data("observe", x, context)?;
         let u = self.embedding.observe(x, context)?;
-        let _: mflow_bijectors::Mapped = self.h.observe(Direction::Inverse, &u, context)?;
+        if density {
+            let _: mflow_bijectors::Mapped = self.h.observe(Direction::Inverse, &u, context)?;
+        }
         Ok(())
     }
     fn training(&self, noise: &Noise) -> Result<Option<Box<dyn Model>>> {

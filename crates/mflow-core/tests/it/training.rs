@@ -175,14 +175,14 @@ fn observing_a_batch_initialises_act_norms() {
         let model = config.build(&mut store, |_| true).unwrap();
         let (what, x) = (config.name(), batch(300));
         let before = numbers(&model.encode(&x, None).unwrap());
-        model.observe(&x, None).unwrap();
+        model.observe(&x, None, true).unwrap();
         if ["pie", "m-flow", "me-flow"].contains(&what) {
             standard(&format!("{what}: (u, v)"), &model.latents(&x, None).unwrap());
         }
         standard(&format!("{what}: ũ"), &model.encode(&x, None).unwrap());
         let after = numbers(&model.encode(&x, None).unwrap());
         assert!(gap(&before, &after) > 0.1, "{what}: statistics are learned");
-        model.observe(&(&x * 7.).unwrap(), None).unwrap();
+        model.observe(&(&x * 7.).unwrap(), None, true).unwrap();
         assert_eq!(numbers(&model.encode(&x, None).unwrap()), after, "{what}: only once");
     }
 }
@@ -192,11 +192,11 @@ fn observing_takes_what_other_methods_take() {
     for kind in kinds() {
         let (x, context) = (kind.data(5), kind.context(5));
         let before = numbers(&kind.model.project(&x, context.as_ref()).unwrap());
-        kind.model.observe(&x, context.as_ref()).unwrap();
+        kind.model.observe(&x, context.as_ref(), true).unwrap();
         let after = numbers(&kind.model.project(&x, context.as_ref()).unwrap());
         assert_eq!(before, after, "{}: nothing to learn", kind.what);
         let wide = normal("wide", &[5, kind.dims().0 + 1]);
-        let message = kind.model.observe(&wide, context.as_ref()).unwrap_err().to_string();
+        let message = kind.model.observe(&wide, context.as_ref(), true).unwrap_err().to_string();
         assert!(message.starts_with("observe: expected `x` of shape"), "{message}");
     }
 }
