@@ -42,7 +42,7 @@ const ALL: [Schedule; 6] = [
 #[non_exhaustive]
 pub enum Settings {
     /// Ours: in phases without a divergence the weights are averaged, with a decay of 0.999. Phases that learn a manifold
-    /// by its reconstruction error have a learning rate of 2e-3, those of `free-form` 5e-3. Each stage ends with its
+    /// by its reconstruction error have a learning rate of 2e-3, those of `free-form` 5e-3 and of `free-form-atlas` 3e-3. Each stage ends with its
     /// best weights. The preset `ablation` of the polynomial surface is there to measure what each of them buys.
     #[default]
     Tuned,
@@ -55,13 +55,16 @@ pub enum Settings {
 const DECAY: f64 = 0.999;
 /// Learning rate of manifolds in the tuned settings.
 const MANIFOLD_RATE: f64 = 2e-3;
-/// The same for free-form networks on one chart; on several it is missed more often at this rate.
+/// The same for free-form networks on one chart.
 const FREE_RATE: f64 = 5e-3;
+/// And on several charts, which are folded in more runs at that rate.
+const FREE_ATLAS_RATE: f64 = 3e-3;
 
 impl Settings {
     fn apply(self, model: &ModelConfig, stages: &mut [Stage]) {
         let rate = match model.parts {
             ModelParts::FreeForm { .. } => FREE_RATE,
+            ModelParts::FreeFormAtlas { .. } => FREE_ATLAS_RATE,
             _ => MANIFOLD_RATE,
         };
         for stage in stages {

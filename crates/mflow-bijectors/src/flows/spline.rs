@@ -3,8 +3,8 @@ use super::{Dependence, Fast, FlowConfig, LinearKind, Norm, is_false};
 use crate::Result;
 use crate::config::BijectorConfig;
 use crate::coupling::Route;
-use crate::norm::GaussianizeConfig;
 use crate::nn::{Activation, NetConfig};
+use crate::norm::GaussianizeConfig;
 use crate::univariate::UnivariateConfig;
 use serde::{Deserialize, Serialize};
 

@@ -125,7 +125,8 @@ impl Gaussianize {
                 false => self.map.identity(),
             });
         }
-        for (state, values) in [(&self.scale, scales), (&self.shift, shifts), (&self.knots, knots)] {
+        for (state, values) in [(&self.scale, scales), (&self.shift, shifts), (&self.knots, knots)]
+        {
             let values = Tensor::from_vec(values, state.dims(), &Device::Cpu)?;
             state.set(&values.to_dtype(state.dtype())?.to_device(state.device())?)?;
         }

@@ -41,6 +41,8 @@ pub(crate) struct Case {
     pub(crate) identity: bool,
     /// The log-det depends on nothing but parameters.
     pub(crate) constant_log_det: bool,
+    /// Whether it learns from data before the laws are tried.
+    pub(crate) observed: bool,
     /// Real inputs as large as this are tried.
     pub(crate) reach: f64,
     /// Single entries of each named piece along which gradients are checked, besides two random
@@ -63,6 +65,7 @@ impl Case {
             tolerance,
             identity: false,
             constant_log_det: false,
+            observed: false,
             reach: 1e6,
             entries: 2,
         }
@@ -109,6 +112,10 @@ impl Case {
     /// Nothing changes this map.
     pub(crate) fn identity(self) -> Self {
         Self { identity: true, ..self }
+    }
+    /// Before the laws are tried, the map has seen rows far from normal ones.
+    pub(crate) fn observed(self) -> Self {
+        Self { observed: true, ..self }
     }
     /// Its log-det depends on nothing but parameters.
     pub(crate) fn constant_log_det(self) -> Self {
@@ -173,6 +180,9 @@ pub(crate) fn composed(config: &BijectorConfig) -> BijectorConfig {
         BijectorConfig::Elementwise(c) => {
             BijectorConfig::Elementwise(c.clone().with_route(Route::Composed))
         }
+        BijectorConfig::Gaussianize(c) => {
+            BijectorConfig::Gaussianize(c.clone().with_route(Route::Composed))
+        }
         BijectorConfig::Partial { dim, features, of } => BijectorConfig::Partial {
             dim: *dim,
             features: features.clone(),
@@ -235,7 +245,13 @@ impl Subject {
         let mut store = ParamStore::new(5, DType::F64, CPU);
         store.build(|_| true, |p| case.config.build(p)).unwrap();
         randomise(&store, "parameters", case.gain);
-        Self::over(case, store)
+        let subject = Self::over(case, store);
+        if case.observed {
+            let rows = [&[400], case.shape(Direction::Forward)].concat();
+            let skewed = (normal("observed", &rows).exp().unwrap() - 1.).unwrap();
+            let _ = subject.map.observe(Direction::Forward, &skewed, None).unwrap();
+        }
+        subject
     }
     /// The same numbers, rounded to f32.
     pub(crate) fn single(&self, case: &Case) -> Self {

@@ -478,6 +478,7 @@ fn public_types_are_debug_send_and_sync() {
         AutoregressiveConfig BatchNorm BatchNormConfig BijectorConfig Chain CircularCouplingConfig Concat ConvNet
         ConvNetConfig CouplingConfig CubicSpline Dependence Direction Domain Dual ElementwiseConfig
         Error Fast FeatureAffine FeatureAffineConfig FlowConfig Function FunctionConfig FunctionMap
+        Gaussianize GaussianizeConfig
         GlowConfig Gradient ImageCouplingConfig Init Inversion InversionConfig Inverted Linear
         LinearKind LinearSpline LogSlopeGradient LuLinear LuLinearConfig Mask Multiscale Net NetConfig
         NetKind Noise Norm Order Orthogonal OrthogonalConfig ParamStore Parameter PartialMap

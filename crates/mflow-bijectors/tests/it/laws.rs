@@ -6,8 +6,8 @@ use crate::numbers::{CPU, close, gap, identity_rows, log_abs_det, normal, number
 use crate::{extremes, gradients, routes};
 use mflow_bijectors::AffineScale::{Sigmoid, Softplus};
 use mflow_bijectors::BijectorConfig::{
-    ActNorm, AngleShift, BatchNorm, Chain, Inversion, Inverted, Orthogonal, Permutation, QrLinear,
-    Reshape, Scaling, SpecialConformal, Squeeze, SvdLinear, TanhMixture,
+    ActNorm, AngleShift, BatchNorm, Chain, Gaussianize, Inversion, Inverted, Orthogonal,
+    Permutation, QrLinear, Reshape, Scaling, SpecialConformal, Squeeze, SvdLinear, TanhMixture,
 };
 use mflow_bijectors::UnivariateConfig::Additive;
 use mflow_bijectors::candle::{DType, Tensor};
@@ -15,10 +15,11 @@ use mflow_bijectors::{
     ActNormConfig, Activation, AffineScale, AngleShiftConfig, AutoregressiveConfig,
     BatchNormConfig, Bijector, BijectorConfig, CircularCouplingConfig, ConvNetConfig,
     CouplingConfig, Direction, Dual, ElementwiseConfig, Error, FeatureAffineConfig, FlowConfig,
-    Function, FunctionConfig, GlowConfig, ImageCouplingConfig, InversionConfig, LinearKind,
-    LuLinearConfig, Mask, NetConfig, Norm, Order, OrthogonalConfig, ParamStore, PermutationConfig,
-    QrLinearConfig, ReshapeConfig, ResidualBlockConfig, ScalingConfig, SpecialConformalConfig,
-    SplineFlowConfig, SqueezeConfig, SvdLinearConfig, TanhMixtureConfig, UnivariateConfig,
+    Function, FunctionConfig, GaussianizeConfig, GlowConfig, ImageCouplingConfig, InversionConfig,
+    LinearKind, LuLinearConfig, Mask, NetConfig, Norm, Order, OrthogonalConfig, ParamStore,
+    PermutationConfig, QrLinearConfig, ReshapeConfig, ResidualBlockConfig, ScalingConfig,
+    SpecialConformalConfig, SplineFlowConfig, SqueezeConfig, SvdLinearConfig, TanhMixtureConfig,
+    UnivariateConfig,
 };
 
 macro_rules! laws_hold_for {
@@ -53,6 +54,7 @@ laws_hold_for! {
     orthogonal_of_one: Case::new(Orthogonal(OrthogonalConfig::new(1))).identity();
     act_norm: Case::new(ActNorm(ActNormConfig::new(3)));
     batch_norm: Case::new(BatchNorm(BatchNormConfig::new(3)));
+    gaussianize: Case::new(Gaussianize(GaussianizeConfig::new(3))).observed();
 
     scaling: Case::new(Scaling(ScalingConfig::new(3)));
     special_conformal: Case::new(SpecialConformal(SpecialConformalConfig::new(3))).gain(0.2).spread(0.7);
@@ -199,6 +201,7 @@ laws_hold_for! {
     flow_context: Case::flow(&small_flow(), 3, 2).looser(5.);
     flow_lu: Case::flow(&with_lu(small_flow()), 4, 0).gain(0.8).looser(10.);
     flow_lu_context: Case::flow(&with_lu(small_flow()), 2, 2).gain(0.8).looser(10.);
+    flow_gaussianized: Case::flow(&gaussianized(small_flow()), 3, 2).looser(5.);
     flow_as_published: Case::flow(&SplineFlowConfig::default(), 3, 0).gain(0.7).looser(10.);
     flow_as_published_context: Case::flow(&SplineFlowConfig::default(), 2, 2).gain(0.7).looser(10.);
 }
@@ -375,6 +378,11 @@ fn mixed_chain() -> BijectorConfig {
 
 fn with_lu(mut config: SplineFlowConfig) -> SplineFlowConfig {
     config.linear = LinearKind::Lu;
+    config
+}
+
+fn gaussianized(mut config: SplineFlowConfig) -> SplineFlowConfig {
+    config.gaussianize = true;
     config
 }
 

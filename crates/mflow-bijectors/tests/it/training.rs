@@ -4,8 +4,8 @@ use crate::numbers::{CPU, close, gap, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     ActNormConfig, Activation, AutoregressiveConfig, BatchNormConfig, Bijector, BijectorConfig,
-    ConvNetConfig, CouplingConfig, Direction, FlowConfig, ImageCouplingConfig, Mask, NetConfig,
-    Noise, ParamStore,
+    ConvNetConfig, CouplingConfig, Direction, FlowConfig, GaussianizeConfig, ImageCouplingConfig,
+    LinearKind, Mask, NetConfig, Noise, ParamStore, SplineFlowConfig,
 };
 use std::sync::Arc;
 
@@ -95,6 +95,100 @@ fn a_flow_initialises_every_act_norm_on_the_way() {
     // The reversal behind the last normalisation keeps its moments.
     for (mean, variance) in moments(&seen.value) {
         assert!(mean.abs() < 1e-10 && (variance - 1.).abs() < 1e-10, "{mean}, {variance}");
+    }
+}
+
+/// Columns that are uniform on `[3, 5]`, in two heaps, with an outlier, constant, and mostly one number.
+fn far_from_normal(rows: usize) -> Tensor {
+    let (u, z) = (numbers(&normal("u", &[rows])), numbers(&normal("z", &[rows])));
+    let row = |i: usize| {
+        // A normal number to a uniform one: its rank, as near as it matters here.
+        let share = 1. / (1. + (-1.702 * u[i]).exp());
+        let heap = if i.is_multiple_of(3) { -4. } else { 4. };
+        let outlier = if i == 7 { 1e6 } else { z[i] };
+        let mostly = if i.is_multiple_of(4) { z[i] } else { 0.5 };
+        [3. + 2. * share, heap + 0.3 * z[i], outlier, 2.5, mostly]
+    };
+    tensor((0..rows).flat_map(row).collect(), &[rows, 5])
+}
+
+/// The largest distance between the distribution of some numbers and the normal one (Kolmogorov & Smirnov), with the
+/// latter from a sorted sample of it.
+fn from_normal(mut column: Vec<f64>) -> f64 {
+    let mut expected = numbers(&normal("expected", &[20_000]));
+    column.sort_by(f64::total_cmp);
+    expected.sort_by(f64::total_cmp);
+    let share = |of: &[f64], v: f64| of.partition_point(|w| *w <= v) as f64 / of.len() as f64;
+    let points = (-30..=30).map(|i| f64::from(i) / 10.);
+    points.map(|v| (share(&column, v) - share(&expected, v)).abs()).fold(0., f64::max)
+}
+
+#[test]
+fn what_was_observed_becomes_normal() {
+    let config = BijectorConfig::Gaussianize(GaussianizeConfig::new(5));
+    let (store, map) = create(&config);
+    let x = far_from_normal(4000);
+    let is_identity = || gap(&map.forward(&x, None).unwrap().value, &x) < 1e-12;
+    assert!(is_identity(), "at first");
+    let _ = map.observe(Direction::Inverse, &x, None).unwrap();
+    let one = x.narrow(0, 0, 1).unwrap();
+    let _ = map.observe(Direction::Forward, &one, None).unwrap();
+    assert!(is_identity(), "after nothing to learn from");
+    let seen = map.observe(Direction::Forward, &x, None).unwrap();
+    let column = |of: &Tensor, j: usize| -> Vec<f64> {
+        numbers(of).into_iter().skip(j).step_by(5).collect()
+    };
+    for j in 0..3 {
+        let off = from_normal(column(&seen.value, j));
+        assert!(off < 0.03, "column {j} is off by {off}");
+    }
+    assert!(numbers(&seen.value).iter().all(|v| v.is_finite()), "ties and constants are survived");
+    // Samples end where the rows end, at 3 and 5, but for one in 16,000, and lie in one of the heaps.
+    let z = normal("latents", &[4000, 5]);
+    let samples = map.inverse(&z, None).unwrap().value;
+    let beyond = column(&samples, 0).into_iter().filter(|v| !(2.99..=5.01).contains(v)).count();
+    assert!(beyond <= 2, "{beyond} beyond the ends");
+    let between = column(&samples, 1).into_iter().filter(|v| v.abs() < 2.5).count();
+    assert!(between <= 100, "{between} between the heaps");
+    // The density of the first feature is 1/2, where the rows make up nearly all of it.
+    let middle =
+        tensor([3.5, 4., 4.5].iter().flat_map(|v| [*v, 4., 0., 2.5, 0.5]).collect(), &[3, 5]);
+    let alone = |v: f64| {
+        let ends =
+            tensor([v, v + 1e-4].iter().flat_map(|v| [*v, 4., 0., 2.5, 0.5]).collect(), &[2, 5]);
+        let y = column(&map.forward(&ends, None).unwrap().value, 0);
+        let slope = (y[1] - y[0]) / 1e-4;
+        slope * (-0.5 * y[0] * y[0]).exp() / (2. * std::f64::consts::PI).sqrt()
+    };
+    for v in column(&middle, 0) {
+        assert!((alone(v) - 0.5).abs() < 0.05, "a density of {} at {v}", alone(v));
+    }
+    // Only once, nor after a reload.
+    let named = store.to_named().unwrap();
+    let _ = map.observe(Direction::Forward, &(&x * 5.).unwrap(), None).unwrap();
+    let mut loaded = ParamStore::from_named(store.to_named().unwrap(), DType::F64, CPU);
+    let again = loaded.create(&config).unwrap();
+    let _ = again.observe(Direction::Forward, &(&x * 7.).unwrap(), None).unwrap();
+    for (name, state) in loaded.to_named().unwrap() {
+        if name != "initialized" {
+            assert_eq!(gap(&named[&name], &state), 0., "{name}");
+        }
+    }
+    assert_eq!(store.parameters().count(), 0, "nothing of it is trained");
+}
+
+#[test]
+fn a_gaussianized_flow_sees_normal_features() {
+    // Without couplings that do anything, latents are what the splines make of the data.
+    let mut config = SplineFlowConfig::default();
+    (config.layers, config.hidden, config.linear) = (1, 4, LinearKind::None);
+    (config.starts_at_identity, config.gaussianize) = (true, true);
+    let (_, flow) = create(&config.bijector(5, 0).unwrap());
+    let seen = flow.observe(Direction::Inverse, &far_from_normal(4000), None).unwrap();
+    for j in 0..3 {
+        let column = numbers(&seen.value).into_iter().skip(j).step_by(5).collect();
+        let off = from_normal(column);
+        assert!(off < 0.03, "column {j} is off by {off}");
     }
 }
 

@@ -175,7 +175,7 @@ pub enum ModelParts {
     /// The networks of all charts are the same, and see the number of the chart. Unconditional.
     FreeFormAtlas {
         /// How many charts, or their places.
-        #[serde(default = "default_charts")]
+        #[serde(default = "default_free_charts")]
         charts: Charts,
         /// The network from data around the place of a chart to codes.
         #[serde(default = "default_free")]
@@ -230,6 +230,10 @@ fn default_epsilon() -> f64 {
 /// An arc of a circle in so many pieces is nearly straight.
 fn default_charts() -> Charts {
     Charts::Number(4)
+}
+/// Of networks without constraint a chart that is a large part of a surface is folded in some runs. Smaller ones are not.
+fn default_free_charts() -> Charts {
+    Charts::Number(8)
 }
 /// Ten times what an error of the manifold should be.
 fn default_tolerance() -> f64 {

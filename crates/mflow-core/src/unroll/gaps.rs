@@ -6,7 +6,6 @@
 use super::graph::{Graph, LONELY, Pair};
 use super::neighbours::Nearest;
 use super::rows::{Rows, squared_distance};
-use super::spectrum::dot;
 use super::tangent::Tangent;
 use crate::Result;
 
@@ -71,10 +70,6 @@ impl Surroundings<'_> {
     /// Whether the way from `i` to `j` is at less than 45 degrees to both tangent planes.
     fn goes_along(&self, i: usize, j: usize) -> bool {
         let (from, to) = (self.rows.row(i), self.rows.row(j));
-        let square = squared_distance(from, to);
-        [i, j].into_iter().all(|at| {
-            let along = self.planes[at].along(from, to);
-            2. * dot(&along, &along) > square
-        })
+        [i, j].into_iter().all(|at| self.planes[at].goes_along(from, to))
     }
 }

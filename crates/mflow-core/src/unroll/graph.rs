@@ -3,6 +3,7 @@ use super::gaps::{self, Surroundings};
 use super::neighbours::Nearest;
 use super::rows::Rows;
 use super::spectrum::dot;
+use super::strays;
 use super::tangent::Tangent;
 use crate::Result;
 use std::cmp::Reverse;
@@ -82,16 +83,39 @@ impl Graph {
         let lonely = |i: usize, edge: &Edge| edge.length > LONELY * reach[i].min(reach[edge.to]);
         let (long, mut edges): (Vec<_>, Vec<_>) =
             edges.into_iter().partition(|(i, edge)| lonely(*i, edge));
-        let graph = Self::assemble(rows, &planes, &edges, n);
-        let mut large = vec![false; rows.len()];
-        let components = graph.components();
-        let on_pieces = components.iter().take_while(|c| c.len() >= least(rows.len(), k)).flatten();
-        on_pieces.for_each(|&node| large[node] = true);
-        edges.extend(long.into_iter().filter(|(i, edge)| large[*i] && large[edge.to]));
+        let large = Self::assemble(rows, &planes, &edges, n).on_pieces(k);
+        // Of the two tangent planes, that at the end where rows are dense is the right one.
+        let goes_along = |i: usize, edge: &Edge| {
+            let at = if reach[i] < reach[edge.to] { i } else { edge.to };
+            planes[at].goes_along(rows.row(i), rows.row(edge.to))
+        };
+        let is_way =
+            |(i, edge): &(usize, Edge)| large[*i] && large[edge.to] && goes_along(*i, edge);
+        edges.extend(long.into_iter().filter(is_way));
         let graph = Self::assemble(rows, &planes, &edges, n);
         let around = Surroundings { rows, nearest, planes: &planes, reach: &reach, count };
         edges.extend(measured(rows, &planes, around.bridges(&graph, n)?));
+        let graph = Self::assemble(rows, &planes, &edges, n);
+        let large = graph.on_pieces(k);
+        let mut pairs = strays::joins(rows, nearest, &mut planes, &graph, &large)?;
+        if pairs.is_empty() {
+            return Ok(graph);
+        }
+        // Edges between strays are measured anew, on the planes that they have now.
+        let (of_strays, mut edges): (Vec<_>, Vec<_>) =
+            edges.into_iter().partition(|(i, edge)| !large[*i] || !large[edge.to]);
+        pairs.extend(of_strays.into_iter().map(|(i, edge)| (i, edge.to, edge.length)));
+        edges.extend(measured(rows, &planes, pairs));
         Ok(Self::assemble(rows, &planes, &edges, n))
+    }
+
+    /// Whether each node is on a component that is large enough for a piece, if nodes have `k` neighbours each.
+    fn on_pieces(&self, k: usize) -> Vec<bool> {
+        let mut on_piece = vec![false; self.len()];
+        let components = self.components();
+        let large = components.iter().take_while(|c| c.len() >= least(self.len(), k));
+        large.flatten().for_each(|&node| on_piece[node] = true);
+        on_piece
     }
 
     /// The graph of some edges, each of which is listed once, with the node that it starts from.
@@ -127,6 +151,11 @@ impl Graph {
             starts.push(edges.len());
         }
         Self { starts, edges, steps, n: self.n }
+    }
+
+    /// The dimension of the manifold.
+    pub(super) fn dim(&self) -> usize {
+        self.n
     }
 
     pub(super) fn len(&self) -> usize {

@@ -12,6 +12,7 @@ mod quality;
 mod rank;
 mod rows;
 mod spectrum;
+mod strays;
 mod tangent;
 
 use crate::{Error, Result};

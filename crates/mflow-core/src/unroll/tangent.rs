@@ -1,5 +1,5 @@
 //! The plane that is nearest to a few points: principal components of a neighbourhood.
-use super::rows::Rows;
+use super::rows::{Rows, squared_distance};
 use super::spectrum::{add, dot};
 use crate::principal::eigen;
 
@@ -81,6 +81,12 @@ impl Tangent {
         orthonormalize(&mut axes, d);
         let mean = self.mean.iter().zip(&other.mean).map(|(a, b)| (a + b) / 2.).collect();
         Self { mean, axes }
+    }
+
+    /// Whether the way between two points is at less than 45 degrees to the plane.
+    pub(super) fn goes_along(&self, from: &[f64], to: &[f64]) -> bool {
+        let along = self.along(from, to);
+        2. * dot(&along, &along) > squared_distance(from, to)
     }
 
     /// The components `[n]` of `to - from` along the plane.

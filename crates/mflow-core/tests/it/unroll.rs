@@ -182,6 +182,34 @@ fn random_gaps_do_not_split_a_curve() {
     }
 }
 
+#[test]
+fn a_spiral_that_thins_out_is_followed_to_its_end() {
+    // The last rows of each are as far apart as the turns are, and see rows of the turn below among their nearest.
+    for seed in 0..8 {
+        let share = Stream::new(seed, "spiral").uniform(10_000, 0., 1.);
+        let angle: Vec<f64> =
+            share.iter().map(|s| 3. * PI * (-0.3 * (1. - s).ln()).sqrt()).collect();
+        let at = |z: &f64| [-z / 3. * z.cos(), z / 3. * z.sin()];
+        let x: Vec<f64> = angle.iter().flat_map(at).collect();
+        let found = by(UnrollMethod::Isomap, &x, 2, 1);
+        assert_eq!(found.pieces.len(), 1, "seed {seed}");
+        assert!(found.outliers.len() <= 3, "seed {seed}: {:?}", found.outliers);
+        let known = |row: &usize| !found.outliers.contains(row);
+        let rows: Vec<usize> = (0..10_000).filter(known).collect();
+        let length = |z: f64| (z * z.hypot(1.) + z.asinh()) / 6.;
+        let (u, truth): (Vec<f64>, Vec<f64>) =
+            rows.iter().map(|&row| (found.coordinates[row], length(angle[row]))).unzip();
+        // Across the wide gaps at the end a chord is shorter than the arc, and the last row may join another turn.
+        let error = error(&u, &truth, 1);
+        assert!(error < 0.1, "seed {seed}: {error}");
+        let mut order: Vec<usize> = (0..rows.len()).filter(|&i| truth[i] < 30.).collect();
+        order.sort_by(|&i, &j| truth[i].total_cmp(&truth[j]));
+        let sign = (u[order[order.len() - 1]] - u[order[0]]).signum();
+        let back = |pair: &&[usize]| sign * (u[pair[1]] - u[pair[0]]) < -0.1;
+        assert_eq!(order.windows(2).find(back), None, "seed {seed}: a turn is on another");
+    }
+}
+
 /// Arcs `(t, ±(1 + t²/2))`, each with half of the rows, which are nearest at `t = 0`.
 fn arcs(rows: usize, seed: u64) -> Vec<f64> {
     let t = Stream::new(seed, "arcs").uniform(rows, -1., 1.);

@@ -74,7 +74,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     manifold_dim: Option<u32>,
     /// Epochs of all phases together, at least one of each [default: 100, of free-form
-    /// models 150]
+    /// models 300]
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
     /// Start a manifold that was not found anew, from other weights, up to K times [default: 0]
@@ -84,7 +84,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
     /// Learning rate at the start of each phase [default: 0.002 for a manifold, 0.005 for that of
-    /// free-form, 0.001 for a density]
+    /// free-form, 0.003 for that of free-form-atlas, 0.001 for a density]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// Normalisation of data; results are in data units in any case [default: standardize]
@@ -157,7 +157,7 @@ pub(super) enum Kind {
     Pae,
     /// Encoder and decoder networks without constraint; the density is exact where they invert each other
     FreeForm,
-    /// Free-form flows on several charts, for closed manifolds; 4, or as many as --set model.charts=K says
+    /// Free-form flows on several charts, for closed manifolds; 8, or as many as --set model.charts=K says
     FreeFormAtlas,
     /// Variational autoencoder; no likelihood
     Vae,
@@ -180,7 +180,7 @@ impl Kind {
             Self::MeFlow => ModelConfig::me_flow(data_dim, 1),
             Self::Pae => ModelConfig::pae(data_dim, 1),
             Self::FreeForm => ModelConfig::free_form(data_dim, 1),
-            Self::FreeFormAtlas => ModelConfig::free_form_atlas(data_dim, 1, 4),
+            Self::FreeFormAtlas => ModelConfig::free_form_atlas(data_dim, 1, 8),
             Self::Vae => ModelConfig::vae(data_dim, 1),
             Self::Rif => ModelConfig::rif(data_dim, 1),
         }
