@@ -8,9 +8,12 @@ mod study;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::record::Place;
 use super::{Options, deadline, program};
@@ -18,7 +21,7 @@ use crate::provenance::Provenance;
 use crate::shell::{self, Lock};
 use crate::table::Table;
 use crate::{files, metadata, number};
-use job::{Job, MFLOW, Programs};
+use job::{Job, MFLOW, Method, Programs};
 use record::{Record, Records};
 use study::Study;
 
@@ -28,7 +31,6 @@ pub(super) const NAME: &str = "manifolds";
 /// Runs what is not done yet, and reports on all of the preset.
 pub(super) fn run(options: &Options) -> Result<()> {
     ensure!(options.names.len() == 1, "{NAME} is run alone: leave out the other names");
-    ensure!(options.jobs == 1, "--jobs: {NAME} times its fits, and runs one after the other");
     let study = Study::load()?;
     let provenance = Provenance::here()?;
     let place = if options.record { Place::Docs } else { Place::Target };
@@ -45,21 +47,23 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     if !open.is_empty() {
         let programs = programs(options)?;
-        for (number, job) in open.iter().enumerate() {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                let left = open.len() - number;
-                println!("time limit: {left} run(s) left; the same command goes on with them");
-                break;
-            }
-            println!("[{}/{}] {job}: starts", number + 1, open.len());
-            let record = record(job, &programs, &provenance);
+        let keep = Mutex::new(());
+        let started = at_once(options.jobs, deadline, &open, |job| {
+            let record = record(job, &programs, &provenance, options.jobs);
             let of = record.found.error.map_or_else(String::new, |error| {
                 format!(", error {} of the spread", number::short(error))
             });
             println!("{job}: {}{of}", record.status);
+            // A file has the records of many runs: one writes at a time. A thread that panicked left it whole.
+            let _one = keep.lock().unwrap_or_else(PoisonError::into_inner);
             for place in places(place) {
-                Records::load(place, job.preset, job.method)?.put(record.clone())?;
+                Records::load(place, job.preset, job.method.name())?.put(record.clone())?;
             }
+            Ok(())
+        })?;
+        if started < open.len() {
+            let left = open.len() - started;
+            println!("time limit: {left} run(s) left; the same command goes on with them");
         }
     }
     println!("\n{}", page::terminal(&study, &options.preset, place)?);
@@ -70,7 +74,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     let mut failed = 0;
     for job in &jobs {
-        let records = Records::load(place, job.preset, job.method)?;
+        let records = Records::load(place, job.preset, job.method.name())?;
         let record = records.find(&job.case.name, job.noise, job.seed, &job.hash());
         failed += usize::from(record.is_some_and(|record| !record.is_done()));
     }
@@ -110,9 +114,12 @@ fn plan<'a>(study: &'a Study, options: &'a Options) -> Result<Vec<Job<'a>>> {
         let known: Vec<&str> = cases.iter().map(|case| &*case.name).collect();
         bail!("--model {unknown}: {NAME} {} has {}", options.preset, known.join(", "));
     }
-    let methods: Vec<&str> = match options.peers {
-        true => peers::PEERS.iter().map(|(name, _)| *name).collect(),
-        false => vec![MFLOW],
+    let methods: Vec<Method<'_>> = match options.peers {
+        true => peers::PEERS.iter().map(|(name, _)| Method::Peer(name)).collect(),
+        false => {
+            let variants = study.variants(size).map(Method::Variant);
+            [Method::Mflow].into_iter().chain(variants).collect()
+        }
     };
     let is_asked = |name: &String| options.models.is_empty() || options.models.contains(name);
     let seeds = options.seeds.unwrap_or(size.seeds);
@@ -120,7 +127,7 @@ fn plan<'a>(study: &'a Study, options: &'a Options) -> Result<Vec<Job<'a>>> {
     for seed in options.first_seed..options.first_seed.saturating_add(seeds) {
         for &noise in &size.noise {
             for &case in cases.iter().filter(|case| is_asked(&case.name)) {
-                let of = |&method: &&'a str| Job {
+                let of = |&method: &Method<'a>| Job {
                     preset: &options.preset,
                     size,
                     case,
@@ -144,7 +151,7 @@ fn places(place: Place) -> Vec<Place> {
 /// checked out.
 fn settle(job: &Job<'_>, place: Place, now: &Provenance) -> Result<bool> {
     let done = |place| -> Result<Option<Record>> {
-        let records = Records::load(place, job.preset, job.method)?;
+        let records = Records::load(place, job.preset, job.method.name())?;
         let record = records.find(&job.case.name, job.noise, job.seed, &job.hash());
         Ok(record.filter(|record| record.is_done()).cloned())
     };
@@ -153,7 +160,9 @@ fn settle(job: &Job<'_>, place: Place, now: &Provenance) -> Result<bool> {
     }
     let current = |record: &Record| record.commit == now.commit && !record.dirty && !now.dirty;
     match done(Place::Target)?.filter(current) {
-        Some(record) => Records::load(place, job.preset, job.method)?.put(record).map(|()| true),
+        Some(record) => {
+            Records::load(place, job.preset, job.method.name())?.put(record).map(|()| true)
+        }
         None => Ok(false),
     }
 }
@@ -165,11 +174,45 @@ fn programs(options: &Options) -> Result<Programs> {
     shell::run(&mut shell::cargo("build --release -p mflow --example manifolds", Lock::Free))?;
     let name = format!("manifolds{}", std::env::consts::EXE_SUFFIX);
     let example = metadata::load(Lock::Free)?.target_directory.join("release/examples").join(name);
-    Ok(Programs { mflow, example, python })
+    let threads = (options.jobs > 1).then(|| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        (cores / options.jobs).max(1)
+    });
+    Ok(Programs { mflow, example, python, threads })
+}
+
+/// Does jobs in order, `workers` of them at once, until the deadline; returns how many were started. The first error
+/// of `work` ends it.
+fn at_once<'a>(
+    workers: usize,
+    deadline: Option<Instant>,
+    jobs: &[&Job<'a>],
+    work: impl Fn(&Job<'a>) -> Result<()> + Sync,
+) -> Result<usize> {
+    let next = AtomicUsize::new(0);
+    let worker = || -> Result<usize> {
+        let mut started = 0;
+        while deadline.is_none_or(|deadline| Instant::now() < deadline) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(number) else { break };
+            println!("[{}/{}] {job}: starts", number + 1, jobs.len());
+            started += 1;
+            work(job)?;
+        }
+        Ok(started)
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let ends = workers.into_iter().map(|worker| {
+            worker.join().unwrap_or_else(|_| Err(anyhow!("a thread of the study panicked")))
+        });
+        // All are waited for before the first error ends the sum.
+        ends.collect::<Vec<_>>().into_iter().sum()
+    })
 }
 
 /// Does a run. One that fails becomes a record like any other.
-fn record(job: &Job<'_>, programs: &Programs, provenance: &Provenance) -> Record {
+fn record(job: &Job<'_>, programs: &Programs, provenance: &Provenance, at_once: usize) -> Record {
     let (status, found) = match job.run(programs) {
         Ok(found) => ("done".to_owned(), found),
         Err(error) => (format!("failed: {error:#}"), record::Found::default()),
@@ -185,6 +228,7 @@ fn record(job: &Job<'_>, programs: &Programs, provenance: &Provenance) -> Record
         date,
         command,
         machine,
+        at_once,
         status,
         found,
     }
@@ -193,7 +237,8 @@ fn record(job: &Job<'_>, programs: &Programs, provenance: &Provenance) -> Record
 /// Copies the picture of each case, that of its first run without noise, to where the page shows it.
 fn keep_figures(jobs: &[Job<'_>]) -> Result<()> {
     let mut seen = Vec::new();
-    for job in jobs.iter().filter(|job| job.method == MFLOW && job.noise == 0.0) {
+    let is_shown = |job: &&Job<'_>| matches!(job.method, Method::Mflow) && job.noise == 0.0;
+    for job in jobs.iter().filter(is_shown) {
         let figure = job.folder().join("figure.png");
         if seen.contains(&&job.case.name) || !figure.is_file() {
             continue;
@@ -240,6 +285,10 @@ mod tests {
         let peers = planned("manifolds --peers").unwrap();
         assert_eq!(peers.len(), peers::PEERS.len(), "one of each: {peers:?}");
         assert!(peers.iter().all(|job| !job.ends_with(MFLOW)), "and no mflow: {peers:?}");
+        let ablation = planned("manifolds --preset ablation --model torus").unwrap();
+        let expected =
+            ["mflow", "flat"].map(|m| format!("manifolds ablation torus, noise 0, seed 1, {m}"));
+        assert_eq!(ablation, expected, "the default settings, and each variant");
         let error = planned("manifolds --model tours").unwrap_err().to_string();
         assert_eq!(error, "--model tours: manifolds quick has torus");
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::peers;
 use super::record::Found;
+use super::study::Variant;
 use super::study::{Case, Preset};
 use crate::files;
 use crate::reproduce::job::fnv1a;
@@ -32,6 +33,19 @@ pub(super) struct Programs {
     pub(super) example: PathBuf,
     /// Python with what the peers need.
     pub(super) python: Option<PathBuf>,
+    /// Threads of a program; none leaves it all cores.
+    pub(super) threads: Option<usize>,
+}
+
+impl Programs {
+    /// A command of ours, on its share of the cores.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if let Some(threads) = self.threads {
+            command.env("RAYON_NUM_THREADS", threads.to_string());
+        }
+        command
+    }
 }
 
 /// A method on the data of a case with noise and a seed.
@@ -47,24 +61,48 @@ pub(super) struct Job<'a> {
     pub(super) noise: f64,
     /// Seed of training rows and method.
     pub(super) seed: u64,
-    /// [`MFLOW`], or one of the peers.
-    pub(super) method: &'a str,
+    /// What is run on them.
+    pub(super) method: Method<'a>,
+}
+
+/// What is run on data.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Method<'a> {
+    /// `mflow fit` with its default settings.
+    Mflow,
+    /// The same with others.
+    Variant(&'a Variant),
+    /// A method of scikit-learn, by its name.
+    Peer(&'a str),
+}
+
+impl<'a> Method<'a> {
+    /// Its name, in files.
+    pub(super) fn name(self) -> &'a str {
+        match self {
+            Self::Mflow => MFLOW,
+            Self::Variant(variant) => &variant.name,
+            Self::Peer(name) => name,
+        }
+    }
 }
 
 impl Job<'_> {
     /// Hash of the settings: what makes a record stale when it differs.
     pub(super) fn hash(&self) -> String {
         let how = match self.method {
-            MFLOW => format!("{:?} {}", self.fit_words(), self.size.samples),
-            peer => format!("{peer} {}", self.case.dim),
+            Method::Mflow | Method::Variant(_) => {
+                format!("{:?} {}", self.fit_words(), self.size.samples)
+            }
+            Method::Peer(peer) => format!("{peer} {}", self.case.dim),
         };
         fnv1a(&format!("{:?} {:?} {how}", self.data_words("train"), self.data_words("test")))
     }
 
-    /// The folder of its data, which all methods share, and of the fit.
+    /// The folder of its data, and of the fit.
     pub(super) fn folder(&self) -> PathBuf {
-        let Self { preset, case, noise, seed, .. } = self;
-        let name = format!("{}-noise-{noise}-seed-{seed}", case.name);
+        let Self { preset, case, noise, seed, method, .. } = self;
+        let name = format!("{}-noise-{noise}-seed-{seed}-{}", case.name, method.name());
         Path::new("target/reproduce/manifolds").join(preset).join(name)
     }
 
@@ -94,6 +132,9 @@ impl Job<'_> {
             words.extend(["--epochs".to_owned(), epochs.to_string()]);
         }
         words.extend(["--seed".to_owned(), self.seed.to_string()]);
+        if let Method::Variant(variant) = self.method {
+            words.extend(variant.fit.iter().cloned());
+        }
         words
     }
 
@@ -103,20 +144,20 @@ impl Job<'_> {
     /// If a program fails; its complaint is the error.
     pub(super) fn run(&self, programs: &Programs) -> Result<Found> {
         let folder = self.folder();
-        let log = folder.join(format!("{}.log", self.method));
+        let log = folder.join(format!("{}.log", self.method.name()));
         files::write(&log, b"")?;
         let mut parts = vec!["train", "test"];
         parts.extend((self.noise > 0.0).then_some("clean"));
         for part in parts {
             let drawn_by =
                 if self.case.name == PLANE { &programs.example } else { &programs.mflow };
-            let mut data = Command::new(drawn_by);
+            let mut data = programs.command(drawn_by);
             data.args(self.data_words(part)).arg("--out").arg(folder.join(part));
             call(&mut data, &log)?;
         }
         match self.method {
-            MFLOW => self.fit(programs, &folder, &log),
-            peer => {
+            Method::Mflow | Method::Variant(_) => self.fit(programs, &folder, &log),
+            Method::Peer(peer) => {
                 let python = programs.python.as_deref().context("a peer needs Python")?;
                 let mut command = peers::command(python, peer, &folder, self.case.dim, self.seed);
                 let printed = call(&mut command, &log)?;
@@ -126,7 +167,7 @@ impl Job<'_> {
     }
 
     fn fit(&self, programs: &Programs, folder: &Path, log: &Path) -> Result<Found> {
-        let mflow = || Command::new(&programs.mflow);
+        let mflow = || programs.command(&programs.mflow);
         let run = folder.join("run");
         files::remove_folder(&run)?; // half a fit has half its time
         let start = Instant::now();
@@ -149,7 +190,7 @@ impl Job<'_> {
         sample.args(["--seed", &self.seed.to_string()]);
         call(sample.arg("--out").arg(folder.join("samples.npy")), log)?;
 
-        let example = || Command::new(&programs.example);
+        let example = || programs.command(&programs.example);
         let printed = call(example().args(["measure", &self.case.name]).arg(folder), log)?;
         let found: Found = serde_json::from_str(&printed)
             .with_context(|| format!("the example `manifolds` printed {printed}"))?;
@@ -164,7 +205,8 @@ impl Job<'_> {
 impl fmt::Display for Job<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { preset, case, noise, seed, method, .. } = self;
-        write!(f, "manifolds {preset} {}, noise {noise}, seed {seed}, {method}", case.name)
+        let (case, method) = (&case.name, method.name());
+        write!(f, "manifolds {preset} {case}, noise {noise}, seed {seed}, {method}")
     }
 }
 
@@ -213,7 +255,7 @@ mod tests {
         let study = Study::parse(TEXT).unwrap();
         let size = study.preset("full").unwrap();
         let case = study.cases(size).find(|known| known.name == case).unwrap();
-        see(&Job { preset: "full", size, case, noise, seed: 2, method: MFLOW })
+        see(&Job { preset: "full", size, case, noise, seed: 2, method: Method::Mflow })
     }
 
     #[test]
@@ -235,9 +277,18 @@ mod tests {
         let hash = |noise: f64, method| {
             with_job("torus", noise, |job| Job { method, ..Job { ..copy(job) } }.hash())
         };
-        assert_eq!(hash(0.0, MFLOW), hash(0.0, MFLOW));
-        assert_ne!(hash(0.0, MFLOW), hash(0.05, MFLOW));
-        assert_ne!(hash(0.0, MFLOW), hash(0.0, "pca"));
+        let mflow = Method::Mflow;
+        assert_eq!(hash(0.0, mflow), hash(0.0, mflow));
+        assert_ne!(hash(0.0, mflow), hash(0.05, mflow));
+        assert_ne!(hash(0.0, mflow), hash(0.0, Method::Peer("pca")));
+        let fit = vec!["--start".to_owned(), "flat".to_owned()];
+        let flat = Variant { name: "flat".to_owned(), title: "flat start".to_owned(), fit };
+        assert_ne!(hash(0.0, mflow), hash(0.0, Method::Variant(&flat)));
+        with_job("torus", 0.0, |job| {
+            let job = Job { method: Method::Variant(&flat), ..copy(job) };
+            assert_eq!(job.fit_words().join(" "), "--manifold-dim 2 --seed 2 --start flat");
+            assert!(job.folder().ends_with("torus-noise-0-seed-2-flat"), "{:?}", job.folder());
+        });
     }
 
     fn copy<'a>(job: &Job<'a>) -> Job<'a> {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::job::MFLOW;
 use super::peers::PEERS;
 use super::record::{Found, Record, Records};
-use super::study::{Case, Study};
+use super::study::{Case, Study, Variant};
 use crate::number::{self, median};
 use crate::provenance::Provenance;
 use crate::reproduce::record::Place;
@@ -32,7 +32,13 @@ pub(super) fn terminal(study: &Study, preset: &str, place: Place) -> Result<Stri
     let results = Results::load(study, preset, place)?;
     let mut text = String::new();
     for &noise in &study.preset(preset)?.noise {
-        for table in [results.fits(noise), results.peers(noise)].into_iter().flatten() {
+        let tables = [
+            results.fits(noise),
+            results.variants(noise),
+            results.errors_of_variants(noise),
+            results.peers(noise),
+        ];
+        for table in tables.into_iter().flatten() {
             let _ = write!(text, "{preset}, noise {noise}\n\n{}\n", table.text());
         }
     }
@@ -67,7 +73,8 @@ How a number is made: `mflow data` draws training rows, and test rows from anoth
   their noise, and no goal: the fit has learned the density of the noisy rows.
 - *Ratio* is the mean distance of samples to their nearest training row, over that of test rows. Samples of the true
   density have 1. The goal is less than {ratio}.
-- *Seconds* are those of `mflow fit`. The goal is less than {seconds}.
+- *Seconds* are those of `mflow fit`. The goal is less than {seconds}, of runs that had the machine for themselves.
+  Runs made with `--jobs` had a part of its cores.
 - *Start* is what won the trials at the beginning of a fit; in brackets, for how many seeds.
 
 Columns with *ok* count the runs that meet the goal of error, gap, ratio and seconds, and all of them together.
@@ -92,13 +99,15 @@ struct Results<'a> {
     name: &'a str,
     noise: &'a [f64],
     cases: Vec<&'a Case>,
+    variants: Vec<&'a Variant>,
     /// Runs, by method.
     records: BTreeMap<&'a str, Vec<Record>>,
 }
 
 impl<'a> Results<'a> {
     fn load(study: &'a Study, name: &'a str, place: Place) -> Result<Self> {
-        let methods = [MFLOW].into_iter().chain(PEERS.map(|(method, _)| method));
+        let variants = study.variants(study.preset(name)?).map(|variant| &*variant.name);
+        let methods = [MFLOW].into_iter().chain(variants).chain(PEERS.map(|(method, _)| method));
         let load = |method| Ok((method, Records::load(place, name, method)?.all().to_vec()));
         let records = methods.map(load).collect::<Result<_>>()?;
         Self::of(study, name, records)
@@ -110,8 +119,8 @@ impl<'a> Results<'a> {
         records: BTreeMap<&'a str, Vec<Record>>,
     ) -> Result<Self> {
         let preset = study.preset(name)?;
-        let cases = study.cases(preset).collect();
-        Ok(Self { study, name, noise: &preset.noise, cases, records })
+        let (cases, variants) = (study.cases(preset).collect(), study.variants(preset).collect());
+        Ok(Self { study, name, noise: &preset.noise, cases, variants, records })
     }
 
     fn is_empty(&self) -> bool {
@@ -159,16 +168,62 @@ impl<'a> Results<'a> {
     /// How many runs meet each goal, and all of them.
     fn counts(&self, case: &Case, runs: &[&Record]) -> Vec<String> {
         let met: Vec<_> = runs.iter().map(|run| run.meets(case, &self.study.goal)).collect();
-        let count = |verdicts: Vec<Option<bool>>| {
-            let judged: Vec<bool> = verdicts.into_iter().flatten().collect();
-            match judged.len() {
-                0 => "-".to_owned(),
-                n => format!("{}/{n}", judged.iter().filter(|ok| **ok).count()),
-            }
-        };
-        let each = (0..4).map(|goal| count(met.iter().map(|met| met[goal]).collect()));
-        let all = met.iter().map(|met| Some(is_good(met))).collect();
+        let each = (0..4).map(|goal| count(met.iter().map(|met| met[goal])));
+        let all = met.iter().map(|met| Some(is_good(met)));
         each.chain([count(all)]).collect()
+    }
+
+    /// What is compared with variants: their names in files, and what they are; the default settings first. None without
+    /// runs of variants at this noise.
+    fn compared(&self, noise: f64) -> Option<Vec<(&str, &str)>> {
+        let variants = self.variants.iter().map(|variant| (&*variant.name, &*variant.title));
+        let has_runs = |(name, _): &(&str, &str)| {
+            self.cases.iter().any(|case| !self.runs(name, case, noise).is_empty())
+        };
+        let variants: Vec<_> = variants.filter(has_runs).collect();
+        let all = [(MFLOW, "default")].into_iter().chain(variants.clone());
+        (!variants.is_empty()).then(|| all.collect())
+    }
+
+    /// How many runs of each variant meet the goals.
+    fn variants(&self, noise: f64) -> Option<Table> {
+        let head = ["fit", "error ok", "gap ok", "ratio ok", "all three", "seconds"];
+        let mut table = Table::new(head.to_vec());
+        for (name, title) in self.compared(noise)? {
+            let runs = self.cases.iter().flat_map(|&case| {
+                self.runs(name, case, noise).into_iter().map(move |run| (case, run))
+            });
+            let runs: Vec<_> = runs.collect();
+            // The seconds of runs side by side are no goal.
+            let met = runs.iter().map(|(case, run)| {
+                let [error, gap, ratio, _] = run.meets(case, &self.study.goal);
+                [error, gap, ratio, Some(is_good(&[error, gap, ratio]))]
+            });
+            let met: Vec<_> = met.collect();
+            let count = |goal: usize| count(met.iter().map(|met| met[goal]));
+            let runs: Vec<&Record> = runs.into_iter().map(|(_, run)| run).collect();
+            let mut row = vec![title.to_owned()];
+            row.extend((0..4).map(count));
+            row.push(of_median(&runs, |found| found.seconds, number::seconds));
+            table.push(row);
+        }
+        Some(table)
+    }
+
+    /// The error of each variant in each case.
+    fn errors_of_variants(&self, noise: f64) -> Option<Table> {
+        let compared = self.compared(noise)?;
+        let head = ["case"].into_iter().chain(compared.iter().map(|(_, title)| *title));
+        let mut table = Table::new(head.collect::<Vec<_>>());
+        for &case in &self.cases {
+            let error = |(name, _): &(&str, &str)| {
+                of_median(&self.runs(name, case, noise), |found| found.error, number::short)
+            };
+            let mut row = vec![case.name.clone()];
+            row.extend(compared.iter().map(error));
+            table.push(row);
+        }
+        Some(table)
     }
 
     /// Errors and seconds of all methods at a noise; none without peers.
@@ -210,6 +265,7 @@ impl<'a> Results<'a> {
                 table.markdown()
             );
         }
+        self.ablation(page);
         *page += &self.failures();
         let pictures: Vec<&Case> =
             self.cases.iter().copied().filter(|c| figure(self.name, &c.name).is_file()).collect();
@@ -223,6 +279,27 @@ impl<'a> Results<'a> {
         }
         self.beside(page);
         let _ = write!(page, "\n### How\n\n{}", self.how());
+    }
+
+    /// What variants do, with what they are told.
+    fn ablation(&self, page: &mut String) {
+        for &noise in self.noise {
+            let Some(compared) = self.compared(noise) else { continue };
+            let _ = write!(
+                page,
+                "\n### What each part buys, noise {noise}\n\nThe same fits with other settings, which skip the \
+                 trials where they name a start:\n\n"
+            );
+            let is_compared = |v: &&&Variant| compared.iter().any(|(name, _)| *name == v.name);
+            for Variant { title, fit, .. } in self.variants.iter().filter(is_compared) {
+                let _ = writeln!(page, "- *{title}*: `{}`", fit.join(" "));
+            }
+            let tables = [self.variants(noise), self.errors_of_variants(noise)];
+            for (table, title) in tables.iter().flatten().zip(["Runs that meet goals:", "Errors:"])
+            {
+                let _ = write!(page, "\n{title}\n\n{}", table.markdown());
+            }
+        }
     }
 
     /// In a sentence, how many runs at a noise meet all goals.
@@ -286,6 +363,15 @@ impl<'a> Results<'a> {
             line("Date", &|record| record.date.clone()),
         ]
         .concat()
+    }
+}
+
+/// How many of those that were judged are good, of how many.
+fn count(verdicts: impl Iterator<Item = Option<bool>>) -> String {
+    let judged: Vec<bool> = verdicts.flatten().collect();
+    match judged.len() {
+        0 => "-".to_owned(),
+        n => format!("{}/{n}", judged.iter().filter(|ok| **ok).count()),
     }
 }
 
@@ -372,6 +458,30 @@ mod tests {
             assert!(row.ends_with('-'), "no autoencoder: {row}");
             assert!(results.peers(0.05).is_none(), "no peers");
         });
+    }
+
+    #[test]
+    fn variants_stand_beside_the_default_settings() {
+        let study = Study::parse(TEXT).unwrap();
+        let mut worse = record("torus", 0.0, 1);
+        (worse.found.error, worse.found.seconds, worse.at_once) = (Some(0.3), Some(99.0), 2);
+        let records =
+            BTreeMap::from([(MFLOW, vec![record("torus", 0.0, 1)]), ("flat", vec![worse])]);
+        let results = Results::of(&study, "ablation", records).unwrap();
+        let cells = |table: Option<Table>, start: &str| -> Vec<String> {
+            let text = table.unwrap().text();
+            let row = text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+            row.split("  ").map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect()
+        };
+        let row = cells(results.variants(0.0), "flat start");
+        assert_eq!(row, ["flat start", "0/1", "1/1", "1/1", "0/1", "99"]);
+        let row = cells(results.variants(0.0), "default");
+        assert_eq!(row, ["default", "1/1", "1/1", "1/1", "1/1", "50"]);
+        assert_eq!(cells(results.errors_of_variants(0.0), "torus"), ["torus", "0.0040", "0.30"]);
+        let mut page = String::new();
+        results.ablation(&mut page);
+        assert!(page.contains("- *flat start*: `--start flat`"), "{page}");
+        assert!(results.variants(0.05).is_none(), "nothing was run");
     }
 
     #[test]

@@ -18,9 +18,24 @@ pub(super) struct Study {
     pub(super) preset: BTreeMap<String, Preset>,
     /// What a run should reach.
     pub(super) goal: Goal,
+    /// Fits with other settings than the default ones, to see what these buy.
+    #[serde(default, rename = "variant")]
+    pub(super) variants: Vec<Variant>,
     /// The data sets.
     #[serde(rename = "case")]
     cases: Vec<Case>,
+}
+
+/// A fit with other settings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Variant {
+    /// Its name, in files.
+    pub(super) name: String,
+    /// What it is, for tables.
+    pub(super) title: String,
+    /// What `mflow fit` is told beside.
+    pub(super) fit: Vec<String>,
 }
 
 /// How much is run.
@@ -40,6 +55,9 @@ pub(super) struct Preset {
     /// Names of the cases; none means all.
     #[serde(default)]
     cases: Vec<String>,
+    /// Names of the variants that are run beside the default settings.
+    #[serde(default)]
+    variants: Vec<String>,
 }
 
 /// Numbers that good runs stay below.
@@ -91,10 +109,17 @@ impl Study {
     /// Reads its text.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let study: Self = toml::from_str(text)?;
-        for (preset, Preset { cases, .. }) in &study.preset {
+        for (preset, Preset { cases, variants, .. }) in &study.preset {
             for name in cases {
                 let known = study.cases.iter().any(|case| case.name == *name);
                 ensure!(known, "[preset.{preset}] has the case '{name}', which is no [[case]]");
+            }
+            for name in variants {
+                let known = study.variants.iter().any(|variant| variant.name == *name);
+                ensure!(
+                    known,
+                    "[preset.{preset}] has the variant '{name}', which is no [[variant]]"
+                );
             }
         }
         Ok(study)
@@ -112,6 +137,11 @@ impl Study {
     pub(super) fn cases<'a>(&'a self, preset: &'a Preset) -> impl Iterator<Item = &'a Case> {
         let is_in = |case: &&Case| preset.cases.is_empty() || preset.cases.contains(&case.name);
         self.cases.iter().filter(is_in)
+    }
+
+    /// The variants of a preset.
+    pub(super) fn variants<'a>(&'a self, preset: &'a Preset) -> impl Iterator<Item = &'a Variant> {
+        self.variants.iter().filter(|variant| preset.variants.contains(&variant.name))
     }
 }
 
@@ -138,6 +168,17 @@ pub(super) mod tests {
         samples = 300
         noise = [0.0, 0.05]
         seeds = 2
+        [preset.ablation]
+        rows = 1000
+        test_rows = 200
+        samples = 300
+        noise = [0.0]
+        seeds = 1
+        variants = ["flat"]
+        [[variant]]
+        name = "flat"
+        title = "flat start"
+        fit = ["--start", "flat"]
         [[case]]
         name = "torus"
         features = 3
@@ -163,7 +204,9 @@ pub(super) mod tests {
     #[test]
     fn mistakes_are_named() {
         let error = Study::parse(TEXT).unwrap().preset("slow").unwrap_err();
-        assert!(error.to_string().contains("expected one of full, quick"), "{error}");
+        assert!(error.to_string().contains("expected one of ablation, full, quick"), "{error}");
+        let error = Study::parse(&TEXT.replace("[\"flat\"]", "[\"falt\"]")).unwrap_err();
+        assert!(error.to_string().contains("'falt', which is no [[variant]]"), "{error}");
         let error = Study::parse(&TEXT.replace("[\"torus\"]", "[\"tours\"]")).unwrap_err();
         assert!(error.to_string().contains("'tours', which is no [[case]]"), "{error}");
     }
