@@ -175,6 +175,12 @@ fn observing_a_batch_initialises_act_norms() {
         let model = config.build(&mut store, |_| true).unwrap();
         let (what, x) = (config.name(), batch(300));
         let before = numbers(&model.encode(&x, None).unwrap());
+        model.observe(&x, None, false).unwrap();
+        for (name, flag) in store.to_named().unwrap() {
+            if name.starts_with("inner") && name.ends_with("initialized") {
+                assert_eq!(numbers(&flag), [0.], "{what}: {name} waits for the density");
+            }
+        }
         model.observe(&x, None, true).unwrap();
         if ["pie", "m-flow", "me-flow"].contains(&what) {
             standard(&format!("{what}: (u, v)"), &model.latents(&x, None).unwrap());

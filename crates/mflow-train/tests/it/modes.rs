@@ -1,6 +1,6 @@
 //! Layers that differ while they train. Oracle: runs that must come to the same, and the model's own
 //! numbers.
-use crate::toy::{Record, StopAfter, Toy, bits, manifold, numbers};
+use crate::toy::{Record, StopAfter, Toy, bits, density, manifold, numbers};
 use mflow_bijectors::{FlowConfig, NetConfig, Norm, ParamStore};
 use mflow_train::{Keep, Phase, RunDir, SgdConfig, Silent};
 use std::sync::atomic::AtomicBool;
@@ -15,15 +15,19 @@ fn flow(dropout: f64, norm: Norm) -> FlowConfig {
 
 /// A reconstruction phase of three epochs of three batches whose weights rest.
 fn still() -> Phase {
-    let mut phase = manifold(3);
+    at_rest(manifold(3))
+}
+
+/// A phase that changes no weights.
+fn at_rest(mut phase: Phase) -> Phase {
     let mut sgd = SgdConfig::default();
     sgd.learning_rate = 0.;
     (phase.optimizer, phase.batch_size, phase.keep) = (sgd.into(), 18, Keep::Last);
     phase
 }
 
-fn toy(dropout: f64, norm: Norm, phase: Phase) -> Toy {
-    let toy = Toy::parabola(60, vec![phase]);
+fn toy(dropout: f64, norm: Norm, phases: Vec<Phase>) -> Toy {
+    let toy = Toy::parabola(60, phases);
     let flow = flow(dropout, norm);
     Toy { model: toy.model.clone().with_outer(flow.clone()).with_inner(flow), ..toy }
 }
@@ -45,8 +49,8 @@ fn run(toy: &Toy) -> (ParamStore, Record) {
 
 #[test]
 fn dropout_acts_on_updates_and_not_on_validation() {
-    let (_, plain) = run(&toy(0., Norm::None, still()));
-    let dropping = toy(0.5, Norm::None, still());
+    let (_, plain) = run(&toy(0., Norm::None, vec![still()]));
+    let dropping = toy(0.5, Norm::None, vec![still()]);
     let (mut store, record) = run(&dropping);
     assert_ne!(record.losses, plain.losses, "units are dropped");
     let (first, later) = (record.losses[0], record.losses[3]);
@@ -67,7 +71,7 @@ fn masks_do_not_depend_on_threads_or_shards() {
     let of = |threads: usize, shards: usize| {
         let mut phase = still();
         phase.batch_size = 1000;
-        let mut toy = toy(0.5, Norm::None, phase);
+        let mut toy = toy(0.5, Norm::None, vec![phase]);
         // 250 rows, so that there can be several shards.
         toy.data = Toy::parabola(250, Vec::<Phase>::new()).data;
         (toy.threads, toy.config.shards) = (threads, shards);
@@ -82,7 +86,7 @@ fn masks_do_not_depend_on_threads_or_shards() {
 
 #[test]
 fn act_norm_is_initialised_from_the_first_rows() {
-    let with = toy(0., Norm::ActNorm, still());
+    let with = toy(0., Norm::ActNorm, vec![still()]);
     let mut fresh = with.store();
     with.model.build(&mut fresh, |_| true).unwrap();
     let flags = |store: &ParamStore| -> Vec<f64> {
@@ -116,14 +120,30 @@ fn act_norm_is_initialised_from_the_first_rows() {
 }
 
 #[test]
+fn the_flow_of_coordinates_sees_those_of_the_manifold_that_was_found() {
+    let moves = toy(0., Norm::ActNorm, vec![manifold(20), at_rest(density(1))]);
+    let moves = Toy { validation: Some(moves.data.clone()), ..moves };
+    let mut store = moves.store();
+    moves.train(&mut store, None, &mut Silent, &AtomicBool::new(false)).unwrap();
+    let model = moves.model.build(&mut store, |_| false).unwrap();
+    // An ActNorm is the last layer of h⁻¹ too.
+    let latents = numbers(&model.encode(&moves.data.all().x, None).unwrap());
+    let mean = latents.iter().sum::<f64>() / 60.;
+    let square = latents.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 60.;
+    assert!(mean.abs() < 1e-9 && (square - 1.).abs() < 0.05, "{mean}, {square}");
+}
+
+#[test]
 fn what_differs_in_training_resumes_to_the_same_bits() {
     let mut phase = manifold(2);
     phase.batch_size = 18;
-    let toy = toy(0.3, Norm::ActNorm, phase);
+    let mut then = density(1);
+    then.batch_size = 18;
+    let toy = toy(0.3, Norm::ActNorm, vec![phase, then]);
     let folder = tempfile::tempdir().unwrap();
     let mut whole = toy.store();
     toy.train(&mut whole, None, &mut Silent, &AtomicBool::new(false)).unwrap();
-    for batches in 1..6 {
+    for batches in 1..9 {
         let path = folder.path().join(batches.to_string());
         {
             let run = RunDir::open(&path, false).unwrap();
