@@ -8,6 +8,7 @@ mod manifolds;
 mod merge;
 mod overview;
 pub(crate) mod page;
+mod parallel;
 mod record;
 mod report;
 mod runner;

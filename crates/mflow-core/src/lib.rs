@@ -57,7 +57,7 @@ pub use file::{
 };
 pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
 pub use gram::gram_log_det;
-pub use model::{CycleError, Density, LogProbGradient, Model, ModelSignature, Projected};
+pub use model::{CycleError, Density, LogProbGradient, Model, ModelSignature, Part, Projected};
 pub use models::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
 pub use normalize::{standardize, standardize_blocks};
 pub use principal::PrincipalAxes;

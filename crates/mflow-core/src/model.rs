@@ -83,6 +83,15 @@ pub struct Projected {
     pub log_prob: Tensor,
 }
 
+/// What [`Model::observe`] shows data to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The manifold, and the projection onto it.
+    Manifold,
+    /// The flow `h` of the coordinates. As long as the manifold moves, coordinates say nothing that lasts.
+    Density,
+}
+
 /// How far from where it started a model comes back to: [`Model::cycle_error`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -249,10 +258,9 @@ pub trait Model: Debug + Send + Sync {
         Ok(CycleError { data, latent: Some(moved.sqr()?.sum(D::Minus1)?.sqrt()?) })
     }
 
-    /// Let layers learn statistics from a batch of data: the initialisation of an `ActNorm` or a `Gaussianize`. The
-    /// explicit call of a trainer. Those of the flow `h` of the coordinates learn with `density` only: as long as the
-    /// manifold is not found, coordinates say nothing.
-    fn observe(&self, _x: &Tensor, _context: Option<&Tensor>, _density: bool) -> Result<()> {
+    /// Let layers of a part learn statistics from a batch of data: the initialisation of an `ActNorm` or a
+    /// `Gaussianize`. The explicit call of a trainer.
+    fn observe(&self, _x: &Tensor, _context: Option<&Tensor>, _part: Part) -> Result<()> {
         Ok(())
     }
     /// The model as it is while training, with the random numbers that dropout and the draws of charts take

@@ -1,6 +1,6 @@
 //! Coordinates of rows that are found before the model is trained, to guide its start.
 use crate::loss::Scale;
-use crate::member::{Setting, View};
+use crate::member::Setting;
 use crate::schedule::{Phase, TrainConfig};
 use crate::source::{Batch, RowSource as _, Rows};
 use crate::trainer::Trainer;
@@ -40,8 +40,8 @@ pub(crate) fn guided(
     scale: &Scale,
     updates: usize,
 ) -> Result<(Rows, Rows)> {
-    let train = spread(&setting.train, ROWS)?;
-    let validation = spread(&setting.validation, VALIDATION_ROWS)?;
+    let train = setting.train.spread(ROWS)?;
+    let validation = setting.validation.spread(VALIDATION_ROWS)?;
     let rows = train.rows();
     // Together, so that both are on the same coordinates.
     let x = scale.normalize(&Tensor::cat(&[&train.x, &validation.x], 0)?)?;
@@ -59,6 +59,7 @@ pub(crate) fn guided(
         let known = |row: &usize| outliers.binary_search(&(start + row)).is_err();
         let known: Vec<usize> = (0..all.rows()).filter(known).collect();
         match known.is_empty() {
+            // A phase needs rows: a guess is better than none.
             true => Ok(all),
             false => Ok(Rows::with_data(all.gather(&known)?)),
         }
@@ -73,13 +74,6 @@ struct Coordinates {
     /// Rows, in order, whose coordinates are a guess. A wrong guide does more harm than none: a few rows far along a
     /// spiral that are put onto its inner turn bend all of it.
     outliers: Vec<usize>,
-}
-
-/// At most `most` rows of a view, evenly spread.
-fn spread(view: &View<'_>, most: usize) -> Result<Batch> {
-    let (rows, kept) = (view.index.len(), view.index.len().min(most));
-    let index: Vec<usize> = (0..kept).map(|i| view.index[i * rows / kept]).collect();
-    view.source.gather(&index)
 }
 
 fn numbers(t: &Tensor) -> Result<Vec<f64>> {

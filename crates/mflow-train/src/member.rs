@@ -34,6 +34,15 @@ pub(crate) struct View<'a> {
     pub(crate) index: Arc<[usize]>,
 }
 
+impl View<'_> {
+    /// At most `most` of the rows, evenly spread.
+    pub(crate) fn spread(&self, most: usize) -> Result<Batch> {
+        let (rows, kept) = (self.index.len(), self.index.len().min(most));
+        let index: Vec<usize> = (0..kept).map(|i| self.index[i * rows / kept]).collect();
+        self.source.gather(&index)
+    }
+}
+
 /// The step whose noise validation has: no training comes so far.
 const VALIDATION: u64 = u64::MAX;
 

@@ -110,13 +110,9 @@ impl Schedule {
     }
 
     /// Epochs of a fit of `model` where nobody says how many, of all phases together: networks without constraint
-    /// are fast, and go on longer for it; a manifold on a chart of its own topology is found sooner.
+    /// are fast, and go on longer for it.
     pub fn default_epochs(model: &ModelConfig) -> usize {
-        match model.chart() {
-            _ if is_free(model) => 300,
-            Some(_) => 80,
-            None => 100,
-        }
+        if is_free(model) { 300 } else { 100 }
     }
 
     /// The name, as in a file.

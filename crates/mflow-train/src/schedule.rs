@@ -119,11 +119,7 @@ impl Phase {
 
     /// Whether the phase trains the parameters of layer `name`.
     pub(crate) fn trains_parameter(&self, name: &str) -> bool {
-        self.trains_group(name.split('.').next().unwrap_or(name))
-    }
-
-    /// Whether the phase trains this group of parameters.
-    pub(crate) fn trains_group(&self, group: &str) -> bool {
+        let group = name.split('.').next().unwrap_or(name);
         self.trains.iter().any(|g| g == group || g == ALL)
     }
 

@@ -11,7 +11,7 @@ use crate::source::RowSource;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{ParamStore, Stream, fnv1a};
-use mflow_core::ModelConfig;
+use mflow_core::{ModelConfig, Part};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -252,21 +252,32 @@ impl Trainer<'_> {
         if path.exists() { Checkpoint::load(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Show the layers that a stage trains their first rows: the initialisation of those that depend on data. So the flow
-    /// of the coordinates sees them once the manifold is found.
+    /// Show rows to the layers that a stage trains: the initialisation of those that depend on data. The flow of the
+    /// coordinates sees them in a stage that leaves the manifold as it is, since then they are those that it trains on.
     fn observe(&mut self, stage: &Stage) -> Result<()> {
         /// Enough for means and deviations.
         const LEAST: usize = 1000;
-        /// What more rows may cost, for the ends of distributions.
+        /// Enough for the ends of distributions.
+        const MOST: usize = 10_000;
+        /// What so many may cost, of images for instance.
         const NUMBERS: usize = 1_000_000;
-        let split = self.split();
-        let most = LEAST.max(NUMBERS / self.model.sizes.data_dim);
-        let rows = &split.train[..split.train.len().min(most)];
-        let batch = self.data.gather(rows)?;
-        let density = self.model.groups().density;
-        let density = stage.phases().iter().any(|p| density.iter().any(|g| p.trains_group(g)));
+        let most = (NUMBERS / self.model.sizes.data_dim).clamp(LEAST, MOST);
+        let train = View { source: self.data, index: self.split().train };
+        let batch = train.spread(most)?;
+        let part = if self.moves_manifold(stage) { Part::Manifold } else { Part::Density };
         let model = self.model.build(self.store, |_| false)?;
-        Ok(model.observe(&batch.x, batch.context.as_ref(), density)?)
+        Ok(model.observe(&batch.x, batch.context.as_ref(), part)?)
+    }
+
+    /// Whether a stage trains anything but the density of the coordinates.
+    fn moves_manifold(&self, stage: &Stage) -> bool {
+        let groups = self.model.groups();
+        let is_density = |g: &String| match groups.manifold {
+            // There is no other parameter.
+            [] => true,
+            _ => groups.density.contains(&g.as_str()),
+        };
+        stage.phases().iter().any(|phase| !phase.trains.iter().all(is_density))
     }
 
     fn split(&self) -> Split {
@@ -302,8 +313,6 @@ impl Trainer<'_> {
     where
         Self: 'b,
     {
-        let density = self.model.groups().density;
-        let moves = |p: &Phase| p.trains.iter().any(|g| !density.contains(&g.as_str()));
         let validation = self.validation.unwrap_or(self.data);
         let setting = Setting {
             model: self.model,
@@ -312,7 +321,7 @@ impl Trainer<'_> {
             shards: if self.store.device().is_cpu() { shards } else { 1 },
             train: View { source: self.data, index: split.train.clone() },
             validation: View { source: validation, index: split.validation.clone() },
-            manifold_rests: !stage.phases().iter().any(moves),
+            manifold_rests: !self.moves_manifold(stage),
         };
         let phases = stage.phases();
         let members = phases.iter().enumerate().map(|(i, phase)| {

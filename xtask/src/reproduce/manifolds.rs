@@ -8,15 +8,13 @@ mod study;
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::record::Place;
-use super::{Options, deadline, program};
+use super::{Options, deadline, parallel, program};
 use crate::provenance::Provenance;
 use crate::shell::{self, Lock};
 use crate::table::Table;
@@ -31,6 +29,8 @@ pub(super) const NAME: &str = "manifolds";
 /// Runs what is not done yet, and reports on all of the preset.
 pub(super) fn run(options: &Options) -> Result<()> {
     ensure!(options.names.len() == 1, "{NAME} is run alone: leave out the other names");
+    let alone = options.jobs <= 1 || !options.peers;
+    ensure!(alone, "--jobs: the peers are timed, and run one after the other");
     let study = Study::load()?;
     let provenance = Provenance::here()?;
     let place = if options.record { Place::Docs } else { Place::Target };
@@ -48,7 +48,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if !open.is_empty() {
         let programs = programs(options)?;
         let keep = Mutex::new(());
-        let started = at_once(options.jobs, deadline, &open, |job| {
+        let started = parallel::run(options.jobs, deadline, &open, |job| {
             let record = record(job, &programs, &provenance, options.jobs);
             let of = record.found.error.map_or_else(String::new, |error| {
                 format!(", error {} of the spread", number::short(error))
@@ -66,7 +66,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             println!("time limit: {left} run(s) left; the same command goes on with them");
         }
     }
-    println!("\n{}", page::terminal(&study, &options.preset, place)?);
+    println!("\n{}", page::terminal(&study, study.whole(&options.preset)?, place)?);
     if options.record {
         keep_figures(&jobs)?;
         files::write(page::PATH.as_ref(), page::text(&study)?.as_bytes())?;
@@ -91,7 +91,8 @@ pub(super) fn outdated() -> Result<Option<PathBuf>> {
 /// Adds a line for each preset to the table of `--list`.
 pub(super) fn list(table: &mut Table) -> Result<()> {
     let study = Study::load()?;
-    for (name, preset) in &study.preset {
+    for name in study.wholes() {
+        let preset = study.preset(name)?;
         let done = |place| -> Result<String> {
             let records = Records::load(place, name, MFLOW)?;
             Ok(records.all().iter().filter(|record| record.is_done()).count().to_string())
@@ -106,7 +107,7 @@ pub(super) fn list(table: &mut Table) -> Result<()> {
 
 /// All runs that are asked for, seed by seed so that a study that is cut short still has all cases.
 fn plan<'a>(study: &'a Study, options: &'a Options) -> Result<Vec<Job<'a>>> {
-    let size = study.preset(&options.preset)?;
+    let (size, preset) = (study.preset(&options.preset)?, study.whole(&options.preset)?);
     let cases: Vec<_> = study.cases(size).collect();
     if let Some(unknown) =
         options.models.iter().find(|name| !cases.iter().any(|case| case.name == **name))
@@ -127,14 +128,7 @@ fn plan<'a>(study: &'a Study, options: &'a Options) -> Result<Vec<Job<'a>>> {
     for seed in options.first_seed..options.first_seed.saturating_add(seeds) {
         for &noise in &size.noise {
             for &case in cases.iter().filter(|case| is_asked(&case.name)) {
-                let of = |&method: &Method<'a>| Job {
-                    preset: &options.preset,
-                    size,
-                    case,
-                    noise,
-                    seed,
-                    method,
-                };
+                let of = |&method: &Method<'a>| Job { preset, size, case, noise, seed, method };
                 jobs.extend(methods.iter().map(of));
             }
         }
@@ -179,36 +173,6 @@ fn programs(options: &Options) -> Result<Programs> {
         (cores / options.jobs).max(1)
     });
     Ok(Programs { mflow, example, python, threads })
-}
-
-/// Does jobs in order, `workers` of them at once, until the deadline; returns how many were started. The first error
-/// of `work` ends it.
-fn at_once<'a>(
-    workers: usize,
-    deadline: Option<Instant>,
-    jobs: &[&Job<'a>],
-    work: impl Fn(&Job<'a>) -> Result<()> + Sync,
-) -> Result<usize> {
-    let next = AtomicUsize::new(0);
-    let worker = || -> Result<usize> {
-        let mut started = 0;
-        while deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(number) else { break };
-            println!("[{}/{}] {job}: starts", number + 1, jobs.len());
-            started += 1;
-            work(job)?;
-        }
-        Ok(started)
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
-        let ends = workers.into_iter().map(|worker| {
-            worker.join().unwrap_or_else(|_| Err(anyhow!("a thread of the study panicked")))
-        });
-        // All are waited for before the first error ends the sum.
-        ends.collect::<Vec<_>>().into_iter().sum()
-    })
 }
 
 /// Does a run. One that fails becomes a record like any other.
@@ -287,7 +251,7 @@ mod tests {
         assert!(peers.iter().all(|job| !job.ends_with(MFLOW)), "and no mflow: {peers:?}");
         let ablation = planned("manifolds --preset ablation --model torus").unwrap();
         let expected =
-            ["mflow", "flat"].map(|m| format!("manifolds ablation torus, noise 0, seed 1, {m}"));
+            ["mflow", "flat"].map(|m| format!("manifolds full torus, noise 0, seed 1, {m}"));
         assert_eq!(ablation, expected, "the default settings, and each variant");
         let error = planned("manifolds --model tours").unwrap_err().to_string();
         assert_eq!(error, "--model tours: manifolds quick has torus");

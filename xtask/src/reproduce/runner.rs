@@ -4,13 +4,12 @@ use std::fs::{self, File};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use super::job::Job;
+use super::parallel;
 use super::record::{Outcome, Place, Record};
 use crate::number;
 use crate::provenance::Provenance;
@@ -34,26 +33,7 @@ impl Suite<'_> {
     /// Runs the jobs in order and returns how many were started. A run that fails becomes a record
     /// like any other; an error is one of xtask itself.
     pub(super) fn run(&self, jobs: &[&Job<'_>]) -> Result<usize> {
-        let next = AtomicUsize::new(0);
-        let worker = || -> Result<usize> {
-            let mut started = 0;
-            while self.deadline.is_none_or(|deadline| Instant::now() < deadline) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(number) else { break };
-                println!("[{}/{}] {job}: starts", number + 1, jobs.len());
-                started += 1;
-                self.run_one(job)?;
-            }
-            Ok(started)
-        };
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.at_once).map(|_| scope.spawn(worker)).collect();
-            let ends = workers.into_iter().map(|worker| {
-                worker.join().unwrap_or_else(|_| Err(anyhow!("a thread of the suite panicked")))
-            });
-            // All are waited for before the first error ends the sum.
-            ends.collect::<Vec<_>>().into_iter().sum()
-        })
+        parallel::run(self.at_once, self.deadline, jobs, |job| self.run_one(job))
     }
 
     fn run_one(&self, job: &Job<'_>) -> Result<()> {
@@ -92,7 +72,7 @@ impl Suite<'_> {
         command.args(["--resume", "auto"]);
         if self.at_once > 1 && std::env::var_os("RAYON_NUM_THREADS").is_none() {
             // Each run would take all cores, and all would be slower for it.
-            let cores = thread::available_parallelism().map_or(1, usize::from);
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
             command.env("RAYON_NUM_THREADS", (cores / self.at_once).max(1).to_string());
         }
         // On a terminal the progress bar is worth more than a log.

@@ -1,5 +1,5 @@
 //! An affine map that starts from the statistics of the first batch.
-use super::moments;
+use super::{flag, is_initialized, moments, set_initialized};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
 use crate::kernel::split;
 use crate::params::{Init, Params, Piece};
@@ -36,8 +36,7 @@ impl ActNormConfig {
             Piece::vector("shift", d, Init::Constant(0.)),
         ])?;
         let variable = params.variable()?;
-        let no = Tensor::zeros(1, candle_core::DType::U8, params.device())?;
-        let initialized = params.state("initialized", &no)?;
+        let initialized = flag(params)?;
         let signature = Signature::vector(d, params.dtype(), params.device());
         Ok(ActNorm { theta, variable, initialized, signature })
     }
@@ -65,7 +64,7 @@ impl ActNorm {
     /// # Errors
     /// If the flag cannot be read from its device.
     pub fn is_initialized(&self) -> Result<bool> {
-        Ok(self.initialized.as_detached_tensor().to_vec1::<u8>()? != [0])
+        is_initialized(&self.initialized)
     }
 }
 
@@ -110,7 +109,7 @@ impl Layer for ActNorm {
                 Direction::Inverse => (log_std, mean),
             };
             self.variable.set(&Tensor::cat(&[log_scale, shift], 0)?)?;
-            self.initialized.set(&self.initialized.as_detached_tensor().ones_like()?)?;
+            set_initialized(&self.initialized)?;
         }
         self.apply(direction, x, context)
     }

@@ -1,4 +1,5 @@
 //! Element-wise splines that start from the quantiles of the first batch.
+use super::{flag, is_initialized, set_initialized};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
 use crate::coupling::Route;
 use crate::elementwise::elements;
@@ -65,8 +66,7 @@ impl GaussianizeConfig {
         let (identity, per) = (map.identity().repeat(d), map.parameters());
         let identity = Tensor::from_vec(identity, (1, d, per), &Device::Cpu)?;
         let knots = params.state("knots", &identity.to_dtype(dtype)?.to_device(&device)?)?;
-        let no = Tensor::zeros(1, DType::U8, &device)?;
-        let initialized = params.state("initialized", &no)?;
+        let initialized = flag(params)?;
         let signature = Signature::vector(d, dtype, &device);
         Ok(Gaussianize { map, scale, shift, knots, initialized, route: self.route, signature })
     }
@@ -102,7 +102,7 @@ impl Gaussianize {
     /// # Errors
     /// If the flag cannot be read from its device.
     pub fn is_initialized(&self) -> Result<bool> {
-        Ok(self.initialized.as_detached_tensor().to_vec1::<u8>()? != [0])
+        is_initialized(&self.initialized)
     }
 
     /// Take the quantiles of the columns of `x: [B, D]` to normal ones.
@@ -113,11 +113,10 @@ impl Gaussianize {
             column.sort_by(f64::total_cmp);
             let inside = without_outliers(&column);
             let (low, high) = (inside[0], inside[inside.len() - 1]);
-            let scale = (high - low) / (2. * self.map.bound);
-            // A constant feature has neither scale nor quantiles.
-            let varies = scale > f64::MIN_POSITIVE && scale.is_finite();
+            let (scale, shift) = ((high - low) / (2. * self.map.bound), f64::midpoint(low, high));
+            // A constant feature has neither scale nor quantiles, but for rounding.
+            let varies = scale > ROUNDING * shift.abs().max(1.);
             let scale = if varies { scale } else { 1. };
-            let shift = f64::midpoint(low, high);
             scales.push(scale);
             shifts.push(shift);
             knots.extend(match varies {
@@ -130,9 +129,12 @@ impl Gaussianize {
             let values = Tensor::from_vec(values, state.dims(), &Device::Cpu)?;
             state.set(&values.to_dtype(state.dtype())?.to_device(state.device())?)?;
         }
-        Ok(self.initialized.set(&self.initialized.as_detached_tensor().ones_like()?)?)
+        set_initialized(&self.initialized)
     }
 }
+
+/// What rounding may leave of a constant feature in single precision, relative to it.
+const ROUNDING: f64 = 1e-6;
 
 /// The values of a sorted column but for those far away, which are left to the tails: a single one would squeeze all
 /// others into a few bins.
@@ -203,14 +205,22 @@ impl Layer for Gaussianize {
             }
         }
     }
-    /// Only `forward` sees what is to be normal.
+    /// Only `forward` sees what is to be normal. One row has no quantiles, and rows that are not finite say nothing.
     fn observe(
         &self,
         direction: Direction,
         x: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Mapped<Tensor>> {
-        if direction == Direction::Forward && !self.is_initialized()? && x.dim(0)? > 1 {
+        let is_finite = || -> Result<bool> {
+            let sum = (x.detach() * 0.)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+            Ok(sum == 0.)
+        };
+        if direction == Direction::Forward
+            && x.dim(0)? > 1
+            && !is_initialized(&self.initialized)?
+            && is_finite()?
+        {
             self.start_from(x)?;
         }
         self.apply(direction, x, context)

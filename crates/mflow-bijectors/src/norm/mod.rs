@@ -8,7 +8,24 @@ pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use gaussianize::{Gaussianize, GaussianizeConfig};
 
 use crate::Result;
-use candle_core::Tensor;
+use crate::params::Params;
+use candle_core::{DType, Tensor, Var};
+
+/// The saved flag of a layer that initialises itself once.
+fn flag(params: &mut Params<'_>) -> Result<Var> {
+    let no = Tensor::zeros(1, DType::U8, params.device())?;
+    params.state("initialized", &no)
+}
+
+/// Whether it is set.
+fn is_initialized(flag: &Var) -> Result<bool> {
+    Ok(flag.as_detached_tensor().to_vec1::<u8>()? != [0])
+}
+
+/// Set it.
+fn set_initialized(flag: &Var) -> Result<()> {
+    Ok(flag.set(&flag.as_detached_tensor().ones_like()?)?)
+}
 
 /// Mean and standard deviation of each feature of `x: [B, D]`, with `B - 1` in the denominator.
 fn moments(x: &Tensor) -> Result<(Tensor, Tensor)> {

@@ -1,6 +1,6 @@
 //! [`Atlas`]: a manifold of several charts, and the mixture of their densities.
 use super::frame::one_hot;
-use crate::model::{Density, Model, ModelSignature, Projected, check_columns, check_finite};
+use crate::model::{Density, Model, ModelSignature, Part, Projected, check_columns, check_finite};
 use crate::{Error, Result};
 use candle_core::{D, DType, Tensor};
 use mflow_bijectors::{Bijector, Diff, FeatureAffine, LayerNoise, Noise, Stream};
@@ -326,9 +326,9 @@ impl Model for Atlas {
         self.inner.inverts()
     }
 
-    fn observe(&self, x: &Tensor, context: Option<&Tensor>, density: bool) -> Result<()> {
+    fn observe(&self, x: &Tensor, context: Option<&Tensor>, part: Part) -> Result<()> {
         let (_, named) = self.chart_of("observe", x, context)?;
-        self.inner.observe(x, Some(&named), density)
+        self.inner.observe(x, Some(&named), part)
     }
     fn training(&self, noise: &Noise) -> Result<Option<Box<dyn Model>>> {
         let draws = Some(noise.layer());

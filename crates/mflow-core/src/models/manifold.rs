@@ -2,7 +2,7 @@
 use super::off_manifold::OffManifold;
 use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::Embedding;
-use crate::model::{Density, Model, ModelSignature, Projected, check_columns, check_finite};
+use crate::model::{Density, Model, ModelSignature, Part, Projected, check_columns, check_finite};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream};
@@ -279,11 +279,14 @@ impl Model for ManifoldModel {
         self.off_manifold.decode_noisy(self, latent, noise, context)
     }
 
-    fn observe(&self, x: &Tensor, context: Option<&Tensor>, density: bool) -> Result<()> {
+    fn observe(&self, x: &Tensor, context: Option<&Tensor>, part: Part) -> Result<()> {
         self.check_data("observe", x, context)?;
-        let u = self.embedding.observe(x, context)?;
-        if density {
-            let _: mflow_bijectors::Mapped = self.h.observe(Direction::Inverse, &u, context)?;
+        match part {
+            Part::Manifold => self.embedding.observe(x, context).map(drop)?,
+            Part::Density => {
+                let u = self.embedding.coordinates(x, context)?;
+                self.h.observe(Direction::Inverse, &u, context).map(drop)?;
+            }
         }
         Ok(())
     }

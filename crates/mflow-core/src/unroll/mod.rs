@@ -87,8 +87,8 @@ pub struct Unrolled {
     pub piece: Vec<usize>,
     /// The pieces of the manifold, the largest first.
     pub pieces: Vec<UnrolledPiece>,
-    /// Rows of the graph that are on no piece, as their own part of the graph is too small for one. Each has coordinates
-    /// next to the nearest row that is on a piece.
+    /// Rows of the graph that are on no piece, as their own part of the graph is too small for one, and rows beside the
+    /// graph that are nearest to one of these. Each has coordinates next to the nearest row that is on a piece.
     pub outliers: Vec<usize>,
 }
 
@@ -161,12 +161,13 @@ pub fn unroll(
     }
     let node_values = all.gather(&nodes);
     let node_rows = Rows::new(&node_values, cols);
-    let graph = Graph::of(node_rows, &Nearest::new(node_rows)?, k, n)?;
+    let nearest = Nearest::new(node_rows)?;
+    let graph = Graph::of(node_rows, &nearest, k, n)?;
     let least = graph::least(nodes.len(), k);
     let mut parts = graph.components();
     let large = parts.iter().take_while(|part| part.len() >= least).count().max(1);
-    let mut stray = vec![false; all.len()];
-    parts.drain(large..).flatten().for_each(|node| stray[nodes[node]] = true);
+    let mut stray = vec![false; nodes.len()];
+    parts.drain(large..).flatten().for_each(|node| stray[node] = true);
     // Nodes that are on pieces, in the order of the pieces, with their coordinates.
     let mut placed = Placed::default();
     let mut pieces = vec![];
@@ -194,6 +195,15 @@ pub fn unroll(
         placed.u.extend(u);
     }
     let (u, piece) = placed.extend(all, &distinct.first, k, n)?;
+    // A node is the nearest to itself.
+    let is_outlier = distinct
+        .first
+        .iter()
+        .map(|&row| -> Result<bool> { Ok(stray[nearest.of(all.row(row), 1)?[0].0]) });
+    let is_outlier = match stray.contains(&true) {
+        true => is_outlier.collect::<Result<Vec<bool>>>()?,
+        false => vec![false; distinct.first.len()],
+    };
     let mut unrolled = Unrolled {
         manifold_dim: n,
         coordinates: Vec::with_capacity(all.len() * n),
@@ -205,7 +215,7 @@ pub fn unroll(
         unrolled.coordinates.extend(&u[value * n..(value + 1) * n]);
         unrolled.piece.push(piece[value]);
         unrolled.pieces[piece[value]].rows.push(row);
-        if stray[distinct.first[value]] {
+        if is_outlier[value] {
             unrolled.outliers.push(row);
         }
     }

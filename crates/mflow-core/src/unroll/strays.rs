@@ -13,20 +13,15 @@ use crate::Result;
 const SEEN: usize = 2048;
 /// If more than this share of the rows are strays, the manifold does not just thin out.
 const FEW: f64 = 0.01;
+/// How many times as long as the last way along the manifold the next one may be.
+const GROWTH: f64 = 3.;
 
-/// The edge by which a stray joins the graph.
-#[derive(Clone, Copy)]
-struct Join {
-    stray: usize,
-    to: usize,
-    length: f64,
-}
-
-/// Edges that join strays, the nodes that are not `on_piece`, to pieces. The nearest one joins first, others may then
-/// join it. The tangent planes of those that join become the right ones.
+/// Edges that join strays, the nodes that are not `on_piece`, to pieces. The nearest one joins first, with the strays
+/// that it has edges to; others may then join them. The tangent planes of those that join become the right ones.
 ///
 /// A stray joins a node from which the way to it goes more along the tangent plane than away from it, that has no
-/// neighbour nearer to it, and whose longest edge is not shorter than a tenth of the way.
+/// neighbour nearer to it, and whose longest edge is not shorter than a tenth of the way; or, if that node has joined
+/// itself, whose own way is not shorter than a third.
 pub(super) fn joins(
     rows: Rows<'_>,
     nearest: &Nearest<'_>,
@@ -34,62 +29,91 @@ pub(super) fn joins(
     graph: &Graph,
     on_piece: &[bool],
 ) -> Result<Vec<Pair>> {
-    let mut on_piece = on_piece.to_vec();
     let left: Vec<usize> = (0..rows.len()).filter(|&node| !on_piece[node]).collect();
     if left.len() as f64 > FEW * rows.len() as f64 {
         return Ok(vec![]);
     }
+    let longest = |node: usize| graph.at(node).iter().fold(0_f64, |most, e| most.max(e.length));
+    let mut state = State {
+        rows,
+        graph,
+        on_piece: on_piece.to_vec(),
+        reach: (0..rows.len()).map(|node| LONELY * longest(node)).collect(),
+        joined: vec![vec![]; rows.len()],
+    };
     let found = left.iter().map(|&node| nearest.of(rows.row(node), SEEN.min(rows.len())));
     let found = found.collect::<Result<Vec<_>>>()?;
     let mut near: Vec<_> = left.into_iter().zip(found).collect();
-    // What joined, by node: whereto, and how far.
-    let mut joined: Vec<Join> = vec![];
+    let mut pairs = vec![];
     loop {
         let best = near.iter().filter_map(|(stray, found)| {
-            let fits = |&&(to, length): &&(usize, f64)| {
-                on_piece[to] && goes_on(rows, graph, &joined, Join { stray: *stray, to, length })
-            };
-            found.iter().find(fits).map(|&(to, length)| Join { stray: *stray, to, length })
+            let fits = |&&(to, length): &&(usize, f64)| state.goes_on(to, *stray, length);
+            found.iter().find(fits).map(|&(to, length)| (*stray, to, length))
         });
-        let Some(join) = best.min_by(|a, b| a.length.total_cmp(&b.length)) else { break };
+        let Some((stray, to, length)) = best.min_by(|a, b| a.2.total_cmp(&b.2)) else { break };
         // The plane through the stray and the surroundings of the node that it joins.
-        let around = next_to(graph, &joined, join.to);
-        let mut members: Vec<usize> = around.into_iter().map(|(other, _)| other).collect();
-        members.extend([join.to, join.stray]);
-        planes[join.stray] = Tangent::of(rows, &members, graph.dim());
-        on_piece[join.stray] = true;
-        near.retain(|(stray, _)| *stray != join.stray);
-        joined.push(join);
+        let mut members = state.next_to(to);
+        members.extend([to, stray]);
+        planes[stray] = Tangent::of(rows, &members, graph.dim());
+        for node in state.join(stray, to, length) {
+            let mut members = state.next_to(node);
+            members.push(node);
+            planes[node] = Tangent::of(rows, &members, graph.dim());
+        }
+        near.retain(|(node, _)| !state.on_piece[*node]);
+        pairs.push((stray.min(to), stray.max(to), length));
     }
-    Ok(joined.into_iter().map(|j| (j.stray.min(j.to), j.stray.max(j.to), j.length)).collect())
+    Ok(pairs)
 }
 
-/// The neighbours of a node on the graph, strays that joined it, and what it joined; each with its distance.
-fn next_to(graph: &Graph, joined: &[Join], node: usize) -> Vec<(usize, f64)> {
-    let edges = graph.at(node).iter().map(|edge| (edge.to, edge.length));
-    let joins = joined.iter().filter_map(|join| match node {
-        _ if node == join.stray => Some((join.to, join.length)),
-        _ if node == join.to => Some((join.stray, join.length)),
-        _ => None,
-    });
-    edges.chain(joins).collect()
+/// How far the joining has come.
+struct State<'a> {
+    rows: Rows<'a>,
+    graph: &'a Graph,
+    on_piece: Vec<bool>,
+    /// How long a way from each node may be.
+    reach: Vec<f64>,
+    /// Nodes next to each node by ways that were added.
+    joined: Vec<Vec<usize>>,
 }
 
-/// Whether the manifold may go on from the node of a join to its stray.
-fn goes_on(rows: Rows<'_>, graph: &Graph, joined: &[Join], by: Join) -> bool {
-    let Join { stray, to, length } = by;
-    let (from, target) = (rows.row(to), rows.row(stray));
-    let next_to = next_to(graph, joined, to);
-    let nearer = |other: usize| squared_distance(rows.row(other), target) < length * length;
-    if next_to.iter().any(|&(other, _)| nearer(other)) {
-        return false;
+impl State<'_> {
+    /// The nodes next to one, on the graph or by ways that were added.
+    fn next_to(&self, node: usize) -> Vec<usize> {
+        let edges = self.graph.at(node).iter().map(|edge| edge.to);
+        edges.chain(self.joined[node].iter().copied()).collect()
     }
-    let longest = next_to.iter().fold(0_f64, |longest, (_, length)| longest.max(*length));
-    if length > LONELY * longest {
-        return false;
+
+    /// Whether the manifold may go on from a node to a stray.
+    fn goes_on(&self, to: usize, stray: usize, length: f64) -> bool {
+        if !self.on_piece[to] || length > self.reach[to] {
+            return false;
+        }
+        let target = self.rows.row(stray);
+        let nearer =
+            |&node: &usize| squared_distance(self.rows.row(node), target) < length * length;
+        let mut members = self.next_to(to);
+        if members.iter().any(nearer) {
+            return false;
+        }
+        // Not the plane of the nearest rows: some of them may be on the turn below.
+        members.push(to);
+        Tangent::of(self.rows, &members, self.graph.dim()).goes_along(self.rows.row(to), target)
     }
-    // Not the plane of the nearest rows: some of them may be on the turn below.
-    let mut members: Vec<usize> = next_to.into_iter().map(|(other, _)| other).collect();
-    members.push(to);
-    Tangent::of(rows, &members, graph.dim()).goes_along(from, target)
+
+    /// Adds a way. All strays on the graph with this one are then on the piece too: these others are returned.
+    fn join(&mut self, stray: usize, to: usize, length: f64) -> Vec<usize> {
+        self.joined[stray].push(to);
+        self.joined[to].push(stray);
+        let (mut open, mut others) = (vec![stray], vec![]);
+        while let Some(node) = open.pop() {
+            if !self.on_piece[node] {
+                self.on_piece[node] = true;
+                self.reach[node] = self.reach[node].max(GROWTH * length);
+                open.extend(self.graph.at(node).iter().map(|edge| edge.to));
+                others.extend((node != stray).then_some(node));
+            }
+        }
+        others
+    }
 }

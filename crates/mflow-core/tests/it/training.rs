@@ -5,7 +5,7 @@ use crate::kinds::{Kind, kinds, small, small_net, units, with_epsilon, with_step
 use crate::numbers::{CPU, close, gap, normal, numbers, tensor};
 use mflow_bijectors::{FlowConfig, LinearKind, Noise, Norm, ParamStore};
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{Model, ModelConfig};
+use mflow_core::{Model, ModelConfig, Part};
 
 /// Affine couplings with dropout.
 fn dropping(p: f64) -> FlowConfig {
@@ -175,20 +175,22 @@ fn observing_a_batch_initialises_act_norms() {
         let model = config.build(&mut store, |_| true).unwrap();
         let (what, x) = (config.name(), batch(300));
         let before = numbers(&model.encode(&x, None).unwrap());
-        model.observe(&x, None, false).unwrap();
+        model.observe(&x, None, Part::Manifold).unwrap();
         for (name, flag) in store.to_named().unwrap() {
             if name.starts_with("inner") && name.ends_with("initialized") {
                 assert_eq!(numbers(&flag), [0.], "{what}: {name} waits for the density");
             }
         }
-        model.observe(&x, None, true).unwrap();
+        model.observe(&x, None, Part::Density).unwrap();
         if ["pie", "m-flow", "me-flow"].contains(&what) {
             standard(&format!("{what}: (u, v)"), &model.latents(&x, None).unwrap());
         }
         standard(&format!("{what}: ũ"), &model.encode(&x, None).unwrap());
         let after = numbers(&model.encode(&x, None).unwrap());
         assert!(gap(&before, &after) > 0.1, "{what}: statistics are learned");
-        model.observe(&(&x * 7.).unwrap(), None, true).unwrap();
+        for part in [Part::Manifold, Part::Density] {
+            model.observe(&(&x * 7.).unwrap(), None, part).unwrap();
+        }
         assert_eq!(numbers(&model.encode(&x, None).unwrap()), after, "{what}: only once");
     }
 }
@@ -198,11 +200,14 @@ fn observing_takes_what_other_methods_take() {
     for kind in kinds() {
         let (x, context) = (kind.data(5), kind.context(5));
         let before = numbers(&kind.model.project(&x, context.as_ref()).unwrap());
-        kind.model.observe(&x, context.as_ref(), true).unwrap();
+        for part in [Part::Manifold, Part::Density] {
+            kind.model.observe(&x, context.as_ref(), part).unwrap();
+        }
         let after = numbers(&kind.model.project(&x, context.as_ref()).unwrap());
         assert_eq!(before, after, "{}: nothing to learn", kind.what);
         let wide = normal("wide", &[5, kind.dims().0 + 1]);
-        let message = kind.model.observe(&wide, context.as_ref(), true).unwrap_err().to_string();
+        let message =
+            kind.model.observe(&wide, context.as_ref(), Part::Density).unwrap_err().to_string();
         assert!(message.starts_with("observe: expected `x` of shape"), "{message}");
     }
 }

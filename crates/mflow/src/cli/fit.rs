@@ -73,8 +73,8 @@ pub(super) struct Options {
     /// or the model has no choice (af, fom)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     manifold_dim: Option<u32>,
-    /// Epochs of all phases together, at least one of each [default: 100; with a chart 80;
-    /// of free-form models 300]
+    /// Epochs of all phases together, at least one of each [default: 100, of free-form
+    /// models 300]
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
     /// Start a manifold that was not found anew, from other weights, up to K times [default: 0]
@@ -212,7 +212,8 @@ pub(super) enum StartName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ScheduleName {
-    /// First the manifold, then the density on it, half of the epochs each
+    /// First the manifold, then the density on it, half of the epochs each; of free-form models four fifths for the
+    /// manifold
     Sequential,
     /// Manifold and density in turns, epoch by epoch
     Alternating,

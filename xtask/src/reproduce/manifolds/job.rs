@@ -11,8 +11,7 @@ use serde::Deserialize;
 
 use super::peers;
 use super::record::Found;
-use super::study::Variant;
-use super::study::{Case, Preset};
+use super::study::{Case, Preset, Variant};
 use crate::files;
 use crate::reproduce::job::fnv1a;
 use crate::reproduce::runner::complaint;
@@ -127,14 +126,17 @@ impl Job<'_> {
 
     /// What `mflow fit` is told beside its files.
     fn fit_words(&self) -> Vec<String> {
+        let own = match self.method {
+            Method::Variant(variant) => &*variant.fit,
+            Method::Mflow | Method::Peer(_) => &[],
+        };
         let mut words = vec!["--manifold-dim".to_owned(), self.case.dim.to_string()];
-        if let Some(epochs) = self.case.epochs {
+        // An option may be given once. A variant knows best.
+        if let Some(epochs) = self.case.epochs.filter(|_| !own.contains(&"--epochs".to_owned())) {
             words.extend(["--epochs".to_owned(), epochs.to_string()]);
         }
         words.extend(["--seed".to_owned(), self.seed.to_string()]);
-        if let Method::Variant(variant) = self.method {
-            words.extend(variant.fit.iter().cloned());
-        }
+        words.extend(own.iter().cloned());
         words
     }
 
@@ -288,6 +290,12 @@ mod tests {
             let job = Job { method: Method::Variant(&flat), ..copy(job) };
             assert_eq!(job.fit_words().join(" "), "--manifold-dim 2 --seed 2 --start flat");
             assert!(job.folder().ends_with("torus-noise-0-seed-2-flat"), "{:?}", job.folder());
+        });
+        let fit = ["--epochs", "7"].map(str::to_owned).to_vec();
+        let short = Variant { name: "short".to_owned(), title: "short".to_owned(), fit };
+        with_job("plane", 0.0, |job| {
+            let job = Job { method: Method::Variant(&short), ..copy(job) };
+            assert_eq!(job.fit_words().join(" "), "--manifold-dim 2 --seed 2 --epochs 7", "once");
         });
     }
 

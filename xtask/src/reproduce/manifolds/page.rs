@@ -84,7 +84,7 @@ Columns with *ok* count the runs that meet the goal of error, gap, ratio and sec
         ratio = goal.ratio,
         seconds = goal.seconds,
     );
-    for preset in study.preset.keys() {
+    for preset in study.wholes() {
         let results = Results::load(study, preset, Place::Docs)?;
         if !results.is_empty() {
             results.section(&mut page);
@@ -99,14 +99,13 @@ struct Results<'a> {
     name: &'a str,
     noise: &'a [f64],
     cases: Vec<&'a Case>,
-    variants: Vec<&'a Variant>,
     /// Runs, by method.
     records: BTreeMap<&'a str, Vec<Record>>,
 }
 
 impl<'a> Results<'a> {
     fn load(study: &'a Study, name: &'a str, place: Place) -> Result<Self> {
-        let variants = study.variants(study.preset(name)?).map(|variant| &*variant.name);
+        let variants = study.variants.iter().map(|variant| &*variant.name);
         let methods = [MFLOW].into_iter().chain(variants).chain(PEERS.map(|(method, _)| method));
         let load = |method| Ok((method, Records::load(place, name, method)?.all().to_vec()));
         let records = methods.map(load).collect::<Result<_>>()?;
@@ -119,8 +118,8 @@ impl<'a> Results<'a> {
         records: BTreeMap<&'a str, Vec<Record>>,
     ) -> Result<Self> {
         let preset = study.preset(name)?;
-        let (cases, variants) = (study.cases(preset).collect(), study.variants(preset).collect());
-        Ok(Self { study, name, noise: &preset.noise, cases, variants, records })
+        let cases = study.cases(preset).collect();
+        Ok(Self { study, name, noise: &preset.noise, cases, records })
     }
 
     fn is_empty(&self) -> bool {
@@ -176,7 +175,8 @@ impl<'a> Results<'a> {
     /// What is compared with variants: their names in files, and what they are; the default settings first. None without
     /// runs of variants at this noise.
     fn compared(&self, noise: f64) -> Option<Vec<(&str, &str)>> {
-        let variants = self.variants.iter().map(|variant| (&*variant.name, &*variant.title));
+        let variants = self.study.variants.iter();
+        let variants = variants.map(|variant| (&*variant.name, &*variant.title));
         let has_runs = |(name, _): &(&str, &str)| {
             self.cases.iter().any(|case| !self.runs(name, case, noise).is_empty())
         };
@@ -290,8 +290,8 @@ impl<'a> Results<'a> {
                 "\n### What each part buys, noise {noise}\n\nThe same fits with other settings, which skip the \
                  trials where they name a start:\n\n"
             );
-            let is_compared = |v: &&&Variant| compared.iter().any(|(name, _)| *name == v.name);
-            for Variant { title, fit, .. } in self.variants.iter().filter(is_compared) {
+            let is_compared = |v: &&Variant| compared.iter().any(|(name, _)| *name == v.name);
+            for Variant { title, fit, .. } in self.study.variants.iter().filter(is_compared) {
                 let _ = writeln!(page, "- *{title}*: `{}`", fit.join(" "));
             }
             let tables = [self.variants(noise), self.errors_of_variants(noise)];
@@ -315,7 +315,7 @@ impl<'a> Results<'a> {
         let cases = all.iter().filter(|case| !case.is_empty());
         let whole = cases.clone().filter(|case| case.iter().all(|good| *good)).count();
         format!(
-            "{} of {} runs meet all goals; in {whole} of {} cases all seeds do.\n",
+            "{} of {} runs meet all goals that they are judged by; in {whole} of {} cases all seeds do.\n",
             of(&runs),
             runs.len(),
             cases.count()
@@ -325,9 +325,11 @@ impl<'a> Results<'a> {
     /// The runs that did not end.
     fn failures(&self) -> String {
         let mut text = String::new();
-        for record in self.records.values().flatten().filter(|record| !record.is_done()) {
-            let Record { case, noise, seed, status, .. } = record;
-            let _ = writeln!(text, "- {case}, noise {noise}, seed {seed}: {status}");
+        for (method, records) in &self.records {
+            for record in records.iter().filter(|record| !record.is_done()) {
+                let Record { case, noise, seed, status, .. } = record;
+                let _ = writeln!(text, "- {method}, {case}, noise {noise}, seed {seed}: {status}");
+            }
         }
         if text.is_empty() { text } else { format!("\nRuns that did not end:\n\n{text}") }
     }
@@ -439,12 +441,14 @@ mod tests {
             assert!(results.fits(0.05).is_none(), "nothing was run");
             let verdict = results.verdict(0.0);
             assert!(
-                verdict.starts_with("1 of 3 runs meet all goals; in 0 of 1 cases"),
+                verdict.starts_with(
+                    "1 of 3 runs meet all goals that they are judged by; in 0 of 1 cases"
+                ),
                 "{verdict}"
             );
             assert_eq!(
                 results.failures(),
-                "\nRuns that did not end:\n\n- torus, noise 0, seed 3: failed: x\n"
+                "\nRuns that did not end:\n\n- mflow, torus, noise 0, seed 3: failed: x\n"
             );
         });
     }
@@ -467,7 +471,7 @@ mod tests {
         (worse.found.error, worse.found.seconds, worse.at_once) = (Some(0.3), Some(99.0), 2);
         let records =
             BTreeMap::from([(MFLOW, vec![record("torus", 0.0, 1)]), ("flat", vec![worse])]);
-        let results = Results::of(&study, "ablation", records).unwrap();
+        let results = Results::of(&study, "full", records).unwrap();
         let cells = |table: Option<Table>, start: &str| -> Vec<String> {
             let text = table.unwrap().text();
             let row = text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();

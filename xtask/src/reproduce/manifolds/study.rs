@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use super::job::MFLOW;
+use super::peers::PEERS;
 use crate::files;
 
 const FILE: &str = "xtask/manifolds/study.toml";
@@ -58,6 +60,8 @@ pub(super) struct Preset {
     /// Names of the variants that are run beside the default settings.
     #[serde(default)]
     variants: Vec<String>,
+    /// The preset of the same sizes whose records it adds to; none has its own.
+    part_of: Option<String>,
 }
 
 /// Numbers that good runs stay below.
@@ -109,10 +113,18 @@ impl Study {
     /// Reads its text.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let study: Self = toml::from_str(text)?;
-        for (preset, Preset { cases, variants, .. }) in &study.preset {
+        for (preset, Preset { cases, variants, part_of, .. }) in &study.preset {
             for name in cases {
                 let known = study.cases.iter().any(|case| case.name == *name);
                 ensure!(known, "[preset.{preset}] has the case '{name}', which is no [[case]]");
+            }
+            if let Some(whole) = part_of {
+                let known = study.preset.get(whole);
+                let known = known.is_some_and(|whole| whole.part_of.is_none());
+                ensure!(
+                    known,
+                    "[preset.{preset}] is a part of '{whole}', which is no whole [preset]"
+                );
             }
             for name in variants {
                 let known = study.variants.iter().any(|variant| variant.name == *name);
@@ -121,6 +133,12 @@ impl Study {
                     "[preset.{preset}] has the variant '{name}', which is no [[variant]]"
                 );
             }
+        }
+        let taken = [MFLOW].into_iter().chain(PEERS.map(|(name, _)| name));
+        let mut names: Vec<&str> = taken.collect();
+        for Variant { name, .. } in &study.variants {
+            ensure!(!names.contains(&&**name), "[[variant]] '{name}': the name is taken");
+            names.push(name);
         }
         Ok(study)
     }
@@ -137,6 +155,16 @@ impl Study {
     pub(super) fn cases<'a>(&'a self, preset: &'a Preset) -> impl Iterator<Item = &'a Case> {
         let is_in = |case: &&Case| preset.cases.is_empty() || preset.cases.contains(&case.name);
         self.cases.iter().filter(is_in)
+    }
+
+    /// The presets with records of their own.
+    pub(super) fn wholes(&self) -> impl Iterator<Item = &String> {
+        self.preset.iter().filter(|(_, preset)| preset.part_of.is_none()).map(|(name, _)| name)
+    }
+
+    /// The preset to whose records a preset adds.
+    pub(super) fn whole<'a>(&'a self, name: &'a str) -> Result<&'a str> {
+        Ok(self.preset(name)?.part_of.as_deref().unwrap_or(name))
     }
 
     /// The variants of a preset.
@@ -174,6 +202,7 @@ pub(super) mod tests {
         samples = 300
         noise = [0.0]
         seeds = 1
+        part_of = "full"
         variants = ["flat"]
         [[variant]]
         name = "flat"
@@ -205,6 +234,12 @@ pub(super) mod tests {
     fn mistakes_are_named() {
         let error = Study::parse(TEXT).unwrap().preset("slow").unwrap_err();
         assert!(error.to_string().contains("expected one of ablation, full, quick"), "{error}");
+        let wrong = |from: &str, to: &str| Study::parse(&TEXT.replace(from, to)).unwrap_err();
+        let error = wrong("part_of = \"full\"", "part_of = \"fulll\"").to_string();
+        assert!(error.contains("is a part of 'fulll', which is no whole"), "{error}");
+        let again = "[[variant]]\nname = \"pca\"\ntitle = \"\"\nfit = []\n[[case]]";
+        let error = wrong("[[case]]", again).to_string();
+        assert!(error.contains("[[variant]] 'pca': the name is taken"), "{error}");
         let error = Study::parse(&TEXT.replace("[\"flat\"]", "[\"falt\"]")).unwrap_err();
         assert!(error.to_string().contains("'falt', which is no [[variant]]"), "{error}");
         let error = Study::parse(&TEXT.replace("[\"torus\"]", "[\"tours\"]")).unwrap_err();
