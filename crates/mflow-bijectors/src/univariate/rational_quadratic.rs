@@ -85,16 +85,16 @@ impl RationalQuadratic {
 
     /// Parameters of the spline whose bins have these widths and heights, as shares of the box, and these slopes at the
     /// inner knots. Sizes below the smallest that a spline can have are raised to it, at the cost of the other bins;
-    /// slopes above three times those of the chords beside them are cut.
+    /// slopes above three times that of the steeper chord beside them are cut.
     pub(crate) fn of_knots(&self, widths: &[f64], heights: &[f64], slopes: &[f64]) -> Vec<f64> {
         /// What a softmax can leave to a bin without a logit far from the others.
         const LEAST: f64 = 1e-5;
-        /// Between a knot much steeper than a chord and the next knot, a slope would swing.
+        /// Where a knot is much steeper than both chords beside it, slopes between knots would swing.
         const STEEPER: f64 = 3.;
         let logit = |size: &f64| (size - MIN_BIN).max(LEAST).ln() / self.logit_scale;
         let chord = |bin: usize| heights[bin].max(MIN_BIN) / widths[bin].max(MIN_BIN);
         let raw = |(knot, slope): (usize, &f64)| {
-            let above = slope.min(STEEPER * chord(knot).min(chord(knot + 1))) - MIN_SLOPE;
+            let above = slope.min(STEEPER * chord(knot).max(chord(knot + 1))) - MIN_SLOPE;
             // softplus⁻¹, which for a large number is the number.
             if above > 30. { above } else { above.max(LEAST).exp_m1().ln() }
         };
