@@ -166,7 +166,8 @@ pub trait Bijector: Debug + Send + Sync {
     fn push(&self, direction: Direction, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>>;
 
     /// [`Bijector::map`] of a batch that layers may learn statistics from: an [`crate::ActNorm`] or a
-    /// [`crate::Gaussianize`] that is not initialised yet initialises itself, a [`crate::BatchNorm`] moves its running averages.
+    /// [`crate::Gaussianize`] that is not initialised yet initialises itself, a [`crate::BatchNorm`] moves its running
+    /// averages.
     /// The explicit call of a trainer; `map` and `push` never change anything.
     fn observe(
         &self,

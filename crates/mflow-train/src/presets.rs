@@ -42,7 +42,8 @@ const ALL: [Schedule; 6] = [
 #[non_exhaustive]
 pub enum Settings {
     /// Ours: in phases without a divergence the weights are averaged, with a decay of 0.999. Phases that learn a manifold
-    /// by its reconstruction error have a learning rate of 2e-3, those of `free-form` 5e-3 and of `free-form-atlas` 3e-3. Each stage ends with its
+    /// by its reconstruction error have a learning rate of 2e-3, those of `free-form` 5e-3 and of
+    /// `free-form-atlas` 3e-3. Each stage ends with its
     /// best weights. The preset `ablation` of the polynomial surface is there to measure what each of them buys.
     #[default]
     Tuned,

@@ -231,7 +231,8 @@ fn default_epsilon() -> f64 {
 fn default_charts() -> Charts {
     Charts::Number(4)
 }
-/// Of networks without constraint a chart that is a large part of a surface is folded in some runs. Smaller ones are not.
+/// Of networks without constraint a chart that is a large part of a surface is folded in some runs; of smaller ones in
+/// fewer.
 fn default_free_charts() -> Charts {
     Charts::Number(8)
 }

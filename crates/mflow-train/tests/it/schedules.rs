@@ -141,6 +141,24 @@ fn a_manifold_of_its_own_is_learned_first() {
     }
 }
 
+#[test]
+fn networks_without_constraint_have_settings_of_their_own() {
+    for (model, rate) in
+        [(ModelConfig::free_form(3, 2), 5e-3), (ModelConfig::free_form_atlas(3, 2, 8), 3e-3)]
+    {
+        let epochs = Schedule::default_epochs(&model);
+        let config = Schedule::Sequential.config(&model, epochs).unwrap();
+        let found = config
+            .phases
+            .iter()
+            .map(|stage| (stage.rounds(), stage.phases()[0].optimizer.learning_rate()));
+        assert_eq!(found.collect::<Vec<_>>(), [(240, rate), (60, 1e-3)], "{}", model.name());
+    }
+    for model in [ModelConfig::m_flow(3, 2), ModelConfig::pae(3, 2), ModelConfig::af(3)] {
+        assert_eq!(Schedule::default_epochs(&model), 100, "{}", model.name());
+    }
+}
+
 /// One update an epoch, so that the order of rows does not matter.
 fn whole(mut phase: Phase) -> Phase {
     (phase.batch_size, phase.keep) = (1000, Keep::Last);
