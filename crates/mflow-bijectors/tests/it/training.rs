@@ -133,6 +133,8 @@ fn what_was_observed_becomes_normal() {
     let _ = map.observe(Direction::Inverse, &x, None).unwrap();
     let one = x.narrow(0, 0, 1).unwrap();
     let _ = map.observe(Direction::Forward, &one, None).unwrap();
+    let broken = (&x * f64::NAN).unwrap();
+    let _ = map.observe(Direction::Forward, &broken, None).unwrap();
     assert!(is_identity(), "after nothing to learn from");
     let seen = map.observe(Direction::Forward, &x, None).unwrap();
     let column = |of: &Tensor, j: usize| -> Vec<f64> {
