@@ -127,7 +127,7 @@ impl Start {
         let mut phase = Phase::new(NAME, model.groups().manifold, losses, share);
         if let Some(like) = like {
             (phase.batch_size, phase.optimizer) = (like.batch_size, like.optimizer.clone());
-            (phase.clip_norm, phase.ema) = (like.clip_norm, like.ema);
+            (phase.clip_norm, phase.ema, phase.keep) = (like.clip_norm, like.ema, like.keep);
             phase.lr_schedule = LrSchedule::Constant;
         }
         train.phases.insert(at, phase.into());

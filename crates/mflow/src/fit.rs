@@ -3,8 +3,8 @@ use crate::Result;
 use mflow_bijectors::ParamStore;
 use mflow_core::candle::{DType, Device};
 use mflow_core::{
-    ModelCard, ModelConfig, ModelParts, PrincipalAxes, UnrollOptions, Unrolled, linear_rank,
-    save_model, standardize, unroll,
+    ModelCard, ModelConfig, ModelParts, PrincipalAxes, UnrollOptions, Unrolled, UnrolledPiece,
+    linear_rank, save_model, standardize, unroll,
 };
 use mflow_data::io::{Array, Dtype, write_npy};
 use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, Start, TrainConfig, Trainer};
@@ -109,6 +109,12 @@ const SHAPE_ROWS: usize = 4000;
 /// A manifold counts as closed if its [`mflow_core::UnrolledPiece::overlap`] is above this. The tests of
 /// `unroll` hold it below 0.001 for open manifolds and above 0.2 for closed ones.
 const OVERLAP: f64 = 0.05;
+/// Or if it had to be stretched by more than this and has the overlap [`OVERLAP_OF_BAG`]. Where rows are rare, a closed
+/// surface opens like a bag: what lies behind is drawn wide, and little more than the rim lies on anything. Open manifolds
+/// that cannot be flattened, such as a hyperboloid, are stretched as much but overlap less.
+const STRETCH: f64 = 0.13;
+/// See [`STRETCH`].
+const OVERLAP_OF_BAG: f64 = 0.008;
 
 /// Data are flat if the squared distances from the plane are at most this share of the squared distances from the
 /// mean: that is what rounding in single precision leaves.
@@ -144,8 +150,12 @@ pub fn shape_of(model: &ModelConfig, data: &dyn RowSource, seed: u64) -> Result<
     let options = UnrollOptions { seed, ..UnrollOptions::default() };
     let Unrolled { pieces, .. } =
         unroll(&x, model.sizes.data_dim, model.sizes.manifold_dim, &options)?;
-    let closed = pieces.iter().any(|piece| piece.overlap > OVERLAP);
-    Ok(Shape { pieces: pieces.len(), closed })
+    Ok(Shape { pieces: pieces.len(), closed: pieces.iter().any(is_closed) })
+}
+
+fn is_closed(piece: &UnrolledPiece) -> bool {
+    let is_stretched = piece.stretch > STRETCH;
+    piece.overlap > if is_stretched { OVERLAP_OF_BAG } else { OVERLAP }
 }
 
 /// `model` and `train` with a start; see [`Start::apply`]. At most 10,000 rows, evenly spread, say where the principal

@@ -97,7 +97,7 @@ pub(super) fn list(table: &mut Table) -> Result<()> {
             let records = Records::load(place, name, MFLOW)?;
             Ok(records.all().iter().filter(|record| record.is_done()).count().to_string())
         };
-        let cases = study.cases(preset).count() * preset.noise.len();
+        let cases = preset.noise.iter().flat_map(|&noise| study.cases_with(preset, noise)).count();
         let [cases, seeds] = [cases.to_string(), preset.seeds.to_string()];
         let [here, docs] = [done(Place::Target)?, done(Place::Docs)?];
         table.push([NAME, name, &cases, &seeds, &here, &docs]);
@@ -127,7 +127,7 @@ fn plan<'a>(study: &'a Study, options: &'a Options) -> Result<Vec<Job<'a>>> {
     let mut jobs = Vec::new();
     for seed in options.first_seed..options.first_seed.saturating_add(seeds) {
         for &noise in &size.noise {
-            for &case in cases.iter().filter(|case| is_asked(&case.name)) {
+            for case in study.cases_with(size, noise).filter(|case| is_asked(&case.name)) {
                 let of = |&method: &Method<'a>| Job { preset, size, case, noise, seed, method };
                 jobs.extend(methods.iter().map(of));
             }
@@ -241,11 +241,11 @@ mod tests {
             "the default"
         );
         let full = planned("manifolds --preset full").unwrap();
-        assert_eq!(full.len(), 2 * 2 * 2, "seeds, noise, cases: {full:?}");
-        assert!(full[..4].iter().all(|job| job.contains("seed 1")), "seed by seed: {full:?}");
-        let plane = planned("manifolds --preset full --model plane --seeds 1 --first-seed 5");
-        let expected = ["plane, noise 0, seed 5, mflow", "plane, noise 0.05, seed 5, mflow"];
-        assert_eq!(plane.unwrap(), expected.map(|job| format!("manifolds full {job}")));
+        assert_eq!(full.len(), 2 * (2 + 1), "seeds; cases without noise, and with it: {full:?}");
+        assert!(full[..3].iter().all(|job| job.contains("seed 1")), "seed by seed: {full:?}");
+        let torus = planned("manifolds --preset full --model torus --seeds 1 --first-seed 5");
+        let expected = ["torus, noise 0, seed 5, mflow", "torus, noise 0.05, seed 5, mflow"];
+        assert_eq!(torus.unwrap(), expected.map(|job| format!("manifolds full {job}")));
         let peers = planned("manifolds --peers").unwrap();
         assert_eq!(peers.len(), peers::PEERS.len(), "one of each: {peers:?}");
         assert!(peers.iter().all(|job| !job.ends_with(MFLOW)), "and no mflow: {peers:?}");

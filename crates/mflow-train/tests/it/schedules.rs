@@ -5,7 +5,8 @@ use mflow_bijectors::ParamStore;
 use mflow_core::ModelConfig;
 use mflow_core::candle::DType;
 use mflow_train::{
-    Alternate, Error, Keep, LrSchedule, Observer, Phase, Progress, Rows, Schedule, Stage, Turn,
+    Alternate, Error, Keep, LrSchedule, Observer, Phase, Progress, Rows, Schedule, Stage, Start,
+    TrainConfig, Turn,
 };
 
 /// Models that every schedule fits, small.
@@ -153,6 +154,17 @@ fn networks_without_constraint_have_settings_of_their_own() {
             .iter()
             .map(|stage| (stage.rounds(), stage.phases()[0].optimizer.learning_rate()));
         assert_eq!(found.collect::<Vec<_>>(), [(240, rate), (60, 1e-3)], "{}", model.name());
+        let keeps = |config: &TrainConfig| -> Vec<Keep> {
+            config.phases.iter().flat_map(Stage::phases).map(|phase| phase.keep).collect()
+        };
+        assert_eq!(keeps(&config), [Keep::Last, Keep::Best], "{}", model.name());
+        let turns = Schedule::Alternating.config(&model, epochs).unwrap();
+        let Stage::Alternate(Alternate { keep, .. }) = &turns.phases[0] else { panic!("turns") };
+        assert_eq!(*keep, Keep::Best, "{}: a density overfits", model.name());
+        if Start::Unrolled.obstacle(&model, &config).is_none() {
+            let (_, config) = Start::Unrolled.apply(model, config, &[]).unwrap();
+            assert_eq!(keeps(&config), [Keep::Last, Keep::Last, Keep::Best]);
+        }
     }
     for model in [ModelConfig::m_flow(3, 2), ModelConfig::pae(3, 2), ModelConfig::af(3)] {
         assert_eq!(Schedule::default_epochs(&model), 100, "{}", model.name());

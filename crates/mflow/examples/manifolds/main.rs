@@ -47,8 +47,8 @@ enum Command {
     Measure {
         /// Name of the simulator, or `plane`
         case: String,
-        /// The folder: `train/x.npy`, `test/x.npy` and `log_prob.npy`, `scores.npz` of the test rows and
-        /// `samples.npy`; of data with noise also `clean/x.npy` and `log_prob.npy`, the test rows before the
+        /// The folder: `train/x.npy`, `test/x.npy` and `log_prob.npy`, `others/x.npy` to compare samples with,
+        /// `scores.npz` of the test rows and `samples.npy`; of data with noise also `clean/x.npy` and `log_prob.npy`, the test rows before the
         /// noise, and `clean.npz`, their scores
         folder: PathBuf,
     },
@@ -74,8 +74,8 @@ struct Measures {
     /// Mean of the true log-density minus the learned one over the test rows, before any noise, in nats; none where
     /// one of the two is not known or not finite.
     gap: Option<f64>,
-    /// Mean distance of the samples to their nearest training row, over that of the test rows; none if a sample is
-    /// not finite.
+    /// Mean distance of the samples to their nearest training row, over that of the other true rows; none if a sample
+    /// is not finite.
     ratio: Option<f64>,
 }
 
@@ -109,7 +109,8 @@ fn measure(case: &str, folder: &Path) -> Result<Measures> {
     let (clean, clean_scores) =
         if has_clean { ("clean", "clean.npz") } else { ("test", "scores.npz") };
     let samples = finite(read_npy(&folder.join("samples.npy")))?;
-    let of_samples = |samples| mean_nearest(samples, &train) / mean_nearest(&test, &train);
+    let others = read_npy(&folder.join("others/x.npy"))?;
+    let of_samples = |samples| mean_nearest(samples, &train) / mean_nearest(&others, &train);
     Ok(Measures {
         error: error("scores.npz")?,
         floor: distance(case, &test)?.map(|distances| root_mean_square(&distances) / spread),
@@ -174,7 +175,8 @@ fn perfect() -> Result<()> {
 fn measure_truth(folder: &Path) -> Result<()> {
     plane(2000, 1, 0., &folder.join("train"))?;
     plane(500, 2, 0., &folder.join("test"))?;
-    plane(500, 3, 0., &folder.join("drawn"))?;
+    plane(500, 3, 0., &folder.join("others"))?;
+    plane(500, 4, 0., &folder.join("drawn"))?;
     std::fs::copy(folder.join("drawn/x.npy"), folder.join("samples.npy"))?;
     let log_prob = read_npy(&folder.join("test/log_prob.npy"))?;
     let zeros = vec![0.; log_prob.values().len()];
@@ -188,7 +190,7 @@ fn measure_truth(folder: &Path) -> Result<()> {
     assert!(found.error == 0. && found.floor == Some(0.), "on the plane: {found:?}");
     assert!(found.gap == Some(0.), "the same density: {found:?}");
     let ratio = found.ratio.ok_or("no ratio")?;
-    assert!((ratio - 1.).abs() < 0.2, "samples like test rows: {found:?}");
+    assert!((ratio - 1.).abs() < 0.2, "samples like true rows: {found:?}");
     let picture = folder.join("plane.png");
     let samples = read_npy(&folder.join("samples.npy"))?;
     figure::draw(&read_npy(&folder.join("test/x.npy"))?, &samples, &picture)

@@ -1,8 +1,11 @@
 //! `fit` where nobody says which model, or where it starts.
 use crate::folder::Folder;
-use mflow::core::ModelParts;
-use mflow::fit::FitConfig;
-use mflow::train::{Attempt, TRIAL};
+use mflow::bijectors::Stream;
+use mflow::core::candle::{DType, Device};
+use mflow::core::{ModelConfig, ModelParts, standardize};
+use mflow::data::simulator_by_name;
+use mflow::fit::{FitConfig, Shape, shape_of};
+use mflow::train::{Attempt, Rows, TRIAL};
 use std::fmt::Write;
 
 fn config(folder: &Folder, run: &str) -> FitConfig {
@@ -106,6 +109,20 @@ fn closed_data_are_tried_on_closed_charts() {
     let names: Vec<String> = attempts(&folder, "run").into_iter().filter_map(|a| a.start).collect();
     for part in ["on a sphere", "on a torus", "free-form-atlas", "unrolled"] {
         assert!(names.iter().any(|name| name.contains(part)), "{part}: {names:?}");
+    }
+}
+
+#[test]
+fn a_closed_surface_is_told_from_one_that_cannot_be_flattened() {
+    // This sphere has few rows on one side, and opens there like a bag. A hyperboloid stretches as much.
+    for (name, closed) in [("thin-sphere", true), ("hyperboloid", false)] {
+        let simulator = simulator_by_name(name).expect("a simulator");
+        let x = simulator.sample(10_000, &[], &mut Stream::new(2, "data")).expect("rows");
+        let normalization = standardize(&x, 3).expect("a normalization");
+        let model = ModelConfig::m_flow(3, 2).with_normalization(normalization);
+        let rows = Rows::new(x, 3, None, DType::F64, &Device::Cpu).expect("a source");
+        let shape = shape_of(&model, &rows, 2).expect("a shape");
+        assert_eq!(shape, Shape { pieces: 1, closed }, "{name}");
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) const MFLOW: &str = "mflow";
 const PLANE: &str = "plane";
 /// Added to the seed of the training rows for that of the test rows.
 const TEST_SEED: u64 = 1000;
+/// The same for the rows that samples are compared with.
+const OTHER_SEED: u64 = 2000;
 
 /// The programs that runs need.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl Job<'_> {
     pub(super) fn hash(&self) -> String {
         let how = match self.method {
             Method::Mflow | Method::Variant(_) => {
-                format!("{:?} {}", self.fit_words(), self.size.samples)
+                format!("{:?} {:?}", self.fit_words(), self.data_words("others"))
             }
             Method::Peer(peer) => format!("{peer} {}", self.case.dim),
         };
@@ -105,10 +107,11 @@ impl Job<'_> {
         Path::new("target/reproduce/manifolds").join(preset).join(name)
     }
 
-    /// What `mflow data`, or the example, is told to draw the rows of a part: train, test or clean.
+    /// What `mflow data`, or the example, is told to draw the rows of a part: train, test, clean or others.
     fn data_words(&self, part: &str) -> Vec<String> {
         let (rows, seed) = match part {
             "train" => (self.case.rows.unwrap_or(self.size.rows), self.seed),
+            "others" => (self.size.samples, self.seed + OTHER_SEED),
             _ => (self.size.test_rows, self.seed + TEST_SEED),
         };
         let noise = if part == "clean" { 0.0 } else { self.noise };
@@ -148,7 +151,7 @@ impl Job<'_> {
         let folder = self.folder();
         let log = folder.join(format!("{}.log", self.method.name()));
         files::write(&log, b"")?;
-        let mut parts = vec!["train", "test"];
+        let mut parts = vec!["train", "test", "others"];
         parts.extend((self.noise > 0.0).then_some("clean"));
         for part in parts {
             let drawn_by =
@@ -268,6 +271,7 @@ mod tests {
         assert_eq!(words("torus", 0.0, "train"), "data torus -n 1000 --seed 2");
         assert_eq!(words("torus", 0.05, "test"), "data torus -n 200 --seed 1002 --noise 0.05");
         assert_eq!(words("torus", 0.05, "clean"), "data torus -n 200 --seed 1002");
+        assert_eq!(words("torus", 0.0, "others"), "data torus -n 300 --seed 2002");
         assert_eq!(words("plane", 0.0, "train"), "plane -n 50 --seed 2");
         let fit = |case: &str| with_job(case, 0.0, |job| job.fit_words().join(" "));
         assert_eq!(fit("torus"), "--manifold-dim 2 --seed 2");

@@ -63,16 +63,18 @@ How a number is made: `mflow data` draws training rows, and test rows from anoth
 
 - *Error* is the root mean square distance of the test rows to the learned manifold, over the spread: the root of
   the summed variances. *Truth* is the same for the true manifold: it is not 0, as noisy rows lie off it. The goal is
-  an error below {error}, or below 1.1 times that of the truth if this is more. An error far below that of the truth is
-  no better: the learned manifold then comes near noisy rows that the true one is far from.
+  an error below {error}, or below the noise or 1.1 times the truth if one of these is more. An error far below the
+  truth is no better: the learned manifold then comes near noisy rows that the true one is far from. One above the
+  truth need not mean a wrong manifold: a model looks for the nearest point in units of its standardised columns,
+  and this distance is in units of the data.
 - *Error before noise* is that of the same test rows without their noise. It tells how far the learned manifold is
   from the true one.
 - *Gap* is the mean over the test rows of the true log-density minus the learned one, in nats. It is
   left out where no true density is known, and of `line-and-plane`, which has a density per length on its line and
   one per area on its plane. The goal is less than {gap} either way. Of noisy data it is that of the test rows without
   their noise, and no goal: the fit has learned the density of the noisy rows.
-- *Ratio* is the mean distance of samples to their nearest training row, over that of test rows. Samples of the true
-  density have 1. The goal is less than {ratio}.
+- *Ratio* is the mean distance of samples to their nearest training row, over that of as many true rows of another
+  seed. Samples of the true density have 1. The goal is less than {ratio}.
 - *Seconds* are those of `mflow fit`. The goal is less than {seconds}, of runs that had the machine for themselves.
   Runs made with `--jobs` had a part of its cores.
 - *Start* is what won the trials at the beginning of a fit; in brackets, for how many seeds.

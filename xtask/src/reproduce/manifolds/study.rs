@@ -48,7 +48,7 @@ pub(super) struct Preset {
     pub(super) rows: usize,
     /// Test rows, of another seed.
     pub(super) test_rows: usize,
-    /// Samples of the model.
+    /// Samples of the model, and true rows of another seed that they are compared with.
     pub(super) samples: usize,
     /// Noise, in units of the spread.
     pub(super) noise: Vec<f64>,
@@ -72,7 +72,7 @@ pub(super) struct Goal {
     pub(super) error: f64,
     /// Nats, either way.
     pub(super) gap: f64,
-    /// Distance of samples over that of test rows.
+    /// Distance of samples over that of true rows.
     pub(super) ratio: f64,
     /// Time of the fit.
     pub(super) seconds: f64,
@@ -97,6 +97,9 @@ pub(super) struct Case {
     /// Whether the true density is known, and can be compared with that of a model.
     #[serde(default = "yes")]
     pub(super) density: bool,
+    /// Whether it is run with noise, too.
+    #[serde(default = "yes")]
+    pub(super) noise: bool,
 }
 
 fn yes() -> bool {
@@ -155,6 +158,15 @@ impl Study {
     pub(super) fn cases<'a>(&'a self, preset: &'a Preset) -> impl Iterator<Item = &'a Case> {
         let is_in = |case: &&Case| preset.cases.is_empty() || preset.cases.contains(&case.name);
         self.cases.iter().filter(is_in)
+    }
+
+    /// Those of them that are run with this noise.
+    pub(super) fn cases_with<'a>(
+        &'a self,
+        preset: &'a Preset,
+        noise: f64,
+    ) -> impl Iterator<Item = &'a Case> {
+        self.cases(preset).filter(move |case| noise == 0.0 || case.noise)
     }
 
     /// The presets with records of their own.
@@ -218,6 +230,7 @@ pub(super) mod tests {
         dim = 2
         rows = 50
         epochs = 20
+        noise = false
     "#;
 
     #[test]
@@ -228,6 +241,8 @@ pub(super) mod tests {
         };
         assert_eq!(names("quick"), ["torus"]);
         assert_eq!(names("full"), ["torus", "plane"]);
+        let noisy = study.cases_with(study.preset("full").unwrap(), 0.05);
+        assert_eq!(noisy.map(|case| &*case.name).collect::<Vec<_>>(), ["torus"]);
     }
 
     #[test]
