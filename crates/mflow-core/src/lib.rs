@@ -61,4 +61,7 @@ pub use model::{CycleError, Density, LogProbGradient, Model, ModelSignature, Par
 pub use models::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
 pub use normalize::{standardize, standardize_blocks};
 pub use principal::PrincipalAxes;
-pub use unroll::{UnrollMethod, UnrollOptions, Unrolled, UnrolledPiece, linear_rank, unroll};
+pub use unroll::{
+    LinearSpan, UnrollMethod, UnrollOptions, Unrolled, UnrolledPiece, linear_rank, linear_span,
+    unroll,
+};

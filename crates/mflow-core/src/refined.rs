@@ -6,7 +6,7 @@ use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Diff, Domain, Dual, Noise};
 use std::sync::Arc;
 
-/// Another embedding `g`, whose coordinates of a point are improved by steps of Gauss and Newton,
+/// Another embedding `g`, whose coordinates of a point are improved by Gauss-Newton steps,
 ///
 /// ```text
 /// u <- u + (J Jᵀ)⁻¹ J (x - g(u)),      J the rows dg/du_i, [N, D]
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// An encoder network says roughly where a point lies. From there, if the point is on the manifold, a step squares the
 /// error, so that a few steps invert the decoder to rounding.
 ///
-/// The training view ([`Embedding::training`]) is the other embedding without steps: it is its encoder that learns.
+/// The training view ([`Embedding::training`]) is `g` without steps, so that its encoder learns.
 #[derive(Clone, Debug)]
 pub(crate) struct Refined {
     pub(crate) embedding: Arc<dyn Embedding>,

@@ -46,7 +46,7 @@ pub struct Trials<'a> {
     pub seed: u64,
     /// Threads.
     pub pool: &'a Pool,
-    /// Updates of each candidate, about and at most; every stage has at least one round.
+    /// Updates of each candidate, about. There are more only if one round of each stage has more.
     pub updates: usize,
 }
 
@@ -69,7 +69,8 @@ impl Trials<'_> {
     /// trial. None if `stop` was raised.
     ///
     /// # Errors
-    /// If there is no candidate, all of them diverge, or one of them cannot be trained for another reason.
+    /// If there is no candidate or there are fewer than 2 rows, all candidates diverge, or one of them cannot be trained
+    /// for another reason.
     pub fn choose(
         &self,
         candidates: &[Candidate],
@@ -87,7 +88,9 @@ impl Trials<'_> {
         for (number, candidate) in candidates.iter().enumerate() {
             let started = Instant::now();
             let (error, limit, updates) = match self.attempt(candidate, &train, &validation, stop) {
-                Ok(Some(found)) => found,
+                // A NaN is no small error.
+                Ok(Some((error, limit, updates))) if error.is_finite() => (error, limit, updates),
+                Ok(Some((_, limit, updates))) => (f64::INFINITY, limit, updates),
                 Ok(None) => return Ok(None),
                 Err(Error::Diverged { .. }) => (f64::INFINITY, None, 0),
                 Err(error) => return Err(error),
@@ -105,17 +108,13 @@ impl Trials<'_> {
             tell(&attempt);
             trials.push(attempt);
         }
-        let error = |trial: &Attempt| trial.error.max(EQUAL);
-        let least = trials.iter().map(error).fold(f64::INFINITY, f64::min);
-        let winner = trials.iter().position(|trial| error(trial) <= CLEARLY * least).unwrap_or(0);
-        trials[winner].failed = !trials[winner].error.is_finite();
-        match trials[winner].failed {
-            true => Err(Error::config(
-                "start",
-                "none of the candidates could be trained: all of them diverged",
-            )),
-            false => Ok(Some(Choice { winner, trials })),
-        }
+        let errors: Vec<f64> = trials.iter().map(|trial| trial.error).collect();
+        let Some(winner) = first_of_the_best(&errors) else {
+            let reason = "none of the candidates could be trained: all of them diverged";
+            return Err(Error::config("start", reason));
+        };
+        trials[winner].failed = false;
+        Ok(Some(Choice { winner, trials }))
     }
 
     /// The trial of a candidate: its error on held-out rows, the limit below which a manifold counts as found, and the
@@ -157,6 +156,10 @@ impl Trials<'_> {
     /// Rows to train on and to judge by, in memory.
     fn rows(&self) -> Result<(Rows, Rows)> {
         let rows = self.data.rows();
+        if rows < 2 {
+            let (expected, found) = ("at least 2".to_owned(), rows.to_string());
+            return Err(Error::Data { what: "number of rows", expected, found });
+        }
         let mut train = Stream::new(self.seed, "trial rows").permutation(rows);
         let mut held_out = vec![];
         if self.validation.is_none() {
@@ -179,6 +182,14 @@ impl Trials<'_> {
 /// Errors below this one, in units of the normalised data, count as equal.
 const EQUAL: f64 = 1e-4;
 
+/// The position of the first error that is as good as equal to the smallest. What is not finite is no error; none if all
+/// are like that.
+fn first_of_the_best(errors: &[f64]) -> Option<usize> {
+    let known = |error: &f64| error.is_finite().then(|| error.max(EQUAL));
+    let least = errors.iter().filter_map(known).reduce(f64::min)?;
+    errors.iter().position(|error| known(error).is_some_and(|error| error <= CLEARLY * least))
+}
+
 /// The schedule up to its last stage that learns a manifold by its reconstruction error, shortened to about `updates`
 /// updates, without restarts; and how many updates that is. Without such a stage, the first stage alone.
 fn shortened(config: &TrainConfig, rows: usize, updates: usize) -> (TrainConfig, u64) {
@@ -197,4 +208,24 @@ fn shortened(config: &TrainConfig, rows: usize, updates: usize) -> (TrainConfig,
     }
     let updates: usize = config.phases.iter().map(of).sum();
     (config, updates as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_error_near_the_smallest_is_the_best() {
+        for (errors, expected) in [
+            (vec![0.2, 0.1], Some(0)),
+            (vec![0.31, 0.1], Some(1)),
+            (vec![9e-5, 1e-9], Some(0)),
+            (vec![f64::NAN, 0.5, 0.2], Some(1)),
+            (vec![f64::INFINITY, 0.5], Some(1)),
+            (vec![f64::NAN, f64::INFINITY], None),
+            (vec![], None),
+        ] {
+            assert_eq!(first_of_the_best(&errors), expected, "{errors:?}");
+        }
+    }
 }

@@ -9,7 +9,6 @@ use candle_core::{D, DType, Device, Tensor};
 use mflow_bijectors::{Activation, NetConfig, ParamStore};
 use mflow_core::{ModelConfig, PrincipalAxes, UnrollMethod, UnrollOptions, unroll};
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::AtomicBool;
 
 /// Where the coordinates of [`Loss::Guided`] come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +17,8 @@ use std::sync::atomic::AtomicBool;
 pub enum Guide {
     /// Distances along the manifold, from a graph of neighbours: landmark Isomap. See [`unroll`].
     Isomap,
-    /// Tangent planes of neighbourhoods, brought into line: local tangent space alignment. Faster, but it bears less
-    /// noise. See [`unroll`].
+    /// Tangent planes of neighbourhoods, brought into line: local tangent space alignment. It is faster, but
+    /// tolerates less noise. See [`unroll`].
     TangentAlignment,
     /// The codes of an autoencoder: networks without constraint, which learn the same rows first.
     Autoencoder,
@@ -33,7 +32,7 @@ const VALIDATION_ROWS: usize = 2000;
 const SPREAD: f64 = 1.5;
 
 /// Training and validation rows with their coordinates, for a phase with [`Loss::Guided`]. If an autoencoder finds them,
-/// it trains for about so many `updates`.
+/// it trains for about `updates` updates.
 pub(crate) fn guided(
     guide: Guide,
     setting: &Setting<'_>,
@@ -140,7 +139,8 @@ fn codes(
         pool: setting.pool,
         run: None,
     };
-    trainer.run(&mut Silent, &AtomicBool::new(false))?;
+    // After an interruption these codes guide nothing: the phase ends before its first update, and a resumed one starts here.
+    trainer.run(&mut Silent, setting.stop)?;
     let model = model.build(&mut store, |_| false)?;
     let u = setting.pool.by_rows(all, |range| -> Result<Tensor, mflow_core::Error> {
         model.coordinates(&x.narrow(0, range.start, range.len())?, None)

@@ -13,6 +13,7 @@ use mflow_bijectors::{Noise, ParamStore, Parameter, Stream, gradients};
 use mflow_core::{Model, ModelConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What all phases of a stage share.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) validation: View<'a>,
     /// Whether no phase of the stage moves the manifold.
     pub(crate) manifold_rests: bool,
+    /// Raised to end all work.
+    pub(crate) stop: &'a AtomicBool,
 }
 
 /// Some rows of a source.

@@ -1,11 +1,11 @@
-//! The published schedules by name, for any model that they fit.
+//! Schedules by name, for any model that they fit.
 use crate::loss::{Loss, WeightedLoss};
 use crate::schedule::{Alternate, Keep, Phase, Stage, TrainConfig};
 use crate::{Error, Result};
 use mflow_core::{ModelConfig, ModelParts};
 use serde::{Deserialize, Serialize};
 
-/// A published schedule.
+/// A schedule by its name, of Brehmer & Cranmer (2020) and the models beside theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -41,16 +41,16 @@ const ALL: [Schedule; 6] = [
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Settings {
-    /// Ours: in phases without a divergence the weights are averaged, with a decay of 0.999. Phases that learn a manifold
-    /// by its reconstruction error have a learning rate of 2e-3, those of `free-form` 5e-3 and of
-    /// `free-form-atlas` 3e-3. Each stage ends with its best weights, but one in which free-form networks learn a manifold
-    /// with its last ones: they hardly overfit, and which of their epochs is best for the mean over some held-out rows can
-    /// be up to a single row far from all others. The presets `ablation` of the polynomial surface and of the
-    /// manifolds are there to measure what each of them buys.
+    /// Ours. In phases without a Sinkhorn divergence the weights are averaged, with a decay of 0.999. Phases that learn a
+    /// manifold by its reconstruction error have a learning rate of 2e-3, those of `free-form` 5e-3 and of
+    /// `free-form-atlas` 3e-3. A stage ends with its best weights. The exception: a stage in which free-form networks
+    /// learn only the manifold ends with its last ones. They hardly overfit there, and one held-out row far from all
+    /// others could make an early epoch look best. The presets `ablation` of the polynomial surface and of the manifolds
+    /// measure what each of these buys.
     #[default]
     Tuned,
-    /// Those of Brehmer & Cranmer (2020): weights as they are, learning rate 1e-3, last-epoch weights. The scale of
-    /// a likelihood alone, which Adam does not see but clipping does, stays 1 in nats.
+    /// Those of Brehmer & Cranmer (2020): weights as they are, learning rate 1e-3, last-epoch weights. A likelihood that
+    /// is the only loss has the weight 1, in nats: that does not matter to Adam, but it does to clipping.
     Published,
 }
 
@@ -60,7 +60,7 @@ const DECAY: f64 = 0.999;
 const MANIFOLD_RATE: f64 = 2e-3;
 /// The same for free-form networks on one chart.
 const FREE_RATE: f64 = 5e-3;
-/// And on several charts, which are folded in more runs at that rate.
+/// The same on several charts: at the higher rate, more runs fold one of them.
 const FREE_ATLAS_RATE: f64 = 3e-3;
 
 impl Settings {
@@ -102,7 +102,7 @@ const DIVERGENCE: f64 = 10.;
 const DIVERGENCE_ROWS: usize = 1000;
 
 impl Schedule {
-    /// The schedule for `model` that its paper names.
+    /// The default schedule of `model`.
     pub fn of(model: &ModelConfig) -> Self {
         match model.parts {
             ModelParts::MFlow { .. }
@@ -115,8 +115,8 @@ impl Schedule {
         }
     }
 
-    /// Epochs of a fit of `model` where nobody says how many, of all phases together: networks without constraint
-    /// are fast, and go on longer for it.
+    /// The default number of epochs for `model`, of all phases together. Free-form models train for longer, as their
+    /// updates are fast.
     pub fn default_epochs(model: &ModelConfig) -> usize {
         if is_free(model) { 300 } else { 100 }
     }
@@ -222,7 +222,8 @@ impl Schedule {
     fn check(self, model: &ModelConfig) -> Result<()> {
         let reason = match (self, &model.parts) {
             (Self::Likelihood, ModelParts::Pae { .. }) => {
-                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`, `alternating` and `ot`"
+                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`, `alternating`, `ot` and \
+                 `ot-alternating`"
             }
             (Self::Likelihood, _) => return Ok(()),
             (_, ModelParts::Af { .. } | ModelParts::Fom { .. }) => {
@@ -233,7 +234,8 @@ impl Schedule {
                 "trains a density of codes, and that of `vae` is fixed; it fits `likelihood` and `ot`"
             }
             (Self::Simultaneous, ModelParts::Pae { .. }) => {
-                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`, `alternating` and `ot`"
+                "needs a likelihood, and that of `pae` is intractable; it fits `sequential`, `alternating`, `ot` and \
+                 `ot-alternating`"
             }
             _ => return Ok(()),
         };

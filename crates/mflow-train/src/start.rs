@@ -67,9 +67,15 @@ impl Start {
             | ModelParts::MFlow { chart: Some(_), .. } => false,
             _ => true,
         };
+        let has_frame = model.sizes.frame.is_some();
         match self {
+            Self::Unrolled | Self::Autoencoder | Self::Random if has_frame => {
+                Some("the model has a flat start already, its frame")
+            }
             Self::Random => None,
-            _ if !one_chart => Some("the charts of the model have places of their own"),
+            _ if !one_chart => {
+                Some("a model on a closed chart or on several charts starts in its own way")
+            }
             Self::Flat => None,
             _ if model.sizes.conditional_manifold => {
                 Some("the manifold depends on the context, and coordinates do not")
@@ -86,11 +92,23 @@ impl Start {
         }
     }
 
+    /// Whether `model`, trained by `train`, can have this start.
+    ///
+    /// # Errors
+    /// If there is an [`Start::obstacle`].
+    pub fn check(self, model: &ModelConfig, train: &TrainConfig) -> Result<()> {
+        let refused = |reason| {
+            let reason = format!("cannot be `{self}` for `{}`: {reason}", model.name());
+            Err(Error::config("start", reason))
+        };
+        self.obstacle(model, train).map_or(Ok(()), refused)
+    }
+
     /// `model` and `train` with this start.
     ///
     /// A flat start puts the principal axes of `x: [rows, D]`, row-major, in data units, into the model. A guided one puts
     /// a phase `start` in front of the first stage that learns the manifold, and takes 30 % of that stage's rounds for it.
-    /// A random one changes nothing.
+    /// A guided phase that `train` has already goes first, and the stage behind it gets its rounds back.
     ///
     /// # Errors
     /// If there is an [`Start::obstacle`], or the axes cannot be found.
@@ -100,10 +118,8 @@ impl Start {
         mut train: TrainConfig,
         x: &[f64],
     ) -> Result<(ModelConfig, TrainConfig)> {
-        if let Some(reason) = self.obstacle(&model, &train) {
-            let reason = format!("cannot be `{self}` for `{}`: {reason}", model.name());
-            return Err(Error::config("start", reason));
-        }
+        self.check(&model, &train)?;
+        train.phases = without_guide(train.phases);
         if self == Self::Flat {
             return Ok((model.start_flat(x)?, train));
         }
@@ -133,4 +149,24 @@ impl Start {
         train.phases.insert(at, phase.into());
         Ok((model, train))
     }
+}
+
+/// The stages but those that guide a start. The next one that learns a manifold has their rounds.
+fn without_guide(stages: Vec<Stage>) -> Vec<Stage> {
+    let guides = |stage: &Stage| {
+        stage.phases().iter().flat_map(|phase| &phase.losses).any(|w| w.loss.guide().is_some())
+    };
+    let mut given_back = 0;
+    let mut left = vec![];
+    for mut stage in stages {
+        if guides(&stage) {
+            given_back += stage.rounds();
+            continue;
+        }
+        if stage.reconstructs() {
+            *stage.rounds_mut() += std::mem::take(&mut given_back);
+        }
+        left.push(stage);
+    }
+    left
 }

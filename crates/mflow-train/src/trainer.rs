@@ -125,7 +125,7 @@ impl Trainer<'_> {
             if resumed.as_ref().is_none_or(|checkpoint| checkpoint.phases.is_empty()) {
                 self.observe(stage)?;
             }
-            let mut work = self.work(stage, position, shards, &split, past)?;
+            let mut work = self.work(stage, position, shards, &split, past, stop)?;
             // Between stages there is nothing to restore.
             if let Some(checkpoint) = resumed.take().filter(|c| !c.phases.is_empty()) {
                 for (i, state) in checkpoint.phases.into_iter().enumerate() {
@@ -167,7 +167,7 @@ impl Trainer<'_> {
         };
         let position = Position { stage, ..Position::default() };
         let (split, shards) = (self.split(), self.shards());
-        Ok(Updates(self.work(node, position, shards, &split, Past::default())?))
+        Ok(Updates(self.work(node, position, shards, &split, Past::default(), &NEVER)?))
     }
 
     /// Number of row shards of a batch.
@@ -309,6 +309,7 @@ impl Trainer<'_> {
         shards: usize,
         split: &Split,
         past: Past,
+        stop: &'b AtomicBool,
     ) -> Result<Work<'b>>
     where
         Self: 'b,
@@ -322,6 +323,7 @@ impl Trainer<'_> {
             train: View { source: self.data, index: split.train.clone() },
             validation: View { source: validation, index: split.validation.clone() },
             manifold_rests: !self.moves_manifold(stage),
+            stop,
         };
         let phases = stage.phases();
         let members = phases.iter().enumerate().map(|(i, phase)| {
@@ -511,6 +513,9 @@ impl Trainer<'_> {
         checkpoint.save(&run.file(CHECKPOINT))
     }
 }
+
+/// The flag of work that nothing ends.
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// The updates of a node of a schedule; see [`Trainer::updates`].
 #[expect(missing_debug_implementations, reason = "holds closures of the model at work")]

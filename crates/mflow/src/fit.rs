@@ -3,8 +3,8 @@ use crate::Result;
 use mflow_bijectors::ParamStore;
 use mflow_core::candle::{DType, Device};
 use mflow_core::{
-    ModelCard, ModelConfig, ModelParts, PrincipalAxes, UnrollOptions, Unrolled, UnrolledPiece,
-    linear_rank, save_model, standardize, unroll,
+    LinearSpan, ModelCard, ModelConfig, ModelParts, UnrollOptions, Unrolled, UnrolledPiece,
+    linear_span, save_model, standardize, unroll,
 };
 use mflow_data::io::{Array, Dtype, write_npy};
 use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, Start, TrainConfig, Trainer};
@@ -102,6 +102,10 @@ pub struct Shape {
     /// Whether flat coordinates lay parts of the manifold onto each other. Then no single flat chart covers it: it is
     /// closed, as a circle or a sphere is, or folded so tightly that the rows do not tell its sheets apart.
     pub closed: bool,
+    /// How many rows are far from all pieces.
+    pub outliers: usize,
+    /// How many rows were looked at.
+    pub rows: usize,
 }
 
 /// Rows by which the shape is told, at most.
@@ -116,8 +120,8 @@ const STRETCH: f64 = 0.13;
 /// See [`STRETCH`].
 const OVERLAP_OF_BAG: f64 = 0.008;
 
-/// Data are flat if the squared distances from the plane are at most this share of the squared distances from the
-/// mean: that is what rounding in single precision leaves.
+/// Data are flat if the squared distances from a plane are at most this share of the squared distances from one of the
+/// rows: that is what rounding in single precision leaves.
 const FLAT: f64 = 1e-12;
 
 /// Whether the data lie in a plane of as many dimensions as the manifold of the model has, up to rounding. If so,
@@ -132,12 +136,11 @@ pub fn is_flat(model: &ModelConfig, data: &dyn RowSource) -> Result<bool> {
         return Ok(false);
     }
     let x = model.normalized(&spread(data, PLACING)?);
-    let rank = linear_rank(&x, d, n);
+    let LinearSpan { rank, rest, .. } = linear_span(&x, d, n);
     if rank < n {
         return Err(mflow_core::Error::Rank { op: "fit", rank, manifold_dim: n }.into());
     }
-    let squares = PrincipalAxes::of(&x, d).squares;
-    Ok(squares[n..].iter().sum::<f64>() <= FLAT * squares.iter().sum::<f64>())
+    Ok(rest <= FLAT)
 }
 
 /// The shape of the manifold near which the data lie, for the dimension that the model has. It is told from at most
@@ -148,9 +151,14 @@ pub fn is_flat(model: &ModelConfig, data: &dyn RowSource) -> Result<bool> {
 pub fn shape_of(model: &ModelConfig, data: &dyn RowSource, seed: u64) -> Result<Shape> {
     let x = model.normalized(&spread(data, SHAPE_ROWS)?);
     let options = UnrollOptions { seed, ..UnrollOptions::default() };
-    let Unrolled { pieces, .. } =
+    let Unrolled { pieces, piece, outliers, .. } =
         unroll(&x, model.sizes.data_dim, model.sizes.manifold_dim, &options)?;
-    Ok(Shape { pieces: pieces.len(), closed: pieces.iter().any(is_closed) })
+    Ok(Shape {
+        pieces: pieces.len(),
+        closed: pieces.iter().any(is_closed),
+        outliers: outliers.len(),
+        rows: piece.len(),
+    })
 }
 
 fn is_closed(piece: &UnrolledPiece) -> bool {

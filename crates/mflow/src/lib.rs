@@ -1,8 +1,9 @@
 //! Manifold-learning normalizing flows: the front door.
 //!
 //! Re-exports the layers, and holds what the `mflow` program is made of: fitting a model to a table
-//! ([`fit`]), running an experiment on an exact simulator or a file ([`experiment`]), and reports on both
-//! ([`html`]).
+//! ([`fit`]), running an experiment on an exact simulator or a file ([`experiment`]), whether a density that hangs on an
+//! encoder can be trusted ([`cycle`]), and reports ([`html`]).
+pub mod cycle;
 pub mod experiment;
 pub mod figures;
 pub mod fit;

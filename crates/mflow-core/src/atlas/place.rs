@@ -10,6 +10,8 @@ use std::fmt;
 const STARTS: usize = 8;
 /// Steps of one search: more than any takes.
 const STEPS: usize = 100;
+/// How often rows are left out: each time takes those of several pieces, and strays are few.
+const CUTS: usize = 8;
 
 /// The charts of an atlas as they are written in a config: their number, until data have said where they lie.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,8 +95,10 @@ impl ChartFrame {
 /// standard deviation along the first `manifold_dim` of these. The
 /// same data give the same places.
 ///
+/// A piece of equal rows, or of a single one, is no place for a chart: such rows are left out, and the others cut anew.
+///
 /// # Errors
-/// If sizes do not fit, or there are fewer different rows than charts.
+/// If sizes do not fit, or there are too few different rows for so many charts.
 pub fn place_charts(
     x: &[f64],
     cols: usize,
@@ -119,25 +123,48 @@ pub fn place_charts(
         let reason = format!("must be at least 1 and at most {cols}, found {manifold_dim}");
         return Err(mflow_bijectors::Error::config("manifold_dim", reason).into());
     }
-    let pieces = pieces(x, cols, charts);
-    let frame = |chart: usize| {
-        let members = x.chunks_exact(cols).zip(&pieces).filter(|(_, piece)| **piece == chart);
-        let members: Vec<f64> = members.flat_map(|(row, _)| row).copied().collect();
-        let PrincipalAxes { mean, squares, axes } = PrincipalAxes::of(&members, cols);
-        let along = (manifold_dim * members.len() / cols) as f64;
-        let scale = (squares[..manifold_dim].iter().sum::<f64>() / along).sqrt();
-        match scale > 0. && scale.is_finite() {
-            true => Ok(ChartFrame { center: mean, axes, scale }),
-            false => {
-                let reason = format!(
-                    "must be fewer, found {charts}: one of the pieces into which they cut the data has no \
-                     extent"
-                );
-                Err(mflow_bijectors::Error::config("charts", reason).into())
-            }
+    let mut x = x.to_vec();
+    for _ in 0..CUTS {
+        if x.len() < charts * cols {
+            break;
         }
-    };
-    (0..charts).map(frame).collect()
+        let pieces = pieces(&x, cols, charts);
+        let frames: Vec<Option<ChartFrame>> =
+            (0..charts).map(|chart| frame(&x, cols, manifold_dim, &pieces, chart)).collect();
+        let rows = x.chunks_exact(cols).zip(&pieces);
+        let left: Vec<f64> = rows
+            .filter(|(_, piece)| frames[**piece].is_some())
+            .flat_map(|(row, _)| row)
+            .copied()
+            .collect();
+        match frames.into_iter().collect() {
+            Some(frames) => return Ok(frames),
+            None => x = left,
+        }
+    }
+    let reason = format!(
+        "must be fewer, found {charts}: one of the pieces into which they cut the data has no extent"
+    );
+    Err(mflow_bijectors::Error::config("charts", reason).into())
+}
+
+/// The place of a chart on its piece of the rows of `x`; none if it has no extent.
+fn frame(
+    x: &[f64],
+    cols: usize,
+    manifold_dim: usize,
+    pieces: &[usize],
+    chart: usize,
+) -> Option<ChartFrame> {
+    let members = x.chunks_exact(cols).zip(pieces).filter(|(_, piece)| **piece == chart);
+    let members: Vec<f64> = members.flat_map(|(row, _)| row).copied().collect();
+    if members.is_empty() {
+        return None;
+    }
+    let PrincipalAxes { mean, squares, axes } = PrincipalAxes::of(&members, cols);
+    let along = (manifold_dim * members.len() / cols) as f64;
+    let scale = (squares[..manifold_dim].iter().sum::<f64>() / along).sqrt();
+    (scale > 0. && scale.is_finite()).then_some(ChartFrame { center: mean, axes, scale })
 }
 
 /// The number of the piece in which each row lies.
@@ -252,6 +279,14 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         assert!(place_charts(&x, 2, 3, 1).is_err());
+        // Whatever is left out, a stray and a value that stands for a missing one are no charts.
+        let line = || (0..40).flat_map(|i| [f64::from(i), 0.]);
+        let strayed: Vec<f64> = line().chain([900., 900.]).chain([-99.; 60]).collect();
+        let clean: Vec<f64> = line().collect();
+        assert_eq!(
+            place_charts(&strayed, 2, 1, 2).unwrap(),
+            place_charts(&clean, 2, 1, 2).unwrap()
+        );
         let error = place_charts(&[0., 1., f64::NAN, 2.], 2, 1, 2).unwrap_err().to_string();
         assert!(error.contains("found NaN at row 1, column 0"), "{error}");
     }

@@ -151,8 +151,9 @@ pub enum ModelParts {
     /// ```
     ///
     /// This is the density of the samples only as far as the encoder inverts the decoder; see
-    /// [`crate::Model::cycle_error`]. To come near, the codes of the encoder are improved by steps of Gauss and Newton
-    /// towards the nearest point of the manifold, except while training.
+    /// [`crate::Model::cycle_error`]. To come near, the codes of the encoder are improved by Gauss-Newton steps towards
+    /// the nearest point of the manifold. Only the losses of a phase that trains the encoder take the codes without
+    /// steps, so that the encoder learns.
     ///
     /// Sorrenson et al. (2024), *Lifting architectural constraints of injective flows*, arXiv 2306.01843. They train on
     /// the likelihood, with an estimate of the gradient of its volume from the encoder. Here the volume is exact, from
@@ -227,12 +228,11 @@ fn default_ambient() -> VectorFlowConfig {
 fn default_epsilon() -> f64 {
     0.01
 }
-/// An arc of a circle in so many pieces is nearly straight.
+/// A quarter of a circle is nearly straight, so four charts are enough for curves.
 fn default_charts() -> Charts {
     Charts::Number(4)
 }
-/// Of networks without constraint a chart that is a large part of a surface is folded in some runs; of smaller ones in
-/// fewer.
+/// Free networks fold a chart in some runs if it covers a large part of a surface. Smaller charts are folded less often.
 fn default_free_charts() -> Charts {
     Charts::Number(8)
 }

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 use graph::Graph;
 use mflow_bijectors::Stream;
 use neighbours::Nearest;
-pub use rank::linear_rank;
+pub use rank::{LinearSpan, linear_rank, linear_span};
 use rows::{Rows, distinct};
 
 /// How coordinates are found.

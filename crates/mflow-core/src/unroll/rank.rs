@@ -6,18 +6,34 @@ use super::spectrum::{add, dot};
 /// precision (6e-8).
 const ROUNDING: f64 = 1e-6;
 
-/// How many dimensions the rows of `x: [rows, cols]`, row-major, span, up to rounding errors; at most `most`.
+/// What [`linear_span`] finds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LinearSpan {
+    /// The dimension of the subspace that was found.
+    pub rank: usize,
+    /// The squared distances of the rows from it, over those from the first row; each column in units of its spread.
+    pub rest: f64,
+}
+
+/// How many dimensions the rows of `x: [rows, cols]`, row-major, span, up to rounding errors; at most `most`. See
+/// [`linear_span`].
+pub fn linear_rank(x: &[f64], cols: usize, most: usize) -> usize {
+    linear_span(x, cols, most).rank
+}
+
+/// The linear subspace of at most `most` dimensions which, moved to one of the rows of `x: [rows, cols]`, row-major,
+/// comes near all of them.
 ///
-/// That is the dimension of the smallest linear subspace which, moved to one of the rows, holds all of them. No
-/// manifold of more dimensions can be learned from these rows, so call this before you train. The result does not
-/// depend on the units of the columns.
+/// No manifold of more dimensions than its rank can be learned from these rows, so look at it before you train. The
+/// result does not depend on the units of the columns. It takes time in proportion to `rows cols most`.
 ///
 /// Gram-Schmidt with pivoting: of the differences from the first row, in units of the spread of each column, the one
 /// that is furthest from the subspace found so far adds a dimension, if it is further than `1e-6 √cols` from it.
-/// Numbers that are not finite give a meaningless count.
-pub fn linear_rank(x: &[f64], cols: usize, most: usize) -> usize {
+/// Numbers that are not finite give a meaningless result.
+pub fn linear_span(x: &[f64], cols: usize, most: usize) -> LinearSpan {
     if cols == 0 || x.len() < cols {
-        return 0;
+        return LinearSpan { rank: 0, rest: 0. };
     }
     let rows = Rows::new(x, cols);
     let origin = rows.row(0);
@@ -38,6 +54,7 @@ pub fn linear_rank(x: &[f64], cols: usize, most: usize) -> usize {
         ways.map(|((v, origin), factor)| (v - origin) * factor).collect()
     };
     let mut squares: Vec<f64> = (0..rows.len()).map(|i| dot(&row(i), &row(i))).collect();
+    let all: f64 = squares.iter().sum();
     let mut axes: Vec<Vec<f64>> = vec![];
     while axes.len() < most.min(cols) {
         let mut furthest = 0;
@@ -64,7 +81,8 @@ pub fn linear_rank(x: &[f64], cols: usize, most: usize) -> usize {
             .for_each(|(i, square)| *square -= dot(&axis, &row(i)).powi(2));
         axes.push(axis);
     }
-    axes.len()
+    let rest = squares.iter().map(|square| square.max(0.)).sum::<f64>();
+    LinearSpan { rank: axes.len(), rest: if all > 0. { rest / all } else { 0. } }
 }
 
 #[cfg(test)]
@@ -101,6 +119,9 @@ mod tests {
             let rounded: Vec<f64> = x.iter().map(text).collect();
             assert_eq!(linear_rank(&rounded, 6, 6), rank, "with seven digits");
         }
+        let rest = |most: usize| linear_span(&spanned(4, 50, 6), 6, most).rest;
+        assert!(rest(3) > 1e-3 && rest(4) < 1e-14, "{} and {}", rest(3), rest(4));
+        assert!(linear_span(&[1., 2., 1., 2.], 2, 2).rest == 0., "equal rows");
         // Fewer rows than dimensions, a thin but real dimension, and seconds since 1970.
         assert_eq!(linear_rank(&spanned(5, 3, 6), 6, 6), 2);
         let thin: Vec<f64> =

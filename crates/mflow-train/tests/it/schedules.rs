@@ -51,7 +51,7 @@ fn schedules_are_data() {
 fn settings_are_ours_or_the_published_ones() {
     let model = ModelConfig::m_flow(2, 1);
     let phases = |text: &str| {
-        let mut config = serde_json::from_str::<mflow_train::TrainConfig>(text).unwrap();
+        let mut config = serde_json::from_str::<TrainConfig>(text).unwrap();
         config.resolve(&model).unwrap();
         let all = config.phases.iter().flat_map(|stage| stage.phases().to_vec());
         let keep = match &config.phases[0] {
@@ -79,7 +79,7 @@ fn settings_are_ours_or_the_published_ones() {
 #[test]
 fn a_schedule_by_its_name_is_written_out() {
     let model = ModelConfig::m_flow(2, 1);
-    let read = |text: &str| serde_json::from_str::<mflow_train::TrainConfig>(text).unwrap();
+    let read = |text: &str| serde_json::from_str::<TrainConfig>(text).unwrap();
     let mut config = read(r#"{"schedule": "ot-alternating", "epochs": 20, "shards": 3}"#);
     assert!(config.validate().is_err(), "not before it is resolved");
     config.resolve(&model).unwrap();

@@ -1,5 +1,5 @@
 //! What `mflow fit` trains where the options do not say it: the candidates, and the trials that choose one of them.
-use super::fit::{AUTO, Kind, Options, ScheduleName, StartName, resolve};
+use super::fit::{Kind, Options, ScheduleName, StartName, no_chart, resolve};
 use super::output::message;
 use super::progress::in_words;
 use super::settings::Setting;
@@ -13,7 +13,7 @@ use mflow::train::{Attempt, Candidate, Pool, RowSource, Start, Trials};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Updates of a trial, about and at most: each phase has at least one epoch.
+/// Updates of a trial, about. There are more only if one epoch of each phase has more.
 const UPDATES: usize = 1000;
 
 /// One way to fit the data: a candidate, before the data have said where its start lies.
@@ -22,19 +22,31 @@ pub(super) struct Way {
     name: String,
     /// Model, schedule and seed, without what the start will change in them.
     pub(super) config: FitConfig,
-    start: Start,
+    /// None leaves the start as the config has it.
+    start: Option<Start>,
     /// Whether it is only for manifolds that seem closed or in several pieces.
     of_many: bool,
 }
 
-impl From<StartName> for Option<Start> {
+/// What the options say of the start.
+#[derive(Clone, Copy)]
+enum Starts {
+    /// Nothing: it is tried which one is best.
+    Open,
+    /// That it is as the config has it.
+    AsItIs,
+    /// Which one it is.
+    One(Start),
+}
+
+impl From<StartName> for Starts {
     fn from(name: StartName) -> Self {
         match name {
-            StartName::Auto => None,
-            StartName::Flat => Some(Start::Flat),
-            StartName::Unrolled => Some(Start::Unrolled),
-            StartName::Autoencoder => Some(Start::Autoencoder),
-            StartName::Random => Some(Start::Random),
+            StartName::Auto => Self::Open,
+            StartName::Flat => Self::One(Start::Flat),
+            StartName::Unrolled => Self::One(Start::Unrolled),
+            StartName::Autoencoder => Self::One(Start::Autoencoder),
+            StartName::Random => Self::One(Start::Random),
         }
     }
 }
@@ -46,59 +58,61 @@ struct Asked<'a> {
     pool: &'a Pool,
     /// The chart, if one is named.
     chart: Option<&'a str>,
-    /// The start, if it is not open.
-    start: Option<Start>,
+    /// Whether closed charts are to be tried, whatever else is said.
+    tries_charts: bool,
+    starts: Starts,
     /// Whether the model is open.
     open: bool,
 }
 
 impl<'a> Asked<'a> {
     fn new(options: &'a Options, tables: &'a Tables, pool: &'a Pool) -> Self {
-        let chart = options.chart.as_deref().filter(|chart| *chart != AUTO);
+        let chart = options.chart();
         let set = |field: &str| options.set.iter().any(|setting| setting.is_under(field));
         // A config, a chart or a schedule says how it is to be done.
         let says_more = options.config.is_some()
-            || options.earlier().is_some()
             || chart.is_some()
             || options.schedule.is_some_and(|name| name != ScheduleName::Sequential)
             || set("model.chart")
             || set("train.phases");
-        let start: Option<Start> = match options.start {
+        let starts = match options.start {
             Some(name) => name.into(),
-            None => says_more.then_some(Start::Random),
+            None if says_more => Starts::AsItIs,
+            None => Starts::Open,
         };
         let is_size = |s: &Setting| SIZES.iter().any(|size| s.is_under(&format!("model.{size}")));
         let sets_parts = options.set.iter().any(|s| s.is_under("model") && !is_size(s));
-        let unnamed = matches!(options.model, None | Some(Kind::Auto));
-        let open = unnamed && !says_more && !sets_parts;
-        Self { options, tables, pool, chart, start, open }
+        let open = options.model().is_none() && !says_more && !sets_parts;
+        let tries_charts = options.chart.is_some() && chart.is_none();
+        Self { options, tables, pool, chart, tries_charts, starts, open }
     }
 
     fn way(
         &self,
         name: Option<&str>,
         options: &Options,
-        start: Start,
+        start: Option<Start>,
         of_many: bool,
     ) -> Result<Way> {
         let mut config = resolve(options, self.tables)?;
         options.run.settle_shards(&mut config.train, self.pool);
         let model = config.model.name();
-        let name = match name {
-            Some(name) => format!("{model}{name}"),
-            None => format!("{model}, {start} start"),
+        let name = match (name, start) {
+            (Some(name), _) => format!("{model}{name}"),
+            (None, Some(start)) => format!("{model}, {start} start"),
+            (None, None) => model.to_owned(),
         };
         Ok(Way { name, config, start, of_many })
     }
 
     /// The model and the chart that the options name.
-    fn as_given(&self, start: Start) -> Result<Way> {
+    fn as_given(&self, start: Option<Start>) -> Result<Way> {
         self.way(None, &self.options.with(self.options.model, self.chart), start, false)
     }
 
     /// A model of one chart without a form of its own.
     fn of_one(&self, kind: Kind, start: Start) -> Result<Way> {
-        self.way(None, &self.options.with(Some(kind), None), start, false)
+        self.way(None, &self.options.with(Some(kind), None), Some(start), false)
     }
 
     /// M-flows of the closed forms that have this dimension and fit into the space.
@@ -108,9 +122,9 @@ impl<'a> Asked<'a> {
             ChartConfig::named(name).is_some_and(|c| c.dims().1 == n && c.dims().0 <= d && n < d)
         };
         let on = |chart: &str| {
-            let kind = self.options.model.filter(|kind| *kind != Kind::Auto);
-            let options = self.options.with(Some(kind.unwrap_or(Kind::MFlow)), Some(chart));
-            self.way(Some(&format!(" on a {chart}")), &options, Start::Random, true)
+            let kind = self.options.model().unwrap_or(Kind::MFlow);
+            let options = self.options.with(Some(kind), Some(chart));
+            self.way(Some(&format!(" on a {chart}")), &options, None, true)
         };
         ChartConfig::NAMES.into_iter().filter(fits).map(on).collect()
     }
@@ -118,37 +132,49 @@ impl<'a> Asked<'a> {
     /// Several charts.
     fn atlas(&self) -> Result<Way> {
         let options = self.options.with(Some(Kind::FreeFormAtlas), None);
-        self.way(Some(""), &options, Start::Random, true)
+        self.way(Some(""), &options, None, true)
     }
 
     fn ways(&self) -> Result<Vec<Way>> {
+        if self.tries_charts && self.options.model().is_some_and(|kind| !kind.takes_chart()) {
+            return Err(no_chart());
+        }
         let mut ways = vec![];
-        let n = self.as_given(Start::Random)?.config.model.sizes.manifold_dim;
+        let n = self.as_given(None)?.config.model.sizes.manifold_dim;
         if self.open {
-            // What may be left out is that of a manifold which depends on its context.
-            if self.start.is_none() && !self.options.conditional_manifold {
+            let one = match self.starts {
+                Starts::One(start) => Some(start),
+                Starts::Open | Starts::AsItIs => None,
+            };
+            // A manifold that depends on its context has neither closed charts nor several.
+            if (one.is_none() || self.tries_charts) && !self.options.conditional_manifold {
                 if self.tables.context_dim() == 0 {
                     ways.push(self.atlas()?);
                 }
                 ways.extend(self.closed(n)?);
             }
-            ways.push(self.of_one(Kind::FreeForm, self.start.unwrap_or(Start::Unrolled))?);
-            ways.push(self.of_one(Kind::MFlow, self.start.unwrap_or(Start::Flat))?);
+            ways.push(self.of_one(Kind::FreeForm, one.unwrap_or(Start::Unrolled))?);
+            ways.push(self.of_one(Kind::MFlow, one.unwrap_or(Start::Flat))?);
         } else {
-            let starts = self.start.map_or(Start::ALL.to_vec(), |start| vec![start]);
+            let starts = match self.starts {
+                Starts::Open => Start::ALL.map(Some).to_vec(),
+                Starts::AsItIs => vec![None],
+                Starts::One(start) => vec![Some(start)],
+            };
             for start in starts {
                 ways.push(self.as_given(start)?);
             }
-            if self.options.chart.as_deref() == Some(AUTO) {
+            if self.tries_charts {
                 ways.extend(self.closed(n)?);
             }
         }
-        let all = ways.len();
-        let can = |way: &Way| way.start.obstacle(&way.config.model, &way.config.train).is_none();
-        // One that is alone is what was asked for: why it cannot be is said when it starts.
-        if all > 1 && ways.iter().any(can) {
-            ways.retain(can);
+        let check = |Way { start, config: FitConfig { model, train, .. }, .. }: &Way| {
+            start.map_or(Ok(()), |start| start.check(model, train))
+        };
+        if !ways.iter().any(|way| check(way).is_ok()) {
+            ways.iter().try_for_each(check)?;
         }
+        ways.retain(|way| check(way).is_ok());
         Ok(ways)
     }
 }
@@ -159,8 +185,16 @@ const SIZES: [&str; 5] =
 
 /// The ways that the options leave open, at least one. First come those for manifolds that no one chart covers, of which
 /// the most general is the first: of ways whose trials end alike the first is taken.
+///
+/// Of a run that is continued, the config says what was chosen.
 pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Vec<Way>> {
-    Asked::new(options, tables, pool).ways()
+    let of = |options: &Options| Asked::new(options, tables, pool).ways();
+    match options.run.earlier_config() {
+        Some(config) if options.says_no_dimension() || of(options)?.len() > 1 => {
+            of(&options.continuing(config))
+        }
+        _ => of(options),
+    }
 }
 
 /// Leave the ways that the data leave open, at least one.
@@ -168,7 +202,7 @@ fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
     let FitConfig { model, seed, .. } = ways[0].config.clone();
     let learns_density =
         |way: &Way| way.config.train.phases.iter().any(|stage| !stage.reconstructs());
-    let plane = ways.iter().position(|way| way.start == Start::Flat && learns_density(way));
+    let plane = ways.iter().position(|way| way.start == Some(Start::Flat) && learns_density(way));
     if is_flat(&model, data)?
         && ways.len() > 1
         && let Some(plane) = plane
@@ -182,7 +216,8 @@ fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
         way.config.train.phases.retain(|stage| !stage.reconstructs());
         return Ok(vec![way]);
     }
-    if ways.len() == 1 {
+    let is_alone = ways.len() == 1;
+    if is_alone && ways[0].start != Some(Start::Unrolled) {
         return Ok(ways);
     }
     let (many, graph) = match shape_of(&model, data, seed) {
@@ -190,8 +225,16 @@ fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
             if let Some(what) = unusual(shape) {
                 message(format_args!("the manifold seems to be {what}"));
             }
+            if shape.outliers > 0 {
+                message(format_args!(
+                    "note: rows far from all others do not guide a start: {} of {} that were looked at",
+                    shape.outliers, shape.rows
+                ));
+            }
             (shape.closed || shape.pieces > 1, true)
         }
+        // The start itself will say why not.
+        Err(_) if is_alone => (false, false),
         Err(error) => {
             message(format_args!(
                 "note: no start is guided by distances along the manifold: {error}"
@@ -202,9 +245,9 @@ fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
     let alternatives = ways.iter().any(|way| way.of_many);
     let fits = |way: &Way| match way.start {
         _ if way.of_many => many,
-        Start::Unrolled => graph,
+        Some(Start::Unrolled) => graph,
         // A projection onto a plane folds what is closed.
-        Start::Flat => !(many && alternatives),
+        Some(Start::Flat) => !(many && alternatives),
         _ => true,
     };
     if ways.iter().any(fits) {
@@ -218,14 +261,34 @@ pub(super) fn candidates(
     ways: Vec<Way>,
     data: &dyn RowSource,
 ) -> Result<Vec<(FitConfig, Candidate)>> {
-    let prepare = |way: Way| {
-        let FitConfig { model, train, seed, dtype } = way.config;
-        let (model, train) = start_from(way.start, place_charts(model, data)?, train, data)?;
+    let prepare = |way: Way| -> Result<(FitConfig, Candidate)> {
+        let FitConfig { mut model, mut train, seed, dtype } = way.config;
+        model = place_charts(model, data)?;
+        if let Some(start) = way.start {
+            (model, train) = start_from(start, model, train, data)?;
+        }
         model.build(&mut ParamStore::new(seed, dtype.into(), &Device::Cpu), |_| false)?;
         let config = FitConfig { model: model.clone(), train: train.clone(), seed, dtype };
         Ok((config, Candidate { name: way.name, model, train }))
     };
-    fit_to_data(ways, data)?.into_iter().map(prepare).collect()
+    let (mut ready, mut failed) = (vec![], vec![]);
+    for way in fit_to_data(ways, data)? {
+        let name = way.name.clone();
+        match prepare(way) {
+            Ok(candidate) => ready.push(candidate),
+            Err(error) => failed.push((name, error)),
+        }
+    }
+    // What nobody asked for by name must not end what others can do.
+    if ready.is_empty()
+        && let Some((_, error)) = failed.pop()
+    {
+        return Err(error);
+    }
+    for (name, error) in failed {
+        message(format_args!("note: {name} is not tried: {error:#}"));
+    }
+    Ok(ready)
 }
 
 /// The config that is trained, and the trials by which it was chosen, if there were any; none if `stop` was raised.

@@ -1,6 +1,5 @@
 //! `mflow fit`: train a model on a table.
 use super::choose::{self, Way};
-use super::cycle::{self, Cycle};
 use super::exit::{Done, Usage};
 use super::model;
 use super::options::{Place, Precision, Threads};
@@ -16,6 +15,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::{ChartConfig, ModelConfig};
+use mflow::cycle::{self, Cycle};
 use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points};
 use mflow::train::{
     Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, Schedule, Stage, TRIAL, kept_epochs,
@@ -25,11 +25,12 @@ use std::path::{Path, PathBuf};
 
 /// Fit a model to a table: a manifold, and the density on it
 ///
-/// Without `--model`, `--chart`, `--schedule` and `--config`, short trials choose the model that finds the manifold.
+/// If nothing names a model, short trials choose one that finds the manifold. `--model` alone leaves the start to trials.
 ///
 /// Writes a run folder with the model file, the resolved config, the metrics of each epoch, a checkpoint
 /// and report.html. Command-line options override the config file, `--set` overrides both. A tenth of
-/// the rows is held out to choose the weights of the best epoch (`train.validation_fraction`).
+/// the rows is held out (`train.validation_fraction`): to watch the training, to judge the manifold, and in most phases to
+/// choose the best epoch.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
     mflow fit data.csv --manifold-dim 2 --out run\n  \
@@ -48,25 +49,26 @@ pub(super) struct Options {
     /// Read rows from DATA when they are needed, for data that do not fit in memory: .npy only
     #[arg(long)]
     stream: bool,
-    /// Points to choose weights by, instead of a part of DATA
+    /// Points to hold out, instead of a part of DATA
     #[arg(long, value_name = "DATA")]
     validation: Option<PathBuf>,
     /// Context of each point for validation
     #[arg(long, value_name = "CTX", requires = "validation")]
     validation_context: Option<PathBuf>,
-    /// Kind of model [default: auto; m-flow where a chart, a schedule or a config file says more]
+    /// Kind of model [default: auto; m-flow beside a config, a chart, another schedule than sequential, or
+    /// a `--set` for phases or parts of the model]
     #[arg(long, value_enum)]
     pub(super) model: Option<Kind>,
     /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae and rif]
     #[arg(long, value_enum)]
     pub(super) schedule: Option<ScheduleName>,
-    /// What the manifold of m-flow is a deformed one of, or the manifold of fom; `auto` tries those of
+    /// The shape that m-flow deforms onto the data, or the known manifold of fom; `auto` tries those of
     /// dimension N if the data seem closed or in pieces; other charts are tables of a config file,
     /// [model.chart]
     #[arg(long, value_parser = chart_names())]
     pub(super) chart: Option<String>,
-    /// Where the manifold starts before it learns; name a --model beside it [default: auto; random where
-    /// a chart, a schedule or a config file says more]
+    /// Where the manifold starts before it learns; without --model it is tried with free-form and m-flow
+    /// [default: auto; none is added where the default of --model is m-flow]
     #[arg(long, value_enum)]
     pub(super) start: Option<StartName>,
     /// Dimension of the manifold, at least 1 and less than D; needed unless a config or a chart has it,
@@ -77,7 +79,7 @@ pub(super) struct Options {
     /// models 300]
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Start a manifold that was not found anew, from other weights, up to K times [default: 0]
+    /// If the manifold was not found, start again from other weights, up to K times [default: 0]
     #[arg(long, value_name = "K")]
     restarts: Option<u32>,
     /// Rows per update [default: 100]
@@ -115,11 +117,34 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The resolved config of the run that is to be continued: it says all that the options leave open.
-    pub(super) fn earlier(&self) -> Option<PathBuf> {
-        let chooses = matches!(self.model, None | Some(Kind::Auto)) || self.start.is_none();
-        let open = self.manifold_dim.is_none() || (chooses && self.config.is_none());
-        self.run.earlier_config().filter(|_| open)
+    /// The model, if one is named.
+    pub(super) fn model(&self) -> Option<Kind> {
+        self.model.filter(|kind| *kind != Kind::Auto)
+    }
+
+    /// The chart, if one is named.
+    pub(super) fn chart(&self) -> Option<&str> {
+        self.chart.as_deref().filter(|chart| *chart != AUTO)
+    }
+
+    /// What may find a manifold that was not found.
+    fn advice(&self) -> &'static str {
+        if self.model().is_none() && self.start.is_none() {
+            "more rows or epochs, another --seed or another --manifold-dim may find it"
+        } else {
+            "more rows or epochs may find it, or what trials choose if you leave out --model and --start"
+        }
+    }
+
+    /// Whether neither an option nor a config says the dimension.
+    pub(super) fn says_no_dimension(&self) -> bool {
+        self.manifold_dim.is_none() && self.config.is_none()
+    }
+
+    /// These options on the resolved config of a run, which says all that they leave open.
+    pub(super) fn continuing(&self, config: PathBuf) -> Self {
+        let start = None;
+        Self { config: Some(config), start, ..self.with(self.model(), self.chart()) }
     }
 
     /// These options with another model and another chart.
@@ -138,8 +163,8 @@ pub(super) const AUTO: &str = "auto";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
-    /// Whichever of free-form, m-flow and, if the data seem closed or in pieces, free-form-atlas finds the
-    /// manifold in a short trial
+    /// One of free-form, m-flow and, if the data seem closed or in pieces, free-form-atlas and m-flow on
+    /// closed charts, that finds the manifold in a short trial
     Auto,
     /// Ambient flow: a density on all of R^D
     Af,
@@ -190,7 +215,7 @@ impl Kind {
         !matches!(self, Self::Af | Self::Fom)
     }
     /// Whether it may have a chart.
-    fn takes_chart(self) -> bool {
+    pub(super) fn takes_chart(self) -> bool {
         matches!(self, Self::Fom | Self::MFlow | Self::Auto)
     }
 }
@@ -198,7 +223,7 @@ impl Kind {
 /// A start by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StartName {
-    /// Whichever start comes nearest to held-out rows in a short trial
+    /// A start that finds the manifold in a short trial
     Auto,
     /// As the plane of principal components
     Flat,
@@ -281,11 +306,12 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         ));
         return Ok(Done::Interrupted);
     };
-    if !run.resumed() {
+    // A run that was killed before its first checkpoint has its trials already.
+    if !run.resumed() && options.run.earlier_config().is_none() {
         run.write_trials(&trials)?;
     }
     keep_config(&run, &config)?;
-    let mut watch = Watch::new();
+    let mut watch = Watch::new(options.advice());
     let fit = Fit {
         config: &config,
         data: data.as_ref(),
@@ -338,8 +364,7 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
         let path = options.data.display();
         bail!("{path}: expected at least 2 columns, as a manifold has fewer dimensions; found 1");
     }
-    let file = options.config.clone().or_else(|| options.earlier());
-    let mut file = file.map_or(Ok(vec![]), |path| settings::read(&path))?;
+    let mut file = options.config.as_deref().map_or(Ok(vec![]), settings::read)?;
     let of_chart = |setting: &Setting| setting.is_under("model.chart");
     if options.chart.is_some() {
         file.retain(|setting| !of_chart(setting));
@@ -350,9 +375,7 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     let kind = kind(options, all())?;
     let has_chart = options.chart.is_some() || file.iter().any(of_chart);
     if options.chart.is_some() && !kind.takes_chart() {
-        bail!(Usage(
-            "expected --chart for the models m-flow and fom only, found another".to_owned()
-        ));
+        return Err(no_chart());
     }
     let is_dim = |setting: &Setting| setting.is_at("model.manifold_dim");
     let has_dim = has_chart || options.manifold_dim.is_some() || all().any(is_dim);
@@ -422,10 +445,15 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     Ok(config)
 }
 
+/// That a chart was given to a model which takes none.
+pub(super) fn no_chart() -> anyhow::Error {
+    Usage("expected --chart for the models m-flow and fom only, found another".to_owned()).into()
+}
+
 /// The model that is asked for, in the option or in the settings.
 fn kind<'a>(options: &Options, all: impl Iterator<Item = &'a Setting>) -> Result<Kind> {
     let named = all.filter_map(|s| Some((s, s.text_at("model.kind")?))).last();
-    match (options.model, named) {
+    match (options.model(), named) {
         (Some(kind), _) => Ok(kind),
         (None, None) => Ok(Kind::Auto),
         (None, Some((setting, name))) => Kind::from_str(name, false).map_err(|_| {

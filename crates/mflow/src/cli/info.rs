@@ -1,5 +1,4 @@
 //! `mflow info`: what a model is, and how exactly it inverts.
-use super::cycle::{self, Cycle};
 use super::evaluate::by_rows;
 use super::exit::Done;
 use super::model::{self, Opened};
@@ -11,6 +10,7 @@ use clap::Args;
 use mflow::bijectors::{FeatureAffineConfig, NetConfig, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Tensor};
 use mflow::core::{self, Charts, Density, Model, ModelParts, VectorFlowConfig, gram_log_det};
+use mflow::cycle::{self, Cycle};
 use mflow::train::Pool;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// `free-form`, `free-form-atlas`, `pae`, `vae`, `rif`) and only near the inverse. The density of `me-flow`,
 /// `free-form` and `free-form-atlas` is exact only where it is the inverse: the last lines say how near it
 /// comes. Numbers in f32 far above 1e-3 of the data's scale say that the flow inverts badly in single
-/// precision: add `--dtype f64`; no new fit is needed.
+/// precision: add `--dtype f64` to `score`, `sample`, `encode`, `decode` or `project`. No new fit is needed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow info run")]
 pub(super) struct Options {

@@ -1,6 +1,5 @@
 //! The command line: one file per verb, and what verbs share.
 mod choose;
-mod cycle;
 mod data;
 mod decode;
 mod encode;

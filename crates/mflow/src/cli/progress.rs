@@ -15,13 +15,15 @@ pub(super) struct Watch {
     /// Updates that the phase had behind it at `start`: more than 0 after a resume.
     first_step: u64,
     start: Instant,
+    /// What may find a manifold that was not found.
+    advice: &'static str,
 }
 
 const BAR: &str = "{prefix} {wide_bar} {msg}, {eta} left in this phase";
 
 impl Watch {
     /// To the standard error.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(advice: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
             // The template is a constant; were it wrong, the default style would do.
@@ -29,7 +31,7 @@ impl Watch {
             bar
         });
         let start = Instant::now();
-        Self { bar, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start }
+        Self { bar, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start, advice }
     }
 
     /// Updates per second in this phase, in this process.
@@ -73,7 +75,8 @@ impl Observer for Watch {
     }
 
     fn attempt(&mut self, attempt: &Attempt) {
-        if let Some(verdict) = failure(attempt).or_else(|| unknown(attempt)) {
+        let failed = failure(attempt).map(|verdict| format!("{verdict}; {}", self.advice));
+        if let Some(verdict) = failed.or_else(|| unknown(attempt)) {
             let say = || message(format_args!("{verdict}"));
             match &self.bar {
                 Some(bar) => bar.suspend(say),
@@ -98,7 +101,7 @@ impl Observer for Watch {
 }
 
 /// How an attempt at a manifold ended, if it failed.
-pub(super) fn failure(attempt: &Attempt) -> Option<String> {
+fn failure(attempt: &Attempt) -> Option<String> {
     let Attempt { stage, attempt: number, error, limit, failed, updates, seconds, .. } = attempt;
     let reason = match limit {
         Some(limit) if error > limit => {
@@ -109,8 +112,7 @@ pub(super) fn failure(attempt: &Attempt) -> Option<String> {
     failed.then(|| {
         format!(
             "warning: {stage}, attempt {}: the manifold was not found: reconstruction error \
-             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}; more rows \
-             or epochs, `--chart auto` if it is closed or in pieces, or `--start auto` may find it",
+             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}",
             number + 1,
             in_words(Duration::from_secs_f64(seconds.clamp(0., 1e9)))
         )

@@ -44,7 +44,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.run.settle_shards(&mut config.train, &pool);
     let run = options.run.open_with(&config)?;
     let stop = interrupt::flag()?;
-    let mut watch = Watch::new();
+    let mut watch = Watch::new("more rows or epochs may find it");
     let report = experiment::run(&config, &run, &pool, &mut watch, &stop);
     watch.close();
     match report? {

@@ -3,9 +3,11 @@ use super::page::Page;
 use super::table::Table;
 use super::view::{Detail, view};
 use super::{curves, metrics, number, schedule};
+use crate::cycle::{self, Cycle};
 use crate::report::Seconds;
-use crate::{Finished, FinishedRun, Result};
+use crate::{Error, Finished, FinishedRun, Result};
 use mflow_core::Error as CoreError;
+use mflow_core::candle::Tensor;
 use mflow_train::{Attempt, CONFIG_FILE, Pool, TRIAL, kept_epochs};
 
 const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
@@ -18,6 +20,9 @@ pub(super) fn page(run: &Finished, pool: &Pool) -> Result<Page> {
     page.section("Manifold and density");
     page.figure(&view.plot);
     page.note(&view.caption);
+    if cycle::depends_on_encoder(run.model()) {
+        page.note(&exactness(run, pool));
+    }
     if let Some(run) = run.experiment() {
         page.section("Metrics");
         page.table(&metric_table(run));
@@ -37,6 +42,28 @@ pub(super) fn page(run: &Finished, pool: &Pool) -> Result<Page> {
     page.section("Config");
     page.details(CONFIG_FILE, &config_text(run)?);
     Ok(page)
+}
+
+/// How far a density that hangs on an encoder can be trusted, at the context of the view.
+fn exactness(run: &Finished, pool: &Pool) -> String {
+    let model = run.model();
+    let signature = model.signature();
+    let value = run.experiment().map_or(0., |run| run.config.evaluation.parameter);
+    let context = signature.context_dim.map(|dim| {
+        let values = Tensor::full(value, (cycle::SAMPLES, dim), &signature.device)?;
+        values.to_dtype(signature.dtype)
+    });
+    let context = context.transpose().map_err(CoreError::from);
+    let cycle = context
+        .map_err(Error::from)
+        .and_then(|context| Cycle::measure(model, context.as_ref(), cycle::SAMPLES, pool));
+    match cycle {
+        Ok(cycle) => cycle.verdict(),
+        // Samples that are not finite take nothing from the rest of the report.
+        Err(error) => {
+            format!("How exactly the encoder inverts the decoder cannot be told: {error}")
+        }
+    }
 }
 
 /// The config as its file has it.

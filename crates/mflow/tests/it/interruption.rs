@@ -70,6 +70,41 @@ fn a_signal_leaves_a_checkpoint_to_go_on_from() {
 }
 
 #[test]
+fn a_run_that_was_chosen_by_trials_goes_on() {
+    let folder = Folder::new();
+    folder.succeeds("data s-curve -n 300 --out s");
+    for (run, options) in [
+        ("default", "--epochs 300"),
+        ("unrolled", "--epochs 300 --start unrolled"),
+        ("m-flow", "--epochs 60 --model m-flow --start auto --set model.outer.layers=1"),
+    ] {
+        let fit = format!("fit s/x.npy --manifold-dim 2 {options}");
+        folder.succeeds(&format!("{fit} --out {run}-whole"));
+        let fit = format!("{fit} --resume auto --out {run}");
+        let running = folder.start(&fit);
+        Folder::wait_until("an epoch is done", || {
+            fs::read(folder.path(&format!("{run}/metrics.jsonl"))).is_ok_and(|m| !m.is_empty())
+        });
+        running.signal("INT");
+        let ended = running.wait();
+        assert_eq!(ended.code, Some(130), "{run}: {}", ended.err);
+        let trials = folder.read(&format!("{run}/attempts.json"));
+        let ended = folder.run(&fit);
+        assert_eq!(ended.code, Some(0), "{run}: {}", ended.err);
+        assert!(!ended.err.contains("trial of"), "{run}: once is enough: {}", ended.err);
+        let attempts = folder.read(&format!("{run}/attempts.json"));
+        let head = trials.len().saturating_sub(3);
+        assert!(
+            attempts.len() > head && attempts[..head] == trials[..head],
+            "{run}: they are kept"
+        );
+        let models = [format!("{run}-whole"), run.to_owned()];
+        let [whole, run_] = models.map(|run| folder.read(&format!("{run}/model.safetensors")));
+        assert!(whole == run_, "{run}: the same bytes");
+    }
+}
+
+#[test]
 fn a_run_in_use_is_left_alone() {
     let folder = Folder::new();
     let running = folder.start(FOREVER);

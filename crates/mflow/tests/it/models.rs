@@ -78,9 +78,17 @@ fn every_model_is_fitted_and_asked() {
         assert!(info.starts_with(&format!("{kind}: ")), "{info}");
         // Nothing is called exact that hangs on a network.
         let depends = matches!(kind, "me-flow" | "free-form");
-        let measured = "The density is exact where encoder and decoder invert each other. On";
-        assert_eq!(fitted.contains(&format!("{measured} 1000 samples")), depends, "{fitted}");
-        assert_eq!(info.contains(&format!("{measured} 20 samples")), depends, "{kind}: {info}");
+        let measured = |text: &str, samples: &str| {
+            // The encoder of a free-form flow has the help of steps. That of me-flow was trained for a moment.
+            let verdicts = ["The density is NOT exact", "The density is exact where encoder and"];
+            let possible = if kind == "me-flow" { &verdicts[..1] } else { &verdicts[..] };
+            possible.iter().any(|v| text.contains(v))
+                && text.contains(&format!("of {samples} samples."))
+        };
+        assert_eq!(measured(&fitted, "1000"), depends, "{fitted}");
+        assert_eq!(measured(&info, "20"), depends, "{kind}: {info}");
+        let report = String::from_utf8(folder.read(&format!("{kind}/report.html"))).expect("text");
+        assert_eq!(measured(&report, "1000"), depends, "{kind}: the report");
         assert_eq!(info.contains(", exact where its encoder"), depends, "{kind}: {info}");
         let by_terms = info.contains("its terms by decode");
         let of_one_map = !matches!(kind, "pae" | "vae" | "rif" | "atlas");

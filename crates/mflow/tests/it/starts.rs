@@ -3,6 +3,7 @@ use crate::folder::Folder;
 use mflow::bijectors::Stream;
 use mflow::core::candle::{DType, Device};
 use mflow::core::{ModelConfig, ModelParts, standardize};
+use mflow::data::io::{Array, Dtype, read_npy, write_npy};
 use mflow::data::simulator_by_name;
 use mflow::fit::{FitConfig, Shape, shape_of};
 use mflow::train::{Attempt, Rows, TRIAL};
@@ -113,6 +114,72 @@ fn closed_data_are_tried_on_closed_charts() {
 }
 
 #[test]
+fn a_start_leaves_closed_charts_out_unless_they_are_asked_for() {
+    let folder = Folder::new();
+    folder.succeeds("data torus -n 500 --out t");
+    let fit = "fit t/x.npy --manifold-dim 2 --epochs 2 --start unrolled";
+    let names = |run: &str| -> String {
+        attempts(&folder, run).into_iter().filter_map(|a| a.start).collect::<Vec<_>>().join("; ")
+    };
+    folder.succeeds(&format!("{fit} --out alone"));
+    assert_eq!(names("alone"), "free-form, unrolled start; m-flow, unrolled start");
+    folder.succeeds(&format!("{fit} --chart auto --out both"));
+    assert!(names("both").contains("m-flow on a torus; free-form, unrolled"), "{}", names("both"));
+    let free = "fit t/x.npy --manifold-dim 2 --model free-form --chart auto --out free";
+    folder.fails(free, 2, &["--chart for the models m-flow and fom only"]);
+    // A start that was asked for is told what stands in its way.
+    let ended = folder.run(&format!("{fit} --model free-form --out told"));
+    assert!(ended.err.contains("seems to be closed"), "{}", ended.err);
+}
+
+#[test]
+fn rows_that_stand_apart_do_not_end_a_fit() {
+    let folder = Folder::new();
+    folder.succeeds("data torus -n 1500 --out t");
+    let torus = read_npy(&folder.path("t/x.npy")).expect("rows").into_values();
+    // A number that stands for missing ones, thousands of times; and one typing error.
+    let missing = [9.; 3].repeat(3000);
+    for (name, others) in [("missing", missing.as_slice()), ("stray", &[100., 100., 100.])] {
+        let x = [&torus, others].concat();
+        let array = Array::matrix(x.len() / 3, 3, &x, Dtype::F64).expect("a matrix");
+        write_npy(&folder.path(&format!("{name}.npy")), &array).expect("written");
+        let fit = format!("fit {name}.npy --manifold-dim 2 --epochs 2 --out {name}");
+        let ended = folder.run(&fit);
+        assert_eq!(ended.code, Some(0), "{name}: {ended:?}");
+        let names: Vec<String> =
+            attempts(&folder, name).into_iter().filter_map(|a| a.start).collect();
+        assert!(names.iter().any(|n| n == "free-form-atlas"), "{name}: {names:?}");
+        assert!(ended.err.contains("rows far from all others"), "{name}: {}", ended.err);
+    }
+}
+
+#[test]
+fn a_config_has_one_start_at_most() {
+    let folder = Folder::new();
+    folder.succeeds("data s-curve -n 200 --out s");
+    let small = "--epochs 8 --set model.encoder.blocks=1 --set model.decoder.blocks=1";
+    let first = "fit s/x.npy --manifold-dim 2 --model free-form --start unrolled";
+    folder.succeeds(&format!("{first} {small} --out a"));
+    let again = "fit s/x.npy --config a/config.toml";
+    for (options, expected) in [
+        ("", vec!["start", "manifold", "density"]),
+        ("--start unrolled", vec!["start", "manifold", "density"]),
+        ("--start random", vec!["manifold", "density"]),
+    ] {
+        let run = format!("again {options}").replace(' ', "-");
+        folder.succeeds(&format!("{again} {options} --out {run}"));
+        let config = config(&folder, &run);
+        assert_eq!(phases(&config), expected, "{options}");
+        let epochs: usize = config.train.phases.iter().map(mflow::train::Stage::rounds).sum();
+        assert_eq!(epochs, 8, "{options}: none are lost");
+    }
+    folder.succeeds(&format!("{again} --start flat --out flat"));
+    let plane = "fit s/x.npy --config flat/config.toml";
+    let parts = ["start", "flat start already"];
+    folder.fails(&format!("{plane} --start unrolled --out b"), 1, &parts);
+}
+
+#[test]
 fn a_closed_surface_is_told_from_one_that_cannot_be_flattened() {
     // This sphere has few rows on one side, and opens there like a bag. A hyperboloid stretches as much.
     for (name, closed) in [("thin-sphere", true), ("hyperboloid", false)] {
@@ -122,7 +189,7 @@ fn a_closed_surface_is_told_from_one_that_cannot_be_flattened() {
         let model = ModelConfig::m_flow(3, 2).with_normalization(normalization);
         let rows = Rows::new(x, 3, None, DType::F64, &Device::Cpu).expect("a source");
         let shape = shape_of(&model, &rows, 2).expect("a shape");
-        assert_eq!(shape, Shape { pieces: 1, closed }, "{name}");
+        assert_eq!(shape, Shape { pieces: 1, closed, outliers: 0, rows: 4000 }, "{name}");
     }
 }
 
