@@ -75,7 +75,7 @@ impl Settings {
                 stage.set_keep(Keep::Last);
                 continue;
             }
-            if is_free(model) && stage.phases().iter().all(Phase::reconstructs) {
+            if is_free(model) && stage.phases().iter().all(Phase::only_reconstructs) {
                 stage.set_keep(Keep::Last);
             }
             for phase in stage.phases_mut() {

@@ -135,6 +135,11 @@ impl Phase {
             && !self.losses.iter().any(|w| w.loss.guide().is_some())
     }
 
+    /// Whether the phase has no other loss than that.
+    pub(crate) fn only_reconstructs(&self) -> bool {
+        self.losses.iter().all(|w| matches!(w.loss, Loss::Reconstruction { .. }))
+    }
+
     fn ending(&self) -> Ending {
         let Self { keep, patience, restarts, .. } = *self;
         Ending { keep, patience, restarts }

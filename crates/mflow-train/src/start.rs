@@ -151,22 +151,21 @@ impl Start {
     }
 }
 
-/// The stages but those that guide a start. The next one that learns a manifold has their rounds.
-fn without_guide(stages: Vec<Stage>) -> Vec<Stage> {
-    let guides = |stage: &Stage| {
-        stage.phases().iter().flat_map(|phase| &phase.losses).any(|w| w.loss.guide().is_some())
+/// The stages without the phase of another start. The stage that learns the manifold behind it has its rounds back.
+fn without_guide(mut stages: Vec<Stage>) -> Vec<Stage> {
+    let guides = |stage: &Stage| match stage {
+        Stage::Phase(phase) => {
+            phase.name == NAME && phase.losses.iter().any(|w| w.loss.guide().is_some())
+        }
+        Stage::Alternate(_) => false,
     };
-    let mut given_back = 0;
-    let mut left = vec![];
-    for mut stage in stages {
-        if guides(&stage) {
-            given_back += stage.rounds();
-            continue;
-        }
-        if stage.reconstructs() {
-            *stage.rounds_mut() += std::mem::take(&mut given_back);
-        }
-        left.push(stage);
+    let at = stages.iter().position(guides);
+    let learns = stages.iter().position(Stage::reconstructs);
+    if let (Some(at), Some(learns)) = (at, learns)
+        && at < learns
+    {
+        *stages[learns].rounds_mut() += stages[at].rounds();
+        stages.remove(at);
     }
-    left
+    stages
 }

@@ -121,7 +121,7 @@ impl fmt::Display for Cycle {
             Some([mean, largest]) => {
                 write!(f, ";\n  their latents with {mean:.1e} and {largest:.1e}.")
             }
-            None => write!(f, "."),
+            None => write!(f, ".\n  A chart that lies double is not seen by that."),
         }
     }
 }

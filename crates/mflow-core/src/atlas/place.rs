@@ -158,7 +158,8 @@ fn frame(
 ) -> Option<ChartFrame> {
     let members = x.chunks_exact(cols).zip(pieces).filter(|(_, piece)| **piece == chart);
     let members: Vec<f64> = members.flat_map(|(row, _)| row).copied().collect();
-    if members.is_empty() {
+    // The mean of equal rows is off by rounding: they seem to have an extent.
+    if members.chunks_exact(cols).all(|row| row == &members[..cols]) {
         return None;
     }
     let PrincipalAxes { mean, squares, axes } = PrincipalAxes::of(&members, cols);
@@ -281,7 +282,7 @@ mod tests {
         assert!(place_charts(&x, 2, 3, 1).is_err());
         // Whatever is left out, a stray and a value that stands for a missing one are no charts.
         let line = || (0..40).flat_map(|i| [f64::from(i), 0.]);
-        let strayed: Vec<f64> = line().chain([900., 900.]).chain([-99.; 60]).collect();
+        let strayed: Vec<f64> = line().chain([900., 900.]).chain([-99.7; 60]).collect();
         let clean: Vec<f64> = line().collect();
         assert_eq!(
             place_charts(&strayed, 2, 1, 2).unwrap(),

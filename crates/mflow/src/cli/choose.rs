@@ -6,10 +6,10 @@ use super::settings::Setting;
 use super::tables::Tables;
 use anyhow::Result;
 use mflow::bijectors::ParamStore;
-use mflow::core::ChartConfig;
 use mflow::core::candle::Device;
+use mflow::core::{ChartConfig, ModelConfig, ModelParts};
 use mflow::fit::{FitConfig, Shape, is_flat, place_charts, shape_of, start_from};
-use mflow::train::{Attempt, Candidate, Pool, RowSource, Start, Trials};
+use mflow::train::{Attempt, Candidate, Pool, RowSource, Stage, Start, Trials};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -136,11 +136,13 @@ impl<'a> Asked<'a> {
     }
 
     fn ways(&self) -> Result<Vec<Way>> {
-        if self.tries_charts && self.options.model().is_some_and(|kind| !kind.takes_chart()) {
+        let mut ways = vec![];
+        let ModelConfig { sizes, parts, .. } = self.as_given(None)?.config.model;
+        let n = sizes.manifold_dim;
+        let takes_chart = matches!(parts, ModelParts::MFlow { .. } | ModelParts::Fom { .. });
+        if self.tries_charts && !self.open && !takes_chart {
             return Err(no_chart());
         }
-        let mut ways = vec![];
-        let n = self.as_given(None)?.config.model.sizes.manifold_dim;
         if self.open {
             let one = match self.starts {
                 Starts::One(start) => Some(start),
@@ -186,7 +188,7 @@ const SIZES: [&str; 5] =
 /// The ways that the options leave open, at least one. First come those for manifolds that no one chart covers, of which
 /// the most general is the first: of ways whose trials end alike the first is taken.
 ///
-/// Of a run that is continued, the config says what was chosen.
+/// Of a run that is continued, its config says what was chosen.
 pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Vec<Way>> {
     let of = |options: &Options| Asked::new(options, tables, pool).ways();
     match options.run.earlier_config() {
@@ -200,8 +202,12 @@ pub(super) fn ways(options: &Options, tables: &Tables, pool: &Pool) -> Result<Ve
 /// Leave the ways that the data leave open, at least one.
 fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
     let FitConfig { model, seed, .. } = ways[0].config.clone();
-    let learns_density =
-        |way: &Way| way.config.train.phases.iter().any(|stage| !stage.reconstructs());
+    let is_of_density = |stage: &Stage| {
+        let density = model.groups().density;
+        let mut trains = stage.phases().iter().flat_map(|phase| &phase.trains);
+        trains.all(|group| density.contains(&group.as_str()))
+    };
+    let learns_density = |way: &Way| way.config.train.phases.iter().any(is_of_density);
     let plane = ways.iter().position(|way| way.start == Some(Start::Flat) && learns_density(way));
     if is_flat(&model, data)?
         && ways.len() > 1
@@ -213,7 +219,7 @@ fn fit_to_data(mut ways: Vec<Way>, data: &dyn RowSource) -> Result<Vec<Way>> {
             model.sizes.manifold_dim
         ));
         let mut way = ways.swap_remove(plane);
-        way.config.train.phases.retain(|stage| !stage.reconstructs());
+        way.config.train.phases.retain(is_of_density);
         return Ok(vec![way]);
     }
     let is_alone = ways.len() == 1;

@@ -68,7 +68,8 @@ pub(super) struct Options {
     #[arg(long, value_parser = chart_names())]
     pub(super) chart: Option<String>,
     /// Where the manifold starts before it learns; without --model it is tried with free-form and m-flow
-    /// [default: auto; none is added where the default of --model is m-flow]
+    /// [default: auto; none is added beside a config, a chart, another schedule than sequential, or a
+    /// `--set` for phases]
     #[arg(long, value_enum)]
     pub(super) start: Option<StartName>,
     /// Dimension of the manifold, at least 1 and less than D; needed unless a config or a chart has it,
@@ -141,10 +142,19 @@ impl Options {
         self.manifold_dim.is_none() && self.config.is_none()
     }
 
-    /// These options on the resolved config of a run, which says all that they leave open.
+    /// These options on the resolved config of a run, which says all that they leave open. What shapes the phases is not
+    /// read again: those of the config have that shape, and what was chosen besides.
     pub(super) fn continuing(&self, config: PathBuf) -> Self {
-        let start = None;
-        Self { config: Some(config), start, ..self.with(self.model(), self.chart()) }
+        let of_phases = |setting: &Setting| setting.is_under("train.phases");
+        Self {
+            config: Some(config),
+            start: None,
+            schedule: None,
+            epochs: None,
+            restarts: None,
+            set: self.set.iter().filter(|setting| !of_phases(setting)).cloned().collect(),
+            ..self.with(self.model(), self.chart())
+        }
     }
 
     /// These options with another model and another chart.

@@ -58,6 +58,9 @@ fn exactness(run: &Finished, pool: &Pool) -> String {
         .map_err(Error::from)
         .and_then(|context| Cycle::measure(model, context.as_ref(), cycle::SAMPLES, pool));
     match cycle {
+        Ok(cycle) if signature.context_dim.is_some() => {
+            format!("{} They have the context {value}.", cycle.verdict())
+        }
         Ok(cycle) => cycle.verdict(),
         // Samples that are not finite take nothing from the rest of the report.
         Err(error) => {

@@ -72,13 +72,21 @@ fn a_signal_leaves_a_checkpoint_to_go_on_from() {
 #[test]
 fn a_run_that_was_chosen_by_trials_goes_on() {
     let folder = Folder::new();
-    folder.succeeds("data s-curve -n 300 --out s");
+    folder.succeeds("data s-curve -n 150 --out s");
+    folder.succeeds("data linear-subspace -n 150 --out p");
     for (run, options) in [
-        ("default", "--epochs 300"),
-        ("unrolled", "--epochs 300 --start unrolled"),
-        ("m-flow", "--epochs 60 --model m-flow --start auto --set model.outer.layers=1"),
+        ("default", "s/x.npy --manifold-dim 2 --epochs 100"),
+        ("flat", "p/x.npy --manifold-dim 3 --epochs 81"),
+        (
+            "unrolled",
+            "s/x.npy --manifold-dim 2 --epochs 100 --start unrolled --schedule sequential",
+        ),
+        (
+            "m-flow",
+            "s/x.npy --manifold-dim 2 --epochs 41 --model m-flow --start auto --set model.outer.layers=1",
+        ),
     ] {
-        let fit = format!("fit s/x.npy --manifold-dim 2 {options}");
+        let fit = format!("fit {options}");
         folder.succeeds(&format!("{fit} --out {run}-whole"));
         let fit = format!("{fit} --resume auto --out {run}");
         let running = folder.start(&fit);

@@ -268,6 +268,7 @@ impl<'a> Results<'a> {
                 table.markdown()
             );
         }
+        *page += &self.notes();
         self.ablation(page);
         *page += &self.failures();
         let pictures: Vec<&Case> =
@@ -282,6 +283,16 @@ impl<'a> Results<'a> {
         }
         self.beside(page);
         let _ = write!(page, "\n### How\n\n{}", self.how());
+    }
+
+    /// Why runs of some cases miss goals.
+    fn notes(&self) -> String {
+        let notes = self.cases.iter().filter_map(|case| Some((&case.name, case.note.as_ref()?)));
+        let lines: String = notes.map(|(name, note)| format!("- *{name}*: {note}\n")).collect();
+        match lines.is_empty() {
+            true => lines,
+            false => format!("\n### What is missed, and why\n\n{lines}"),
+        }
     }
 
     /// What variants do, with what they are told.
@@ -448,6 +459,10 @@ mod tests {
                     "1 of 3 runs meet all goals that they are judged by; in 0 of 1 cases"
                 ),
                 "{verdict}"
+            );
+            assert_eq!(
+                results.notes(),
+                "\n### What is missed, and why\n\n- *torus*: It has a hole.\n"
             );
             assert_eq!(
                 results.failures(),

@@ -100,6 +100,8 @@ pub(super) struct Case {
     /// Whether it is run with noise, too.
     #[serde(default = "yes")]
     pub(super) noise: bool,
+    /// Why runs miss goals, for the page.
+    pub(super) note: Option<String>,
 }
 
 fn yes() -> bool {
@@ -224,6 +226,7 @@ pub(super) mod tests {
         name = "torus"
         features = 3
         dim = 2
+        note = "It has a hole."
         [[case]]
         name = "plane"
         features = 3
