@@ -225,7 +225,7 @@ impl Kind {
         !matches!(self, Self::Af | Self::Fom)
     }
     /// Whether it may have a chart.
-    pub(super) fn takes_chart(self) -> bool {
+    fn takes_chart(self) -> bool {
         matches!(self, Self::Fom | Self::MFlow | Self::Auto)
     }
 }
