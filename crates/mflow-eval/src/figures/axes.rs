@@ -18,6 +18,10 @@ const TICKS: f64 = 5.0;
 const ROOM: [f64; 3] = [3.2, 3.2, 1.8];
 /// Length of a tick, pixels.
 const TICK: f64 = 7.0;
+/// From an axis to its name, without the numbers between them, pixels.
+const TO_NAME: f64 = TICK + 13.0;
+/// As wide as the numbers of an axis are supposed to be.
+const WIDE_NUMBER: &str = "−0.00";
 
 /// Where the box of a panel lies on the picture.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +38,14 @@ pub(super) struct Frame {
 
 impl Frame {
     /// As large as fits into the rectangle from `top_left` with `size`, and in its middle, less a
-    /// margin for the texts.
+    /// margin for the texts: on the left stands `upright`, the name of the third axis.
     pub(super) fn fit(
         limits: Limits,
         view: View,
         top_left: [f64; 2],
         size: [f64; 2],
         sizes: TextSizes,
+        upright: &str,
     ) -> Self {
         let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
         for corner in limits.corners().map(|corner| view.project(corner)) {
@@ -50,7 +55,10 @@ impl Frame {
             }
         }
         let text = f64::from(sizes.tick) * 2.3 + f64::from(sizes.label) * 1.2;
-        let [left, right] = [text + f64::from(sizes.tick) * 0.8, text * 0.55];
+        let numbers = paint::text_width(WIDE_NUMBER, sizes.tick);
+        let left = TO_NAME + numbers + paint::text_width(upright, sizes.label);
+        // A long name is cut off rather than that nothing of the box is left.
+        let [left, right] = [left.min(0.3 * size[0]), text * 0.55];
         let [top, bottom] = [f64::from(sizes.tick) * 0.7, text];
         let room = [size[0] - left - right, size[1] - top - bottom];
         let scale = (room[0] / (high[0] - low[0])).min(room[1] / (high[1] - low[1]));
@@ -154,7 +162,7 @@ impl Frame {
         }
         // Clear of the numbers: their width counts as far as the axis runs upwards.
         let clear = width * outward[0].abs() + 1.3 * f64::from(sizes.tick) * outward[1].abs();
-        let [x, y] = off(middle, TICK + 13.0 + clear);
+        let [x, y] = off(middle, TO_NAME + clear);
         let font = Font { anchor, ..Font::centered(sizes.label) };
         paint::text(scene, [x, baseline(sizes.label, y)], name, font, INK);
     }

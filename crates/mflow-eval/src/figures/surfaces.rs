@@ -129,7 +129,8 @@ pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path)
         let title_at = [left + 0.5 * width, top + 1.5 * label];
         paint::text(&mut scene, title_at, &panel.title, Font::centered(sizes.label), INK);
         let room = [width, body];
-        let frame = Frame::fit(limits, view, [left, top + title_height], room, sizes);
+        let corner = [left, top + title_height];
+        let frame = Frame::fit(limits, view, corner, room, sizes, &style.axis_names[2]);
         frame.draw_walls(&mut scene);
         mesh.draw(&mut scene, &frame, &colors, style.dot_radius);
         frame.draw_axes(&mut scene, &style.axis_names, sizes);
