@@ -1,4 +1,5 @@
 //! The error type of this crate.
+use crate::DeviceName;
 use std::path::PathBuf;
 
 /// Result alias used throughout the crate.
@@ -14,6 +15,14 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// A device cannot be used.
+    #[error("the device {device} cannot be used: {reason}")]
+    Device {
+        /// The device.
+        device: DeviceName,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A value that must be finite is not.
     #[error("{op}: `{arg}` must be finite, found {value} at row {row}, column {column}")]
     NonFinite {

@@ -1,7 +1,7 @@
 //! Model files: one safetensors file holds a whole model.
 use crate::atomic::write_atomically;
 use crate::models::ModelConfig;
-use crate::{Error, Model, Result};
+use crate::{DeviceName, Error, Model, Result};
 use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::ParamStore;
 use serde::de::DeserializeOwned;
@@ -158,7 +158,8 @@ pub fn save_model(path: &Path, card: &ModelCard, store: &ParamStore) -> Result<(
 /// default they keep their own.
 ///
 /// # Errors
-/// If the file is missing, truncated, foreign, of a newer version, or does not fit its own config.
+/// If the file is missing, truncated, foreign, of a newer version, or does not fit its own config; or the device cannot
+/// hold `dtype`.
 pub fn load_model(path: &Path, dtype: Option<DType>, device: &Device) -> Result<LoadedModel> {
     let file = read_tensors(path)?;
     let card = ModelCard {
@@ -168,6 +169,7 @@ pub fn load_model(path: &Path, dtype: Option<DType>, device: &Device) -> Result<
     };
     let stored = file.tensors.values().map(Tensor::dtype).find(DType::is_float);
     let dtype = dtype.or(stored).unwrap_or(DType::F32);
+    DeviceName::of(device).check(dtype)?;
     let mut store = ParamStore::from_named(file.tensors, dtype, device);
     let model = card.config.build(&mut store, |_| false).map_err(|e| Error::ModelFile {
         path: path.to_owned(),

@@ -27,6 +27,7 @@ mod autoencoder;
 mod base;
 mod bounded;
 mod chart;
+mod device;
 mod embedding;
 mod error;
 mod file;
@@ -49,6 +50,7 @@ pub use chart::{
     Chart, ChartConfig, FlatTorus, Graph, GraphFunction, Hypersphere, LinearSubspace,
     Stereographic, Torus, ZeroPadding,
 };
+pub use device::DeviceName;
 pub use embedding::{ChartedFlow, Embedding, PaddedFlow};
 pub use error::{Error, Result};
 pub use file::{

@@ -6,7 +6,7 @@ use crate::shards::Pool;
 use crate::source::{RowSource, Rows};
 use crate::trainer::Trainer;
 use crate::{Error, Result, Silent};
-use candle_core::{DType, Device};
+use candle_core::DType;
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::ModelConfig;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,7 +128,7 @@ impl Trials<'_> {
     ) -> Result<Option<(f64, Option<f64>, u64)>> {
         let Candidate { model, train: config, .. } = candidate;
         let (config, updates) = shortened(config, train.rows(), self.updates);
-        let mut store = ParamStore::new(self.seed, self.dtype, &Device::Cpu);
+        let mut store = ParamStore::new(self.seed, self.dtype, train.device());
         let mut trainer = Trainer {
             model,
             store: &mut store,

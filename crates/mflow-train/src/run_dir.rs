@@ -3,7 +3,7 @@ use crate::attempt::Attempt;
 use crate::choose::TRIAL;
 use crate::progress::EpochMetrics;
 use crate::{Error, Result};
-use mflow_core::write_atomically;
+use mflow_core::{DeviceName, write_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -26,6 +26,9 @@ pub struct Identity {
     pub validation: Option<String>,
     /// Number of row shards.
     pub shards: usize,
+    /// Where it is computed: other devices round differently.
+    #[serde(default)]
+    pub device: DeviceName,
 }
 
 /// A locked directory that holds one run.
@@ -134,9 +137,9 @@ impl RunDir {
             return Ok(());
         }
         let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
-        let was: Value = serde_json::from_str(&text)
+        let was: Identity = serde_json::from_str(&text)
             .map_err(|e| Error::run(&path, format!("is no run description: {e}")))?;
-        match difference("", &was, &now) {
+        match difference("", &to_value(&was)?, &now) {
             None => Ok(()),
             Some((field, was, now)) => {
                 Err(Error::ResumeMismatch { path: self.path.clone(), field, was, now })

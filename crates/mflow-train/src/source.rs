@@ -51,6 +51,8 @@ pub trait RowSource: Debug + Send + Sync {
     fn data_dim(&self) -> usize;
     /// Number of context features `C`, 0 for none.
     fn context_dim(&self) -> usize;
+    /// Where batches are.
+    fn device(&self) -> &Device;
     /// The listed rows, in order.
     ///
     /// # Errors
@@ -150,6 +152,9 @@ impl RowSource for Stored {
     }
     fn context_dim(&self) -> usize {
         self.context.as_ref().map_or(0, |c| c.cols())
+    }
+    fn device(&self) -> &Device {
+        &self.device
     }
     fn gather(&self, rows: &[usize]) -> Result<Batch> {
         let context = self.context.as_ref().map(|c| self.tensor(c.as_ref(), rows));
@@ -253,6 +258,9 @@ impl RowSource for Rows {
     }
     fn context_dim(&self) -> usize {
         self.all.context.as_ref().map_or(0, |c| c.dims()[1])
+    }
+    fn device(&self) -> &Device {
+        self.all.x.device()
     }
     fn gather(&self, rows: &[usize]) -> Result<Batch> {
         let index = rows.iter().map(|&i| u32::try_from(i));

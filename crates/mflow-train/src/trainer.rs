@@ -11,7 +11,7 @@ use crate::source::RowSource;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{ParamStore, Stream, fnv1a};
-use mflow_core::{ModelConfig, Part};
+use mflow_core::{DeviceName, ModelConfig, Part};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -214,6 +214,13 @@ impl Trainer<'_> {
         check("number of features", sizes.data_dim, self.data.data_dim())?;
         check("number of context features", sizes.context_dim, self.data.context_dim())?;
         let mut least = 2;
+        for source in [Some(self.data), self.validation].into_iter().flatten() {
+            if !source.device().same_device(self.store.device()) {
+                let name = |device| DeviceName::of(device).to_string();
+                let (expected, found) = (name(self.store.device()), name(source.device()));
+                return Err(Error::Data { what: "device, opened once", expected, found });
+            }
+        }
         if let Some(validation) = self.validation {
             check("number of features for validation", sizes.data_dim, validation.data_dim())?;
             let what = "number of context features for validation";
@@ -247,6 +254,7 @@ impl Trainer<'_> {
             data: fingerprint(self.data),
             validation: self.validation.map(fingerprint),
             shards,
+            device: DeviceName::of(self.store.device()),
         })?;
         let path = run.file(CHECKPOINT);
         if path.exists() { Checkpoint::load(&path).map(Some) } else { Ok(None) }

@@ -27,14 +27,14 @@ pub struct FinishedRun {
 }
 
 impl FinishedRun {
-    /// Read the run directory `folder`. Nothing in it is locked or changed.
+    /// Read the run directory `folder`, its model onto `device`. Nothing in it is locked or changed.
     ///
     /// # Errors
     /// If it holds no experiment, or one that is not done, or a file is damaged.
-    pub fn load(folder: &Path) -> Result<Self> {
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let config: ExperimentConfig = parse(&folder.join(CONFIG_FILE), from_toml)?;
         let report = parse(&folder.join(RESULT_FILE), from_json)?;
-        let model = model(folder, config.evaluation.dtype.into())?.model;
+        let model = model(folder, config.evaluation.dtype.into(), device)?.model;
         let metrics = read_metrics(folder)?;
         Ok(Self { folder: folder.to_owned(), config, report, metrics, model })
     }
@@ -65,13 +65,13 @@ pub struct FinishedFit {
 }
 
 impl FinishedFit {
-    /// Read the run directory `folder`. Nothing in it is locked or changed.
+    /// Read the run directory `folder`, its model onto `device`. Nothing in it is locked or changed.
     ///
     /// # Errors
     /// If it holds no fit, or one that is not done, or a file is damaged.
-    pub fn load(folder: &Path) -> Result<Self> {
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let config: FitConfig = parse(&folder.join(CONFIG_FILE), from_toml)?;
-        let LoadedModel { model, card, .. } = model(folder, config.dtype.into())?;
+        let LoadedModel { model, card, .. } = model(folder, config.dtype.into(), device)?;
         let (attempts, metrics) = (read_attempts(folder)?, read_metrics(folder)?);
         let points = points(&folder.join(POINTS_FILE), config.model.sizes.data_dim)?;
         let folder = folder.to_owned();
@@ -89,11 +89,11 @@ pub enum Finished {
 }
 
 impl Finished {
-    /// Read the run directory `folder`. Nothing in it is locked or changed.
+    /// Read the run directory `folder`, its model onto `device`. Nothing in it is locked or changed.
     ///
     /// # Errors
     /// If it holds no run, or one that is not done, or a file is damaged.
-    pub fn load(folder: &Path) -> Result<Self> {
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let no_run = |reason: &str| Error::Run { path: folder.to_owned(), reason: reason.into() };
         let config = folder.join(CONFIG_FILE);
         if !config.is_file() {
@@ -108,8 +108,8 @@ impl Finished {
         let table: toml::Table = parse(&config, from_toml)?;
         // Only an experiment says where its data come from.
         Ok(match table.contains_key("data") {
-            true => Self::Experiment(FinishedRun::load(folder)?),
-            false => Self::Fit(FinishedFit::load(folder)?),
+            true => Self::Experiment(FinishedRun::load(folder, device)?),
+            false => Self::Fit(FinishedFit::load(folder, device)?),
         })
     }
 
@@ -186,8 +186,8 @@ impl Finished {
     }
 }
 
-fn model(folder: &Path, dtype: DType) -> Result<LoadedModel> {
-    Ok(load_model(&folder.join(MODEL_FILE), Some(dtype), &Device::Cpu)?)
+fn model(folder: &Path, dtype: DType, device: &Device) -> Result<LoadedModel> {
+    Ok(load_model(&folder.join(MODEL_FILE), Some(dtype), device)?)
 }
 
 /// Rows of data.

@@ -1,10 +1,10 @@
 //! Fitting a model to rows.
 use crate::Result;
 use mflow_bijectors::ParamStore;
-use mflow_core::candle::{DType, Device};
+use mflow_core::candle::DType;
 use mflow_core::{
-    LinearSpan, ModelCard, ModelConfig, ModelParts, UnrollOptions, Unrolled, UnrolledPiece,
-    linear_span, save_model, standardize, unroll,
+    DeviceName, LinearSpan, ModelCard, ModelConfig, ModelParts, UnrollOptions, Unrolled,
+    UnrolledPiece, linear_span, save_model, standardize, unroll,
 };
 use mflow_data::io::{Array, Dtype, write_npy};
 use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, Start, TrainConfig, Trainer};
@@ -198,6 +198,9 @@ pub struct FitConfig {
     /// Precision of parameters and data.
     #[serde(default)]
     pub dtype: DTypeName,
+    /// Where it is computed.
+    #[serde(default, skip_serializing_if = "DeviceName::is_cpu")]
+    pub device: DeviceName,
     /// The model.
     pub model: ModelConfig,
     /// The schedule.
@@ -209,7 +212,7 @@ pub struct FitConfig {
 pub struct Fit<'a> {
     /// What to fit and how.
     pub config: &'a FitConfig,
-    /// The data.
+    /// The data; the model is where they are.
     pub data: &'a dyn RowSource,
     /// Data to choose weights by; none holds out a part of the data.
     pub validation: Option<&'a dyn RowSource>,
@@ -231,7 +234,12 @@ impl Fit<'_> {
     /// If config and data do not fit, training diverges, or a file cannot be written.
     pub fn run(self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         let Self { config, data, validation, columns, provenance, run, pool } = self;
-        let mut store = ParamStore::new(config.seed, config.dtype.into(), &Device::Cpu);
+        let found = DeviceName::of(data.device());
+        if found != config.device {
+            let reason = format!("the data are on {found}");
+            return Err(mflow_core::Error::Device { device: config.device, reason }.into());
+        }
+        let mut store = ParamStore::new(config.seed, config.dtype.into(), data.device());
         let mut trainer = Trainer {
             model: &config.model,
             store: &mut store,

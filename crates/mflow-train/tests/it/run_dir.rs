@@ -1,5 +1,6 @@
 //! Folders of runs. Oracle: what must never be overwritten, and the documented messages.
 use crate::toy::{StopAfter, Toy, density, manifold};
+use mflow_core::DeviceName;
 use mflow_train::{Error, Identity, Keep, Phase, RunDir, Silent};
 use std::fs;
 use std::path::Path;
@@ -21,6 +22,7 @@ fn identity() -> Identity {
         data: "abc".into(),
         validation: None,
         shards: 2,
+        device: DeviceName::Cpu,
     }
 }
 
@@ -103,10 +105,11 @@ fn what_a_dead_run_left_does_not_block_the_next() {
 #[test]
 fn a_run_started_differently_is_not_resumed() {
     type Change = fn(&mut Identity);
-    let cases: [(Change, &str, &str, &str); 6] = [
+    let cases: [(Change, &str, &str, &str); 7] = [
         (|i| i.version = "2".into(), "version", "\"1\"", "\"2\""),
         (|i| i.data = "xyz".into(), "data", "\"abc\"", "\"xyz\""),
         (|i| i.shards = 4, "shards", "2", "4"),
+        (|i| i.device = DeviceName::Cuda(1), "device", "\"cpu\"", "\"cuda:1\""),
         (|i| i.config["seed"] = 7.into(), "config.seed", "1", "7"),
         (
             |i| i.config["train"]["phases"][0]["epochs"] = 5.into(),
@@ -134,6 +137,21 @@ fn a_run_started_differently_is_not_resumed() {
         );
         assert_eq!(error.to_string(), expected, "message of {field}");
     }
+}
+
+#[test]
+fn a_run_from_before_devices_was_on_the_processor() {
+    let folder = tempfile::tempdir().unwrap();
+    RunDir::open(folder.path(), false).unwrap().identify(&identity()).unwrap();
+    let path = folder.path().join("run.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let older: String = text.lines().filter(|line| !line.contains("device")).collect();
+    assert_ne!(older.len(), text.len(), "the device was in it");
+    fs::write(&path, older.replace("\"shards\": 2,", "\"shards\": 2")).unwrap();
+    let run = RunDir::open(folder.path(), true).unwrap();
+    run.identify(&identity()).unwrap();
+    let other = Identity { device: DeviceName::Metal, ..identity() };
+    assert!(run.identify(&other).unwrap_err().to_string().contains("`device` was"), "another one");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use super::settings::Setting;
 use super::tables::Tables;
 use anyhow::Result;
 use mflow::bijectors::ParamStore;
-use mflow::core::candle::Device;
 use mflow::core::{ChartConfig, ModelConfig, ModelParts};
 use mflow::fit::{FitConfig, Shape, is_flat, place_charts, shape_of, start_from};
 use mflow::train::{Attempt, Candidate, Pool, RowSource, Stage, Start, Trials};
@@ -268,13 +267,13 @@ pub(super) fn candidates(
     data: &dyn RowSource,
 ) -> Result<Vec<(FitConfig, Candidate)>> {
     let prepare = |way: Way| -> Result<(FitConfig, Candidate)> {
-        let FitConfig { mut model, mut train, seed, dtype } = way.config;
+        let FitConfig { mut model, mut train, seed, dtype, device } = way.config;
         model = place_charts(model, data)?;
         if let Some(start) = way.start {
             (model, train) = start_from(start, model, train, data)?;
         }
-        model.build(&mut ParamStore::new(seed, dtype.into(), &Device::Cpu), |_| false)?;
-        let config = FitConfig { model: model.clone(), train: train.clone(), seed, dtype };
+        model.build(&mut ParamStore::new(seed, dtype.into(), data.device()), |_| false)?;
+        let config = FitConfig { model: model.clone(), train: train.clone(), seed, dtype, device };
         Ok((config, Candidate { name: way.name, model, train }))
     };
     let (mut ready, mut failed) = (vec![], vec![]);

@@ -2,7 +2,7 @@
 use super::choose::{self, Way};
 use super::exit::{Done, Usage};
 use super::model;
-use super::options::{Place, Precision, Threads};
+use super::options::{OtherPlace, Precision, Threads};
 use super::output::{message, result};
 use super::plot::report_on;
 use super::progress::Watch;
@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use mflow::bijectors::FeatureAffineConfig;
-use mflow::core::{ChartConfig, ModelConfig};
+use mflow::core::{ChartConfig, DeviceName, ModelConfig};
 use mflow::cycle::{self, Cycle};
 use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points};
 use mflow::train::{
@@ -108,9 +108,8 @@ pub(super) struct Options {
     /// Precision of training [default: f32]
     #[arg(long, value_enum)]
     dtype: Option<Precision>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: Place,
+    #[command(flatten)]
+    place: OtherPlace,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
@@ -284,7 +283,6 @@ enum Normalize {
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    let Place::Cpu = options.device;
     let read = |data, context| Tables::read(data, context, options.stream);
     let tables = read(options.data.as_path(), options.context.as_deref())?;
     let validation = options.validation.as_deref();
@@ -303,8 +301,9 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let config = &ways[0].config;
     let columns = tables.data.columns().map(<[String]>::to_vec);
     let provenance = provenance(options, config, &tables.data);
-    let data = tables.into_source(config)?;
-    let validation = validation.map(|tables| tables.into_source(config)).transpose()?;
+    let device = config.device.open(config.dtype.into())?;
+    let data = tables.into_source(config, &device)?;
+    let validation = validation.map(|tables| tables.into_source(config, &device)).transpose()?;
     let candidates = choose::candidates(ways, data.as_ref())?;
     let run = options.run.open()?;
     let stop = interrupt::flag()?;
@@ -347,7 +346,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             keep_points(&run, data.as_ref())?;
             summary(&run, &config)?;
             say_how_exact(&run, data.as_ref(), &pool)?;
-            report_on(run.path(), &pool)?;
+            report_on(run.path(), &device, &pool)?;
             Ok(Done::Finished)
         }
     }
@@ -409,6 +408,7 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     let of_kind = FitConfig {
         seed: 0,
         dtype: mflow::fit::DTypeName::F32,
+        device: DeviceName::Cpu,
         train: Schedule::of(&model).config(&model, Schedule::default_epochs(&model))?,
         model,
     };
@@ -479,6 +479,7 @@ fn kind<'a>(options: &Options, all: impl Iterator<Item = &'a Setting>) -> Result
 fn override_by_options(config: &mut FitConfig, options: &Options, table: &Numbers) -> Result<()> {
     config.seed = options.seed.unwrap_or(config.seed);
     config.dtype = options.dtype.map_or(config.dtype, Into::into);
+    config.device = options.place.device.unwrap_or(config.device);
     let sizes = &mut config.model.sizes;
     sizes.manifold_dim = count(options.manifold_dim, sizes.manifold_dim);
     sizes.conditional_manifold |= options.conditional_manifold;
@@ -552,7 +553,7 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
 
 /// Print the cycle error of a model whose density is exact only as far as its encoder inverts its decoder.
 fn say_how_exact(run: &RunDir, data: &dyn RowSource, pool: &Pool) -> Result<()> {
-    let opened = model::open(run.path(), None)?;
+    let opened = model::open(run.path(), None, data.device())?;
     if !cycle::depends_on_encoder(opened.model()) {
         return Ok(());
     }

@@ -2,19 +2,21 @@
 use super::evaluate::by_rows;
 use super::exit::Done;
 use super::model::{self, Opened};
-use super::options::Threads;
+use super::options::{Place, Threads};
 use super::output::{result, values};
 use super::threads;
 use anyhow::Result;
 use clap::Args;
 use mflow::bijectors::{FeatureAffineConfig, NetConfig, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Tensor};
-use mflow::core::{self, Charts, Density, Model, ModelParts, VectorFlowConfig, gram_log_det};
+use mflow::core::{
+    self, Charts, Density, DeviceName, Model, ModelParts, VectorFlowConfig, gram_log_det,
+};
 use mflow::cycle::{self, Cycle};
 use mflow::train::Pool;
 use std::path::{Path, PathBuf};
 
-/// Describe a model, and check how exactly it inverts
+/// Describe a model, and check how exactly it inverts; without a model, say what this program can use
 ///
 /// The check is on points drawn from the model itself, which lie on its manifold: all of its
 /// numbers would be 0 in exact arithmetic, but for models whose encoder is a network of its own (`me-flow`,
@@ -23,40 +25,56 @@ use std::path::{Path, PathBuf};
 /// comes. Numbers in f32 far above 1e-3 of the data's scale say that the flow inverts badly in single
 /// precision: add `--dtype f64` to `score`, `sample`, `encode`, `decode` or `project`. No new fit is needed.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  mflow info run")]
+#[command(after_help = "Examples:\n  \
+    mflow info run    what the model of a run is\n  \
+    mflow info        version, threads and devices of this program")]
 pub(super) struct Options {
-    /// A run folder, or a model file
-    model: PathBuf,
+    /// A run folder, or a model file; without one the program itself is described
+    model: Option<PathBuf>,
     /// Context for the check of a conditional model, [1, C] or [samples, C]
-    #[arg(long, value_name = "CTX")]
+    #[arg(long, value_name = "CTX", requires = "model")]
     context: Option<PathBuf>,
     /// Points to check with
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
     #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
     threads: Threads,
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    let opened = model::open(&options.model, None)?;
+    let pool = threads::pool(options.threads)?;
+    let Some(model) = &options.model else {
+        describe_program(&pool)?;
+        return Ok(Done::Finished);
+    };
+    let device = options.place.device.open(DType::F32)?;
+    let opened = model::open(model, None, &device)?;
     describe(&opened)?;
     let context = options.context.as_deref();
     if opened.signature().context_dim.is_some() && context.is_none() {
         result(format_args!("\nTo check how exactly it inverts, give --context CTX."))?;
         return Ok(Done::Finished);
     }
-    let pool = threads::pool(options.threads)?;
     let samples = usize::try_from(options.samples)?;
-    let single = check(&opened.path, DType::F32, context, samples, &pool)?;
-    let double = check(&opened.path, DType::F64, context, samples, &pool)?;
-    result(format_args!(
-        "\n{:<46} {:>9} {:>9}",
-        format!("check on {samples} of its samples"),
-        "f32",
-        "f64"
-    ))?;
-    for ((name, single), (_, double)) in single.into_iter().zip(double) {
-        result(format_args!("  {name:<44} {single:>9.1e} {double:>9.1e}"))?;
+    let mut precisions = vec![DType::F32, DType::F64];
+    precisions.retain(|&dtype| options.place.device.check(dtype).is_ok());
+    let row = |name: &str, cells: Vec<String>| {
+        let cells: String = cells.iter().map(|cell| format!(" {cell:>9}")).collect();
+        result(format_args!("{name:<46}{cells}"))
+    };
+    result(format_args!(""))?;
+    let names = precisions.iter().map(|dtype| dtype.as_str().to_owned()).collect();
+    row(&format!("check on {samples} of its samples"), names)?;
+    let checks = precisions.iter().map(|&dtype| {
+        let opened = model::open(&opened.path, Some(dtype), &device)?;
+        check(&opened, context, samples, &pool)
+    });
+    let checks = checks.collect::<Result<Vec<_>>>()?;
+    for (i, (name, _)) in checks[0].iter().enumerate() {
+        let cells = checks.iter().map(|all| format!("{:.1e}", all[i].1)).collect();
+        row(&format!("  {name}"), cells)?;
     }
     if cycle::depends_on_encoder(opened.model()) {
         let context = opened.context(context, samples)?;
@@ -64,6 +82,17 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         result(format_args!("\n{cycle}"))?;
     }
     Ok(Done::Finished)
+}
+
+/// Version, threads and devices.
+fn describe_program(pool: &Pool) -> Result<()> {
+    let line = |name: &str, text: String| result(format_args!("  {name:<14} {text}"));
+    result(format_args!("mflow {}", env!("CARGO_PKG_VERSION")))?;
+    line("threads", pool.threads().to_string())?;
+    for (device, what) in DeviceName::available() {
+        line("device", format!("{device}: {what}"))?;
+    }
+    Ok(())
 }
 
 fn describe(opened: &Opened) -> Result<()> {
@@ -207,15 +236,13 @@ fn normalization(config: Option<&FeatureAffineConfig>) -> String {
     format!("(x - {}) / {}", list(shift), list(scale))
 }
 
-/// What should be 0, by name, in one precision.
+/// What should be 0, by name, in the precision of the model.
 fn check(
-    path: &Path,
-    dtype: DType,
+    opened: &Opened,
     context: Option<&Path>,
     samples: usize,
     pool: &Pool,
 ) -> Result<Vec<(&'static str, f64)>> {
-    let opened = model::open(path, Some(dtype))?;
     let model = opened.model();
     let latents = model.sample_latent(samples, &mut Stream::new(0, "info"))?;
     let context = opened.context(context, samples)?;

@@ -61,8 +61,9 @@ pub(super) fn check_names(
     Ok(())
 }
 
-/// The table as a tensor, `[rows, cols]`.
-pub(super) fn tensor(table: Table, dtype: DType) -> Result<Tensor> {
+/// The table as a tensor on `device`, `[rows, cols]`.
+pub(super) fn tensor(table: Table, dtype: DType, device: &Device) -> Result<Tensor> {
     let shape = (table.rows(), table.cols());
-    Ok(Tensor::from_vec(table.into_values(), shape, &Device::Cpu)?.to_dtype(dtype)?)
+    let t = Tensor::from_vec(table.into_values(), shape, &Device::Cpu)?;
+    Ok(t.to_dtype(dtype)?.to_device(device)?)
 }

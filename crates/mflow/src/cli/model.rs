@@ -16,10 +16,10 @@ pub(super) struct Opened {
     pub(super) loaded: LoadedModel,
 }
 
-/// Read the model at `path`, in its own precision or another.
-pub(super) fn open(path: &Path, dtype: Option<DType>) -> Result<Opened> {
+/// Read the model at `path` onto `device`, in its own precision or another.
+pub(super) fn open(path: &Path, dtype: Option<DType>, device: &Device) -> Result<Opened> {
     let path = file(path)?;
-    let loaded = load_model(&path, dtype, &Device::Cpu)?;
+    let loaded = load_model(&path, dtype, device)?;
     Ok(Opened { path, loaded })
 }
 
@@ -46,7 +46,10 @@ fn file(path: &Path) -> Result<PathBuf> {
 impl Opened {
     /// The model that the options name.
     pub(super) fn from_options(options: &ModelOptions) -> Result<Self> {
-        open(&options.model, options.dtype.map(Into::into))
+        let dtype = options.dtype.map(Into::into);
+        // What the model file has instead is checked when it is read.
+        let device = options.place.device.open(dtype.unwrap_or(DType::F32))?;
+        open(&options.model, dtype, &device)
     }
 
     /// The model.
@@ -74,7 +77,7 @@ impl Opened {
         };
         input::check_columns(path, table.cols(), signature.data_dim, &what)?;
         input::check_names(path, table.columns(), self.columns())?;
-        input::tensor(table, signature.dtype)
+        input::tensor(table, signature.dtype, &signature.device)
     }
 
     /// Latents for the model, `[B, N]`, of an atlas `[B, N + 1]`.
@@ -83,7 +86,7 @@ impl Opened {
         let table = input::read(path, signature.dtype)?;
         let what = "the latent coordinates of the model";
         input::check_columns(path, table.cols(), signature.latent_dim(), what)?;
-        input::tensor(table, signature.dtype)
+        input::tensor(table, signature.dtype, &signature.device)
     }
 
     /// The context, as the file has it; none exactly if the model has none.
@@ -113,7 +116,8 @@ impl Opened {
     pub(super) fn context(&self, path: Option<&Path>, rows: usize) -> Result<Option<Tensor>> {
         let (Some(table), Some(path)) = (self.context_table(path)?, path) else { return Ok(None) };
         let (found, c) = (table.rows(), table.cols());
-        let tensor = input::tensor(table, self.signature().dtype)?;
+        let ModelSignature { dtype, device, .. } = self.signature();
+        let tensor = input::tensor(table, *dtype, device)?;
         match found {
             _ if found == rows => Ok(Some(tensor)),
             1 => Ok(Some(tensor.broadcast_as((rows, c))?.contiguous()?)),

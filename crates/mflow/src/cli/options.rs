@@ -1,5 +1,6 @@
 //! Options that several verbs share.
 use clap::{Args, ValueEnum};
+use mflow::core::DeviceName;
 use mflow::core::candle::DType;
 use mflow::fit::DTypeName;
 use std::path::PathBuf;
@@ -35,11 +36,20 @@ pub(super) enum Resume {
     Auto,
 }
 
-/// Where to compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Place {
-    /// The processor.
-    Cpu,
+/// `--device`, of verbs without a config.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Place {
+    /// Where to compute: cpu, cuda, cuda:N or metal; `mflow info` lists what this program can use
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub(super) device: DeviceName,
+}
+
+/// `--device`, of verbs with a config.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct OtherPlace {
+    /// Where to compute: cpu, cuda, cuda:N or metal; `mflow info` lists what this program can use [default: cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) device: Option<DeviceName>,
 }
 
 /// `--threads`.
@@ -62,6 +72,8 @@ pub(super) struct ModelOptions {
     /// Precision of computation and output [default: that of the model file]
     #[arg(long, value_enum)]
     pub(super) dtype: Option<Precision>,
+    #[command(flatten)]
+    pub(super) place: Place,
     #[command(flatten)]
     pub(super) threads: Threads,
 }

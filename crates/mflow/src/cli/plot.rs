@@ -1,10 +1,11 @@
 //! `mflow plot`: a report on one run, or on several.
 use super::exit::{Done, Usage};
-use super::options::Threads;
+use super::options::{Place, Threads};
 use super::output::result;
 use super::threads;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use mflow::core::candle::{DType, Device};
 use mflow::figures::{self, Format};
 use mflow::html;
 use mflow::train::Pool;
@@ -32,6 +33,8 @@ pub(super) struct Options {
     /// What figures are made of
     #[arg(long, value_enum, default_value_t = FormatName::Png)]
     format: FormatName,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     threads: Threads,
 }
@@ -63,9 +66,10 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             runs.len()
         ))),
     };
+    let device = options.place.device.open(DType::F32)?;
     let mut runs = Vec::with_capacity(options.runs.len());
     for run in &options.runs {
-        runs.push(Finished::load(run)?);
+        runs.push(Finished::load(run, &device)?);
     }
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -81,7 +85,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
 }
 
 /// The report on a run that has just ended, in its own folder.
-pub(super) fn report_on(folder: &Path, pool: &Pool) -> Result<()> {
-    html::write_report(&[Finished::load(folder)?], pool, folder)?;
+pub(super) fn report_on(folder: &Path, device: &Device, pool: &Pool) -> Result<()> {
+    html::write_report(&[Finished::load(folder, device)?], pool, folder)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `mflow run`: an experiment, from data to metrics.
 use super::exit::Done;
-use super::options::Threads;
+use super::options::{OtherPlace, Threads};
 use super::output::{message, result};
 use super::plot::report_on;
 use super::progress::Watch;
@@ -30,6 +30,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "A.B=C", value_parser = Setting::parse)]
     set: Vec<Setting>,
     #[command(flatten)]
+    place: OtherPlace,
+    #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
     run: RunOptions,
@@ -39,9 +41,11 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let mut settings = settings::read(&options.experiment)?;
     settings.extend(options.set.iter().cloned());
     let mut config: ExperimentConfig = settings::config(&Table::new(), &settings)?;
+    config.device = options.place.device.unwrap_or(config.device);
     config.train.resolve(&config.model)?;
     let pool = threads::pool(options.threads)?;
     options.run.settle_shards(&mut config.train, &pool);
+    let device = config.device.open(config.dtype.into())?;
     let run = options.run.open_with(&config)?;
     let stop = interrupt::flag()?;
     let mut watch = Watch::new("more rows or epochs may find it");
@@ -50,7 +54,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     match report? {
         Some(report) => {
             result(format_args!("{report}"))?;
-            report_on(run.path(), &pool)?;
+            report_on(run.path(), &device, &pool)?;
             Ok(Done::Finished)
         }
         None => {

@@ -134,7 +134,11 @@ impl Tables {
     }
 
     /// What a trainer eats.
-    pub(super) fn into_source(self, config: &FitConfig) -> Result<Box<dyn RowSource>> {
+    pub(super) fn into_source(
+        self,
+        config: &FitConfig,
+        device: &Device,
+    ) -> Result<Box<dyn RowSource>> {
         let dtype: DType = config.dtype.into();
         let file = |numbers: Numbers| match numbers {
             Numbers::File(file) => Some(Box::new(file) as Box<dyn mflow::train::RowReader>),
@@ -143,7 +147,7 @@ impl Tables {
         match self.data {
             Numbers::File(data) => {
                 let context = self.context.and_then(|(_, numbers)| file(numbers));
-                Ok(Box::new(Stored::new(Box::new(data), context, dtype, &Device::Cpu)?))
+                Ok(Box::new(Stored::new(Box::new(data), context, dtype, device)?))
             }
             Numbers::Table(table) => {
                 let context = self.context.and_then(|(_, numbers)| match numbers {
@@ -154,7 +158,7 @@ impl Tables {
                     Numbers::File(_) => None,
                 });
                 let cols = table.cols();
-                Ok(Box::new(Rows::new(table.into_values(), cols, context, dtype, &Device::Cpu)?))
+                Ok(Box::new(Rows::new(table.into_values(), cols, context, dtype, device)?))
             }
         }
     }

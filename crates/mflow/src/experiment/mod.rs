@@ -13,8 +13,7 @@ use data::{Source, Training};
 pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
-use mflow_core::candle::Device;
-use mflow_core::{ModelConfig, load_model, write_atomically};
+use mflow_core::{DeviceName, ModelConfig, load_model, write_atomically};
 use mflow_eval::metrics::Evaluated;
 use mflow_train::{Observer, Outcome, Pool, Rows, RunDir, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -34,6 +33,9 @@ pub struct ExperimentConfig {
     /// Precision of training.
     #[serde(default)]
     pub dtype: DTypeName,
+    /// Where it is computed.
+    #[serde(default, skip_serializing_if = "DeviceName::is_cpu")]
+    pub device: DeviceName,
     /// Where the data come from.
     pub data: DataConfig,
     /// The model.
@@ -111,16 +113,23 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Option<Report>> {
     let start = Instant::now();
+    config.device.check(config.evaluation.dtype.into())?;
+    let device = config.device.open(config.dtype.into())?;
     let source = Source::open(config)?;
     if let Source::Simulator(simulator) = &source {
         config.evaluation.check(simulator.as_ref())?;
     }
     let Training { x, cols, context } = source.training(config)?;
     let model = config.data.normalize.apply(config.model.clone(), &x, cols)?;
-    let data = Rows::new(x, cols, context, config.dtype.into(), &Device::Cpu)?;
+    let data = Rows::new(x, cols, context, config.dtype.into(), &device)?;
     let model = place_charts(model, &data)?;
-    let settings =
-        FitConfig { seed: config.seed, dtype: config.dtype, model, train: config.train.clone() };
+    let settings = FitConfig {
+        seed: config.seed,
+        dtype: config.dtype,
+        device: config.device,
+        model,
+        train: config.train.clone(),
+    };
     let provenance = BTreeMap::from([
         ("data".to_owned(), config.data.name()),
         ("experiment".to_owned(), config.name.clone()),
@@ -141,8 +150,7 @@ pub fn run(
     }
     let train = start.elapsed().as_secs_f64();
     drop(data);
-    let loaded =
-        load_model(&run.file(MODEL_FILE), Some(config.evaluation.dtype.into()), &Device::Cpu)?;
+    let loaded = load_model(&run.file(MODEL_FILE), Some(config.evaluation.dtype.into()), &device)?;
     let of = Evaluated { model: loaded.model.as_ref(), pool };
     let evaluation = match &source {
         Source::Simulator(simulator) => evaluate(config, simulator.as_ref(), of)?,

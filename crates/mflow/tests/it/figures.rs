@@ -1,7 +1,7 @@
 //! Figures of runs, and of several side by side. Oracle: the titles in published tables; the files, and texts
 //! and marks in them.
 use crate::folder::Folder;
-use mflow::core::ModelConfig;
+use mflow::core::{DeviceName, ModelConfig};
 use mflow::experiment::{DataConfig, EvaluationConfig, ExperimentConfig};
 use mflow::fit::{DTypeName, Normalize};
 use mflow::train::{Alternate, Loss, Phase, Schedule, Stage, TrainConfig};
@@ -11,6 +11,7 @@ fn experiment(model: ModelConfig, train: TrainConfig) -> ExperimentConfig {
         name: "test".to_owned(),
         seed: 1,
         dtype: DTypeName::F32,
+        device: DeviceName::Cpu,
         data: DataConfig::simulated("circle", 100, Normalize::default()),
         model,
         train,

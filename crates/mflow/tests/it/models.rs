@@ -3,7 +3,7 @@
 //! interrupts.
 use crate::folder::Folder;
 use mflow::bijectors::{NetConfig, SplineFlowConfig, Stream};
-use mflow::core::{ChartConfig, ModelConfig};
+use mflow::core::{ChartConfig, DeviceName, ModelConfig};
 use mflow::data::io::read_table;
 use mflow::experiment::{DataConfig, EvaluationConfig, ExperimentConfig};
 use mflow::fit::{DTypeName, Normalize};
@@ -344,6 +344,7 @@ fn experiments_run_with_every_model_and_schedule() {
                     name: what.clone(),
                     seed: 1,
                     dtype: DTypeName::F32,
+                    device: DeviceName::Cpu,
                     data: DataConfig::simulated(simulator, 100, normalize),
                     model: model.clone(),
                     train,
