@@ -42,6 +42,7 @@ mod domain;
 mod elementwise;
 mod error;
 mod flows;
+pub mod host;
 mod kernel;
 mod linear;
 mod nn;
@@ -49,6 +50,7 @@ mod noise;
 mod norm;
 mod numerical;
 mod params;
+mod route;
 mod shape;
 mod stream;
 mod univariate;
@@ -63,7 +65,7 @@ pub use config::BijectorConfig;
 pub use conformal::{
     Inversion, InversionConfig, Scaling, ScalingConfig, SpecialConformal, SpecialConformalConfig,
 };
-pub use coupling::{CircularCouplingConfig, CouplingConfig, ImageCouplingConfig, Mask, Route};
+pub use coupling::{CircularCouplingConfig, CouplingConfig, ImageCouplingConfig, Mask};
 pub use diff::{Diff, Dual};
 pub use domain::Domain;
 pub use elementwise::{
@@ -84,6 +86,7 @@ pub use norm::{
 };
 pub use numerical::{ResidualBlock, ResidualBlockConfig, TanhMixture, TanhMixtureConfig};
 pub use params::{Init, ParamStore, Parameter, Params, Piece};
+pub use route::{Code, Route, compose_everywhere};
 pub use shape::{
     Concat, Multiscale, PartialMap, Pixelwise, Reshape, ReshapeConfig, Squeeze, SqueezeConfig,
 };

@@ -1,24 +1,51 @@
 //! Log-determinant of the Gram matrix of tangent rows: the squared volume of a parallelepiped.
 use crate::Result;
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Shape, Tensor, WithDType};
+use mflow_bijectors::{Code, Route, host};
 use std::marker::PhantomData;
 
-/// `log det(T Tᵀ)` for tangent rows `T: [B, N, D]`, `[B]`, by Cholesky in f64; differentiable.
+/// `log det(T Tᵀ)` for tangent rows `T: [B, N, D]`, `[B]`; differentiable.
 ///
 /// Half of it is the log-volume in the density of an M-flow (Brehmer & Cranmer 2020, eq. 6): with
-/// `T` the rows of the Jacobian, `T Tᵀ = Jᵀ J`. Rows that are linearly dependent, to within rounding,
-/// give `-inf`, NaN gives NaN. The backward pass is `2 g (T Tᵀ)⁻¹ T`. `N x N` matrices are small: a
-/// tensor of another device goes to the host and its gradient back.
+/// `T` the rows of the Jacobian, `T Tᵀ = Jᵀ J`. On the CPU by Cholesky in f64, with the backward pass
+/// `2 g (T Tᵀ)⁻¹ T`; elsewhere by orthogonalising the rows, which does not square their condition. Rows that
+/// are linearly dependent, to within rounding, give `-inf`, NaN gives NaN.
 ///
 /// # Errors
 /// If the shape is not `[B, N, D]`.
 pub fn gram_log_det(tangents: &Tensor) -> Result<Tensor> {
-    let rows = tangents.to_device(&Device::Cpu)?.contiguous()?;
-    let log_det = match rows.dtype() {
-        DType::F64 => rows.apply_op1(GramLogDet::<f64>(PhantomData))?,
-        _ => rows.apply_op1(GramLogDet::<f32>(PhantomData))?,
-    };
-    Ok(log_det.to_device(tangents.device())?)
+    let rows = tangents.contiguous()?;
+    Ok(match (Route::Auto.code(rows.device()), rows.dtype()) {
+        (Code::CpuKernel, DType::F64) => rows.apply_op1(GramLogDet::<f64>(PhantomData))?,
+        (Code::CpuKernel, _) => rows.apply_op1(GramLogDet::<f32>(PhantomData))?,
+        _ => orthogonalized(&rows)?,
+    })
+}
+
+/// `log det(T Tᵀ) = Σ ln |r_i|²`, with `r_i` what the rows before it leave of row `i` (modified Gram-Schmidt).
+fn orthogonalized(rows: &Tensor) -> Result<Tensor> {
+    let (b, n, d) = rows.dims3()?;
+    let epsilon = if rows.dtype() == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    // A row within the rounding of its sums depends on the others.
+    let rounding = (n + d) as f64 * epsilon;
+    let least = (rows.detach().sqr()?.sum(D::Minus1)? * (rounding * rounding))?;
+    let mut rest = rows.clone();
+    let mut log_det = Tensor::zeros(b, rows.dtype(), rows.device())?;
+    for i in 0..n {
+        let row = rest.narrow(1, 0, 1)?;
+        let square = row.sqr()?.sum(D::Minus1)?;
+        let none = square.le(&least.narrow(1, i, 1)?)?;
+        let square = none.where_cond(&square.zeros_like()?, &square)?;
+        log_det = (log_det + square.log()?.squeeze(1)?)?;
+        if i + 1 == n {
+            break;
+        }
+        let unit = row.broadcast_div(&square.sqrt()?.unsqueeze(1)?)?;
+        let others = rest.narrow(1, 1, n - i - 1)?;
+        let along = others.broadcast_mul(&unit)?.sum_keepdim(D::Minus1)?;
+        rest = (others - along.broadcast_mul(&unit)?)?;
+    }
+    Ok(log_det)
 }
 
 /// The rows of `(T Tᵀ)⁻¹ T`, `[B, N, D]`, of tangent rows `T: [B, N, D]`, detached: the map from small steps between
@@ -27,7 +54,7 @@ pub fn gram_log_det(tangents: &Tensor) -> Result<Tensor> {
 pub(crate) fn pseudo_inverse(tangents: &Tensor) -> Result<Tensor> {
     let (b, n, d) = tangents.dims3()?;
     let (dtype, device) = (tangents.dtype(), tangents.device());
-    let rows = tangents.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let rows = host::values_f64(tangents)?;
     let mut cholesky = Cholesky::new(n, d);
     let mut out = Vec::with_capacity(rows.len());
     for rows in rows.chunks_exact((n * d).max(1)) {
@@ -121,7 +148,7 @@ impl<T: WithDType> CustomOp1 for GramLogDet<T> {
     }
     fn bwd(&self, rows: &Tensor, _: &Tensor, g: &Tensor) -> candle_core::Result<Option<Tensor>> {
         let (_, n, d) = rows.dims3()?;
-        let (t, g) = (rows.flatten_all()?.to_vec1::<T>()?, g.to_vec1::<T>()?);
+        let (t, g) = (host::values::<T>(rows)?, host::values::<T>(g)?);
         let mut cholesky = Cholesky::new(n, d);
         let mut out = Vec::with_capacity(t.len());
         for (t, g) in t.chunks_exact((n * d).max(1)).zip(g) {

@@ -2,7 +2,7 @@
 use crate::embedding::Embedding;
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor, Var};
-use mflow_bijectors::{Domain, Noise, Stream};
+use mflow_bijectors::{Domain, Noise, Stream, host};
 use std::f64::consts::TAU;
 use std::fmt::Debug;
 
@@ -304,12 +304,12 @@ pub(crate) fn check_columns(
 /// Refuse non-finite values, naming the first.
 pub(crate) fn check_finite(op: &'static str, arg: &'static str, x: &Tensor) -> Result<()> {
     // One pass decides; the place is only looked for when something is wrong.
-    let total = (x.detach() * 0.)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    let total = host::scalar(&(x.detach() * 0.)?.sum_all()?)?;
     if total == 0. {
         return Ok(());
     }
     let columns = x.dims().last().copied().unwrap_or(1).max(1);
-    let values = x.detach().flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let values = host::values_f64(x)?;
     match values.iter().position(|v| !v.is_finite()) {
         Some(i) => {
             let (row, column) = (i / columns, i % columns);

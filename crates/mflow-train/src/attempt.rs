@@ -5,7 +5,8 @@ use crate::loss::Scale;
 use crate::schedule::{Phase, Stage};
 use crate::shards::{EVALUATION_ROWS, Pool, cut};
 use crate::source::RowSource;
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
+use mflow_bijectors::host;
 use mflow_core::{Model, PrincipalAxes};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -97,7 +98,7 @@ pub(crate) fn error(
         let batch = source.gather(&rows[cut(rows.len(), blocks, i)])?;
         let projected = model.project(&batch.x, batch.context.as_ref())?;
         let difference = scale.normalize(&(projected - &batch.x)?)?;
-        Ok(difference.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?)
+        Ok(host::scalar(&difference.sqr()?.sum_all()?)?)
     });
     let sum = sums.into_iter().sum::<Result<f64>>()?;
     Ok((sum / rows.len() as f64).sqrt())
@@ -138,7 +139,7 @@ pub(crate) fn limit(
 }
 
 fn numbers(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+    Ok(host::values_f64(t)?)
 }
 
 /// The `k` points nearest to point `centre`, row-major.

@@ -2,8 +2,8 @@
 use crate::Result;
 use crate::optim::{Float, from_named, in_place, to_named};
 use crate::shards::Pool;
-use candle_core::{DType, Tensor};
-use mflow_bijectors::Parameter;
+use candle_core::{DType, Device, Tensor};
+use mflow_bijectors::{Code, Parameter, Route, host};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
@@ -29,9 +29,13 @@ trait Average: Debug + Send + Sync {
 
 impl Ema {
     pub(crate) fn new(decay: f64, parameters: Vec<Parameter>) -> Result<Self> {
-        Ok(Self(match parameters.first().map(|p| p.var.dtype()) {
-            Some(DType::F64) => Box::new(Averages::<f64>::new(decay, parameters)?),
-            _ => Box::new(Averages::<f32>::new(decay, parameters)?),
+        let Some(first) = parameters.first().map(|p| p.var.clone()) else {
+            return Ok(Self(Box::new(Averages::<f32>::new(decay, parameters)?)));
+        };
+        Ok(Self(match (Route::Auto.code(first.device()), first.dtype()) {
+            (Code::CpuKernel, DType::F64) => Box::new(Averages::<f64>::new(decay, parameters)?),
+            (Code::CpuKernel, _) => Box::new(Averages::<f32>::new(decay, parameters)?),
+            _ => Box::new(Composed::new(decay, parameters)?),
         }))
     }
     /// After an update of the weights.
@@ -62,9 +66,16 @@ struct Averages<T> {
 
 const PREFIX: &str = "average/";
 
+/// The decay of an update, counted from 1.
+fn decay_at(decay: f64, update: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "2^52 updates are never reached")]
+    let t = update as f64;
+    decay.min(t / (t + 9.))
+}
+
 impl<T: Float> Averages<T> {
     fn new(decay: f64, parameters: Vec<Parameter>) -> Result<Self> {
-        let start = |p: &Parameter| Ok(Mutex::new(p.var.flatten_all()?.to_vec1::<T>()?));
+        let start = |p: &Parameter| Ok(Mutex::new(host::values::<T>(&p.var)?));
         let averages = parameters.iter().map(start).collect::<Result<_>>()?;
         Ok(Self { decay, parameters, averages, updates: 0 })
     }
@@ -73,9 +84,7 @@ impl<T: Float> Averages<T> {
 impl<T: Float> Average for Averages<T> {
     fn update(&mut self, pool: &Pool) -> Result<()> {
         self.updates += 1;
-        #[expect(clippy::cast_precision_loss, reason = "2^52 updates are never reached")]
-        let t = self.updates as f64;
-        let decay = self.decay.min(t / (t + 9.));
+        let decay = decay_at(self.decay, self.updates);
         let (keep, take) = (T::from_f64(decay), T::from_f64(1. - decay));
         let updated = pool.map(self.parameters.len(), |k| {
             let mut average = self.averages[k].lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,13 +109,65 @@ impl<T: Float> Average for Averages<T> {
         let mut named = BTreeMap::new();
         for (parameter, average) in self.parameters.iter().zip(&self.averages) {
             let average = average.lock().unwrap_or_else(PoisonError::into_inner);
-            named.extend(to_named(parameter, PREFIX, average.as_slice())?);
+            let average = Tensor::from_slice(&average, average.len(), &Device::Cpu)?;
+            named.extend(to_named(parameter, PREFIX, &average)?);
         }
         Ok(named)
     }
     fn restore(&mut self, named: &BTreeMap<String, Tensor>, updates: u64) -> Result<()> {
         for (parameter, average) in self.parameters.iter().zip(&self.averages) {
             let mut average = average.lock().unwrap_or_else(PoisonError::into_inner);
+            *average = host::values(&from_named(parameter, PREFIX, named)?)?;
+        }
+        self.updates = updates;
+        Ok(())
+    }
+}
+
+/// The same as tensors that stay on their device.
+#[derive(Debug)]
+struct Composed {
+    decay: f64,
+    parameters: Vec<Parameter>,
+    averages: Vec<Tensor>,
+    updates: u64,
+}
+
+impl Composed {
+    fn new(decay: f64, parameters: Vec<Parameter>) -> Result<Self> {
+        let averages = parameters.iter().map(|p| Ok(p.var.copy()?.detach()));
+        let averages = averages.collect::<Result<_>>()?;
+        Ok(Self { decay, parameters, averages, updates: 0 })
+    }
+}
+
+impl Average for Composed {
+    fn update(&mut self, _: &Pool) -> Result<()> {
+        self.updates += 1;
+        let decay = decay_at(self.decay, self.updates);
+        for (parameter, average) in self.parameters.iter().zip(&mut self.averages) {
+            let theta = parameter.var.as_detached_tensor();
+            *average = ((&*average * decay)? + (theta * (1. - decay))?)?;
+        }
+        Ok(())
+    }
+    fn swap(&mut self) -> Result<()> {
+        for (parameter, average) in self.parameters.iter().zip(&mut self.averages) {
+            let theta = parameter.var.copy()?.detach();
+            parameter.var.set(average)?;
+            *average = theta;
+        }
+        Ok(())
+    }
+    fn to_named(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut named = BTreeMap::new();
+        for (parameter, average) in self.parameters.iter().zip(&self.averages) {
+            named.extend(to_named(parameter, PREFIX, &host::tensor(average)?)?);
+        }
+        Ok(named)
+    }
+    fn restore(&mut self, named: &BTreeMap<String, Tensor>, updates: u64) -> Result<()> {
+        for (parameter, average) in self.parameters.iter().zip(&mut self.averages) {
             *average = from_named(parameter, PREFIX, named)?;
         }
         self.updates = updates;

@@ -5,8 +5,8 @@ use crate::schedule::{Phase, TrainConfig};
 use crate::source::{Batch, RowSource as _, Rows};
 use crate::trainer::Trainer;
 use crate::{Error, Loss, Result, Silent};
-use candle_core::{D, DType, Device, Tensor};
-use mflow_bijectors::{Activation, NetConfig, ParamStore};
+use candle_core::{D, Device, Tensor};
+use mflow_bijectors::{Activation, NetConfig, ParamStore, host};
 use mflow_core::{ModelConfig, PrincipalAxes, UnrollMethod, UnrollOptions, unroll};
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ struct Coordinates {
 }
 
 fn numbers(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+    Ok(host::values_f64(t)?)
 }
 
 fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Coordinates> {

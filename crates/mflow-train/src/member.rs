@@ -8,8 +8,8 @@ use crate::schedule::Phase;
 use crate::shards::{EVALUATION_ROWS, Pool, cut, shards};
 use crate::source::{Batch, RowSource, Rows};
 use crate::{Error, Result};
-use candle_core::{DType, Tensor, Var};
-use mflow_bijectors::{Noise, ParamStore, Parameter, Stream, gradients};
+use candle_core::{Tensor, Var};
+use mflow_bijectors::{Noise, ParamStore, Parameter, Stream, gradients, host};
 use mflow_core::{Model, ModelConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -412,5 +412,5 @@ fn coordinates(pool: &Pool, model: &dyn Model, view: &View<'_>) -> Result<Rows> 
 }
 
 fn scalar(t: &Tensor) -> Result<f64> {
-    Ok(t.detach().to_dtype(DType::F64)?.to_scalar::<f64>()?)
+    Ok(host::scalar(t)?)
 }

@@ -2,6 +2,7 @@
 use crate::shards::Pool;
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
+use mflow_bijectors::host;
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
@@ -122,8 +123,7 @@ pub fn sinkhorn(
     let last_y = yy.soft_min(epsilon, &dual_y, pool)?;
 
     // S = mean (f - f_xx) + mean (g - f_yy).
-    let scalar =
-        |t: Tensor| -> Result<f64> { Ok(t.mean_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?) };
+    let scalar = |t: Tensor| -> Result<f64> { Ok(host::scalar(&t.mean_all()?)?) };
     let value = scalar((&f - &last_x)?)? + scalar((g - last_y)?)?;
     // Of f by x at fixed dual: x less the mean of y under the plan of its row; so too of f_xx.
     let to_y = xy.plan_mean(epsilon, &dual_f, &y)?;
@@ -149,7 +149,7 @@ fn check(x: &Tensor, y: &Tensor) -> Result<()> {
         return error("points of a divergence", expected, format!("{:?}", y.dtype()));
     }
     for t in [x, y] {
-        let total = (t * 0.)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        let total = host::scalar(&(t * 0.)?.sum_all()?)?;
         if total != 0. {
             let expected = "finite numbers".to_owned();
             return error("points of a divergence", expected, "one that is not".to_owned());
@@ -162,7 +162,7 @@ fn check(x: &Tensor, y: &Tensor) -> Result<()> {
 fn diameter(x: &Tensor, y: &Tensor) -> Result<f64> {
     let low = x.min(0)?.minimum(&y.min(0)?)?;
     let high = x.max(0)?.maximum(&y.max(0)?)?;
-    let square = (high - low)?.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    let square = host::scalar(&(high - low)?.sqr()?.sum_all()?)?;
     // Of one point, any positive number.
     Ok(if square > 0. { square.sqrt() } else { 1. })
 }
@@ -209,7 +209,7 @@ impl Costs {
     /// One pass over the costs for the maximum and one for the sum, without a matrix of logits.
     fn soft_min_cpu<T: Number>(&self, epsilon: f64, dual: &Tensor, pool: &Pool) -> Result<Tensor> {
         let (rows, columns) = self.0.dims2()?;
-        let dual: Vec<T> = dual.to_vec1()?;
+        let dual: Vec<T> = host::values(dual)?;
         let storage = self.0.storage_and_layout();
         let candle_core::Storage::Cpu(cpu) = &*storage.0 else {
             return self.soft_min_composed(epsilon, &Tensor::new(dual, self.0.device())?);

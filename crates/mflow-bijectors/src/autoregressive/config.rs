@@ -1,10 +1,11 @@
 //! [`AutoregressiveConfig`]: an autoregressive layer as it is written in a config file.
 use super::Autoregressive;
 use crate::bijector::Bijector;
-use crate::coupling::{Coupling, NEAR_IDENTITY, Route, check_real, conditioned_builders};
+use crate::coupling::{Coupling, NEAR_IDENTITY, check_real, conditioned_builders};
 use crate::kernel::coupling::Plan;
 use crate::nn::{Net, NetConfig};
 use crate::params::Params;
+use crate::route::Route;
 use crate::univariate::{Univariate, UnivariateConfig, Visitor};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};

@@ -1,5 +1,5 @@
 //! Coupling layers of angles.
-use super::{Coupling, Mask, NEAR_IDENTITY, Route, conditioned_builders, indices};
+use super::{Coupling, Mask, NEAR_IDENTITY, conditioned_builders, indices};
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::domain::Domain;
@@ -8,6 +8,7 @@ use crate::kernel::coupling::Plan;
 use crate::nn::{Net, NetConfig};
 use crate::noise::Noise;
 use crate::params::Params;
+use crate::route::Route;
 use crate::univariate::{Univariate, UnivariateConfig, Visitor};
 use crate::{Error, Result};
 use candle_core::Tensor;

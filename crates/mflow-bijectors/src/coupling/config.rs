@@ -1,5 +1,5 @@
 //! [`CouplingConfig`]: a coupling layer as it is written in a config file.
-use super::{Coupling, Mask, Route, check_real, conditioned_builders};
+use super::{Coupling, Mask, check_real, conditioned_builders};
 use crate::bijector::Bijector;
 use crate::chain::Chain;
 use crate::elementwise::ElementwiseConfig;
@@ -7,6 +7,7 @@ use crate::flows::is_false;
 use crate::kernel::coupling::Plan;
 use crate::nn::{Net, NetConfig};
 use crate::params::Params;
+use crate::route::Route;
 use crate::shape::PartialMap;
 use crate::univariate::{Univariate, UnivariateConfig, Visitor};
 use crate::{Error, Result};

@@ -1,10 +1,11 @@
 //! Couplings of images: some channels move by a map whose parameters the other channels determine.
-use super::{Mask, NEAR_IDENTITY, Route, conditioned_builders, indices};
+use super::{Mask, NEAR_IDENTITY, conditioned_builders, indices};
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::nn::{ConvNet, ConvNetConfig};
 use crate::noise::{LayerNoise, Noise};
 use crate::params::Params;
+use crate::route::Route;
 use crate::shape::check_shape;
 use crate::univariate::{Univariate, UnivariateConfig, Visitor};
 use crate::{Error, Result};
@@ -157,12 +158,11 @@ impl<U: Univariate> Layer for ImageCoupling<U> {
         // Channel `f P + k` holds parameter k of channel f.
         let p = p.reshape(&[n, per, h, w])?.permute(&[0, 2, 3, 1])?.reshape(&[n * h * w, per])?;
         let flat = moved.reshape(&[n * h * w])?;
-        let Mapped { value, log_abs_det } =
-            if self.route == Route::Auto && flat.value().device().is_cpu() {
-                flat.pointwise(&p, &self.map, direction)?
-            } else {
-                self.map.compose(direction, &flat, &p)?
-            };
+        let Mapped { value, log_abs_det } = if self.route.is_cpu_kernel(flat.value().device()) {
+            flat.pointwise(&p, &self.map, direction)?
+        } else {
+            self.map.compose(direction, &flat, &p)?
+        };
         let both = T::cat(&[&keep.reshape(&[(c - n) * h * w])?, &value])?.reshape(&[c, h, w])?;
         Ok(Mapped { value: channels(&both, &self.merge)?, log_abs_det })
     }

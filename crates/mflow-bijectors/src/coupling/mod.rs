@@ -21,23 +21,11 @@ use crate::kernel::coupling::{CouplingOp, Plan};
 use crate::kernel::rows::Rows;
 use crate::nn::Conditioned;
 use crate::noise::{LayerNoise, Noise};
+use crate::route::Route;
 use crate::univariate::Univariate;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// Which code evaluates a layer; chosen before any graph is built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Route {
-    /// Fused kernels on the CPU, tensor operations elsewhere.
-    #[default]
-    Auto,
-    /// Tensor operations everywhere: the oracle of the kernels.
-    Composed,
-}
 
 /// The layer behind [`CouplingConfig`], where its formula and reference are. One that keeps and moves
 /// every feature, with a masked network, is the parallel direction of an autoregressive layer.
@@ -86,7 +74,7 @@ impl<U: Univariate> Coupling<U> {
 
     /// Whether the kernels do the work: on the CPU, unless a route or dropout forbids.
     pub(crate) fn is_fused(&self, x: &Tensor) -> bool {
-        self.route == Route::Auto && x.device().is_cpu() && self.noise.is_none()
+        self.route.is_cpu_kernel(x.device()) && self.noise.is_none()
     }
 
     /// The network's last hidden layer and last map.

@@ -1,9 +1,9 @@
 //! Element-wise maps with parameters of their own.
 use super::angle::wrap;
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
-use crate::coupling::Route;
 use crate::domain::Domain;
 use crate::params::{Init, Params, Piece};
+use crate::route::Route;
 use crate::shape::{check_shape, size};
 use crate::univariate::{Univariate, UnivariateConfig, Visitor};
 use crate::{Diff, Result};
@@ -107,7 +107,7 @@ pub(crate) fn elements<U: Univariate, T: Diff>(
     x: &T,
     p: &T,
 ) -> Result<Mapped<T>> {
-    if route == Route::Auto && x.value().device().is_cpu() {
+    if route.is_cpu_kernel(x.value().device()) {
         x.pointwise(p, map, direction)
     } else {
         map.compose(direction, x, p)

@@ -7,10 +7,11 @@ pub use spline::SplineFlowConfig;
 
 use crate::autoregressive::AutoregressiveConfig;
 use crate::config::BijectorConfig;
-use crate::coupling::{CouplingConfig, Mask, Route};
+use crate::coupling::{CouplingConfig, Mask};
 use crate::linear::{LuLinearConfig, Order, PermutationConfig};
 use crate::nn::NetConfig;
 use crate::norm::{ActNormConfig, BatchNormConfig};
+use crate::route::Route;
 use crate::univariate::{AffineScale, UnivariateConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

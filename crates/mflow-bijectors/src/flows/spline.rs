@@ -2,9 +2,9 @@
 use super::{Dependence, Fast, FlowConfig, LinearKind, Norm, is_false};
 use crate::Result;
 use crate::config::BijectorConfig;
-use crate::coupling::Route;
 use crate::nn::{Activation, NetConfig};
 use crate::norm::GaussianizeConfig;
+use crate::route::Route;
 use crate::univariate::UnivariateConfig;
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,13 @@
 //! Determinants and inverses of small square matrices, in f64 on the host.
 use super::lanes::Element;
 use super::tensor::slice;
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+use crate::host;
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use std::marker::PhantomData;
 
 /// `ln |det A|` of each matrix of `a: [B, D, D]`, differentiable; `-inf` of a singular one.
 pub(crate) fn log_abs_det(a: &Tensor) -> Result<Tensor> {
-    let host = a.to_device(&Device::Cpu)?.contiguous()?;
+    let host = host::tensor(a)?.contiguous()?;
     let log_det = match a.dtype() {
         DType::F64 => host.apply_op1(LogAbsDet::<f64>(PhantomData))?,
         _ => host.apply_op1(LogAbsDet::<f32>(PhantomData))?,
@@ -16,7 +17,7 @@ pub(crate) fn log_abs_det(a: &Tensor) -> Result<Tensor> {
 
 /// The inverse of each matrix of `a: [B, D, D]`, differentiable; NaN or infinite of a singular one.
 pub(crate) fn inverse(a: &Tensor) -> Result<Tensor> {
-    let host = a.to_device(&Device::Cpu)?.contiguous()?;
+    let host = host::tensor(a)?.contiguous()?;
     let inverse = match a.dtype() {
         DType::F64 => host.apply_op1(Inverse::<f64>(PhantomData))?,
         _ => host.apply_op1(Inverse::<f32>(PhantomData))?,

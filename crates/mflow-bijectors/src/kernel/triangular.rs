@@ -1,6 +1,7 @@
 //! The inverse of a triangular matrix, by substitution in f64.
 use super::lanes::Element;
 use super::tensor::slice;
+use crate::host;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use std::marker::PhantomData;
 
@@ -8,7 +9,7 @@ use std::marker::PhantomData;
 ///
 /// `D x D` numbers are little work, so any other device sends them to the host and back.
 pub(crate) fn lower_inverse(l: &Tensor) -> Result<Tensor> {
-    let host = l.to_device(&candle_core::Device::Cpu)?.contiguous()?;
+    let host = host::tensor(l)?.contiguous()?;
     let inverse = match l.dtype() {
         DType::F64 => host.apply_op1(LowerInverse::<f64>(PhantomData))?,
         _ => host.apply_op1(LowerInverse::<f32>(PhantomData))?,

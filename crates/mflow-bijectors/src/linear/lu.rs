@@ -1,11 +1,12 @@
 //! A linear map by its LU factors.
+use super::inverse::LowerInverse;
 use super::triangle::{MIN_DIAGONAL, Triangle};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
-use crate::coupling::Route;
 use crate::kernel::lu::LuOp;
 use crate::kernel::rows::Rows;
-use crate::kernel::{PackedLayer, split, triangular};
+use crate::kernel::{PackedLayer, split};
 use crate::params::{Init, Params, Piece};
+use crate::route::Route;
 use crate::{Diff, Error, Result};
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -54,8 +55,9 @@ impl LuLinearConfig {
         ])?;
         let lower = Triangle::lower(d, "lu_linear.dim", params)?;
         let upper = Triangle::upper(d, "lu_linear.dim", params)?;
+        let inverse = LowerInverse::new(d, "lu_linear.dim", params)?;
         let signature = Signature::vector(d, params.dtype(), params.device());
-        Ok(LuLinear { theta, lower, upper, signature, route: self.route })
+        Ok(LuLinear { theta, lower, upper, inverse, signature, route: self.route })
     }
 }
 
@@ -72,6 +74,7 @@ pub struct LuLinear {
     theta: Tensor,
     lower: Triangle,
     upper: Triangle,
+    inverse: LowerInverse,
     signature: Signature,
     route: Route,
 }
@@ -127,7 +130,7 @@ impl Layer for LuLinear {
         &self.signature
     }
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
-        let fused = self.route == Route::Auto && x.value().device().is_cpu();
+        let fused = self.route.is_cpu_kernel(x.value().device());
         if fused && let Some(mapped) = x.fused(&Fused { lu: self, direction }, None)? {
             return Ok(mapped);
         }
@@ -140,8 +143,8 @@ impl Layer for LuLinear {
             }
             Direction::Inverse => {
                 // Row vectors: x = (y - b) L⁻ᵀ U⁻ᵀ, and Uᵀ is lower triangular.
-                let l_inverse = triangular::lower_inverse(&l)?.t()?.contiguous()?;
-                let u_inverse = triangular::lower_inverse(&u.t()?.contiguous()?)?;
+                let l_inverse = self.inverse.of(&l)?.t()?.contiguous()?;
+                let u_inverse = self.inverse.of(&u.t()?.contiguous()?)?;
                 let y = x.sub(&T::constant(&bias))?;
                 (y.matmul(&l_inverse)?.matmul(&u_inverse)?, log_abs_det.neg()?)
             }

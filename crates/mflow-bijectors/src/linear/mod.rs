@@ -1,5 +1,6 @@
 //! Linear maps: permutations, triangular and orthogonal factors.
 mod householder;
+mod inverse;
 mod lu;
 mod permutation;
 mod qr;

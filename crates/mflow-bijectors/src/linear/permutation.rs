@@ -4,7 +4,7 @@ use crate::coupling::{Halves, Mask, indices};
 use crate::domain::Domain;
 use crate::params::Params;
 use crate::shape::no_log_det;
-use crate::{Diff, Error, Result};
+use crate::{Diff, Error, Result, host};
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,7 @@ impl PermutationConfig {
         if index.dtype() != DType::U32 || index.dims() != [dim] {
             return Err(invalid(format!("{:?} of shape {:?}", index.dtype(), index.dims())));
         }
-        let values = index.to_vec1::<u32>()?;
+        let values = host::values::<u32>(&index)?;
         let mut inverse = vec![u32::MAX; dim];
         for (i, &p) in (0..).zip(&values) {
             match inverse.get_mut(p as usize) {

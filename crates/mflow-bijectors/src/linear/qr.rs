@@ -1,8 +1,9 @@
 //! A linear map by its QR factors.
 use super::householder::{OrthogonalConfig, check, piece, reflect};
+use super::inverse::LowerInverse;
 use super::triangle::Triangle;
 use crate::bijector::{Direction, Layer, Mapped, Signature};
-use crate::kernel::{split, triangular};
+use crate::kernel::split;
 use crate::params::{Init, Params, Piece};
 use crate::{Diff, Result};
 use candle_core::Tensor;
@@ -46,7 +47,8 @@ impl QrLinearConfig {
         ])?;
         let upper = Triangle::upper(d, "qr_linear.dim", params)?;
         let signature = Signature::vector(d, params.dtype(), params.device());
-        Ok(QrLinear { theta, upper, config: self.clone(), signature })
+        let inverse = LowerInverse::new(d, "qr_linear.dim", params)?;
+        Ok(QrLinear { theta, upper, inverse, config: self.clone(), signature })
     }
 }
 
@@ -61,6 +63,7 @@ impl QrLinearConfig {
 pub struct QrLinear {
     theta: Tensor,
     upper: Triangle,
+    inverse: LowerInverse,
     config: QrLinearConfig,
     signature: Signature,
 }
@@ -83,7 +86,7 @@ impl Layer for QrLinear {
             Direction::Inverse => {
                 // Row vectors: x = (Q⁻¹ (y - b)) R⁻ᵀ, and Rᵀ is lower triangular.
                 let y = reflect(direction, &x.sub(&bias)?, &vectors)?;
-                let inverse = triangular::lower_inverse(&r.t()?.contiguous()?)?;
+                let inverse = self.inverse.of(&r.t()?.contiguous()?)?;
                 (y.matmul(&inverse)?, log_diagonal.sum_all()?.neg()?)
             }
         };

@@ -1,13 +1,13 @@
 //! Element-wise splines that start from the quantiles of the first batch.
 use super::{flag, is_initialized, set_initialized};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
-use crate::coupling::Route;
 use crate::elementwise::elements;
 use crate::params::Params;
+use crate::route::Route;
 use crate::univariate::{RationalQuadratic, ScalarMap, Univariate};
-use crate::{Diff, Error, Result};
+use crate::{Diff, Error, Result, host};
 use candle_core::cpu::erf::erf_f64;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 /// Config of [`Gaussianize`].
@@ -107,7 +107,9 @@ impl Gaussianize {
 
     /// Take the quantiles of the columns of `x: [B, D]` to normal ones.
     fn start_from(&self, x: &Tensor) -> Result<()> {
-        let columns = x.detach().to_dtype(DType::F64)?.t()?.to_vec2::<f64>()?;
+        let (rows, width) = x.dims2()?;
+        let values = host::values_f64(&x.t()?)?;
+        let columns = values.chunks_exact(rows).take(width).map(<[f64]>::to_vec);
         let (mut scales, mut shifts, mut knots) = (vec![], vec![], vec![]);
         for mut column in columns {
             column.sort_by(f64::total_cmp);
@@ -212,10 +214,7 @@ impl Layer for Gaussianize {
         x: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Mapped<Tensor>> {
-        let is_finite = || -> Result<bool> {
-            let sum = (x.detach() * 0.)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-            Ok(sum == 0.)
-        };
+        let is_finite = || -> Result<bool> { Ok(host::scalar(&(x * 0.)?.sum_all()?)? == 0.) };
         if direction == Direction::Forward
             && x.dim(0)? > 1
             && !is_initialized(&self.initialized)?

@@ -7,8 +7,8 @@ pub use act_norm::{ActNorm, ActNormConfig};
 pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use gaussianize::{Gaussianize, GaussianizeConfig};
 
-use crate::Result;
 use crate::params::Params;
+use crate::{Result, host};
 use candle_core::{DType, Tensor, Var};
 
 /// The saved flag of a layer that initialises itself once.
@@ -19,7 +19,7 @@ fn flag(params: &mut Params<'_>) -> Result<Var> {
 
 /// Whether it is set.
 fn is_initialized(flag: &Var) -> Result<bool> {
-    Ok(flag.as_detached_tensor().to_vec1::<u8>()? != [0])
+    Ok(host::values::<u8>(&flag.as_detached_tensor())? != [0])
 }
 
 /// Set it.

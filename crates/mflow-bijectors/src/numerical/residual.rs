@@ -5,7 +5,7 @@ use crate::kernel::matrix;
 use crate::kernel::split;
 use crate::nn::{Activation, Linear, Net, NetConfig};
 use crate::params::Params;
-use crate::{Diff, Error, Result};
+use crate::{Diff, Error, Result, host};
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -256,8 +256,8 @@ impl ResidualBlock {
             let moved = (&next - &x)?.abs()?.broadcast_div(&size)?;
             x = next;
             // What is NaN moves by NaN and is not waited for.
-            let still = moved.gt(8. * epsilon)?.to_dtype(DType::F64)?;
-            moving = still.sum_all()?.to_scalar::<f64>()?;
+            let still = moved.gt(8. * epsilon)?.to_dtype(DType::F32)?;
+            moving = host::scalar(&still.sum_all()?)?;
             if moving == 0. {
                 return Ok(x);
             }

@@ -1,5 +1,5 @@
 //! Monotone equations solved numerically, with exact derivatives.
-use crate::{Diff, Error, Result};
+use crate::{Diff, Error, Result, host};
 use candle_core::{DType, Tensor};
 
 /// An increasing function of `x` with parameters `p`, element by element.
@@ -72,7 +72,7 @@ fn newton<C: Curve>(
         let far = (relative(&miss, y)?.gt(epsilon)?
             * relative(&(&next - &x)?, &next)?.gt(4. * epsilon)?)?;
         x = far.where_cond(&next, &x)?;
-        moving = far.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+        moving = host::scalar(&far.to_dtype(DType::F32)?.sum_all()?)?;
         if moving == 0. {
             // A NaN of y must not be lost in the bracket.
             let nan = (y.zeros_like()? + f64::NAN)?;

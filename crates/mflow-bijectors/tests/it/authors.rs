@@ -1,7 +1,7 @@
 //! What an author of a map relies on: the operations of [`Diff`], and a [`Layer`] made of them.
 use crate::cases::DIRECTIONS;
-use crate::numbers::{CPU, close, gap, identity_rows, log_abs_det, normal, numbers, tensor};
-use mflow_bijectors::candle::{DType, Device, Tensor, Var};
+use crate::numbers::{close, device, gap, identity_rows, log_abs_det, normal, numbers, tensor};
+use mflow_bijectors::candle::{DType, Tensor, Var};
 use mflow_bijectors::{
     Bijector, Chain, Diff, Direction, Dual, Error, Inverted, Layer, Mapped, Result, Signature,
 };
@@ -66,7 +66,7 @@ macro_rules! operations {
 }
 
 fn index(values: &[u32]) -> Tensor {
-    Tensor::from_vec(values.to_vec(), values.len(), CPU).unwrap()
+    Tensor::from_vec(values.to_vec(), values.len(), device()).unwrap()
 }
 
 operations! {
@@ -98,7 +98,7 @@ operations! {
     an_event_axis: |x| {
         let x = x.unsqueeze_last()?;
         let pairs = T::cat(&[&x, &x.mul(&x)?])?;
-        pairs.gather(&Tensor::ones((4, 3, 1), DType::U32, CPU)?)
+        pairs.gather(&Tensor::ones((4, 3, 1), DType::U32, device())?)
     };
 }
 
@@ -131,7 +131,7 @@ struct Steepen {
 
 impl Steepen {
     fn new(dim: usize) -> Self {
-        Self { signature: Signature::vector(dim, DType::F64, &Device::Cpu).with_context(1) }
+        Self { signature: Signature::vector(dim, DType::F64, device()).with_context(1) }
     }
 }
 

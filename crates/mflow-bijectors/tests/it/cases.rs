@@ -1,5 +1,5 @@
 //! A map under test: its config, its built forms, and inputs for it.
-use crate::numbers::{CPU, normal, numbers, tensor};
+use crate::numbers::{device, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor, Var};
 use mflow_bijectors::{
     Activation, AutoregressiveConfig, Bijector, BijectorConfig, CouplingConfig, Direction, Domain,
@@ -54,7 +54,8 @@ impl Case {
     pub(crate) fn new(config: BijectorConfig) -> Self {
         let tolerance =
             Tolerances { exact: 1e-10, difference: 2e-6, single: 1e-4, single_derivative: 2e-3 };
-        let map = ParamStore::new(5, DType::F64, CPU).build(|_| true, |p| config.build(p)).unwrap();
+        let map =
+            ParamStore::new(5, DType::F64, device()).build(|_| true, |p| config.build(p)).unwrap();
         let signature = map.signature().clone();
         Self {
             config,
@@ -242,7 +243,7 @@ pub(crate) struct Subject {
 
 impl Subject {
     pub(crate) fn new(case: &Case) -> Self {
-        let mut store = ParamStore::new(5, DType::F64, CPU);
+        let mut store = ParamStore::new(5, DType::F64, device());
         store.build(|_| true, |p| case.config.build(p)).unwrap();
         randomise(&store, "parameters", case.gain);
         let subject = Self::over(case, store);
@@ -256,7 +257,7 @@ impl Subject {
     /// The same numbers, rounded to f32.
     pub(crate) fn single(&self, case: &Case) -> Self {
         let named = self.store.to_named().unwrap();
-        Self::over(case, ParamStore::from_named(named, DType::F32, CPU))
+        Self::over(case, ParamStore::from_named(named, DType::F32, device()))
     }
     fn over(case: &Case, mut store: ParamStore) -> Self {
         let plain = composed(&case.config);
@@ -402,7 +403,7 @@ pub(crate) fn evaluate(
             let value = mflow_bijectors::Diff::value(dual);
             let mut shape = value.dims().to_vec();
             shape.insert(1, k);
-            Tensor::zeros(shape, value.dtype(), CPU).unwrap()
+            Tensor::zeros(shape, value.dtype(), device()).unwrap()
         }
     };
     let mut outputs = vec![

@@ -1,18 +1,19 @@
 //! `gradients`, the backward pass past candle's store, against `Tensor::backward`.
+use crate::device::device;
 use crate::numbers::{close, numbers};
-use mflow_bijectors::candle::{DType, Device, Tensor, Var};
+use mflow_bijectors::candle::{DType, Tensor, Var};
 use mflow_bijectors::{Bijector, BijectorConfig, FlowConfig, ParamStore, Stream, gradients};
 use std::sync::Arc;
 
 fn flow(config: &BijectorConfig, dtype: DType) -> (Arc<dyn Bijector>, Vec<Var>) {
-    let mut store = ParamStore::new(3, dtype, &Device::Cpu);
+    let mut store = ParamStore::new(3, dtype, device());
     let flow = store.create(config).unwrap();
     let vars = store.parameters().map(|p| p.var.clone()).collect();
     (flow, vars)
 }
 
 fn points(dtype: DType) -> Tensor {
-    Stream::new(3, "x").normal_tensor(&[20, 4], dtype, &Device::Cpu).unwrap()
+    Stream::new(3, "x").normal_tensor(&[20, 4], dtype, device()).unwrap()
 }
 
 /// There and back through the same layers, and once more: every parameter is used three times.

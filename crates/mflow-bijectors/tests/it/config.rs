@@ -1,6 +1,6 @@
 //! Configs as files hold them, and what all public types promise.
 use crate::cases::{net, small, small_flow};
-use crate::numbers::CPU;
+use crate::numbers::device;
 use mflow_bijectors::candle::DType;
 use mflow_bijectors::{
     Activation, AffineScale, Bijector, BijectorConfig, Chain, CouplingConfig, Direction, Domain,
@@ -15,7 +15,7 @@ fn permutation(dim: usize) -> BijectorConfig {
 }
 
 fn build(config: &BijectorConfig) -> Result<Arc<dyn Bijector>> {
-    ParamStore::new(1, DType::F64, CPU).build(|_| true, |p| config.build(p))
+    ParamStore::new(1, DType::F64, device()).build(|_| true, |p| config.build(p))
 }
 
 fn message(config: &BijectorConfig) -> String {
@@ -430,7 +430,7 @@ fn chains_must_fit() {
                     in 32 bits, found 0";
     assert_eq!(nested, expected, "a field inside is named by its path");
     let of = |dtype: DType| {
-        ParamStore::new(1, dtype, CPU).build(|_| true, |p| permutation(3).build(p)).unwrap()
+        ParamStore::new(1, dtype, device()).build(|_| true, |p| permutation(3).build(p)).unwrap()
     };
     let mixed = Chain::new(vec![of(DType::F64), of(DType::F32)]).map(|_| ()).unwrap_err();
     assert!(mixed.to_string().contains("layer 1 F32"), "dtypes, with the place: {mixed}");

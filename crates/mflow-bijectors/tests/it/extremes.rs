@@ -1,6 +1,6 @@
 //! Laws at the ends of domains: far out, at bounds, next to nothing, and at NaN.
 use crate::cases::{Case, Inputs, Probe, Subject, evaluate};
-use crate::numbers::{CPU, identity_rows, numbers, tensor};
+use crate::numbers::{device, identity_rows, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     BijectorConfig, Direction, Domain, Function, FunctionConfig, InversionConfig, ParamStore,
@@ -173,7 +173,7 @@ pub(crate) fn nan_stays_nan(at: &str, case: &Case, subject: &Subject, direction:
 /// At the poles of conformal maps: no panic, nothing finite and wrong; beside them the laws.
 #[test]
 fn poles_are_infinite_and_their_neighbours_are_not() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let config = BijectorConfig::SpecialConformal(SpecialConformalConfig::new(2));
     let map = store.create(&config).unwrap();
     let b = [0.5, -0.25];
@@ -193,7 +193,7 @@ fn poles_are_infinite_and_their_neighbours_are_not() {
         assert!(error < 1e-9, "{direction:?}, beside the pole: {error:.1e}");
     }
     let config = BijectorConfig::Inversion(InversionConfig::new(2));
-    let inversion = ParamStore::new(1, DType::F64, CPU).create(&config).unwrap();
+    let inversion = ParamStore::new(1, DType::F64, device()).create(&config).unwrap();
     let origin = inversion.forward(&tensor(vec![0., 0.], &[1, 2]), None).unwrap();
     assert!(numbers(&origin.value).iter().all(|v| v.is_nan()), "of the origin");
     assert_eq!(numbers(&origin.log_abs_det), [f64::INFINITY], "which is stretched without bound");
@@ -208,7 +208,7 @@ fn outside_of_domains_nothing_is_finite() {
         (Function::Sigmoid, [-0.1, 0., 1.]),
         (Function::Softplus, [-1., 0., -1e6]),
     ] {
-        let map = ParamStore::new(1, DType::F64, CPU).create(&of(function)).unwrap();
+        let map = ParamStore::new(1, DType::F64, device()).create(&of(function)).unwrap();
         for y in outside {
             let mapped = map.inverse(&tensor(vec![y], &[1, 1]), None).unwrap();
             let (x, l) = (numbers(&mapped.value)[0], numbers(&mapped.log_abs_det)[0]);

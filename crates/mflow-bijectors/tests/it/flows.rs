@@ -1,5 +1,5 @@
 //! Ready-made flows at their defaults: they build, invert, take a context, and learn.
-use crate::numbers::{CPU, gap, numbers};
+use crate::numbers::{device, gap, numbers};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
@@ -20,7 +20,7 @@ fn ready() -> Vec<(&'static str, FlowConfig)> {
 }
 
 fn noise(purpose: &str, shape: &[usize]) -> Tensor {
-    Stream::new(2, purpose).normal_tensor(shape, DType::F32, CPU).unwrap()
+    Stream::new(2, purpose).normal_tensor(shape, DType::F32, device()).unwrap()
 }
 
 /// `-mean log p` in nats under a standard normal base.
@@ -41,7 +41,7 @@ fn value(t: &Tensor) -> f64 {
 fn every_ready_made_flow_inverts_at_its_defaults() {
     for (name, config) in ready() {
         for (dim, context) in [(1, 0), (2, 3), (5, 0)] {
-            let mut store = ParamStore::new(1, DType::F32, CPU);
+            let mut store = ParamStore::new(1, DType::F32, device());
             let flow = store.create(&config.bijector(dim, context).unwrap()).unwrap();
             let c = (context > 0).then(|| noise("context", &[50, context]));
             let z = noise("latents", &[50, dim]);
@@ -66,7 +66,7 @@ fn every_ready_made_flow_learns() {
     all.push(("maf with ActNorm", normed));
     for (name, mut config) in all {
         config.net.hidden = 32;
-        let mut store = ParamStore::new(1, DType::F32, CPU);
+        let mut store = ParamStore::new(1, DType::F32, device());
         let flow: Arc<dyn Bijector> = store.create(&config.bijector(2, 0).unwrap()).unwrap();
         let _ = flow.observe(Direction::Inverse, &x, None).unwrap();
         let before = value(&nll(flow.as_ref(), &x, None));
@@ -83,7 +83,7 @@ fn every_ready_made_flow_learns() {
 
 #[test]
 fn glow_normalises_inverts_and_learns() {
-    let mut store = ParamStore::new(1, DType::F32, CPU);
+    let mut store = ParamStore::new(1, DType::F32, device());
     let config = GlowConfig::new(&[1, 8, 8]).with_depth(2, 2);
     let flow = store.create(&config.bijector(0).unwrap()).unwrap();
     assert_eq!(flow.signature().latent_shape, [64], "latents are vectors");
@@ -91,7 +91,7 @@ fn glow_normalises_inverts_and_learns() {
     // Stripes of random strength.
     let strength = (noise("strength", &[64, 1, 1, 1]) * 3.).unwrap();
     let stripes: Vec<f32> = (0..64).map(|i| if i % 2 == 0 { 1. } else { -1. }).collect();
-    let stripes = Tensor::from_vec(stripes, (1, 1, 8, 8), CPU).unwrap();
+    let stripes = Tensor::from_vec(stripes, (1, 1, 8, 8), device()).unwrap();
     let x = strength.broadcast_mul(&stripes).unwrap();
     let x = (x + (noise("grain", &[64, 1, 8, 8]) * 0.3).unwrap()).unwrap();
     let seen = flow.observe(Direction::Inverse, &x, None).unwrap();

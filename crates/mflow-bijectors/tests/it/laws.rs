@@ -2,7 +2,7 @@
 use crate::cases::{
     Case, DIRECTIONS, Inputs, Probe, Subject, TANGENTS, evaluate, net, small, small_flow,
 };
-use crate::numbers::{CPU, close, gap, identity_rows, log_abs_det, normal, numbers, tensor};
+use crate::numbers::{close, device, gap, identity_rows, log_abs_det, normal, numbers, tensor};
 use crate::{extremes, gradients, routes};
 use mflow_bijectors::AffineScale::{Sigmoid, Softplus};
 use mflow_bijectors::BijectorConfig::{
@@ -423,7 +423,7 @@ fn configs_are_files(name: &str, case: &Case) {
 fn files_hold_everything(name: &str, case: &Case, subject: &Subject) {
     let named = subject.store.to_named().unwrap();
     let load = |named: &std::collections::BTreeMap<String, Tensor>| {
-        ParamStore::from_named(named.clone(), DType::F64, CPU).create(&case.config)
+        ParamStore::from_named(named.clone(), DType::F64, device()).create(&case.config)
     };
     let loaded = load(&named).unwrap();
     for direction in DIRECTIONS {
@@ -499,7 +499,7 @@ fn log_det_is_that_of_the_jacobian(at: &str, case: &Case, subject: &Subject, dir
     }
     let mut jacobian = vec![0.; rows * d * d];
     for k in 0..d {
-        let unit = Tensor::eye(d, DType::F64, CPU).unwrap().narrow(0, k, 1).unwrap();
+        let unit = Tensor::eye(d, DType::F64, device()).unwrap().narrow(0, k, 1).unwrap();
         let unit = unit.reshape([&[1], shape].concat()).unwrap();
         let column = difference(subject, direction, &inputs, Some(&unit), None);
         for (b, column) in numbers(&column[0]).chunks_exact(d).enumerate() {

@@ -1,6 +1,6 @@
 //! Linear maps against matrices put together by hand from their named tensors.
 use crate::cases::{DIRECTIONS, randomise};
-use crate::numbers::{CPU, close, log_abs_det, normal, numbers, tensor};
+use crate::numbers::{close, device, log_abs_det, normal, numbers, tensor};
 use mflow_bijectors::candle::DType;
 use mflow_bijectors::{
     Bijector, Direction, FeatureAffineConfig, LuLinearConfig, ParamStore, PermutationConfig,
@@ -32,7 +32,7 @@ fn factors(store: &ParamStore, d: usize) -> (Vec<Vec<f64>>, Vec<Vec<f64>>, Vec<f
 #[test]
 fn lu_is_the_product_of_its_named_factors() {
     for d in [1, 2, 3, 6] {
-        let mut store = ParamStore::new(1, DType::F64, CPU);
+        let mut store = ParamStore::new(1, DType::F64, device());
         let map = store.build(|_| true, |p| LuLinearConfig::new(d).build(p)).unwrap();
         randomise(&store, "lu", 1.5);
         let (l, u, bias) = factors(&store, d);
@@ -55,7 +55,7 @@ fn lu_is_the_product_of_its_named_factors() {
 
 #[test]
 fn lu_starts_as_the_identity() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let map = store.build(|_| true, |p| LuLinearConfig::new(4).build(p)).unwrap();
     let x = normal("x", &[3, 4]);
     for direction in DIRECTIONS {
@@ -69,7 +69,7 @@ fn lu_starts_as_the_identity() {
 /// The diagonal has a floor, so that a trained map stays invertible, and no overflow above.
 #[test]
 fn the_diagonal_of_u_is_bounded_below_and_overflows_nowhere() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let map = store.build(|_| true, |p| LuLinearConfig::new(3).build(p)).unwrap();
     let raw = [-800., 50., 800.];
     let named = BTreeMap::from([
@@ -99,9 +99,9 @@ fn the_diagonal_of_u_is_bounded_below_and_overflows_nowhere() {
 #[test]
 fn a_permutation_takes_feature_p_of_i() {
     let index = [2_u32, 0, 3, 1];
-    let buffer = mflow_bijectors::candle::Tensor::from_vec(index.to_vec(), 4, CPU).unwrap();
+    let buffer = mflow_bijectors::candle::Tensor::from_vec(index.to_vec(), 4, device()).unwrap();
     let named = BTreeMap::from([("permutation".to_owned(), buffer)]);
-    let mut store = ParamStore::from_named(named, DType::F64, CPU);
+    let mut store = ParamStore::from_named(named, DType::F64, device());
     let map = store.build(|_| true, |p| PermutationConfig::new(4).build(p)).unwrap();
     let x = tensor(vec![10., 11., 12., 13.], &[1, 4]);
     let y = numbers(&map.forward(&x, None).unwrap().value);
@@ -113,7 +113,7 @@ fn a_permutation_takes_feature_p_of_i() {
 #[test]
 fn permutations_are_drawn_from_the_seed() {
     let drawn = |seed: u64| {
-        let mut store = ParamStore::new(seed, DType::F64, CPU);
+        let mut store = ParamStore::new(seed, DType::F64, device());
         store.build(|_| true, |p| PermutationConfig::new(9).build(p)).unwrap();
         numbers(&store.to_named().unwrap()["permutation"])
     };
@@ -127,7 +127,7 @@ fn permutations_are_drawn_from_the_seed() {
 #[test]
 fn a_feature_affine_map_scales_then_shifts() {
     let config = FeatureAffineConfig::new(vec![1., -2.], vec![3., 0.5]);
-    let mut store = ParamStore::new(0, DType::F64, CPU);
+    let mut store = ParamStore::new(0, DType::F64, device());
     let map = store.build(|_| true, |p| config.build(p)).unwrap();
     let x = tensor(vec![10., 10.], &[1, 2]);
     let y = map.map(Direction::Forward, &x, None).unwrap();

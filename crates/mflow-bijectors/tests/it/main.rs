@@ -7,6 +7,8 @@ mod authors;
 mod cases;
 mod collected;
 mod config;
+#[path = "../support/device.rs"]
+mod device;
 mod extremes;
 mod flows;
 mod gradients;

@@ -3,7 +3,7 @@
 //! `xtask/fixtures` makes the files; its README has the formulas, the layouts and nflows's own
 //! errors. A map that has a counterpart there is one line in [`cases`].
 use crate::cases::{DIRECTIONS, composed, net};
-use crate::numbers::{CPU, gap_of, identity_rows, normal, numbers, tensor};
+use crate::numbers::{device, gap_of, identity_rows, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor, safetensors};
 use mflow_bijectors::{
     ActNormConfig, Activation, AffineScale, AutoregressiveConfig, BatchNormConfig, Bijector,
@@ -144,7 +144,7 @@ fn folder() -> PathBuf {
 
 fn read(name: &str) -> Named {
     let path = folder().join(format!("{name}.safetensors"));
-    safetensors::load(path, CPU).unwrap().into_iter().collect()
+    safetensors::load(path, device()).unwrap().into_iter().collect()
 }
 
 /// Our name of a parameter of nflows.
@@ -196,7 +196,7 @@ impl Fixture {
 
     /// The map, with these parameters.
     fn build(&self, config: &BijectorConfig, dtype: DType) -> (ParamStore, Arc<dyn Bijector>) {
-        let mut store = ParamStore::from_named(self.parameters.clone(), dtype, CPU);
+        let mut store = ParamStore::from_named(self.parameters.clone(), dtype, device());
         let map = store.build(|_| true, |p| config.build(p)).unwrap();
         (store, map)
     }
@@ -323,7 +323,7 @@ impl Fixture {
         // Tangent j of a point is the derivative by its element j.
         let sums = |t: Option<&Tensor>| match t {
             Some(t) => t.reshape((rows, n, ())).unwrap().abs().unwrap().sum(1).unwrap(),
-            None => Tensor::zeros((rows, 1), DType::F64, CPU).unwrap(),
+            None => Tensor::zeros((rows, 1), DType::F64, device()).unwrap(),
         };
         [pushed.value.tangents(), pushed.log_abs_det.tangents()].map(|t| {
             let conditions = numbers(&sums(t).max(1).unwrap());
@@ -441,7 +441,8 @@ fn masks_are_those_of_nflows() {
 #[test]
 fn log_tanh_is_its_formula() {
     let config = FunctionConfig::new(&[1], Function::LogTanh { cut: CUT });
-    let map = ParamStore::new(0, DType::F64, CPU).build(|_| true, |p| config.build(p)).unwrap();
+    let map =
+        ParamStore::new(0, DType::F64, device()).build(|_| true, |p| config.build(p)).unwrap();
     let x = numbers(&read("log_tanh")["x"]);
     let a = CUT * (1. - CUT.tanh().powi(2));
     let formula = |x: f64| match x.abs() {

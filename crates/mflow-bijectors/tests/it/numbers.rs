@@ -1,8 +1,8 @@
 //! Small helpers: numbers in and out of tensors, comparisons, a determinant.
 use mflow_bijectors::Stream;
-use mflow_bijectors::candle::{DType, Device, Tensor};
+use mflow_bijectors::candle::{DType, Tensor};
 
-pub(crate) const CPU: &Device = &Device::Cpu;
+pub(crate) use crate::device::device;
 
 /// All elements as f64.
 pub(crate) fn numbers(t: &Tensor) -> Vec<f64> {
@@ -11,17 +11,17 @@ pub(crate) fn numbers(t: &Tensor) -> Vec<f64> {
 
 /// An f64 tensor.
 pub(crate) fn tensor(values: Vec<f64>, shape: &[usize]) -> Tensor {
-    Tensor::from_vec(values, shape, CPU).unwrap()
+    Tensor::from_vec(values, shape, device()).unwrap()
 }
 
 /// Standard normal numbers; `purpose` is their seed.
 pub(crate) fn normal(purpose: &str, shape: &[usize]) -> Tensor {
-    Stream::new(11, purpose).normal_tensor(shape, DType::F64, CPU).unwrap()
+    Stream::new(11, purpose).normal_tensor(shape, DType::F64, device()).unwrap()
 }
 
 /// Identity tangents, `[rows, n, n]`.
 pub(crate) fn identity_rows(rows: usize, n: usize, dtype: DType) -> Tensor {
-    let eye = Tensor::eye(n, dtype, CPU).unwrap().unsqueeze(0).unwrap();
+    let eye = Tensor::eye(n, dtype, device()).unwrap().unsqueeze(0).unwrap();
     eye.broadcast_as((rows, n, n)).unwrap().contiguous().unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! Numerical inverses: what they promise, and that they say so when they cannot keep it.
 use crate::cases::{DIRECTIONS, randomise};
-use crate::numbers::{CPU, log_abs_det, normal, numbers, tensor};
+use crate::numbers::{device, log_abs_det, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     Activation, Bijector, BijectorConfig, Dual, Error, ParamStore, ResidualBlockConfig,
@@ -9,7 +9,7 @@ use mflow_bijectors::{
 use std::sync::Arc;
 
 fn create(config: &BijectorConfig) -> (ParamStore, Arc<dyn Bijector>) {
-    let mut store = ParamStore::new(3, DType::F64, CPU);
+    let mut store = ParamStore::new(3, DType::F64, device());
     let map = store.create(config).unwrap();
     (store, map)
 }
@@ -72,7 +72,7 @@ fn residual_blocks_contract() {
             randomise(&store, "steep", 30.);
             let n = 200;
             let x = normal("points", &[n, 3]);
-            let eye = Tensor::eye(3, DType::F64, CPU).unwrap().unsqueeze(0).unwrap();
+            let eye = Tensor::eye(3, DType::F64, device()).unwrap().unsqueeze(0).unwrap();
             let eye = eye.broadcast_as((n, 3, 3)).unwrap().contiguous().unwrap();
             let pushed = map.push_forward(&Dual::new(x, eye).unwrap(), None).unwrap();
             let mut largest = 0_f64;

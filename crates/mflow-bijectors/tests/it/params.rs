@@ -1,6 +1,6 @@
 //! [`ParamStore`]: seeds, names, files, sessions.
 use crate::cases::{composed, randomise, small, small_flow};
-use crate::numbers::{CPU, close, gap, normal, numbers, tensor};
+use crate::numbers::{close, device, gap, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     Bijector, BijectorConfig, Error, Init, LinearKind, LuLinearConfig, Mask, ParamStore,
@@ -24,13 +24,13 @@ fn model() -> BijectorConfig {
 }
 
 fn fresh(seed: u64, dtype: DType) -> (ParamStore, Arc<dyn Bijector>) {
-    let mut store = ParamStore::new(seed, dtype, CPU);
+    let mut store = ParamStore::new(seed, dtype, device());
     let map = store.build(|_| true, |p| model().build(p)).unwrap();
     (store, map)
 }
 
 fn load(named: Named, dtype: DType) -> Result<(ParamStore, Arc<dyn Bijector>)> {
-    let mut store = ParamStore::from_named(named, dtype, CPU);
+    let mut store = ParamStore::from_named(named, dtype, device());
     let map = store.build(|_| true, |p| model().build(p))?;
     Ok((store, map))
 }
@@ -43,7 +43,7 @@ fn equal(a: &Named, b: &Named) -> bool {
 fn values_depend_on_seed_and_name_only() {
     let config = small(3, Mask::Even);
     let build = |seed: u64, order: [&str; 3]| {
-        let mut store = ParamStore::new(seed, DType::F64, CPU);
+        let mut store = ParamStore::new(seed, DType::F64, device());
         let all = store.build(
             |_| true,
             |p| {
@@ -79,7 +79,7 @@ fn single_precision_draws_the_same_numbers() {
 
 #[test]
 fn initial_values_are_as_documented() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let config = small(3, Mask::Even).with_context(2);
     store.build(|_| true, |p| config.build(p)).unwrap();
     let named = store.to_named().unwrap();
@@ -107,9 +107,9 @@ fn initial_values_are_as_documented() {
 
 #[test]
 fn names_are_refused_when_repeated() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let twice = |name: &str| {
-        let mut store = ParamStore::new(1, DType::F64, CPU);
+        let mut store = ParamStore::new(1, DType::F64, device());
         let built = store.build(
             |_| true,
             |p| {
@@ -141,7 +141,7 @@ fn names_are_refused_when_repeated() {
 /// Two layers with one prefix and different piece names must not get one another's vector.
 #[test]
 fn one_prefix_holds_one_flat_vector() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let built = store.build(
         |_| true,
         |p| {
@@ -156,7 +156,7 @@ fn one_prefix_holds_one_flat_vector() {
 
 #[test]
 fn a_second_session_must_ask_for_the_same_shapes() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     store.build(|_| true, |p| LuLinearConfig::new(3).build(p)).unwrap();
     let other = store.build(|_| true, |p| LuLinearConfig::new(4).build(p));
     match other {
@@ -200,7 +200,7 @@ fn named_tensors_round_trip() {
 /// In files weights are `[out, in]`: the last map is `y = W h + b` with its rows the outputs.
 #[test]
 fn weights_lie_out_by_in() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let config = small(3, Mask::Even).with_context(2);
     store.build(|_| true, |p| config.build(p)).unwrap();
     let shapes: BTreeMap<String, Vec<usize>> =
@@ -292,7 +292,7 @@ fn loaded_shapes_and_values_are_checked() {
     assert_eq!(message, expected, "a transposed weight in the first layer");
     let last = change("3.net.final.bias", tensor(vec![0.; 3], &[3]));
     assert!(matches!(last, Error::ParameterShape { .. }), "in the last one: {last}");
-    let index = |v: Vec<u32>| Tensor::from_vec(v.clone(), v.len(), CPU).unwrap();
+    let index = |v: Vec<u32>| Tensor::from_vec(v.clone(), v.len(), device()).unwrap();
     for (what, bad) in [
         ("a repetition", index(vec![0, 1, 1])),
         ("a number out of range", index(vec![0, 1, 3])),
@@ -332,7 +332,7 @@ fn assigning_is_strict_about_its_own_names() {
 
 #[test]
 fn sessions_choose_what_is_trained() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let config = model();
     let map = store.build(|name| name.starts_with("3"), |p| config.build(p)).unwrap();
     let (x, c) = (normal("x", &[4, 3]), normal("c", &[4, 2]));
@@ -352,7 +352,7 @@ fn sessions_choose_what_is_trained() {
 #[test]
 fn a_failed_session_reports_its_own_error() {
     let named = fresh(1, DType::F64).0.to_named().unwrap();
-    let mut store = ParamStore::from_named(named, DType::F64, CPU);
+    let mut store = ParamStore::from_named(named, DType::F64, device());
     let failed: Result<()> =
         store.build(|_| true, |_| Err(Error::config("some.field", "is wrong")));
     let own = matches!(&failed, Err(Error::Config { field, .. }) if field == "some.field");
@@ -361,7 +361,7 @@ fn a_failed_session_reports_its_own_error() {
 
 #[test]
 fn pieces_need_as_many_values_as_elements() {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let piece = Piece::vector("v", 3, Init::Values(vec![1., 2.]));
     let built = store.build(|_| true, |p| p.scope("layer").flat(vec![piece.clone()]));
     let message = built.map(|_| ()).unwrap_err().to_string();
@@ -374,7 +374,7 @@ fn the_layers_of_a_flow_have_their_place_as_name() {
     let mut config = small_flow();
     config.linear = LinearKind::Lu;
     config.layers = 2;
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     store.build(|_| true, |p| config.bijector(3, 0)?.build(p)).unwrap();
     let mut layers: Vec<String> = store.to_named().unwrap().into_keys().collect();
     layers.iter_mut().for_each(|n| n.truncate(n.find('.').unwrap()));

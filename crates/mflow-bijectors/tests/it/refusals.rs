@@ -1,6 +1,6 @@
 //! Law 9, second half: arguments that do not fit are typed errors, for every kind of map.
 use crate::cases::{DIRECTIONS, composed, small, small_flow};
-use crate::numbers::{CPU, normal, tensor};
+use crate::numbers::{device, normal, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     Bijector, BijectorConfig, Diff, Direction, Dual, Error, FeatureAffineConfig, LuLinearConfig,
@@ -9,7 +9,7 @@ use mflow_bijectors::{
 use std::sync::Arc;
 
 fn build(config: &BijectorConfig) -> Arc<dyn Bijector> {
-    ParamStore::new(1, DType::F64, CPU).build(|_| true, |p| config.build(p)).unwrap()
+    ParamStore::new(1, DType::F64, device()).build(|_| true, |p| config.build(p)).unwrap()
 }
 
 /// Maps of 3 features, those with context first.

@@ -1,6 +1,6 @@
 //! The spline against a straightforward scalar implementation of Durkan et al. (2019).
 use crate::cases::{DIRECTIONS, net};
-use crate::numbers::{CPU, close, gap_of, normal, numbers, tensor};
+use crate::numbers::{close, device, gap_of, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     Activation, Bijector, CouplingConfig, Direction, Mask, ParamStore, RationalQuadratic, Route,
@@ -86,7 +86,7 @@ pub(crate) fn fixed(
         .with_bins(bins, bound)
         .with_net(net(4, 0, Activation::Relu))
         .with_route(route);
-    let mut store = ParamStore::new(1, dtype, CPU);
+    let mut store = ParamStore::new(1, dtype, device());
     let map = store.build(|_| true, |p| config.build(p)).unwrap();
     let mut named: BTreeMap<_, _> = store.to_named().unwrap();
     named.values_mut().for_each(|t| *t = t.zeros_like().unwrap());
@@ -255,7 +255,7 @@ fn many_bins_find_the_right_one() {
         let (map, _store) = fixed(1, 1., &p, dtype, Route::Auto);
         let x: Vec<f64> =
             [0, 1, 500, 997, 998].iter().map(|&k| -1. + 2. * (f64::from(k) + 0.5) / 999.).collect();
-        let x = Tensor::from_vec(x, (5, 1), CPU).unwrap().to_dtype(dtype).unwrap();
+        let x = Tensor::from_vec(x, (5, 1), device()).unwrap().to_dtype(dtype).unwrap();
         let y = map.forward(&x, None).unwrap();
         let tolerance = if dtype == DType::F64 { 1e-12 } else { 1e-4 };
         close(&format!("{dtype:?}: 999 equal bins"), &y.value, &x, tolerance);

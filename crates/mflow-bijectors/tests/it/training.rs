@@ -1,6 +1,6 @@
 //! What training changes: layers that learn from statistics, dropout.
 use crate::cases::{Case, DIRECTIONS, Inputs, net, small};
-use crate::numbers::{CPU, close, gap, normal, numbers, tensor};
+use crate::numbers::{close, device, gap, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     ActNormConfig, Activation, AutoregressiveConfig, BatchNormConfig, Bijector, BijectorConfig,
@@ -10,7 +10,7 @@ use mflow_bijectors::{
 use std::sync::Arc;
 
 fn create(config: &BijectorConfig) -> (ParamStore, Arc<dyn Bijector>) {
-    let mut store = ParamStore::new(3, DType::F64, CPU);
+    let mut store = ParamStore::new(3, DType::F64, device());
     let map = store.create(config).unwrap();
     (store, map)
 }
@@ -60,7 +60,7 @@ fn act_norm_starts_from_its_first_batch_and_only_that() {
             "a second batch changes nothing"
         );
         // Reloaded, it does not initialise itself again.
-        let mut loaded = ParamStore::from_named(after, DType::F64, CPU);
+        let mut loaded = ParamStore::from_named(after, DType::F64, device());
         let again = loaded.create(&BijectorConfig::ActNorm(ActNormConfig::new(3))).unwrap();
         let _ = again.observe(direction, &(&x * 7.).unwrap(), None).unwrap();
         let reloaded = loaded.to_named().unwrap();
@@ -168,7 +168,7 @@ fn what_was_observed_becomes_normal() {
     // Only once, nor after a reload.
     let named = store.to_named().unwrap();
     let _ = map.observe(Direction::Forward, &(&x * 5.).unwrap(), None).unwrap();
-    let mut loaded = ParamStore::from_named(store.to_named().unwrap(), DType::F64, CPU);
+    let mut loaded = ParamStore::from_named(store.to_named().unwrap(), DType::F64, device());
     let again = loaded.create(&config).unwrap();
     let _ = again.observe(Direction::Forward, &(&x * 7.).unwrap(), None).unwrap();
     for (name, state) in loaded.to_named().unwrap() {
@@ -262,7 +262,7 @@ fn dropout_acts_in_training_only() {
         let (store, map) = create(&dropping);
         crate::cases::randomise(&store, "dropout", 1.);
         let named = store.to_named().unwrap();
-        let mut same = ParamStore::from_named(named, DType::F64, CPU);
+        let mut same = ParamStore::from_named(named, DType::F64, device());
         let without = same.create(&plain).unwrap();
         assert!(without.training(&Noise::new(1, 0, 0)).unwrap().is_none(), "{plain:?}");
         let case = Case::new(dropping.clone());

@@ -3,7 +3,7 @@ use super::frame::one_hot;
 use crate::model::{Density, Model, ModelSignature, Part, Projected, check_columns, check_finite};
 use crate::{Error, Result};
 use candle_core::{D, DType, Tensor};
-use mflow_bijectors::{Bijector, Diff, FeatureAffine, LayerNoise, Noise, Stream};
+use mflow_bijectors::{Bijector, Diff, FeatureAffine, LayerNoise, Noise, Stream, host};
 use std::sync::Arc;
 
 /// Shares of a chart in a point below this part of the largest share count as none: a chart need not bend to
@@ -252,7 +252,7 @@ fn pick(shares: &[f64], mut left: f64) -> u32 {
 }
 
 fn numbers(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(t.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+    Ok(host::values_f64(t)?)
 }
 
 impl Model for Atlas {

@@ -1,15 +1,13 @@
 //! Angles of points: the inverse of sine and cosine.
 use crate::Result;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
+use mflow_bijectors::host;
 
 /// The angle of `(x, y)` in `[-π, π]`, element by element, differentiable; that of the origin is 0, and
 /// so is its derivative, which does not exist: a point there pulls no parameter.
 pub(super) fn atan2(y: &Tensor, x: &Tensor) -> Result<Tensor> {
-    let host = |t: &Tensor| -> Result<Vec<f64>> {
-        let t = t.to_dtype(DType::F64)?.to_device(&Device::Cpu)?;
-        Ok(t.flatten_all()?.to_vec1::<f64>()?)
-    };
-    let angles: Vec<f64> = host(y)?.iter().zip(host(x)?).map(|(y, x)| y.atan2(x)).collect();
+    let (ys, xs) = (host::values_f64(y)?, host::values_f64(x)?);
+    let angles: Vec<f64> = ys.iter().zip(xs).map(|(y, x)| y.atan2(x)).collect();
     let angles = Tensor::from_vec(angles, y.shape(), &Device::Cpu)?;
     let angles = angles.to_dtype(y.dtype())?.to_device(y.device())?;
     if !y.track_op() && !x.track_op() {

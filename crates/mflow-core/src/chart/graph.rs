@@ -3,7 +3,7 @@ use super::{Chart, with_frame};
 use crate::gram::gram_log_det;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use mflow_bijectors::{Diff, Domain};
+use mflow_bijectors::{Diff, Domain, host};
 use std::fmt::Debug;
 
 /// A differentiable function `R^N -> R^M`, written once for points and for points with tangents.
@@ -46,7 +46,8 @@ impl<G: GraphFunction> Graph<G> {
 
 /// Rows of a tensor in f64.
 fn rows(t: &Tensor) -> Result<Vec<Vec<f64>>> {
-    Ok(t.to_dtype(DType::F64)?.to_device(&Device::Cpu)?.to_vec2::<f64>()?)
+    let columns = t.dim(1)?;
+    Ok(host::values_f64(t)?.chunks_exact(columns.max(1)).map(<[f64]>::to_vec).collect())
 }
 
 /// Solve `a x = b` for a symmetric positive definite matrix, by elimination.

@@ -1,7 +1,7 @@
 //! Manifolds of several charts. Oracle: mixtures of normal densities in closed form on flat charts; lengths and
 //! areas of decoded grids; counts of samples and of draws; central differences.
 use crate::kinds::{Kind, small, units, with_steps};
-use crate::numbers::{CPU, close, normal, numbers, tensor};
+use crate::numbers::{close, device, normal, numbers, tensor};
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{FeatureAffineConfig, Noise, ParamStore, Stream};
 use mflow_core::candle::{DType, Tensor};
@@ -44,7 +44,7 @@ fn flat(frames: Vec<ChartFrame>) -> ModelConfig {
 }
 
 fn build(config: &ModelConfig, logits: &[f64]) -> (ParamStore, Box<dyn Model>) {
-    let mut store = ParamStore::new(5, DType::F64, CPU);
+    let mut store = ParamStore::new(5, DType::F64, device());
     let model = config.build(&mut store, |_| true).unwrap();
     set_logits(&store, logits);
     (store, model)
@@ -381,7 +381,7 @@ fn an_atlas_survives_its_file() {
     let (config, columns) = (kind.config.clone(), None);
     let card = mflow_core::ModelCard { config, columns, provenance: [].into() };
     mflow_core::save_model(&path, &card, &kind.store).unwrap();
-    let loaded = mflow_core::load_model(&path, None, CPU).unwrap();
+    let loaded = mflow_core::load_model(&path, None, device()).unwrap();
     assert_eq!(loaded.card, card);
     let x = kind.data(20);
     let of = |model: &dyn Model| numbers(&model.log_prob(&x, None).unwrap());
@@ -433,7 +433,7 @@ fn what_does_not_fit_is_refused() {
         (with(|f| f.axes.truncate(1)), "`charts[1].axes` must be 2 axes of 2 numbers"),
     ];
     for (config, expected) in cases {
-        let mut store = ParamStore::new(1, DType::F64, CPU);
+        let mut store = ParamStore::new(1, DType::F64, device());
         let error = config.build(&mut store, |_| true).unwrap_err().to_string();
         assert!(error.contains(expected), "expected `{expected}`, found `{error}`");
     }
@@ -452,7 +452,7 @@ fn what_does_not_fit_is_refused() {
     let message = model.log_prob(&x, Some(&x)).unwrap_err().to_string();
     assert!(message.starts_with("log_prob: expected `context`"), "nobody asked for one: {message}");
     assert!(model.score(&x, &x).is_err());
-    let nothing = Tensor::zeros((0, 2), DType::F64, CPU).unwrap();
+    let nothing = Tensor::zeros((0, 2), DType::F64, device()).unwrap();
     for result in [
         model.log_prob(&nothing, None),
         model.project(&nothing, None),

@@ -1,5 +1,5 @@
 //! Charts against what geometry says of them: equations, lengths and areas, nearest points.
-use crate::numbers::{CPU, normal, numbers, tensor};
+use crate::numbers::{device, normal, numbers, tensor};
 use mflow_bijectors::{
     BijectorConfig, Diff, Domain, OrthogonalConfig, ParamStore, ScalingConfig,
     SpecialConformalConfig,
@@ -75,7 +75,7 @@ fn charts(dtype: DType) -> Vec<(&'static str, Box<dyn Embedding>)> {
         ("stereographic circle", ChartConfig::Stereographic { radius: 0.5, center: vec![0., 2.] }),
     ];
     let mut all: Vec<(&'static str, Box<dyn Embedding>)> =
-        configs.map(|(name, config)| (name, config.build(dtype, CPU).unwrap())).into();
+        configs.map(|(name, config)| (name, config.build(dtype, device()).unwrap())).into();
     all.push(("saddle", Box::new(Graph::new(Saddle, dtype))));
     all.push(("curve", Box::new(Graph::new(Curve, dtype))));
     all
@@ -103,7 +103,8 @@ fn coordinates(chart: &dyn Embedding, rows: usize) -> Tensor {
 /// Central differences along coordinate `k`.
 fn difference(chart: &dyn Embedding, u: &Tensor, k: usize) -> Tensor {
     let n = chart.manifold_dim();
-    let along = (Tensor::eye(n, DType::F64, CPU).unwrap().narrow(0, k, 1).unwrap() * 1e-6).unwrap();
+    let along =
+        (Tensor::eye(n, DType::F64, device()).unwrap().narrow(0, k, 1).unwrap() * 1e-6).unwrap();
     let up = chart.embed(&u.broadcast_add(&along).unwrap(), None).unwrap();
     let down = chart.embed(&u.broadcast_sub(&along).unwrap(), None).unwrap();
     ((up - down).unwrap() / 2e-6).unwrap()
@@ -161,7 +162,7 @@ fn projections_are_nearest() {
         let projected = chart.embed_with_jacobian(&u, None).unwrap();
         let miss = (&x - projected.value()).unwrap();
         let along = projected.tangents().unwrap().matmul(&miss.unsqueeze(2).unwrap()).unwrap();
-        let zero = Tensor::zeros((rows, n, 1), DType::F64, CPU).unwrap();
+        let zero = Tensor::zeros((rows, n, 1), DType::F64, device()).unwrap();
         close(&format!("{name}: orthogonal"), &along, &zero, 1e-7);
         let distance = numbers(&miss.sqr().unwrap().sum(1).unwrap());
         let others = chart.embed(&coordinates(chart.as_ref(), 20_000), None).unwrap();
@@ -198,7 +199,7 @@ fn areas_are_those_of_geometry() {
     let polar = (0., PI);
     let sphere = |dim, radius: f64| {
         let center = vec![0.; dim + 1];
-        ChartConfig::Hypersphere { dim, radius, center }.build(DType::F64, CPU).unwrap()
+        ChartConfig::Hypersphere { dim, radius, center }.build(DType::F64, device()).unwrap()
     };
     let check = |what: &str, found: f64, expected: f64, tolerance: f64| {
         assert!((found / expected - 1.).abs() < tolerance, "{what}: {found}, not {expected}");
@@ -209,14 +210,14 @@ fn areas_are_those_of_geometry() {
     check("sphere", area, 4. * PI * r * r, 1e-5);
     let area = integral(sphere(3, r).as_ref(), &[polar, polar, circle], 60);
     check("3-sphere", area, 2. * PI * PI * r.powi(3), 1e-3);
-    let torus = ChartConfig::Torus { major: 2., minor: 0.5 }.build(DType::F64, CPU).unwrap();
+    let torus = ChartConfig::Torus { major: 2., minor: 0.5 }.build(DType::F64, device()).unwrap();
     check("torus", integral(torus.as_ref(), &[circle, circle], 64), 4. * PI * PI, 1e-12);
-    let flat = ChartConfig::FlatTorus { radii: vec![1., 0.5] }.build(DType::F64, CPU).unwrap();
+    let flat = ChartConfig::FlatTorus { radii: vec![1., 0.5] }.build(DType::F64, device()).unwrap();
     check("flat torus", integral(flat.as_ref(), &[circle, circle], 4), 2. * PI * PI, 1e-12);
     // From -1 to 1 is half of the circle.
-    let half = Stereographic::new(r, &[0., 0.], DType::F64, CPU).unwrap();
+    let half = Stereographic::new(r, &[0., 0.], DType::F64, device()).unwrap();
     check("half circle", integral(&half, &[(-1., 1.)], 2000), PI * r, 1e-6);
-    let wide = Stereographic::new(1., &[0., 0., 0.], DType::F64, CPU).unwrap();
+    let wide = Stereographic::new(1., &[0., 0., 0.], DType::F64, device()).unwrap();
     let inner = integral(&wide, &[(-30., 30.), (-30., 30.)], 1500);
     // Outside of the square there is less than of the disc of radius 30: 4π/(1 + 900).
     assert!(inner < 4. * PI && inner > 4. * PI * (1. - 1. / 901.), "sphere: {inner}");
@@ -268,15 +269,15 @@ fn points_satisfy_their_equations() {
 #[test]
 fn two_charts_of_a_sphere_agree() {
     let center = [1., 0., -0.3];
-    let spherical = Hypersphere::new(2, 1.5, &center, DType::F64, CPU).unwrap();
-    let flat = Stereographic::new(1.5, &center, DType::F64, CPU).unwrap();
+    let spherical = Hypersphere::new(2, 1.5, &center, DType::F64, device()).unwrap();
+    let flat = Stereographic::new(1.5, &center, DType::F64, device()).unwrap();
     let u = coordinates(&spherical, 20);
     let x = Embedding::embed(&spherical, &u, None).unwrap();
     let v = Embedding::coordinates(&flat, &x, None).unwrap();
     close("points", &Embedding::embed(&flat, &v, None).unwrap(), &x, 1e-13);
     // |dv/du| by differences, which is the ratio of the volumes.
     let step = |k: usize| {
-        let along = Tensor::eye(2, DType::F64, CPU).unwrap().narrow(0, k, 1).unwrap();
+        let along = Tensor::eye(2, DType::F64, device()).unwrap().narrow(0, k, 1).unwrap();
         let at = |sign: f64| {
             let u = u.broadcast_add(&(&along * (sign * 1e-6)).unwrap()).unwrap();
             let x = Embedding::embed(&spherical, &u, None).unwrap();
@@ -375,12 +376,12 @@ fn nan_stays_nan_in_its_row() {
 
 #[test]
 fn where_coordinates_are_not_unique() {
-    let sphere = Hypersphere::new(2, 1., &[0., 0., 0.], DType::F64, CPU).unwrap();
+    let sphere = Hypersphere::new(2, 1., &[0., 0., 0.], DType::F64, device()).unwrap();
     let origin = tensor(vec![0.; 3], &[1, 3]);
     let u = Embedding::coordinates(&sphere, &origin, None).unwrap();
     assert_eq!(numbers(&u), [0., 0.], "of the centre the first pole");
     assert_eq!(numbers(&Embedding::log_volume(&sphere, &u, None).unwrap())[0], f64::NEG_INFINITY);
-    let flat = Stereographic::new(1., &[0., 0., 0.], DType::F64, CPU).unwrap();
+    let flat = Stereographic::new(1., &[0., 0., 0.], DType::F64, device()).unwrap();
     let pole = tensor(vec![0., 0., 1.], &[1, 3]);
     let u = numbers(&Embedding::coordinates(&flat, &pole, None).unwrap());
     assert!(u.iter().all(|v| !v.is_finite()), "of the pole none: {u:?}");
@@ -390,11 +391,11 @@ fn where_coordinates_are_not_unique() {
 fn arguments_are_checked() {
     for (name, chart) in charts(DType::F64) {
         let n = chart.manifold_dim();
-        let wrong = Tensor::zeros((2, n + 1), DType::F64, CPU).unwrap();
+        let wrong = Tensor::zeros((2, n + 1), DType::F64, device()).unwrap();
         let message = chart.embed(&wrong, None).unwrap_err().to_string();
         let expected = format!("expected `u` of shape [B, {n}], found [2, {}]", n + 1);
         assert!(message.ends_with(&expected), "{name}: {message}");
-        let single = Tensor::zeros((2, n), DType::F32, CPU).unwrap();
+        let single = Tensor::zeros((2, n), DType::F32, device()).unwrap();
         let message = chart.log_volume(&single, None).unwrap_err().to_string();
         assert!(message.contains("dtype F64, found F32"), "{name}: {message}");
     }
@@ -442,7 +443,7 @@ fn configs_are_files_and_are_checked() {
         ),
     ] {
         let config: ChartConfig = serde_json::from_str(text).unwrap();
-        let message = config.build(DType::F64, CPU).map(|_| ()).unwrap_err().to_string();
+        let message = config.build(DType::F64, device()).map(|_| ()).unwrap_err().to_string();
         assert_eq!(message, format!("invalid config: {expected}"));
     }
 }
@@ -457,7 +458,7 @@ fn some_charts_have_names() {
     ] {
         let config = named(name).unwrap();
         assert_eq!(config.dims(), dims, "{name}");
-        let chart = config.build(DType::F64, CPU).unwrap();
+        let chart = config.build(DType::F64, device()).unwrap();
         let x = chart.embed(&tensor(point.clone(), &[1, point.len()]), None).unwrap();
         close(name, &x, &tensor(expected.clone(), &[1, expected.len()]), 1e-15);
         // A file has it written out.
@@ -482,7 +483,7 @@ fn gradients_at_centres_and_axes_are_finite() {
         (torus, vec![0., 0., 0., 0., 0., 1., 2., 0., 0.]),
         (flat, vec![0., 0., 1., 0.]),
     ] {
-        let chart = config.build(DType::F64, CPU).unwrap();
+        let chart = config.build(DType::F64, device()).unwrap();
         let d = chart.data_dim();
         let x = Var::from_tensor(&tensor(points.clone(), &[points.len() / d, d])).unwrap();
         let u = chart.coordinates(x.as_tensor(), None).unwrap();
@@ -505,14 +506,14 @@ fn conformal(dim: usize) -> BijectorConfig {
 /// A flow behind a chart, and the closed form of the volume behind a conformal one.
 #[test]
 fn charts_take_flows() {
-    let mut store = ParamStore::new(3, DType::F64, CPU);
+    let mut store = ParamStore::new(3, DType::F64, device());
     let flow = mflow_bijectors::FlowConfig::real_nvp().bijector(3, 0).unwrap();
     let flow = store.create(&flow).unwrap();
-    let mut store = ParamStore::new(3, DType::F64, CPU);
+    let mut store = ParamStore::new(3, DType::F64, device());
     let angles = store.create(&conformal(3)).unwrap();
     for (name, f) in [("real NVP", flow), ("conformal", angles)] {
         assert_eq!(f.signature().conformal, name == "conformal");
-        let sphere = Hypersphere::new(2, 1.2, &[0.3, 0., 0.1], DType::F64, CPU).unwrap();
+        let sphere = Hypersphere::new(2, 1.2, &[0.3, 0., 0.1], DType::F64, device()).unwrap();
         let embedding = ChartedFlow::over(sphere, f.clone()).unwrap();
         let u = coordinates(&embedding, 7);
         let x = embedding.embed_with_jacobian(&u, None).unwrap();
@@ -525,7 +526,7 @@ fn charts_take_flows() {
             close(name, &row, &difference(&embedding, &u, k), 1e-7);
         }
         // A circle in the plane of the first two latents.
-        let circle = Hypersphere::new(1, 1.2, &[0.3, -0.1], DType::F64, CPU).unwrap();
+        let circle = Hypersphere::new(1, 1.2, &[0.3, -0.1], DType::F64, device()).unwrap();
         let in_space = ChartedFlow::over(circle.clone(), f.clone()).unwrap();
         let u = coordinates(&in_space, 7);
         let flat = Embedding::embed(&circle, &u, None).unwrap();
@@ -542,7 +543,7 @@ fn charts_take_flows() {
         let x = padded.embed_with_jacobian(&u, None).unwrap();
         let expected = (gram_log_det(x.tangents().unwrap()).unwrap() * 0.5).unwrap();
         close(name, &padded.log_volume(&u, None).unwrap(), &expected, 1e-10);
-        let torus = mflow_core::FlatTorus::new(&[1., 1.], DType::F64, CPU).unwrap();
+        let torus = mflow_core::FlatTorus::new(&[1., 1.], DType::F64, device()).unwrap();
         let message = ChartedFlow::over(torus, f).map(|_| ()).unwrap_err().to_string();
         let expected = "invalid config: `charted_flow.f` must be a map of vectors of 4 features or \
                         more, found [3]";

@@ -1,7 +1,7 @@
 //! M-flows whose manifold is closed. Oracle: lengths and areas of decoded grids, turns that change
 //! nothing, circles and spheres by their equations, counts of samples.
 use crate::kinds::{Kind, circle, closed, small, units};
-use crate::numbers::{CPU, close, normal, numbers, tensor};
+use crate::numbers::{close, device, normal, numbers, tensor};
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{BijectorConfig, FeatureAffineConfig, ParamStore, Stream};
 use mflow_core::candle::{DType, Tensor};
@@ -117,7 +117,7 @@ fn without_a_chart_nothing_changes() {
 #[test]
 fn charts_that_do_not_fit_are_refused() {
     let refused = |config: &ModelConfig, expected: &str| {
-        let mut store = ParamStore::new(1, DType::F64, CPU);
+        let mut store = ParamStore::new(1, DType::F64, device());
         let message = config.build(&mut store, |_| true).map(|_| ()).unwrap_err().to_string();
         assert_eq!(message, format!("invalid config: {expected}"));
     };

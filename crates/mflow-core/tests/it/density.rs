@@ -88,7 +88,7 @@ fn units_of_data_only_change_the_volume() {
     let mut store = mflow_bijectors::ParamStore::from_named(
         plain.store.to_named().unwrap(),
         DType::F64,
-        crate::numbers::CPU,
+        crate::numbers::device(),
     );
     let scaled = scaled.build(&mut store, |_| true).unwrap();
     let x = plain.data(20);

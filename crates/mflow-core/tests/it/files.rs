@@ -1,5 +1,5 @@
 //! Model files. Oracle: what was written, to the bit; and for broken ones the documented errors.
-use crate::numbers::{CPU, numbers};
+use crate::numbers::{device, numbers};
 use crate::subject::{Case, Subject};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{
@@ -62,7 +62,7 @@ fn refused(what: &str, path: &Path, result: Result<LoadedModel>, parts: &[&str])
 fn a_model_comes_back_to_the_bit() {
     let (folder, subject) = saved();
     let path = folder.path().join("model.safetensors");
-    let loaded = load_model(&path, None, CPU).unwrap();
+    let loaded = load_model(&path, None, device()).unwrap();
     assert_eq!(loaded.card, card(&subject), "the card");
     assert_eq!(loaded.model.signature().dtype, DType::F32, "the dtype of the file");
     let (old, new) = (subject.store.to_named().unwrap(), loaded.store.to_named().unwrap());
@@ -81,7 +81,7 @@ fn a_model_comes_back_to_the_bit() {
 fn saving_twice_gives_the_same_bytes() {
     let (folder, subject) = saved();
     let [a, b] = ["model.safetensors", "again.safetensors"].map(|n| folder.path().join(n));
-    let loaded = load_model(&a, None, CPU).unwrap();
+    let loaded = load_model(&a, None, device()).unwrap();
     save_model(&b, &loaded.card, &loaded.store).unwrap();
     let (a, b) = (read_tensors(&a).unwrap(), read_tensors(&b).unwrap());
     assert_eq!(a.metadata, b.metadata, "metadata");
@@ -95,7 +95,7 @@ fn saving_twice_gives_the_same_bytes() {
 fn a_model_loads_in_another_precision() {
     let (folder, subject) = saved();
     let path = folder.path().join("model.safetensors");
-    let loaded = load_model(&path, Some(DType::F64), CPU).unwrap();
+    let loaded = load_model(&path, Some(DType::F64), device()).unwrap();
     assert_eq!(loaded.model.signature().dtype, DType::F64, "the dtype asked for");
     for (name, tensor) in subject.store.to_named().unwrap() {
         let found = &loaded.store.to_named().unwrap()[&name];
@@ -134,7 +134,7 @@ fn tensors_lie_as_other_programs_expect() {
 
 #[test]
 fn published_sizes_have_published_names() {
-    let mut store = mflow_bijectors::ParamStore::new(1, DType::F32, CPU);
+    let mut store = mflow_bijectors::ParamStore::new(1, DType::F32, device());
     // The published flow of the polynomial surface: permutations, and couplings at odd places.
     let flow = mflow_bijectors::SplineFlowConfig::default();
     let config = mflow_core::ModelConfig::m_flow(3, 2).with_outer(flow.clone()).with_inner(flow);
@@ -154,11 +154,11 @@ fn a_truncated_file_is_refused() {
     for length in lengths {
         fs::write(&path, &bytes[..length]).unwrap();
         let parts = ["expected a complete safetensors file", &format!("found {length} bytes")];
-        refused(&format!("{length} bytes"), &path, load_model(&path, None, CPU), &parts);
+        refused(&format!("{length} bytes"), &path, load_model(&path, None, device()), &parts);
     }
     let longer = [&bytes[..], &[0]].concat();
     fs::write(&path, longer).unwrap();
-    refused("one byte too many", &path, load_model(&path, None, CPU), &[]);
+    refused("one byte too many", &path, load_model(&path, None, device()), &[]);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_flipped_header_is_never_a_panic() {
         bytes[at] ^= 0x15;
         fs::write(&path, &bytes).unwrap();
         // A flip in free text still loads; whatever does not is an error of the documented kind.
-        if let Err(error) = load_model(&path, None, CPU) {
+        if let Err(error) = load_model(&path, None, device()) {
             assert!(matches!(error, Error::ModelFile { .. }), "byte {at}: {error:?}");
             errors += 1;
         }
@@ -189,16 +189,17 @@ fn foreign_files_are_refused() {
     for garbage in [&b"not a model"[..], &[0xff; 100], &[0; 64], b"{\"a\": 1}\n"] {
         fs::write(&path, garbage).unwrap();
         let expected = ["expected a complete safetensors file"];
-        refused("garbage", &path, load_model(&path, None, CPU), &expected);
+        refused("garbage", &path, load_model(&path, None, device()), &expected);
     }
-    let tensors = BTreeMap::from([("a".to_owned(), Tensor::ones(3, DType::F32, CPU).unwrap())]);
+    let tensors =
+        BTreeMap::from([("a".to_owned(), Tensor::ones(3, DType::F32, device()).unwrap())]);
     write_tensors(&path, &tensors, BTreeMap::new()).unwrap();
     let expected = ["expected the format entry `mflow-model`, found `none`"];
-    refused("another's tensors", &path, load_model(&path, None, CPU), &expected);
+    refused("another's tensors", &path, load_model(&path, None, device()), &expected);
     let metadata = [("format".to_owned(), "pt".to_owned())];
     write_tensors(&path, &tensors, metadata.into()).unwrap();
     let expected = ["expected the format entry `mflow-model`, found `pt`"];
-    refused("another format", &path, load_model(&path, None, CPU), &expected);
+    refused("another format", &path, load_model(&path, None, device()), &expected);
 }
 
 /// Save a model, change tensors and metadata, and load it.
@@ -211,7 +212,7 @@ fn tampered(
     let (mut tensors, mut metadata) = (file.tensors, file.metadata.into_iter().collect());
     change(&mut tensors, &mut metadata);
     write_tensors(&path, &tensors, metadata).unwrap();
-    let loaded = load_model(&path, None, CPU);
+    let loaded = load_model(&path, None, device());
     (folder, loaded)
 }
 
@@ -307,7 +308,7 @@ fn files_that_cannot_be_opened_are_named() {
     let missing = [folder.path().join("none"), folder.path().join("no/folder/none")];
     let below_a_file = folder.path().join("file/model");
     for path in missing.iter().chain([&below_a_file, &folder.path().to_owned()]) {
-        let error = load_model(path, None, CPU).map(|m| m.card).unwrap_err();
+        let error = load_model(path, None, device()).map(|m| m.card).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "reading {}: {error:?}", path.display());
         assert!(error.to_string().starts_with(&path.display().to_string()), "named: {error}");
     }

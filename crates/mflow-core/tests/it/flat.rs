@@ -1,6 +1,6 @@
 //! Models that start as the plane of principal components. Oracle: the residual of principal axes.
 use crate::kinds::{small, units, with_epsilon};
-use crate::numbers::{CPU, numbers, tensor};
+use crate::numbers::{device, numbers, tensor};
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::candle::DType;
 use mflow_core::{ChartConfig, ModelConfig, PrincipalAxes};
@@ -41,7 +41,8 @@ fn before_the_first_update_the_error_is_that_of_principal_components() {
                 config = config.with_normalization(units(4));
             }
             let config = config.start_flat(&x).unwrap();
-            let model = config.build(&mut ParamStore::new(7, DType::F64, CPU), |_| true).unwrap();
+            let model =
+                config.build(&mut ParamStore::new(7, DType::F64, device()), |_| true).unwrap();
             let context =
                 (config.sizes.context_dim > 0).then(|| tensor(vec![0.5; ROWS], &[ROWS, 1]));
             let points = tensor(x.clone(), &[ROWS, 4]);
@@ -81,7 +82,7 @@ fn models_that_start_elsewhere_have_no_frame() {
         }
         let mut framed = config;
         framed.sizes.frame.clone_from(&frame);
-        let built = framed.build(&mut ParamStore::new(1, DType::F64, CPU), |_| true);
+        let built = framed.build(&mut ParamStore::new(1, DType::F64, device()), |_| true);
         let error = built.unwrap_err().to_string();
         assert!(error.contains("frame") && error.contains("left out"), "{error}");
     }

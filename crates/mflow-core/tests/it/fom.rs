@@ -1,7 +1,7 @@
 //! Flows on known manifolds. Oracle: lengths and areas of decoded grids, closed forms where `h` is the
 //! identity or affine, counts of samples.
 use crate::kinds::{Kind, circle, circular, log_normal, sphere};
-use crate::numbers::{CPU, close, numbers};
+use crate::numbers::{close, device, numbers};
 use crate::subject::small_flow;
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{
@@ -57,7 +57,7 @@ fn densities_on_known_manifolds_integrate_to_one() {
 
 fn with_flow(chart: ChartConfig, flow: BijectorConfig) -> Box<dyn Model> {
     let config = ModelConfig::fom(chart).with_inner(flow);
-    config.build(&mut ParamStore::new(1, DType::F64, CPU), |_| true).unwrap()
+    config.build(&mut ParamStore::new(1, DType::F64, device()), |_| true).unwrap()
 }
 
 /// Densities of samples, and the samples, from a model and a stream.

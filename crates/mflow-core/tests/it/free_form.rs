@@ -1,7 +1,7 @@
 //! Free-form flows, and how exactly a model inverts. Oracle: networks set by hand that invert each other,
 //! Jacobians by differences, lengths and areas of decoded grids, distances in plain loops.
 use crate::kinds::{Kind, circle, kinds, small, small_net, units, with_steps};
-use crate::numbers::{CPU, close, numbers, tensor};
+use crate::numbers::{close, device, numbers, tensor};
 use crate::subject::small_flow;
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{Activation, LinearKind, NetConfig, ParamStore, Stream};
@@ -227,7 +227,7 @@ fn networks_are_smooth_unless_asked_otherwise() {
     let kinked = config.with_networks(&NetConfig::new(4, 1)).with_inner(small_flow(LinearKind::Lu));
     let ModelParts::FreeForm { decoder, .. } = &kinked.parts else { panic!("still one") };
     assert_eq!(decoder.activation, Activation::Relu);
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let built = kinked.with_networks(&small_net()).build(&mut store, |_| true);
     assert_eq!(built.unwrap().signature().name, "free-form");
     let groups: Vec<String> =

@@ -1,5 +1,5 @@
 //! Gradients of the density. Oracle: central differences, in parameters, data and context.
-use crate::numbers::{CPU, close, numbers, tensor};
+use crate::numbers::{close, device, numbers, tensor};
 use crate::subject::{Case, Subject};
 use mflow_bijectors::ParamStore;
 use mflow_core::Model;
@@ -137,7 +137,7 @@ fn freezing_one_group_leaves_the_gradient_of_the_other() {
 
 #[test]
 fn groups_are_the_first_parts_of_names() {
-    let mut store = ParamStore::new(1, DType::F32, CPU);
+    let mut store = ParamStore::new(1, DType::F32, device());
     Case::new(3, 2).config().build(&mut store, |_| true).unwrap();
     for parameter in store.parameters() {
         let group = parameter.name.split('.').next().unwrap();

@@ -1,5 +1,5 @@
 //! The log-determinant of a Gram matrix. Oracle: elimination on `T Tᵀ`, differences, scaling laws.
-use crate::numbers::{CPU, close, gram, log_abs_det, matrices, normal, numbers, tensor};
+use crate::numbers::{close, device, gram, log_abs_det, matrices, normal, numbers, tensor};
 use mflow_core::candle::{DType, Tensor, Var};
 use mflow_core::{Error, gram_log_det};
 
@@ -129,9 +129,9 @@ fn f32_rows_are_computed_in_f64() {
 #[test]
 fn other_shapes_and_dtypes_are_errors() {
     for shape in [&[6][..], &[2, 3], &[1, 1, 2, 3]] {
-        let result = gram_log_det(&Tensor::zeros(shape, DType::F64, CPU).unwrap());
+        let result = gram_log_det(&Tensor::zeros(shape, DType::F64, device()).unwrap());
         assert!(matches!(result, Err(Error::Tensor(_))), "shape {shape:?} gave {result:?}");
     }
-    let result = gram_log_det(&Tensor::zeros((1, 2, 3), DType::U32, CPU).unwrap());
+    let result = gram_log_det(&Tensor::zeros((1, 2, 3), DType::U32, device()).unwrap());
     assert!(matches!(result, Err(Error::Tensor(_))), "u32 gave {result:?}");
 }

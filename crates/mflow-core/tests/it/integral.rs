@@ -1,6 +1,6 @@
 //! The density integrates to one over the manifold. Oracle: lengths of a polyline and areas of
 //! triangles between decoded points; the model's Gram matrix takes no part in them.
-use crate::numbers::{CPU, numbers, tensor};
+use crate::numbers::{device, numbers, tensor};
 use crate::subject::{Case, Subject};
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::Stream;
@@ -86,5 +86,5 @@ fn samples_are_normal_in_the_latent() {
     }
     let product = mean(&|u| u[0] * u[1]);
     assert!(product.abs() < bound, "covariance of the latents is {product}");
-    assert_eq!(x.device().location(), CPU.location(), "samples are on the model's device");
+    assert_eq!(x.device().location(), device().location(), "samples are on the model's device");
 }

@@ -1,5 +1,5 @@
 //! Every kind of model, small, with parameters well away from the start.
-use crate::numbers::{CPU, gram, log_abs_det, matrices, normal, numbers, tensor};
+use crate::numbers::{device, gram, log_abs_det, matrices, normal, numbers, tensor};
 use crate::subject::{differences, randomise, small_flow};
 use mflow_bijectors::{Activation, Domain, FeatureAffineConfig, LinearKind, NetConfig, ParamStore};
 use mflow_core::candle::{DType, Tensor};
@@ -135,7 +135,7 @@ pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
 
 impl Kind {
     pub(crate) fn new(config: ModelConfig, gain: f64) -> Self {
-        let mut store = ParamStore::new(5, DType::F64, CPU);
+        let mut store = ParamStore::new(5, DType::F64, device());
         let model = config.build(&mut store, |_| true).unwrap();
         randomise(&store, gain);
         let what = serde_json::to_value(&config.sizes).unwrap();

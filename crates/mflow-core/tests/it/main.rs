@@ -6,6 +6,8 @@ mod atlas;
 mod charts;
 mod closed;
 mod density;
+#[path = "../../../mflow-bijectors/tests/support/device.rs"]
+mod device;
 mod files;
 mod flat;
 mod fom;

@@ -1,7 +1,7 @@
 //! What all models share. Oracle: the laws between their methods, differences of `decode`, the base
 //! density by its formula, and the documented table of what each kind can be asked.
 use crate::kinds::{Kind, circle, configs, half_log_det, kinds, small};
-use crate::numbers::{CPU, close, normal, numbers, tensor};
+use crate::numbers::{close, device, normal, numbers, tensor};
 use crate::subject::differences;
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::candle::{DType, Tensor};
@@ -201,7 +201,7 @@ const METHODS: [(&str, bool, Call); 8] = [
     ("coordinates", true, |k, x, c| k.model.coordinates(x, c)),
     ("latents", true, |k, x, c| k.model.latents(x, c)),
     ("surrogate_log_prob", true, |k, x, c| {
-        let noise = Tensor::zeros((x.dims()[0], k.dims().1), DType::F64, CPU)?;
+        let noise = Tensor::zeros((x.dims()[0], k.dims().1), DType::F64, device())?;
         k.model.surrogate_log_prob(x, c, &noise)
     }),
     ("decode", false, |k, u, c| k.model.decode(u, c)),
@@ -338,7 +338,7 @@ fn every_kind_comes_back_from_its_file_to_the_bit() {
         let config = kind.config.clone();
         let card = ModelCard { config, columns: None, provenance: BTreeMap::new() };
         save_model(&path, &card, &kind.store).unwrap();
-        let loaded = load_model(&path, None, CPU).unwrap();
+        let loaded = load_model(&path, None, device()).unwrap();
         assert_eq!(loaded.card, card, "{}: the card", kind.what);
         let (old, new) =
             (everything(kind.model.as_ref(), &kind), everything(&*loaded.model, &kind));
@@ -350,7 +350,7 @@ fn every_kind_comes_back_from_its_file_to_the_bit() {
 fn the_same_seed_gives_the_same_bits() {
     for kind in kinds() {
         let of = |seed: u64| {
-            let mut store = ParamStore::new(seed, DType::F64, CPU);
+            let mut store = ParamStore::new(seed, DType::F64, device());
             everything(kind.config.build(&mut store, |_| true).unwrap().as_ref(), &kind)
         };
         assert_eq!(of(3), of(3), "{}: one seed", kind.what);
@@ -403,7 +403,7 @@ fn short_tables_have_the_defaults() {
 #[test]
 fn configs_out_of_range_are_named() {
     let refused = |config: ModelConfig, expected: &str| {
-        let mut store = ParamStore::new(1, DType::F64, CPU);
+        let mut store = ParamStore::new(1, DType::F64, device());
         let message = config.build(&mut store, |_| true).map(|_| ()).unwrap_err().to_string();
         assert_eq!(message, format!("invalid config: {expected}"));
     };
@@ -438,7 +438,7 @@ fn a_manifold_without_a_choice_is_not_made_conditional() {
     for config in [ModelConfig::af(2), ModelConfig::vae(2, 1), ModelConfig::fom(circle(1.))] {
         let name = config.name();
         let config = config.with_context(1).with_conditional_manifold();
-        let mut store = ParamStore::new(1, DType::F64, CPU);
+        let mut store = ParamStore::new(1, DType::F64, device());
         let message = config.build(&mut store, |_| true).unwrap_err().to_string();
         let part = format!("`conditional_manifold` must be left out of `{name}`");
         assert!(message.contains(&part), "{message}");

@@ -1,5 +1,5 @@
 //! What a model refuses, and in which words. Oracle: the documented contract.
-use crate::numbers::{CPU, normal, tensor};
+use crate::numbers::{device, normal, tensor};
 use crate::subject::Case;
 use mflow_bijectors::{FeatureAffineConfig, ParamStore};
 use mflow_core::candle::{DType, Tensor};
@@ -158,7 +158,7 @@ fn nothing_is_cast() {
 #[test]
 fn configs_out_of_range_are_named() {
     let build = |config: ModelConfig| {
-        let mut store = ParamStore::new(1, DType::F32, CPU);
+        let mut store = ParamStore::new(1, DType::F32, device());
         config.build(&mut store, |_| true).map(|_| ()).unwrap_err()
     };
     for n in [0, 3, 7] {

@@ -1,5 +1,5 @@
 //! A model under test: small, with parameters well away from the near-identity start.
-use crate::numbers::{CPU, normal, numbers, tensor};
+use crate::numbers::{device, normal, numbers, tensor};
 use mflow_bijectors::{
     Activation, Diff, Dual, FeatureAffineConfig, LinearKind, ParamStore, SplineFlowConfig,
 };
@@ -83,7 +83,7 @@ impl Case {
         self.build_as(DType::F64)
     }
     pub(crate) fn build_as(&self, dtype: DType) -> Subject {
-        let mut store = ParamStore::new(5, dtype, CPU);
+        let mut store = ParamStore::new(5, dtype, device());
         let model = self.config().build(&mut store, |_| true).unwrap();
         randomise(&store, self.gain);
         Subject { case: *self, config: self.config(), store, model }

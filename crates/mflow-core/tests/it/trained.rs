@@ -1,7 +1,7 @@
 //! Trained models, and the encoder in the place of the inverse. Oracle: lengths and areas of decoded
 //! grids, Jacobians by differences, counts of samples; and for an M_e-flow the M-flow of the same maps.
 use crate::kinds::{Kind, small, small_net, units};
-use crate::numbers::{CPU, close, normal, numbers, tensor};
+use crate::numbers::{close, device, normal, numbers, tensor};
 use crate::subject::small_flow;
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{LinearKind, ParamStore, Stream};
@@ -106,7 +106,7 @@ fn without_encoder(kind: &Kind) -> Kind {
     config.sizes = sizes;
     let named = kind.store.to_named().unwrap();
     let maps = named.into_iter().filter(|(name, _)| !name.starts_with("encoder."));
-    let mut store = ParamStore::from_named(maps.collect(), DType::F64, CPU);
+    let mut store = ParamStore::from_named(maps.collect(), DType::F64, device());
     let model = config.build(&mut store, |_| true).unwrap();
     Kind { what: format!("{}, exact", kind.what), config, store, model }
 }

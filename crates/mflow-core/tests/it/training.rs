@@ -2,7 +2,7 @@
 //! where outputs are linear in them; moments of a batch behind `ActNorm` layers.
 use crate::ambient::change_of_variables;
 use crate::kinds::{Kind, kinds, small, small_net, units, with_epsilon, with_steps};
-use crate::numbers::{CPU, close, gap, normal, numbers, tensor};
+use crate::numbers::{close, device, gap, normal, numbers, tensor};
 use mflow_bijectors::{FlowConfig, LinearKind, Noise, Norm, ParamStore};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{Model, ModelConfig, Part};
@@ -171,7 +171,7 @@ fn observing_a_batch_initialises_act_norms() {
         with_steps(ModelConfig::free_form(3, 2), 0).with_networks(&small_net()),
     ] {
         let config = config.with_outer(flow.clone()).with_inner(flow.clone());
-        let mut store = ParamStore::new(2, DType::F64, CPU);
+        let mut store = ParamStore::new(2, DType::F64, device());
         let model = config.build(&mut store, |_| true).unwrap();
         let (what, x) = (config.name(), batch(300));
         let before = numbers(&model.encode(&x, None).unwrap());
@@ -217,7 +217,7 @@ fn batch_statistics_are_refused() {
     let mut flow = dropping(0.);
     flow.norm = Norm::BatchNorm;
     let config = small(ModelConfig::m_flow(3, 2)).with_outer(flow);
-    let mut store = ParamStore::new(2, DType::F64, CPU);
+    let mut store = ParamStore::new(2, DType::F64, device());
     let message = config.build(&mut store, |_| true).map(|_| ()).unwrap_err().to_string();
     let expected = "invalid config: `outer.norm` must be `none` or `act_norm` in a model";
     assert!(message.starts_with(expected), "{message}");

@@ -1,26 +1,21 @@
 //! Optimizers over flat parameter vectors, with state that can be saved.
+mod composed;
 mod config;
+mod flat;
 mod update;
 
 pub use config::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
+pub(crate) use flat::in_place;
 pub(crate) use update::Float;
 
 use crate::Result;
 use crate::shards::Pool;
-use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Storage, Tensor, WithDType};
-use mflow_bijectors::Parameter;
+use candle_core::{DType, Tensor};
+use composed::Composed;
+use flat::Flat;
+use mflow_bijectors::{Code, Parameter, Route};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Mutex, PoisonError};
-use update::{Rule, Update};
-
-/// What is kept of one parameter, laid out like it.
-#[derive(Debug)]
-struct Slot<T> {
-    gradient: Vec<T>,
-    /// The buffers of the rule, in its order.
-    buffers: Vec<Vec<T>>,
-}
 
 /// An optimizer over parameters of one dtype, without naming the dtype.
 pub trait Optimizer: Debug + Send + Sync {
@@ -49,166 +44,34 @@ pub trait Optimizer: Debug + Send + Sync {
     fn steps(&self) -> u64;
 }
 
-/// The optimizer that `config` says, of the dtype of `parameters`.
+/// The optimizer that `config` says, of the dtype and for the device of `parameters`.
 pub fn optimizer(config: &OptimizerConfig, parameters: Vec<Parameter>) -> Box<dyn Optimizer> {
-    match parameters.first().map(|p| p.var.dtype()) {
-        Some(DType::F64) => Box::new(Flat::<f64>::new(config.rule(), parameters)),
-        _ => Box::new(Flat::<f32>::new(config.rule(), parameters)),
-    }
-}
-
-/// An optimizer over flat vectors.
-#[derive(Debug)]
-struct Flat<T> {
-    rule: Rule,
-    parameters: Vec<Parameter>,
-    slots: Vec<Mutex<Slot<T>>>,
-    steps: u64,
-}
-
-impl<T: Float> Flat<T> {
-    fn new(rule: Rule, parameters: Vec<Parameter>) -> Self {
-        let slot = |p: &Parameter| {
-            let zero = vec![T::default(); p.var.elem_count()];
-            let buffers = vec![zero.clone(); rule.buffers().len()];
-            Mutex::new(Slot { gradient: zero, buffers })
-        };
-        Self { rule, slots: parameters.iter().map(slot).collect(), parameters, steps: 0 }
-    }
-}
-
-impl<T: Float> Optimizer for Flat<T> {
-    fn accumulate(&mut self, pool: &Pool, shards: &[Vec<Option<Tensor>>]) -> Result<f64> {
-        let squares = pool.map(self.slots.len(), |k| -> Result<f64> {
-            let mut slot = self.slots[k].lock().unwrap_or_else(PoisonError::into_inner);
-            let gradient = &mut slot.gradient;
-            let mut first = true;
-            for shard in shards.iter().filter_map(|s| s[k].as_ref()) {
-                let shard = shard.to_device(&Device::Cpu)?.contiguous()?;
-                let (storage, layout) = shard.storage_and_layout();
-                let values = cpu_slice::<T>(&storage, layout)?;
-                if first {
-                    gradient.copy_from_slice(values);
-                } else {
-                    gradient.iter_mut().zip(values).for_each(|(a, b)| *a += *b);
-                }
-                first = false;
-            }
-            if first {
-                gradient.fill(T::default());
-            }
-            Ok(sum_of_squares(gradient))
-        });
-        Ok(squares.into_iter().sum::<Result<f64>>()?.sqrt())
-    }
-
-    fn step(&mut self, pool: &Pool, rate: f64, scale: f64) -> Result<()> {
-        self.steps += 1;
-        let update = Update { rule: self.rule, rate, scale, step: self.steps };
-        let updated = pool.map(self.parameters.len(), |k| -> Result<()> {
-            let mut slot = self.slots[k].lock().unwrap_or_else(PoisonError::into_inner);
-            let Slot { gradient, buffers } = &mut *slot;
-            in_place(&self.parameters[k], |theta: &mut [T]| update.apply(theta, gradient, buffers))
-        });
-        updated.into_iter().collect()
-    }
-
-    fn to_named(&self) -> Result<BTreeMap<String, Tensor>> {
-        let mut named = BTreeMap::new();
-        for (parameter, slot) in self.parameters.iter().zip(&self.slots) {
-            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            for (prefix, values) in self.rule.buffers().iter().zip(&slot.buffers) {
-                named.extend(to_named(parameter, prefix, values)?);
-            }
-        }
-        Ok(named)
-    }
-
-    fn restore(&mut self, named: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
-        for (parameter, slot) in self.parameters.iter().zip(&self.slots) {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            for (prefix, values) in self.rule.buffers().iter().zip(&mut slot.buffers) {
-                *values = from_named(parameter, prefix, named)?;
-            }
-        }
-        self.steps = steps;
-        Ok(())
-    }
-
-    fn steps(&self) -> u64 {
-        self.steps
+    let rule = config.rule();
+    let Some(first) = parameters.first().map(|p| &p.var) else {
+        return Box::new(Flat::<f32>::new(rule, parameters));
+    };
+    match (Route::Auto.code(first.device()), first.dtype()) {
+        (Code::CpuKernel, DType::F64) => Box::new(Flat::<f64>::new(rule, parameters)),
+        (Code::CpuKernel, _) => Box::new(Flat::<f32>::new(rule, parameters)),
+        _ => Box::new(Composed::new(rule, parameters)),
     }
 }
 
 /// A vector laid out like `parameter`, as named tensors under `prefix`.
-pub(crate) fn to_named<T: WithDType>(
+pub(crate) fn to_named(
     parameter: &Parameter,
     prefix: &str,
-    values: &[T],
+    flat: &Tensor,
 ) -> Result<Vec<(String, Tensor)>> {
-    let flat = Tensor::from_slice(values, values.len(), &Device::Cpu)?;
-    let named = parameter.to_named(&flat)?;
+    let named = parameter.to_named(flat)?;
     Ok(named.into_iter().map(|(n, t)| (format!("{prefix}{n}"), t)).collect())
 }
 
-/// The inverse of [`to_named`].
-pub(crate) fn from_named<T: WithDType>(
+/// The inverse of [`to_named`], on the device of the parameter.
+pub(crate) fn from_named(
     parameter: &Parameter,
     prefix: &str,
     named: &BTreeMap<String, Tensor>,
-) -> Result<Vec<T>> {
-    let flat = parameter.from_named(|n| named.get(&format!("{prefix}{n}")))?;
-    Ok(flat.to_vec1()?)
-}
-
-/// Change the values of a parameter, in place where it is on the CPU.
-pub(crate) fn in_place<T: Float>(
-    parameter: &Parameter,
-    change: impl FnOnce(&mut [T]) + Send,
-) -> Result<()> {
-    let var = &parameter.var;
-    if var.device().is_cpu() {
-        return Ok(var.inplace_op1(&Change(Mutex::new(Some(change)), std::marker::PhantomData))?);
-    }
-    let mut values = var.flatten_all()?.to_vec1::<T>()?;
-    change(&mut values);
-    let values = Tensor::from_vec(values, var.shape(), &Device::Cpu)?;
-    Ok(var.set(&values.to_device(var.device())?)?)
-}
-
-/// A change of the values of a tensor, once.
-struct Change<T, F>(Mutex<Option<F>>, std::marker::PhantomData<T>);
-
-impl<T: Float, F: FnOnce(&mut [T])> InplaceOp1 for Change<T, F> {
-    fn name(&self) -> &'static str {
-        "change-in-place"
-    }
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let (Some((start, end)), Some(theta)) = (layout.contiguous_offsets(), T::cpu_mut(storage))
-        else {
-            return Err(candle_core::Error::Msg("parameter: strided or of another dtype".into()));
-        };
-        if let Some(change) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            change(&mut theta[start..end]);
-        }
-        Ok(())
-    }
-}
-
-fn cpu_slice<'a, T: WithDType>(storage: &'a Storage, layout: &Layout) -> Result<&'a [T]> {
-    match (storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(cpu), Some((start, end))) => Ok(&T::cpu_storage_as_slice(cpu)?[start..end]),
-        _ => Err(candle_core::Error::Msg("expected a contiguous tensor on the CPU".into()).into()),
-    }
-}
-
-/// The sum in eight lanes, so that it vectorises; in f64, so that it does not overflow.
-fn sum_of_squares<T: Float>(values: &[T]) -> f64 {
-    let mut lanes = [0_f64; 8];
-    for chunk in values.chunks(8) {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += v.to_f64() * v.to_f64();
-        }
-    }
-    lanes.iter().sum()
+) -> Result<Tensor> {
+    Ok(parameter.from_named(|n| named.get(&format!("{prefix}{n}")))?)
 }

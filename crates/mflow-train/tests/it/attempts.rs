@@ -1,6 +1,6 @@
 //! The failure detector and restarts. Oracle: data whose geometry is known, and runs that do not
 //! restart.
-use crate::toy::{CPU, Record, Toy, bits, density, manifold};
+use crate::toy::{Record, Toy, bits, density, device, manifold};
 use mflow_bijectors::Stream;
 use mflow_core::candle::DType;
 use mflow_train::{
@@ -133,7 +133,7 @@ fn noise_is_not_taken_for_a_failure() {
         }],
     );
     toy.model.sizes.normalization = None;
-    toy.data = Rows::new(x.clone(), 2, None, DType::F64, CPU).unwrap();
+    toy.data = Rows::new(x.clone(), 2, None, DType::F64, device()).unwrap();
     toy.validation = Some(toy.data.clone());
     for weights in [0, 4] {
         let attempt = run(&Toy { weights, ..toy_of(&toy) }).all[0].clone();

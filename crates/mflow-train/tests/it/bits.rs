@@ -15,7 +15,7 @@ fn threads_do_not_change_the_bits() {
         let run = |threads: usize| {
             let mut toy = toy(700);
             let x = numbers(&toy.data.all().x);
-            toy.data = Rows::new(x, 2, None, dtype, crate::toy::CPU).unwrap();
+            toy.data = Rows::new(x, 2, None, dtype, crate::toy::device()).unwrap();
             let (store, record) = Toy { threads, dtype, ..toy }.finish();
             (bits(&store, ""), record.losses, record.epochs)
         };

@@ -1,11 +1,11 @@
 //! Data in memory, and data that do not fit a model. Oracle: the rows themselves.
-use crate::toy::{CPU, Toy, density, manifold, numbers};
+use crate::toy::{Toy, density, device, manifold, numbers};
 use mflow_core::candle::DType;
 use mflow_train::{Error, Outcome, Result, RowSource, Rows, Silent};
 use std::sync::atomic::AtomicBool;
 
 fn rows(x: Vec<f64>, d: usize, context: Option<(Vec<f64>, usize)>) -> Result<Rows> {
-    Rows::new(x, d, context, DType::F64, CPU)
+    Rows::new(x, d, context, DType::F64, device())
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn the_fingerprint_is_that_of_the_values() {
     ] {
         assert_ne!(original, other, "{what} changes it");
     }
-    let single = Rows::new(x.to_vec(), 2, None, DType::F32, CPU).unwrap().fingerprint();
+    let single = Rows::new(x.to_vec(), 2, None, DType::F32, device()).unwrap().fingerprint();
     assert_eq!(original, single, "it is taken before rounding");
 }
 

@@ -75,7 +75,7 @@ fn a_gradient_that_overflows_is_noticed_before_the_update() {
     phase.losses[0].weight = 2e37;
     let toy = Toy::parabola(50, vec![phase]);
     let data = crate::toy::numbers(&toy.data.all().x);
-    let data = mflow_train::Rows::new(data, 2, None, DType::F32, crate::toy::CPU).unwrap();
+    let data = mflow_train::Rows::new(data, 2, None, DType::F32, crate::toy::device()).unwrap();
     let toy = Toy { data, dtype: DType::F32, ..toy };
     let mut store = toy.store();
     toy.model.build(&mut store, |_| true).unwrap();

@@ -1,6 +1,6 @@
 //! Training lowers losses, of the parts it should. Oracle: the data's own geometry, and comparisons
 //! of whole runs.
-use crate::toy::{CPU, Record, Toy, bits, density, likelihood, manifold, numbers};
+use crate::toy::{Record, Toy, bits, density, device, likelihood, manifold, numbers};
 use mflow_core::Model;
 use mflow_core::candle::DType;
 use mflow_train::{Keep, Loss, LrSchedule, Phase, RowSource, Rows, WeightedLoss};
@@ -157,7 +157,7 @@ fn the_reconstruction_loss_is_in_units_of_the_normalised_data() {
     let x: Vec<f64> = numbers(&toy.data.all().x).iter().map(|v| 64. * v).collect();
     let normalization = mflow_core::standardize(&x, 2).unwrap();
     let model = toy.model.clone().with_normalization(normalization);
-    let data = Rows::new(x, 2, None, DType::F64, CPU).unwrap();
+    let data = Rows::new(x, 2, None, DType::F64, device()).unwrap();
     let (_, found) = Toy { model, data, ..toy }.finish();
     for (a, b) in found.losses.iter().zip(&expected.losses) {
         assert!((a - b).abs() < 1e-9 * b, "loss {a} in other units, {b} in the first");

@@ -1,7 +1,7 @@
 //! A closed curve in space. Oracle: its density, which is known in closed form, so that a seam would be seen
 //! wherever it is.
 use crate::learning::{quick, reconstruction_errors};
-use crate::toy::{CPU, Toy, density, manifold, numbers, small_flow};
+use crate::toy::{Toy, density, device, manifold, numbers, small_flow};
 use mflow_bijectors::{LinearKind, Stream};
 use mflow_core::candle::Tensor;
 use mflow_core::{Model, ModelConfig};
@@ -33,7 +33,7 @@ fn at(i: usize) -> f64 {
 fn curve() -> Tensor {
     let points = (0..STEPS).map(|i| place(at(i)));
     let points = points.flat_map(|t| [2. * t.cos(), 1. + t.sin(), 0.4 * (2. * t).sin()]);
-    Tensor::from_vec(points.collect::<Vec<f64>>(), (STEPS, 3), CPU).unwrap()
+    Tensor::from_vec(points.collect::<Vec<f64>>(), (STEPS, 3), device()).unwrap()
 }
 
 /// The log-density per length at `s`.

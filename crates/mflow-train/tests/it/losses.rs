@@ -1,6 +1,6 @@
 //! The losses and their gradients. Oracle: central differences of the loss in every layer's
 //! parameters, in f64; values from the model's own public functions and plain sums.
-use crate::toy::{CPU, Toy, numbers, small_flow};
+use crate::toy::{Toy, device, numbers, small_flow};
 use mflow_bijectors::{Activation, NetConfig, ParamStore, Stream};
 use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
@@ -30,7 +30,7 @@ fn toy(model: ModelConfig, losses: Vec<WeightedLoss>, rate: f64) -> Toy {
     let x: Vec<f64> = u.chunks(2).zip(&c).flat_map(point).collect();
     let context = (model.sizes.context_dim > 0).then_some((c, 1));
     let conditional = context.is_some();
-    let mut data = Rows::new(x, 3, context, DType::F64, CPU).unwrap();
+    let mut data = Rows::new(x, 3, context, DType::F64, device()).unwrap();
     if conditional {
         data = data.with_scores(stream.normal(rows)).unwrap();
     }
@@ -49,7 +49,7 @@ fn store(toy: &Toy) -> ParamStore {
             _ => 0.2,
         };
         let mut stream = Stream::new(3, &name);
-        let t = stream.normal_tensor(old.dims(), DType::F64, CPU).unwrap();
+        let t = stream.normal_tensor(old.dims(), DType::F64, device()).unwrap();
         (name, (t * scale).unwrap())
     };
     let named: BTreeMap<_, _> = store.to_named().unwrap().into_iter().map(noise).collect();
@@ -156,7 +156,7 @@ fn gradients_are_differences() {
                     let mut values = before[k].clone();
                     values[i] += by;
                     let parameter = store.parameters().nth(k).unwrap().clone();
-                    let t = Tensor::from_vec(values, n, CPU).unwrap();
+                    let t = Tensor::from_vec(values, n, device()).unwrap();
                     parameter.var.set(&t).unwrap();
                     value(&still, &mut store)
                 };
@@ -249,7 +249,7 @@ fn a_score_that_the_data_lack_is_asked_for() {
         3,
         Some((numbers(all.context.as_ref().unwrap()), 1)),
         DType::F64,
-        CPU,
+        device(),
     );
     (toy.data, toy.validation) = (plain.unwrap(), None);
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -284,7 +284,7 @@ fn a_small_blur_gives_the_cost_of_transport() {
     for d in [1, 2, 3] {
         let mut points = || -> Vec<Vec<f64>> { (0..6).map(|_| stream.normal(d)).collect() };
         let (x, y) = (points(), points());
-        let tensor = |p: &[Vec<f64>]| Tensor::from_vec(p.concat(), (6, d), CPU).unwrap();
+        let tensor = |p: &[Vec<f64>]| Tensor::from_vec(p.concat(), (6, d), device()).unwrap();
         let config = SinkhornConfig::new(1e-3, 0.99);
         let found = sinkhorn(&config, &tensor(&x), &tensor(&y), &pool).unwrap().value;
         let expected = assignment(&x, &y);
@@ -296,7 +296,7 @@ fn a_small_blur_gives_the_cost_of_transport() {
 fn a_divergence_vanishes_on_the_diagonal_and_is_symmetric() {
     let mut stream = Stream::new(1, "points");
     let pool = Pool::new(1).unwrap();
-    let mut points = |n: usize| Tensor::from_vec(stream.normal(3 * n), (n, 3), CPU).unwrap();
+    let mut points = |n: usize| Tensor::from_vec(stream.normal(3 * n), (n, 3), device()).unwrap();
     let (x, y) = (points(40), points(30));
     let config = SinkhornConfig::default();
     let of = |x: &Tensor, y: &Tensor| sinkhorn(&config, x, y, &pool).unwrap().value;
@@ -315,6 +315,6 @@ fn a_divergence_vanishes_on_the_diagonal_and_is_symmetric() {
     assert!(message(&x, &single).contains("expected F64 in both sets, found F32"), "dtype");
     let bad = (&y * f64::NAN).unwrap();
     assert!(message(&x, &bad).contains("finite"), "NaN");
-    let none = Tensor::zeros((0, 3), DType::F64, CPU).unwrap();
+    let none = Tensor::zeros((0, 3), DType::F64, device()).unwrap();
     assert!(message(&x, &none).contains("some rows"), "no points");
 }

@@ -4,6 +4,8 @@ mod attempts;
 mod bits;
 mod config;
 mod data;
+#[path = "../../../mflow-bijectors/tests/support/device.rs"]
+mod device;
 mod divergence;
 mod learning;
 mod loops;

@@ -1,6 +1,6 @@
 //! AdamW and learning rates. Oracle: the algorithm written out for single numbers, in the order and
 //! form of PyTorch's documentation.
-use crate::toy::{CPU, numbers};
+use crate::toy::{device, numbers};
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
@@ -15,7 +15,7 @@ fn config() -> AdamWConfig {
 }
 
 fn store(dtype: DType) -> ParamStore {
-    let mut store = ParamStore::new(2, dtype, CPU);
+    let mut store = ParamStore::new(2, dtype, device());
     let flow = crate::toy::small_flow();
     ModelConfig::m_flow(2, 1)
         .with_outer(flow.clone())
@@ -36,7 +36,7 @@ fn gradients(store: &ParamStore, step: usize) -> Vec<Option<Tensor>> {
         let n = p.var.elem_count();
         let values = stream.normal(n).into_iter().enumerate();
         let values: Vec<f64> = values.map(|(i, v)| v * [1., 1e-7, 30.][i % 3]).collect();
-        let g = Tensor::from_vec(values, n, CPU).unwrap();
+        let g = Tensor::from_vec(values, n, device()).unwrap();
         Some(g.to_dtype(store.dtype()).unwrap())
     };
     store.parameters().map(one).collect()
@@ -119,7 +119,7 @@ fn shards_are_summed_in_order() {
     let shard = |value: f64| -> Vec<Option<Tensor>> {
         let one = |p: &mflow_bijectors::Parameter| {
             let n = p.var.elem_count();
-            Some(Tensor::from_vec(vec![value; n], n, CPU).unwrap())
+            Some(Tensor::from_vec(vec![value; n], n, device()).unwrap())
         };
         store.parameters().map(one).collect()
     };
@@ -145,7 +145,7 @@ fn the_norm_of_f32_gradients_does_not_overflow() {
     let (store, pool) = (store(DType::F32), Pool::new(1).unwrap());
     let one = |p: &mflow_bijectors::Parameter| {
         let n = p.var.elem_count();
-        Some(Tensor::from_vec(vec![1e30_f32; n], n, CPU).unwrap())
+        Some(Tensor::from_vec(vec![1e30_f32; n], n, device()).unwrap())
     };
     let gradients = store.parameters().map(one).collect();
     let norm = optimizer(&store).accumulate(&pool, &[gradients]).unwrap();

@@ -1,6 +1,6 @@
 //! Training against other implementations. Oracle: what the packages geomloss and torch compute; see
 //! xtask/fixtures/README.md.
-use crate::toy::{CPU, numbers};
+use crate::toy::{device, numbers};
 use mflow_bijectors::{Init, ParamStore, Piece};
 use mflow_core::candle::{DType, Tensor};
 use mflow_train::{
@@ -20,7 +20,7 @@ fn matrix(value: &Value) -> Tensor {
     let rows = value.as_array().unwrap().len();
     let values = numbers_of(value);
     let columns = values.len() / rows;
-    Tensor::from_vec(values, (rows, columns), CPU).unwrap()
+    Tensor::from_vec(values, (rows, columns), device()).unwrap()
 }
 
 #[track_caller]
@@ -55,7 +55,7 @@ fn divergences_are_those_of_geomloss() {
 
 /// One parameter with the values that the fixtures start from.
 fn store(start: &[f64]) -> ParamStore {
-    let mut store = ParamStore::new(1, DType::F64, CPU);
+    let mut store = ParamStore::new(1, DType::F64, device());
     let piece = Piece::vector("theta", start.len(), Init::Values(start.to_vec()));
     store.build(|_| true, |params| params.scope("outer").flat(vec![piece])).unwrap();
     store
@@ -89,7 +89,7 @@ fn optimizers_are_those_of_torch() {
         let make = || optimizer(&config, store.parameters().cloned().collect());
         let mut running = make();
         for (k, gradient) in steps.iter().enumerate() {
-            let gradient = Tensor::from_vec(numbers_of(gradient), 4, CPU).unwrap();
+            let gradient = Tensor::from_vec(numbers_of(gradient), 4, device()).unwrap();
             running.accumulate(&pool, &[vec![Some(gradient)]]).unwrap();
             running.step(&pool, 0.01, 1.).unwrap();
             let found: Vec<f64> =

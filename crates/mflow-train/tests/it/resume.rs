@@ -223,7 +223,7 @@ fn f32_runs_resume_to_the_same_bits() {
     let mut toy = toy();
     let x = crate::toy::numbers(&toy.data.all().x);
     toy.dtype = mflow_core::candle::DType::F32;
-    toy.data = mflow_train::Rows::new(x, 2, None, toy.dtype, crate::toy::CPU).unwrap();
+    toy.data = mflow_train::Rows::new(x, 2, None, toy.dtype, crate::toy::device()).unwrap();
     let expected = whole(&toy);
     same("f32", &killed(&toy, 13, 0), &expected);
 }

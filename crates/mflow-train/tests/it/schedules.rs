@@ -1,6 +1,6 @@
 //! Alternations, averages, early endings, separate validation. Oracle: plain runs that must come to the
 //! same, and formulas on the weights of such runs.
-use crate::toy::{CPU, Record, Toy, bits, density, manifold, numbers};
+use crate::toy::{Record, Toy, bits, density, device, manifold, numbers};
 use mflow_bijectors::ParamStore;
 use mflow_core::ModelConfig;
 use mflow_core::candle::DType;
@@ -261,7 +261,7 @@ fn the_density_follows_a_manifold_that_moves() {
     let mut store = store;
     let model = toy.model.build(&mut store, |_| false).unwrap();
     // All rows validate: the mean over them is the last validation loss.
-    let all = Rows::new(numbers(&toy.data.all().x), 2, None, DType::F64, CPU).unwrap();
+    let all = Rows::new(numbers(&toy.data.all().x), 2, None, DType::F64, device()).unwrap();
     let mut turns = Alternate::new(vec![reset(manifold(1)), reset(density(1))], 3);
     turns.keep = Keep::Last;
     let mut with = Toy::parabola(60, vec![turns]);
@@ -371,7 +371,7 @@ fn rows_for_validation_are_not_trained_on() {
 #[test]
 fn data_for_validation_must_fit() {
     let toy = Toy::parabola(60, vec![manifold(1)]);
-    let wide = Rows::new(vec![0.; 9], 3, None, DType::F64, CPU).unwrap();
+    let wide = Rows::new(vec![0.; 9], 3, None, DType::F64, device()).unwrap();
     let with = Toy { validation: Some(wide), ..toy };
     let stop = std::sync::atomic::AtomicBool::new(false);
     let error = with.train(&mut with.store(), None, &mut mflow_train::Silent, &stop).unwrap_err();

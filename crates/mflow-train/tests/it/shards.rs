@@ -1,5 +1,6 @@
 //! Cuts and pools. Oracle: what a partition is.
-use mflow_core::candle::{Device, Error, Tensor};
+use crate::device::device;
+use mflow_core::candle::{Error, Tensor};
 use mflow_train::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, shards};
 
 #[test]
@@ -57,7 +58,7 @@ fn rows_are_put_back_together() {
         let found = pool.by_rows(rows, |range| -> Result<Tensor, Error> {
             assert!(range.len() <= EVALUATION_ROWS, "{rows} rows: a block of {range:?}");
             let values: Vec<f64> = range.clone().flat_map(|i| [i as f64, -(i as f64)]).collect();
-            Tensor::from_vec(values, (range.len(), 2), &Device::Cpu)
+            Tensor::from_vec(values, (range.len(), 2), device())
         });
         let found = found.unwrap().to_vec2::<f64>().unwrap();
         let expected: Vec<Vec<f64>> = (0..rows).map(|i| vec![i as f64, -(i as f64)]).collect();
@@ -67,7 +68,7 @@ fn rows_are_put_back_together() {
         let whole = range.end < 1000;
         let shape = if whole { range.len() } else { 0 };
         if whole {
-            Tensor::from_vec(vec![0.; shape], shape, &Device::Cpu)
+            Tensor::from_vec(vec![0.; shape], shape, device())
         } else {
             Err(Error::Msg("last".into()))
         }

@@ -1,5 +1,5 @@
 //! Where manifolds start. Oracle: the parameter of a curve that the rows were made from; principal components.
-use crate::toy::{CPU, Record, Toy, manifold, numbers};
+use crate::toy::{Record, Toy, device, manifold, numbers};
 use mflow_bijectors::{Activation, NetConfig, Stream};
 use mflow_core::candle::DType;
 use mflow_core::{ChartConfig, ModelConfig, PrincipalAxes, standardize};
@@ -20,7 +20,7 @@ fn on_helix(rows: usize, phase: Phase) -> (Vec<f64>, Toy) {
     let model = ModelConfig::free_form(3, 1)
         .with_networks(&net)
         .with_normalization(standardize(&x, 3).unwrap());
-    let data = Rows::new(x, 3, None, DType::F64, CPU).unwrap();
+    let data = Rows::new(x, 3, None, DType::F64, device()).unwrap();
     (t, Toy { model, data, ..Toy::parabola(20, vec![phase]) })
 }
 
@@ -137,7 +137,7 @@ fn flat_losses(x: Vec<f64>) -> [f64; 2] {
     phase.batch_size = rows;
     phase.optimizer.set_learning_rate(0.01);
     let (model, config) = Start::Flat.apply(model, TrainConfig::new(vec![phase]), &x).unwrap();
-    let data = || Rows::new(x.clone(), 3, None, DType::F64, CPU).unwrap();
+    let data = || Rows::new(x.clone(), 3, None, DType::F64, device()).unwrap();
     let validation = Some(data());
     let toy =
         Toy { model, data: data(), validation, config, ..Toy::parabola(20, vec![manifold(1)]) };

@@ -1,6 +1,6 @@
 //! A small problem: a model, data on a curve or a plane, a schedule; and observers.
 use mflow_bijectors::{Activation, LinearKind, ParamStore, SplineFlowConfig, Stream};
-use mflow_core::candle::{DType, Device, Tensor};
+use mflow_core::candle::{DType, Tensor};
 use mflow_core::{ChartConfig, ModelConfig, standardize};
 use mflow_train::{
     EpochMetrics, Loss, Observer, Outcome, Phase, Pool, Progress, Result, Rows, RunDir, Stage,
@@ -8,7 +8,7 @@ use mflow_train::{
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub(crate) const CPU: &Device = &Device::Cpu;
+pub(crate) use crate::device::device;
 
 /// Two couplings of 5 bins, conditioners of one block of width 8.
 pub(crate) fn small_flow() -> SplineFlowConfig {
@@ -59,7 +59,7 @@ impl Toy {
         (config.shards, config.validation_fraction) = (2, 0.1);
         Self {
             model,
-            data: Rows::new(x, 2, None, DType::F64, CPU).unwrap(),
+            data: Rows::new(x, 2, None, DType::F64, device()).unwrap(),
             validation: None,
             config,
             seed: 3,
@@ -80,7 +80,7 @@ impl Toy {
         let model = ModelConfig::m_flow_on(ChartConfig::named("circle").unwrap(), 3)
             .with_outer(outer)
             .with_normalization(standardize(&x, 3).unwrap());
-        let data = Rows::new(x, 3, None, DType::F64, CPU).unwrap();
+        let data = Rows::new(x, 3, None, DType::F64, device()).unwrap();
         Self { model, data, weights: 3, ..Self::parabola(20, phases) }
     }
 
@@ -95,12 +95,12 @@ impl Toy {
             .with_inner(small_flow())
             .with_context(1)
             .with_conditional_manifold();
-        let data = Rows::new(x, 3, Some((c, 1)), DType::F64, CPU).unwrap();
+        let data = Rows::new(x, 3, Some((c, 1)), DType::F64, device()).unwrap();
         Self { model, data, weights: 2, ..Self::parabola(4, phases) }
     }
 
     pub(crate) fn store(&self) -> ParamStore {
-        ParamStore::new(self.weights, self.dtype, CPU)
+        ParamStore::new(self.weights, self.dtype, device())
     }
 
     pub(crate) fn train(

@@ -1,0 +1,55 @@
+//! Numbers that leave their device for the host: the only place where they do.
+//!
+//! On a GPU such a read waits for all that was launched before it. So the work of a training step or of a batch of
+//! densities must not read, but for the few scalars that the caller asked for; tests count.
+use candle_core::{DType, Device, Result, Tensor, WithDType};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static READS: AtomicU64 = AtomicU64::new(0);
+
+/// How many times this process has read numbers from tensors so far, on whatever device: a measure for tests.
+pub fn reads() -> u64 {
+    READS.load(Ordering::Relaxed)
+}
+
+/// All numbers of `t`, row-major.
+///
+/// # Errors
+/// If `t` has another dtype.
+pub fn values<T: WithDType>(t: &Tensor) -> Result<Vec<T>> {
+    READS.fetch_add(1, Ordering::Relaxed);
+    t.flatten_all()?.to_vec1()
+}
+
+/// All numbers of `t` in double precision, row-major; detached.
+///
+/// # Errors
+/// If a tensor operation fails.
+pub fn values_f64(t: &Tensor) -> Result<Vec<f64>> {
+    // Converted here, as not every device has double precision.
+    Ok(match t.dtype() {
+        DType::F64 => values(&t.detach())?,
+        DType::F32 => values::<f32>(&t.detach())?.into_iter().map(f64::from).collect(),
+        _ => values(&tensor(&t.detach())?.to_dtype(DType::F64)?)?,
+    })
+}
+
+/// The only number of `t`, in double precision.
+///
+/// # Errors
+/// If `t` has not one number.
+pub fn scalar(t: &Tensor) -> Result<f64> {
+    match values_f64(t)?.as_slice() {
+        [v] => Ok(*v),
+        all => Err(candle_core::Error::Msg(format!("expected one number, found {}", all.len()))),
+    }
+}
+
+/// `t` on the host; with its graph, so that gradients find back to its device.
+///
+/// # Errors
+/// If it cannot be copied.
+pub fn tensor(t: &Tensor) -> Result<Tensor> {
+    READS.fetch_add(1, Ordering::Relaxed);
+    t.to_device(&Device::Cpu)
+}

@@ -1,0 +1,82 @@
+//! How much work a training step gives to a device that has no kernels. Oracle: a count of the tensors that are made and
+//! of the numbers that are read back, with bounds just above what was counted: whoever adds a read must move a bound.
+//!
+//! All of it is in one test, as the counts are those of the process.
+use mflow_bijectors::candle::{DType, Device, Tensor};
+use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream, compose_everywhere, host};
+use mflow_core::{Model, ModelConfig};
+use mflow_train::{Loss, Phase, Pool, Rows, TrainConfig, Trainer};
+
+/// candle numbers all tensors that it makes. Views count as well, so this is a bound on launches from above.
+fn tensors_made() -> u64 {
+    let tensor = Tensor::zeros(1, DType::F32, &Device::Cpu).expect("a tensor");
+    let name = format!("{:?}", tensor.id());
+    name.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("a number")
+}
+
+/// Tensors made and reads of `f`.
+fn count(f: impl FnOnce()) -> (u64, u64) {
+    let (tensors, reads) = (tensors_made(), host::reads());
+    f();
+    // The second count makes a tensor of its own.
+    (tensors_made() - tensors - 1, host::reads() - reads)
+}
+
+/// An M-flow of the paper's kind on `rows` rows of `d` features.
+fn problem(d: usize, n: usize, rows: usize) -> (ModelConfig, Rows) {
+    let flow = SplineFlowConfig { layers: 5, ..SplineFlowConfig::default() };
+    let model = ModelConfig::m_flow(d, n).with_outer(flow.clone()).with_inner(flow);
+    let x = Stream::new(1, "rows").normal(rows * d);
+    (model, Rows::new(x, d, None, DType::F32, &Device::Cpu).expect("rows"))
+}
+
+/// Counts of one update of a phase with `loss`.
+fn update(model: &ModelConfig, data: &Rows, trains: &[&str], loss: Loss) -> (u64, u64) {
+    let mut phase = Phase::new("phase", trains, vec![loss.weighted(1.)], 1);
+    phase.batch_size = 100;
+    let config = TrainConfig { shards: 1, ..TrainConfig::new(vec![phase]) };
+    let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+    let pool = Pool::new(1).expect("a thread");
+    let mut trainer = Trainer {
+        model,
+        store: &mut store,
+        data,
+        validation: None,
+        config: &config,
+        seed: 1,
+        pool: &pool,
+        run: None,
+    };
+    let mut updates = trainer.updates(0).expect("a phase");
+    // The first update makes the buffers of the optimizer.
+    updates.step().expect("an update");
+    count(|| {
+        updates.step().expect("an update");
+    })
+}
+
+#[test]
+fn a_step_reads_its_loss_and_its_norm_and_nothing_else() {
+    compose_everywhere();
+    let (model, data) = problem(3, 2, 400);
+    let (outer, both) = (["outer"], ["outer", "inner"]);
+    let manifold = update(&model, &data, &outer, Loss::reconstruction());
+    let density = update(&model, &data, &["inner"], Loss::coordinate_likelihood());
+    let joint = update(&model, &data, &both, Loss::likelihood());
+    let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+    let built = model.build(&mut store, |_| false).expect("a model");
+    let x = data.all().x.narrow(0, 0, 100).expect("rows");
+    let log_prob = count(|| {
+        built.log_prob(&x, None).expect("densities");
+    });
+    println!("manifold {manifold:?}, density {density:?}, joint {joint:?}, log_prob {log_prob:?}");
+    for (what, (tensors, reads), most) in [
+        ("manifold", manifold, (0, 0)),
+        ("density", density, (0, 0)),
+        ("exact likelihood", joint, (0, 0)),
+        ("log_prob", log_prob, (0, 0)),
+    ] {
+        assert!(reads <= most.1, "{what}: {reads} reads, expected {} at most", most.1);
+        assert!(tensors <= most.0, "{what}: {tensors} tensors, expected {} at most", most.0);
+    }
+}
