@@ -15,6 +15,10 @@ use std::marker::PhantomData;
 /// If the shape is not `[B, N, D]`.
 pub fn gram_log_det(tangents: &Tensor) -> Result<Tensor> {
     let rows = tangents.contiguous()?;
+    if !rows.dtype().is_float() {
+        let message = format!("gram_log_det: expected real numbers, found {:?}", rows.dtype());
+        return Err(candle_core::Error::Msg(message).into());
+    }
     Ok(match (Route::Auto.code(rows.device()), rows.dtype()) {
         (Code::CpuKernel, DType::F64) => rows.apply_op1(GramLogDet::<f64>(PhantomData))?,
         (Code::CpuKernel, _) => rows.apply_op1(GramLogDet::<f32>(PhantomData))?,

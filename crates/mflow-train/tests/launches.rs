@@ -4,7 +4,7 @@
 //! All of it is in one test, as the counts are those of the process.
 use mflow_bijectors::candle::{DType, Device, Tensor};
 use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream, compose_everywhere, host};
-use mflow_core::{Model, ModelConfig};
+use mflow_core::ModelConfig;
 use mflow_train::{Loss, Phase, Pool, Rows, TrainConfig, Trainer};
 
 /// candle numbers all tensors that it makes. Views count as well, so this is a bound on launches from above.
@@ -24,7 +24,8 @@ fn count(f: impl FnOnce()) -> (u64, u64) {
 
 /// An M-flow of the paper's kind on `rows` rows of `d` features.
 fn problem(d: usize, n: usize, rows: usize) -> (ModelConfig, Rows) {
-    let flow = SplineFlowConfig { layers: 5, ..SplineFlowConfig::default() };
+    let mut flow = SplineFlowConfig::default();
+    flow.layers = 5;
     let model = ModelConfig::m_flow(d, n).with_outer(flow.clone()).with_inner(flow);
     let x = Stream::new(1, "rows").normal(rows * d);
     (model, Rows::new(x, d, None, DType::F32, &Device::Cpu).expect("rows"))
@@ -34,7 +35,8 @@ fn problem(d: usize, n: usize, rows: usize) -> (ModelConfig, Rows) {
 fn update(model: &ModelConfig, data: &Rows, trains: &[&str], loss: Loss) -> (u64, u64) {
     let mut phase = Phase::new("phase", trains, vec![loss.weighted(1.)], 1);
     phase.batch_size = 100;
-    let config = TrainConfig { shards: 1, ..TrainConfig::new(vec![phase]) };
+    let mut config = TrainConfig::new(vec![phase]);
+    config.shards = 1;
     let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
     let pool = Pool::new(1).expect("a thread");
     let mut trainer = Trainer {

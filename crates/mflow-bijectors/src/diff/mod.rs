@@ -145,7 +145,11 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// # Errors
     /// If the tensor operation fails.
     fn sum_last(&self) -> Result<Self> {
-        self.linear(|t| t.sum(D::Minus1))
+        self.linear(|t| match t.elem_count() {
+            // candle cannot sum nothing.
+            0 => Tensor::zeros(&t.dims()[..t.rank() - 1], t.dtype(), t.device()),
+            _ => t.sum(D::Minus1),
+        })
     }
     /// Add a last axis of length 1.
     ///

@@ -7,6 +7,7 @@ mod authors;
 mod cases;
 mod collected;
 mod config;
+mod cuda;
 #[path = "../support/device.rs"]
 mod device;
 mod extremes;

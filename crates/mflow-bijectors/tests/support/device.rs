@@ -1,7 +1,7 @@
 //! Where tests compute. `MFLOW_TEST_DEVICE` says it: `cpu`, the default; `composed`, the CPU without its kernels, which is
 //! what other devices are in some of their parts; `cuda`, `cuda:N` or `metal`.
 use mflow_bijectors::candle::Device;
-use mflow_bijectors::compose_everywhere;
+use mflow_bijectors::{Route, compose_everywhere};
 use std::env;
 use std::sync::LazyLock;
 
@@ -24,6 +24,12 @@ static DEVICE: LazyLock<Device> = LazyLock::new(|| {
         }
     }
 });
+
+/// Whether kernels do the work there: some of them are more exact than tensor operations.
+#[allow(dead_code, reason = "not all tests ask")]
+pub(crate) fn has_kernels() -> bool {
+    Route::Auto.is_cpu_kernel(device())
+}
 
 /// The device of all tests.
 pub(crate) fn device() -> &'static Device {

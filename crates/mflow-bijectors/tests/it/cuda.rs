@@ -1,0 +1,144 @@
+//! The CUDA kernels, compiled as C++ and run on the CPU, one thread after the other. Oracle: the CPU kernels that they
+//! mirror, and candle's `backward` through these.
+use crate::numbers::numbers;
+use mflow_bijectors::candle::{DType, Device, Tensor, Var};
+use mflow_bijectors::{Direction, Gradient, RationalQuadratic, ScalarMap, Stream, Univariate};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const CPU: &Device = &Device::Cpu;
+
+/// The program that runs `pointwise.cu`, built in `folder`.
+fn build(folder: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cuda/pointwise.cpp");
+    let program = folder.join("pointwise");
+    let mut compiler = Command::new("c++");
+    compiler.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
+    let done = compiler.arg(&program).arg(source).status().expect("a C++ compiler called c++");
+    assert!(done.success(), "the kernels compile");
+    program
+}
+
+/// One call of a kernel.
+struct Call<'a> {
+    program: &'a Path,
+    map: RationalQuadratic,
+    direction: Direction,
+    log_det: bool,
+    dtype: DType,
+}
+
+impl Call<'_> {
+    /// The results of `kernel` for the numbers of `arrays`; parameters are `[P, n]` if `transposed`, else `[n, P]`.
+    fn run(&self, kernel: &str, n: usize, transposed: bool, arrays: &[&[f64]]) -> Vec<f64> {
+        let Self { program, map, direction, log_det, dtype } = self;
+        let (stride, step) = if transposed { (n, 1) } else { (1, map.parameters()) };
+        let (inverse, circular) = (*direction == Direction::Inverse, map.circular);
+        let mut input = format!(
+            "{} {} {} {:e} {:e} {} {n} {stride} {step}\n",
+            map.bins,
+            u8::from(circular),
+            u8::from(inverse),
+            map.bound,
+            map.logit_scale,
+            u8::from(*log_det)
+        );
+        for v in arrays.iter().flat_map(|array| array.iter()) {
+            writeln!(input, "{v:e}").expect("a text");
+        }
+        let mut command = Command::new(program);
+        command.args([kernel, dtype.as_str()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut stdin = child.stdin.take().expect("is piped");
+        // In its own thread, so that neither pipe can fill up.
+        let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let output = child.wait_with_output().expect("it ends");
+        writer.join().expect("no panic").expect("it reads");
+        assert!(output.status.success(), "{kernel}");
+        let text = String::from_utf8(output.stdout).expect("a text");
+        text.lines().map(|line| line.parse().expect("a number")).collect()
+    }
+
+    fn check(&self, what: &str, found: &[f64], expected: &[&Tensor]) {
+        let expected: Vec<f64> = expected.iter().flat_map(|t| numbers(t)).collect();
+        assert_eq!(found.len(), expected.len(), "{what}: how many numbers");
+        let tolerance = if self.dtype == DType::F64 { 1e-11 } else { 2e-3 };
+        for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
+            let near =
+                a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * (1. + b.abs());
+            let (map, direction, dtype) = (self.map, self.direction, self.dtype);
+            assert!(near, "{what} {i} of {map:?} {direction:?} {dtype:?}: {a}, expected {b}");
+        }
+    }
+}
+
+/// Rows in the box, on its ends, outside, and one that is NaN.
+fn points(bound: f64) -> Vec<f64> {
+    let mut x = Stream::new(1, "points").uniform(30, -1.2 * bound, 1.2 * bound);
+    x.extend([-bound, bound, 0., 40. * bound, f64::NAN]);
+    x
+}
+
+fn check(call: &Call<'_>) {
+    let Call { map, direction, dtype, log_det, .. } = *call;
+    let x = points(map.bound);
+    let (n, per) = (x.len(), map.parameters());
+    let stream = |purpose: &str, n: usize| Stream::new(2, purpose).normal(n);
+    let p = stream("parameters", n * per);
+    let tensor = |v: &[f64], shape: &[usize]| {
+        Tensor::from_slice(v, shape, CPU).unwrap().to_dtype(dtype).unwrap()
+    };
+    let x_var = Var::from_tensor(&tensor(&x, &[n, 1])).unwrap();
+    let p_var = Var::from_tensor(&tensor(&p, &[n, 1, per])).unwrap();
+    let pulled = |outputs: &[&Tensor], g: &[f64], columns: bool| {
+        let flat: Vec<Tensor> = outputs.iter().map(|t| t.flatten_all().unwrap()).collect();
+        let flat = Tensor::cat(&flat, 0).unwrap();
+        // What is NaN has no gradient to compare.
+        let g = tensor(g, &[g.len()]);
+        let loss = (&flat * g).unwrap().sum_all().unwrap().backward().unwrap();
+        let g_p = loss.get(&p_var).unwrap().reshape((n, per)).unwrap();
+        let g_p = if columns { g_p.t().unwrap().contiguous().unwrap() } else { g_p };
+        (loss.get(&x_var).unwrap().clone(), g_p)
+    };
+
+    let columns = numbers(&tensor(&p, &[n, per]).t().unwrap().contiguous().unwrap());
+    let [y, l] = map.values(direction, &x_var, &p_var).unwrap();
+    call.check("values", &call.run("values", n, true, &[&x, &columns]), &[&y, &l]);
+    let g = stream("cotangents", 2 * n);
+    let (g_x, g_p) = pulled(&[&y, &l], &g, true);
+    call.check("pull", &call.run("pull", n, true, &[&x, &columns, &g]), &[&g_x, &g_p]);
+
+    let Gradient { y, l, dy_dx, dy_dp, log_det: of_slope } =
+        map.gradient(direction, &x_var, &p_var, log_det).unwrap();
+    let mut all = vec![&y, &l, &dy_dx, &dy_dp];
+    if let Some(of_slope) = &of_slope {
+        all.extend([&of_slope.dx, &of_slope.dp]);
+    }
+    call.check("gradient", &call.run("gradient", n, false, &[&x, &p]), &all);
+    let g = stream("more cotangents", all.iter().map(|t| t.elem_count()).sum());
+    let (g_x, g_p) = pulled(&all, &g, false);
+    call.check(
+        "pull of gradient",
+        &call.run("gradient_pull", n, false, &[&x, &p, &g]),
+        &[&g_x, &g_p],
+    );
+}
+
+#[test]
+fn splines_are_those_of_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = &build(folder.path());
+    let line = |bins| RationalQuadratic::new(bins, 3., 0.7).unwrap();
+    let circle = |bins| RationalQuadratic::circle(bins).unwrap();
+    for map in [line(1), line(2), line(9), circle(1), circle(5)] {
+        for direction in [Direction::Forward, Direction::Inverse] {
+            for log_det in [false, true] {
+                for dtype in [DType::F64, DType::F32] {
+                    check(&Call { program, map, direction, log_det, dtype });
+                }
+            }
+        }
+    }
+}
