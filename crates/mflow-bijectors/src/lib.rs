@@ -92,6 +92,6 @@ pub use shape::{
 };
 pub use stream::{Stream, fnv1a};
 pub use univariate::{
-    Additive, Affine, AffineScale, CubicSpline, Gradient, LinearSpline, LogSlopeGradient, Point,
-    QuadraticSpline, RationalQuadratic, ScalarMap, Univariate, UnivariateConfig,
+    Additive, Affine, AffineScale, CubicSpline, CudaMap, Gradient, LinearSpline, LogSlopeGradient,
+    Point, QuadraticSpline, RationalQuadratic, ScalarMap, Univariate, UnivariateConfig,
 };

@@ -1,4 +1,5 @@
 //! Which code does the work on which device: the one place where that is decided.
+use crate::univariate::ScalarMap;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,8 @@ pub enum Route {
 pub enum Code {
     /// Kernels of the CPU.
     CpuKernel,
+    /// Kernels of a CUDA device, where there is one for what is computed; else a composition.
+    CudaKernel,
     /// A composition of tensor operations, which runs on any device.
     Composition,
 }
@@ -36,8 +39,20 @@ impl Route {
     /// The code that runs on `device`.
     pub fn code(self, device: &Device) -> Code {
         match (self, device) {
-            (Self::Auto, Device::Cpu) if !COMPOSES.load(Ordering::Relaxed) => Code::CpuKernel,
-            (Self::Auto | Self::Composed, _) => Code::Composition,
+            (Self::Composed, _) => Code::Composition,
+            _ if COMPOSES.load(Ordering::Relaxed) => Code::Composition,
+            (Self::Auto, Device::Cpu) => Code::CpuKernel,
+            (Self::Auto, Device::Cuda(_)) => Code::CudaKernel,
+            (Self::Auto, Device::Metal(_)) => Code::Composition,
+        }
+    }
+
+    /// Whether an element-wise map is one operation there.
+    pub(crate) fn fuses<U: ScalarMap>(self, map: &U, device: &Device) -> bool {
+        match self.code(device) {
+            Code::CpuKernel => true,
+            Code::CudaKernel => map.cuda().is_some(),
+            Code::Composition => false,
         }
     }
 

@@ -158,7 +158,7 @@ impl<U: Univariate> Layer for ImageCoupling<U> {
         // Channel `f P + k` holds parameter k of channel f.
         let p = p.reshape(&[n, per, h, w])?.permute(&[0, 2, 3, 1])?.reshape(&[n * h * w, per])?;
         let flat = moved.reshape(&[n * h * w])?;
-        let Mapped { value, log_abs_det } = if self.route.is_cpu_kernel(flat.value().device()) {
+        let Mapped { value, log_abs_det } = if self.route.fuses(&self.map, flat.value().device()) {
             flat.pointwise(&p, &self.map, direction)?
         } else {
             self.map.compose(direction, &flat, &p)?

@@ -162,7 +162,9 @@ impl<U: Univariate> Layer for Coupling<U> {
         }
         let (keep, moved) = (x.select(&self.keep)?, x.select(&self.moved)?);
         let net = self.conditioned(&self.theta()?, &keep, context)?;
-        let moved = if fused {
+        let fuses = self.route.fuses(&self.plan.map, x.value().device());
+        let by_kernel = fuses && self.noise.is_none();
+        let moved = if by_kernel {
             moved.univariate(&net, &self.plan.map, direction)?
         } else {
             net.compose(&moved, &self.plan.map, direction)?

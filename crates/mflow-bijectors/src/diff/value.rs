@@ -54,7 +54,9 @@ impl Diff for Tensor {
         map: &U,
         direction: Direction,
     ) -> Result<Mapped<Self>> {
-        net.compose(self, map, direction)
+        let (b, t) = self.dims2()?;
+        let p = Diff::affine(&net.hidden, &net.last)?.reshape((b, t, map.parameters()))?;
+        self.pointwise(&p, map, direction)
     }
     fn pointwise<U: Univariate>(
         &self,

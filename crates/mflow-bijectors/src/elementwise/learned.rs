@@ -107,7 +107,7 @@ pub(crate) fn elements<U: Univariate, T: Diff>(
     x: &T,
     p: &T,
 ) -> Result<Mapped<T>> {
-    if route.is_cpu_kernel(x.value().device()) {
+    if route.fuses(map, x.value().device()) {
         x.pointwise(p, map, direction)
     } else {
         map.compose(direction, x, p)

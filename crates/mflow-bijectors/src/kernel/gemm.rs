@@ -1,4 +1,5 @@
-//! Matrix products on slices: the only `unsafe` code of the workspace, behind checked views.
+//! Matrix products on slices: the only `unsafe` code of the workspace but for launches on CUDA devices, behind checked
+//! views.
 use candle_core::{Error, Result};
 
 mod sealed {

@@ -1,4 +1,5 @@
 //! SIMD lanes of `f32` and `f64` as [`Real`] numbers, and the element types of kernels.
+use super::OnCuda;
 use super::Real;
 use super::buffer::{Kept, Shelf};
 use candle_core::WithDType;
@@ -14,7 +15,7 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
 }
 
 /// What a kernel computes in: `f32` or `f64`.
-pub(crate) trait Element: super::gemm::Number + Kept {
+pub(crate) trait Element: super::gemm::Number + Kept + OnCuda {
     /// One register of this element.
     type Lanes<S: Simd>: Real;
     /// Elements per register.

@@ -7,6 +7,8 @@
 pub(crate) mod autoregressive;
 mod buffer;
 pub(crate) mod coupling;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod elements;
 pub mod gemm;
 mod gradients;
@@ -21,6 +23,14 @@ pub(crate) mod rows;
 mod tensor;
 pub(crate) mod triangular;
 pub(crate) mod univariate;
+
+/// A number that kernels of other devices compute in, where the build has some.
+#[cfg(not(feature = "cuda"))]
+pub(crate) trait OnCuda {}
+#[cfg(not(feature = "cuda"))]
+impl<T> OnCuda for T {}
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::OnCuda;
 
 pub use gradients::gradients;
 pub use jet::Jet;

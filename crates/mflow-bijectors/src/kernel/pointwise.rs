@@ -1,11 +1,15 @@
 //! An element-wise map with given parameters as one operation: values and log-slopes.
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::elements::{Features, MapRows, PullRows};
 use super::lanes::{Element, dispatch};
-use super::tensor::{slice, with_slice};
+use super::tensor::{slice, split};
 use crate::Result;
 use crate::bijector::Direction;
 use crate::univariate::ScalarMap;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Shape, Tensor};
 use std::marker::PhantomData;
 
 /// Values and log-slopes of `map` at `x: [B, T]` with `p: [B, T, P]`, both `[B, T]`.
@@ -63,6 +67,19 @@ impl<U: ScalarMap, T: Element> CustomOp2 for PointwiseOp<U, T> {
         dispatch(MapRows { map, features: ONE, direction, moved, p, bias, y, log_det });
         Ok((T::to_cpu_storage_owned(out), (2 * n).into()))
     }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let (inputs, kernel) = ([(s1, l1), (s2, l2)], cuda::Kernel::Values);
+        let (map, columns) = (&self.map, cuda::Parameters::Columns);
+        let out = cuda::pointwise::<U, T>(kernel, map, self.direction, columns, &inputs)?;
+        Ok((out, (2 * l1.shape().elem_count()).into()))
+    }
     fn bwd(
         &self,
         x: &Tensor,
@@ -70,29 +87,52 @@ impl<U: ScalarMap, T: Element> CustomOp2 for PointwiseOp<U, T> {
         _: &Tensor,
         g: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let n = x.elem_count();
-        let (mut g_x, mut g_p) = (vec![T::default(); n], vec![T::default(); p.elem_count()]);
+        let packed = x.apply_op3_no_bwd(p, &g.contiguous()?, self)?;
+        let parts = split(&packed, &[x.elem_count(), p.elem_count()])?;
+        Ok((Some(parts[0].reshape(x.shape())?), Some(parts[1].reshape(p.shape())?)))
+    }
+}
+
+/// The pullback: `(x [N], p [P, N], g [2 N]) -> [N + P N]`, the cotangents of `x`, then of `p`.
+impl<U: ScalarMap, T: Element> CustomOp3 for PointwiseOp<U, T> {
+    fn name(&self) -> &'static str {
+        "univariate-pull"
+    }
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (moved, p, g) = (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, slice::<T>(s3, l3)?);
+        let n = moved.len();
+        let mut out = vec![T::default(); n + p.len()];
+        let (g_x, g_p) = out.split_at_mut(n);
+        g_x.copy_from_slice(&g[..n]);
         let bias = &vec![T::default(); self.map.parameters()];
         let (map, direction) = (self.map, self.direction);
-        with_slice::<T, _>(x, |moved| {
-            with_slice::<T, _>(p, |p| {
-                with_slice::<T, _>(g, |g| {
-                    g_x.copy_from_slice(&g[..n]);
-                    dispatch(PullRows {
-                        map,
-                        features: ONE,
-                        direction,
-                        moved,
-                        p,
-                        bias,
-                        g_log_det: Some(&g[n..]),
-                        g_x: &mut g_x,
-                        g_p: &mut g_p,
-                    });
-                })
-            })
-        })???;
-        let tensor = |g: Vec<T>, like: &Tensor| Tensor::from_vec(g, like.shape(), like.device());
-        Ok((Some(tensor(g_x, x)?), Some(tensor(g_p, p)?)))
+        let g_log_det = Some(&g[n..]);
+        let features = ONE;
+        dispatch(PullRows { map, features, direction, moved, p, bias, g_log_det, g_x, g_p });
+        let shape = out.len().into();
+        Ok((T::to_cpu_storage_owned(out), shape))
+    }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let (inputs, kernel) = ([(s1, l1), (s2, l2), (s3, l3)], cuda::Kernel::Pull);
+        let (map, columns) = (&self.map, cuda::Parameters::Columns);
+        let out = cuda::pointwise::<U, T>(kernel, map, self.direction, columns, &inputs)?;
+        Ok((out, (l1.shape().elem_count() + l2.shape().elem_count()).into()))
     }
 }

@@ -1,11 +1,15 @@
 //! An element-wise map with its first derivatives as one operation, differentiable once more.
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::lanes::{Element, dispatch, registers};
-use super::tensor::{slice, split, with_slice};
+use super::tensor::{slice, split};
 use super::{Jet, Real};
 use crate::Result;
 use crate::bijector::Direction;
 use crate::univariate::{Gradient, LogSlopeGradient, Point, ScalarMap};
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Shape, Tensor};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
 
@@ -211,6 +215,21 @@ impl<U: ScalarMap, T: Element> CustomOp2 for GradientOp<U, T> {
         dispatch(Forward { op: self, x, p, out: &mut out });
         Ok((T::to_cpu_storage_owned(out), len.into()))
     }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let (n, np) = (l1.shape().elem_count(), l2.shape().elem_count());
+        let inputs = [(s1, l1), (s2, l2)];
+        let kernel = cuda::Kernel::Gradient { log_det: self.log_det };
+        let (map, rows) = (&self.map, cuda::Parameters::Rows);
+        let out = cuda::pointwise::<U, T>(kernel, map, self.direction, rows, &inputs)?;
+        Ok((out, (2 * n + (n + np) * if self.log_det { 2 } else { 1 }).into()))
+    }
     fn bwd(
         &self,
         x: &Tensor,
@@ -218,18 +237,48 @@ impl<U: ScalarMap, T: Element> CustomOp2 for GradientOp<U, T> {
         _: &Tensor,
         g: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let (mut g_x, mut g_p) =
-            (vec![T::default(); x.elem_count()], vec![T::default(); p.elem_count()]);
-        with_slice::<T, _>(x, |x| {
-            with_slice::<T, _>(p, |p| {
-                with_slice::<T, _>(g, |g| {
-                    dispatch(Backward { op: self, x, p, g, g_x: &mut g_x, g_p: &mut g_p });
-                })
-            })
-        })???;
-        Ok((
-            Some(Tensor::from_vec(g_x, x.shape(), x.device())?),
-            Some(Tensor::from_vec(g_p, p.shape(), p.device())?),
-        ))
+        let packed = x.apply_op3_no_bwd(p, &g.contiguous()?, self)?;
+        let parts = split(&packed, &[x.elem_count(), p.elem_count()])?;
+        Ok((Some(parts[0].reshape(x.shape())?), Some(parts[1].reshape(p.shape())?)))
+    }
+}
+
+/// The pullback: `(x [N], p [N, P], g) -> [N + N P]`, with `g` laid out like the results of the operation: the
+/// cotangents of `x`, then of `p`.
+impl<U: ScalarMap, T: Element> CustomOp3 for GradientOp<U, T> {
+    fn name(&self) -> &'static str {
+        "univariate-gradient-pull"
+    }
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (x, p, g) = (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, slice::<T>(s3, l3)?);
+        let mut out = vec![T::default(); x.len() + p.len()];
+        let (g_x, g_p) = out.split_at_mut(x.len());
+        dispatch(Backward { op: self, x, p, g, g_x, g_p });
+        let shape = out.len().into();
+        Ok((T::to_cpu_storage_owned(out), shape))
+    }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let inputs = [(s1, l1), (s2, l2), (s3, l3)];
+        let kernel = cuda::Kernel::GradientPull { log_det: self.log_det };
+        let (map, rows) = (&self.map, cuda::Parameters::Rows);
+        let out = cuda::pointwise::<U, T>(kernel, map, self.direction, rows, &inputs)?;
+        Ok((out, (l1.shape().elem_count() + l2.shape().elem_count()).into()))
     }
 }

@@ -56,7 +56,7 @@ impl LowerInverse {
     pub(super) fn of(&self, l: &Tensor) -> Result<Tensor> {
         match Route::Auto.code(l.device()) {
             Code::CpuKernel => Ok(triangular::lower_inverse(l)?),
-            Code::Composition => self.composed(l),
+            Code::CudaKernel | Code::Composition => self.composed(l),
         }
     }
 

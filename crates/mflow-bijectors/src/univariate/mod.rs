@@ -43,6 +43,18 @@ pub trait ScalarMap: Copy + Debug + Send + Sync + 'static {
         g_p: &mut [R],
         scratch: &mut [R],
     ) -> R;
+    /// What it is for CUDA devices, if they have kernels for it.
+    fn cuda(&self) -> Option<CudaMap> {
+        None
+    }
+}
+
+/// A map for which CUDA devices have kernels, with its constants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CudaMap {
+    /// A rational-quadratic spline.
+    RationalQuadratic(RationalQuadratic),
 }
 
 /// One point of a scalar map.
@@ -69,18 +81,18 @@ pub trait Univariate: ScalarMap {
     /// If a tensor operation fails.
     fn compose<T: Diff>(&self, direction: Direction, x: &T, p: &T) -> Result<Mapped<T>>;
 
-    /// Values and log-slopes, `[B, T]`, by the fused CPU operation.
+    /// Values and log-slopes, `[B, T]`, by the fused operation.
     ///
     /// # Errors
-    /// If the kernel fails.
+    /// If the device has no kernel for the map, or it fails.
     fn values(&self, direction: Direction, x: &Tensor, p: &Tensor) -> Result<[Tensor; 2]> {
         pointwise::values(*self, direction, x, p)
     }
 
-    /// Values with their gradients by the fused CPU operation.
+    /// Values with their gradients by the fused operation.
     ///
     /// # Errors
-    /// If the kernel fails.
+    /// If the device has no kernel for the map, or it fails.
     fn gradient(
         &self,
         direction: Direction,

@@ -1,6 +1,6 @@
 //! The rational-quadratic spline, scalar arithmetic.
 use super::knots::{MIN_BIN, check, softmax};
-use super::{Point, ScalarMap};
+use super::{CudaMap, Point, ScalarMap};
 use crate::Error;
 use crate::bijector::Direction;
 use crate::kernel::Real;
@@ -208,6 +208,9 @@ impl ScalarMap for RationalQuadratic {
     }
     fn scratch(&self) -> usize {
         2 * self.bins
+    }
+    fn cuda(&self) -> Option<CudaMap> {
+        Some(CudaMap::RationalQuadratic(*self))
     }
 
     #[inline(always)]
