@@ -1,10 +1,11 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `fixtures` and `data`.
+//! `instability`, `fixtures`, `data` and `check-devices`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
 mod ci;
 mod data;
+mod devices;
 mod files;
 mod fixtures;
 mod instability;
@@ -50,6 +51,8 @@ enum Task {
     Fixtures(fixtures::Options),
     /// Real data sets from public packages; lists them without a name
     Data(data::Options),
+    /// Type-checks the code for CUDA and Metal, without such devices
+    CheckDevices(devices::check::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -65,5 +68,6 @@ fn main() -> anyhow::Result<()> {
         Task::Instability => instability::run(),
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Data(options) => data::run(&options),
+        Task::CheckDevices(options) => devices::check::run(&options),
     }
 }
