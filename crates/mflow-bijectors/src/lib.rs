@@ -73,6 +73,8 @@ pub use elementwise::{
 };
 pub use error::{Error, Result};
 pub use flows::{Dependence, Fast, FlowConfig, GlowConfig, LinearKind, Norm, SplineFlowConfig};
+#[cfg(feature = "cuda")]
+pub use kernel::cuda;
 pub use kernel::gemm;
 pub use kernel::{FusedLayer, Jet, Pushed, Real, gradients, split};
 pub use linear::{

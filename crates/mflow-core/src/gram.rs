@@ -1,13 +1,19 @@
 //! Log-determinant of the Gram matrix of tangent rows: the squared volume of a parallelepiped.
 use crate::Result;
-use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Shape, Tensor, WithDType};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, D, DType, Device, Layout, Shape, Tensor, WithDType,
+};
+#[cfg(feature = "cuda")]
+use mflow_bijectors::cuda;
 use mflow_bijectors::{Code, Route, host};
 use std::marker::PhantomData;
 
 /// `log det(T Tᵀ)` for tangent rows `T: [B, N, D]`, `[B]`; differentiable.
 ///
 /// Half of it is the log-volume in the density of an M-flow (Brehmer & Cranmer 2020, eq. 6): with
-/// `T` the rows of the Jacobian, `T Tᵀ = Jᵀ J`. On the CPU by Cholesky in f64, with the backward pass
+/// `T` the rows of the Jacobian, `T Tᵀ = Jᵀ J`. By Cholesky in f64 where there are kernels, with the backward pass
 /// `2 g (T Tᵀ)⁻¹ T`; elsewhere by orthogonalising the rows, which does not square their condition. Rows that
 /// are linearly dependent, to within rounding, give `-inf`, NaN gives NaN.
 ///
@@ -20,8 +26,12 @@ pub fn gram_log_det(tangents: &Tensor) -> Result<Tensor> {
         return Err(candle_core::Error::Msg(message).into());
     }
     Ok(match (Route::Auto.code(rows.device()), rows.dtype()) {
-        (Code::CpuKernel, DType::F64) => rows.apply_op1(GramLogDet::<f64>(PhantomData))?,
-        (Code::CpuKernel, _) => rows.apply_op1(GramLogDet::<f32>(PhantomData))?,
+        (Code::CpuKernel | Code::CudaKernel, DType::F64) => {
+            rows.apply_op1(GramLogDet::<f64>(PhantomData))?
+        }
+        (Code::CpuKernel | Code::CudaKernel, _) => {
+            rows.apply_op1(GramLogDet::<f32>(PhantomData))?
+        }
         _ => orthogonalized(&rows)?,
     })
 }
@@ -132,7 +142,7 @@ impl Cholesky {
     }
 }
 
-impl<T: WithDType> CustomOp1 for GramLogDet<T> {
+impl<T: Number> CustomOp1 for GramLogDet<T> {
     fn name(&self) -> &'static str {
         "gram-log-det"
     }
@@ -142,24 +152,75 @@ impl<T: WithDType> CustomOp1 for GramLogDet<T> {
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (b, n, d) = layout.shape().dims3()?;
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            return Err(candle_core::Error::Msg("gram-log-det: strided tensor".into()));
-        };
-        let rows = &T::cpu_storage_as_slice(storage)?[start..end];
+        let rows = slice::<T>(storage, layout)?;
         let mut cholesky = Cholesky::new(n, d);
         let log_det = rows.chunks_exact((n * d).max(1)).map(|t| T::from_f64(cholesky.factor(t)));
         Ok((T::to_cpu_storage_owned(log_det.collect()), b.into()))
     }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &CudaStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let log_det = cuda::gram::log_det::<T>(storage, layout)?;
+        Ok((log_det, layout.dims()[0].into()))
+    }
     fn bwd(&self, rows: &Tensor, _: &Tensor, g: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let (_, n, d) = rows.dims3()?;
-        let (t, g) = (host::values::<T>(rows)?, host::values::<T>(g)?);
+        Ok(Some(rows.apply_op2_no_bwd(&g.contiguous()?, self)?))
+    }
+}
+
+/// The pullback: `(T [B, N, D], g [B]) -> 2 g (T Tᵀ)⁻¹ T`.
+impl<T: Number> CustomOp2 for GramLogDet<T> {
+    fn name(&self) -> &'static str {
+        "gram-log-det-pull"
+    }
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (_, n, d) = l1.shape().dims3()?;
+        let (rows, g) = (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?);
         let mut cholesky = Cholesky::new(n, d);
-        let mut out = Vec::with_capacity(t.len());
-        for (t, g) in t.chunks_exact((n * d).max(1)).zip(g) {
+        let mut out = Vec::with_capacity(rows.len());
+        for (t, g) in rows.chunks_exact((n * d).max(1)).zip(g) {
             cholesky.factor(t);
             let scale = 2. * g.to_f64();
             out.extend(cholesky.solve().iter().map(|v| T::from_f64(scale * v)));
         }
-        Ok(Some(Tensor::from_vec(out, rows.shape(), rows.device())?))
+        Ok((T::to_cpu_storage_owned(out), l1.shape().clone()))
+    }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        Ok((cuda::gram::pull::<T>((s1, l1), (s2, l2))?, l1.shape().clone()))
+    }
+}
+
+/// What the operation computes in.
+#[cfg(not(feature = "cuda"))]
+trait Number: WithDType {}
+#[cfg(feature = "cuda")]
+trait Number: WithDType + cuda::OnCuda {}
+impl Number for f32 {}
+impl Number for f64 {}
+
+/// The numbers of a contiguous tensor.
+fn slice<'a, T: WithDType>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> candle_core::Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => Err(candle_core::Error::Msg("gram-log-det: strided tensor".into())),
     }
 }

@@ -31,7 +31,8 @@ impl Toolkit {
     pub(crate) fn install(python: &Path) -> Result<Self> {
         ENVIRONMENT.python(python)?;
         let packages = Path::new(ENVIRONMENT.folder).join("lib");
-        let entries = packages.read_dir().with_context(|| format!("reading {}", packages.display()))?;
+        let entries =
+            packages.read_dir().with_context(|| format!("reading {}", packages.display()))?;
         let home = entries
             .filter_map(|entry| Some(entry.ok()?.path().join("site-packages/nvidia/cu13")))
             .find(|home| home.join("bin/nvcc").is_file())

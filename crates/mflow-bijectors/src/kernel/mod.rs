@@ -8,7 +8,7 @@ pub(crate) mod autoregressive;
 mod buffer;
 pub(crate) mod coupling;
 #[cfg(feature = "cuda")]
-pub(crate) mod cuda;
+pub mod cuda;
 mod elements;
 pub mod gemm;
 mod gradients;

@@ -1,6 +1,6 @@
 //! An element-wise map with given parameters as one operation: values and log-slopes.
 #[cfg(feature = "cuda")]
-use super::cuda;
+use super::cuda::pointwise as cuda;
 use super::elements::{Features, MapRows, PullRows};
 use super::lanes::{Element, dispatch};
 use super::tensor::{slice, split};

@@ -1,20 +1,18 @@
 //! The inverse of a triangular matrix, by substitution in f64.
 use super::lanes::Element;
 use super::tensor::slice;
-use crate::host;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use std::marker::PhantomData;
 
 /// The inverse of the lower triangular `[D, D]` matrix `l`, differentiable.
-///
-/// `D x D` numbers are little work, so any other device sends them to the host and back.
 pub(crate) fn lower_inverse(l: &Tensor) -> Result<Tensor> {
-    let host = host::tensor(l)?.contiguous()?;
-    let inverse = match l.dtype() {
-        DType::F64 => host.apply_op1(LowerInverse::<f64>(PhantomData))?,
-        _ => host.apply_op1(LowerInverse::<f32>(PhantomData))?,
-    };
-    inverse.to_device(l.device())
+    let l = l.contiguous()?;
+    match l.dtype() {
+        DType::F64 => l.apply_op1(LowerInverse::<f64>(PhantomData)),
+        _ => l.apply_op1(LowerInverse::<f32>(PhantomData)),
+    }
 }
 
 /// The inverse of a lower triangular `[n, n]` matrix.
@@ -45,6 +43,11 @@ impl<T: Element> CustomOp1 for LowerInverse<T> {
         let l: Vec<f64> = slice::<T>(storage, layout)?.iter().map(|v| v.to_f64()).collect();
         let inverse = substitute(n, &l).into_iter().map(T::from_f64).collect();
         Ok((T::to_cpu_storage_owned(inverse), (n, n).into()))
+    }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let inverse = super::cuda::triangular::lower_inverse::<T>(storage, layout)?;
+        Ok((inverse, layout.shape().clone()))
     }
     /// `d(L⁻¹) = -L⁻¹ dL L⁻¹`, so the cotangent is `-L⁻ᵀ g L⁻ᵀ`.
     fn bwd(&self, _: &Tensor, inverse: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {

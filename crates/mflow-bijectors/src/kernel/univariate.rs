@@ -1,6 +1,6 @@
 //! An element-wise map with its first derivatives as one operation, differentiable once more.
 #[cfg(feature = "cuda")]
-use super::cuda;
+use super::cuda::pointwise as cuda;
 use super::lanes::{Element, dispatch, registers};
 use super::tensor::{slice, split};
 use super::{Jet, Real};

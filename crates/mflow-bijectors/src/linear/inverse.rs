@@ -6,7 +6,7 @@ use crate::params::Params;
 use crate::route::{Code, Route};
 use candle_core::{D, Tensor};
 
-/// Inverts lower triangular matrices of one size: by substitution in f64 where the CPU has a kernel, elsewhere by blocks.
+/// Inverts lower triangular matrices of one size: by substitution where the device has a kernel, elsewhere by blocks.
 ///
 /// With the inverses of its two diagonal blocks known, the inverse of a block twice as large is
 ///
@@ -55,8 +55,8 @@ impl LowerInverse {
     /// The inverse of `l: [D, D]`, differentiable.
     pub(super) fn of(&self, l: &Tensor) -> Result<Tensor> {
         match Route::Auto.code(l.device()) {
-            Code::CpuKernel => Ok(triangular::lower_inverse(l)?),
-            Code::CudaKernel | Code::Composition => self.composed(l),
+            Code::CpuKernel | Code::CudaKernel => Ok(triangular::lower_inverse(l)?),
+            Code::Composition => self.composed(l),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The CUDA kernels, compiled as C++ and run on the CPU, one thread after the other. Oracle: the CPU kernels that they
 //! mirror, and candle's `backward` through these.
-use crate::numbers::numbers;
+use crate::numbers::{log_abs_det, numbers};
 use mflow_bijectors::candle::{DType, Device, Tensor, Var};
 use mflow_bijectors::{Direction, Gradient, RationalQuadratic, ScalarMap, Stream, Univariate};
 use std::fmt::Write as _;
@@ -10,15 +10,34 @@ use std::process::{Command, Stdio};
 
 const CPU: &Device = &Device::Cpu;
 
-/// The program that runs `pointwise.cu`, built in `folder`.
-fn build(folder: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cuda/pointwise.cpp");
-    let program = folder.join("pointwise");
+/// The program of this name, built in `folder`.
+fn build(name: &str, folder: &Path) -> PathBuf {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cuda");
+    let program = folder.join(name);
     let mut compiler = Command::new("c++");
     compiler.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
-    let done = compiler.arg(&program).arg(source).status().expect("a C++ compiler called c++");
-    assert!(done.success(), "the kernels compile");
+    compiler.arg(&program).arg(sources.join(format!("{name}.cpp")));
+    assert!(compiler.status().expect("a C++ compiler called c++").success(), "{name}: compiles");
     program
+}
+
+/// The numbers that `program` gives for a call.
+fn call(program: &Path, kernel: &str, dtype: DType, sizes: &str, arrays: &[&[f64]]) -> Vec<f64> {
+    let mut input = format!("{sizes}\n");
+    for v in arrays.iter().flat_map(|array| array.iter()) {
+        writeln!(input, "{v:e}").expect("a text");
+    }
+    let mut command = Command::new(program);
+    command.args([kernel, dtype.as_str()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut stdin = child.stdin.take().expect("is piped");
+    // In its own thread, so that neither pipe can fill up.
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("no panic").expect("it reads");
+    assert!(output.status.success(), "{kernel}");
+    let text = String::from_utf8(output.stdout).expect("a text");
+    text.lines().map(|line| line.parse().expect("a number")).collect()
 }
 
 /// One call of a kernel.
@@ -36,8 +55,8 @@ impl Call<'_> {
         let Self { program, map, direction, log_det, dtype } = self;
         let (stride, step) = if transposed { (n, 1) } else { (1, map.parameters()) };
         let (inverse, circular) = (*direction == Direction::Inverse, map.circular);
-        let mut input = format!(
-            "{} {} {} {:e} {:e} {} {n} {stride} {step}\n",
+        let sizes = format!(
+            "{} {} {} {:e} {:e} {} {n} {stride} {step}",
             map.bins,
             u8::from(circular),
             u8::from(inverse),
@@ -45,20 +64,7 @@ impl Call<'_> {
             map.logit_scale,
             u8::from(*log_det)
         );
-        for v in arrays.iter().flat_map(|array| array.iter()) {
-            writeln!(input, "{v:e}").expect("a text");
-        }
-        let mut command = Command::new(program);
-        command.args([kernel, dtype.as_str()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
-        let mut stdin = child.stdin.take().expect("is piped");
-        // In its own thread, so that neither pipe can fill up.
-        let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-        let output = child.wait_with_output().expect("it ends");
-        writer.join().expect("no panic").expect("it reads");
-        assert!(output.status.success(), "{kernel}");
-        let text = String::from_utf8(output.stdout).expect("a text");
-        text.lines().map(|line| line.parse().expect("a number")).collect()
+        call(program, kernel, *dtype, &sizes, arrays)
     }
 
     fn check(&self, what: &str, found: &[f64], expected: &[&Tensor]) {
@@ -129,7 +135,7 @@ fn check(call: &Call<'_>) {
 #[test]
 fn splines_are_those_of_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
-    let program = &build(folder.path());
+    let program = &build("pointwise", folder.path());
     let line = |bins| RationalQuadratic::new(bins, 3., 0.7).unwrap();
     let circle = |bins| RationalQuadratic::circle(bins).unwrap();
     for map in [line(1), line(2), line(9), circle(1), circle(5)] {
@@ -141,4 +147,66 @@ fn splines_are_those_of_the_cpu() {
             }
         }
     }
+}
+
+/// The largest distance of `a b` from `c`, matrices `[m, k]`, `[k, n]` and `[m, n]`.
+fn miss(m: usize, k: usize, n: usize, a: &[f64], b: &[f64], c: &[f64]) -> f64 {
+    let entry = |e: usize| -> f64 { (0..k).map(|j| a[e / n * k + j] * b[j * n + e % n]).sum() };
+    (0..m * n).map(|e| (entry(e) - c[e]).abs()).fold(0., f64::max)
+}
+
+#[test]
+fn triangles_times_their_inverses_are_the_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = build("linear", folder.path());
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 1e-4)] {
+        for d in [1, 2, 5, 40] {
+            let numbers = Stream::new(3, "triangle").normal(d * d);
+            let entry = |e: usize| match (e / d, e % d) {
+                (i, j) if i == j => 1.5 + numbers[e].abs(),
+                // What lies above the diagonal is not read.
+                (i, j) if i < j => f64::NAN,
+                _ => 0.4 * numbers[e],
+            };
+            let l: Vec<f64> = (0..d * d).map(entry).collect();
+            let inverse = call(&program, "lower_inverse", dtype, &format!("1 1 {d}"), &[&l]);
+            let l: Vec<f64> = l.iter().map(|v| if v.is_nan() { 0. } else { *v }).collect();
+            let identity: Vec<f64> = (0..d * d).map(|e| f64::from(e / d == e % d)).collect();
+            let miss = miss(d, d, d, &l, &inverse, &identity);
+            assert!(miss < tolerance, "{dtype:?}, size {d}: off by {miss:e}");
+        }
+    }
+}
+
+#[test]
+fn volumes_are_determinants_and_their_pullbacks_solve() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = build("linear", folder.path());
+    for (dtype, tolerance) in [(DType::F64, 1e-10), (DType::F32, 1e-3)] {
+        for (points, n, d) in [(3, 1, 2), (40, 2, 3), (5, 4, 4), (7, 6, 11)] {
+            let rows = Stream::new(4, "rows").normal(points * n * d);
+            let g = Stream::new(5, "cotangents").normal(points);
+            let sizes = format!("{points} {n} {d}");
+            let found = call(&program, "gram", dtype, &sizes, &[&rows]);
+            let pulled = call(&program, "gram_pull", dtype, &sizes, &[&rows, &g]);
+            for (i, t) in rows.chunks(n * d).enumerate() {
+                let product =
+                    |e: usize| -> f64 { (0..d).map(|k| t[e / n * d + k] * t[e % n * d + k]).sum() };
+                let gram: Vec<f64> = (0..n * n).map(product).collect();
+                let matrix: Vec<Vec<f64>> = gram.chunks(n).map(<[f64]>::to_vec).collect();
+                let expected = log_abs_det(&matrix);
+                let near = (found[i] - expected).abs() < tolerance * (1. + expected.abs());
+                assert!(near, "{dtype:?}, {n} rows: {}, expected {expected}", found[i]);
+                // (T Tᵀ) out = 2 g T.
+                let out = &pulled[i * n * d..(i + 1) * n * d];
+                let right: Vec<f64> = t.iter().map(|v| 2. * g[i] * v).collect();
+                let scale = 1. + out.iter().fold(0., |a: f64, v| a.max(v.abs()));
+                let miss = miss(n, n, d, &gram, out, &right);
+                assert!(miss < 10. * tolerance * scale, "{dtype:?}, {n} rows: off by {miss:e}");
+            }
+        }
+    }
+    let dependent = [1., 2., 3., 2., 4., 6.];
+    let found = call(&program, "gram", DType::F64, "1 2 3", &[&dependent]);
+    assert_eq!(found, [f64::NEG_INFINITY], "dependent rows have no volume");
 }

@@ -3,20 +3,9 @@
 
 #include "../../../src/kernel/cuda/pointwise.cu"
 
-#include <cstdio>
 #include <string>
-#include <vector>
 
-template <class T>
-std::vector<T> numbers(long long n) {
-  std::vector<T> all(n);
-  for (T &one : all) {
-    double v = 0;
-    if (std::scanf("%lf", &v) != 1) std::fprintf(stderr, "too few numbers\n");
-    one = T(v);
-  }
-  return all;
-}
+#include "numbers.h"
 
 template <class T, class Values, class Pull, class Gradient, class GradientPull>
 int run(const std::string &kernel, Values values, Pull pull, Gradient gradient, GradientPull gradient_pull) {
@@ -41,7 +30,7 @@ int run(const std::string &kernel, Values values, Pull pull, Gradient gradient, 
       gradient_pull(bins, circular, inverse, bound, scale, log_det, n, stride, step, x.data(), p.data(), g.data(),
                     out.data());
   });
-  for (T v : out) std::printf("%.17g\n", double(v));
+  print(out);
   return 0;
 }
 
