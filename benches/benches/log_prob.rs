@@ -24,7 +24,7 @@ fn log_prob(c: &mut Criterion) {
         let (x, context) = (rows(POINTS, 3, "x"), rows(POINTS, 1, "context"));
         group.bench_function("exact", |b| {
             b.iter(|| {
-                must(pool.by_rows(POINTS, |r| {
+                must(pool.by_rows(x.device(), POINTS, |r| {
                     let context = context.narrow(0, r.start, r.len())?;
                     model.log_prob(&x.narrow(0, r.start, r.len())?, Some(&context))
                 }))

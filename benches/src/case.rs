@@ -165,7 +165,7 @@ impl Case {
         let x = crate::rows(self.batch, self.dim, "x");
         let context = (self.context > 0).then(|| crate::rows(self.batch, self.context, "context"));
         Ok(Box::new(move || {
-            must(pool.by_rows(case.batch, |r| {
+            must(pool.by_rows(x.device(), case.batch, |r| {
                 let part = context.as_ref().map(|c| c.narrow(0, r.start, r.len())).transpose()?;
                 model.log_prob(&x.narrow(0, r.start, r.len())?, part.as_ref())
             }));
@@ -179,7 +179,7 @@ impl Case {
         let mut stream = Stream::new(1, "sample");
         Ok(Box::new(move || {
             let latent = must(model.sample_latent(rows, &mut stream));
-            must(pool.by_rows(rows, |r| {
+            must(pool.by_rows(latent.device(), rows, |r| {
                 let part = context.as_ref().map(|c| c.narrow(0, r.start, r.len())).transpose()?;
                 model.decode(&latent.narrow(0, r.start, r.len())?, part.as_ref())
             }));
@@ -231,8 +231,11 @@ impl Case {
             Quantity::JointStep => (exact(), true),
             Quantity::ExactLogProb => (exact(), false),
         };
-        let blocks =
-            if backward { shards(self.batch, self.threads) } else { evaluation_blocks(self.batch) };
+        let blocks = if backward {
+            shards(self.batch, self.threads)
+        } else {
+            evaluation_blocks(self.batch, &Device::Cpu)
+        };
         let stream = |_| Mutex::new(Gemms::new(&passes, self.batch / blocks, backward));
         let streams: Vec<Mutex<Gemms>> = (0..self.threads).map(stream).collect();
         let pool = Pool::new(self.threads).map_err(|e| e.to_string())?;

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::loss::Scale;
 use crate::schedule::{Phase, Stage};
-use crate::shards::{EVALUATION_ROWS, Pool, cut};
+use crate::shards::{Pool, block_rows, cut};
 use crate::source::RowSource;
 use candle_core::Tensor;
 use mflow_bijectors::host;
@@ -93,8 +93,9 @@ pub(crate) fn error(
     source: &dyn RowSource,
     rows: &[usize],
 ) -> Result<f64> {
-    let blocks = rows.len().div_ceil(EVALUATION_ROWS);
-    let sums = pool.map(blocks, |i| -> Result<f64> {
+    let device = source.device();
+    let blocks = rows.len().div_ceil(block_rows(device));
+    let sums = pool.map_on(device, blocks, |i| -> Result<f64> {
         let batch = source.gather(&rows[cut(rows.len(), blocks, i)])?;
         let projected = model.project(&batch.x, batch.context.as_ref())?;
         let difference = scale.normalize(&(projected - &batch.x)?)?;

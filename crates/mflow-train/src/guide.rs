@@ -142,7 +142,7 @@ fn codes(
     // After an interruption these codes guide nothing: the phase ends before its first update, and a resumed one starts here.
     trainer.run(&mut Silent, setting.stop)?;
     let model = model.build(&mut store, |_| false)?;
-    let u = setting.pool.by_rows(all, |range| -> Result<Tensor, mflow_core::Error> {
+    let u = setting.pool.by_rows(x.device(), all, |range| -> Result<Tensor, mflow_core::Error> {
         model.coordinates(&x.narrow(0, range.start, range.len())?, None)
     });
     Ok(Coordinates { u: numbers(&u.map_err(Error::from)?)?, outliers: vec![] })

@@ -69,7 +69,9 @@ pub use presets::{Schedule, Settings};
 pub use progress::{EpochMetrics, Observer, Progress, Silent};
 pub use run_dir::{CONFIG_FILE, Identity, RunDir, read_attempts, read_metrics};
 pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
-pub use shards::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, evaluation_blocks, shards};
+pub use shards::{
+    DEVICE_ROWS, EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, evaluation_blocks, shards,
+};
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
 pub use start::Start;

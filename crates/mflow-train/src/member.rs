@@ -5,7 +5,7 @@ use crate::guide::guided;
 use crate::loss::{RowKind, Scale, Shard, divergence};
 use crate::optim::{Optimizer, optimizer};
 use crate::schedule::Phase;
-use crate::shards::{EVALUATION_ROWS, Pool, cut, shards};
+use crate::shards::{Pool, block_rows, cut, shards};
 use crate::source::{Batch, RowSource, Rows};
 use crate::{Error, Result};
 use candle_core::{Tensor, Var};
@@ -305,9 +305,10 @@ impl<'a> Member<'a> {
     pub(crate) fn validate(&self) -> Result<f64> {
         let rows = self.validation.len();
         let whole = self.phase.losses.iter().any(|w| w.loss.divergence().is_some());
-        let size = if whole { self.phase.batch_size } else { EVALUATION_ROWS };
+        let device = &self.model.signature().device;
+        let size = if whole { self.phase.batch_size } else { block_rows(device) };
         let blocks = rows.div_ceil(size);
-        let parts = self.setting.pool.map(blocks, |i| -> Result<f64> {
+        let parts = self.setting.pool.map_on(device, blocks, |i| -> Result<f64> {
             let block: Vec<usize> = cut(rows, blocks, i).collect();
             let batch = self.validation.gather(&block)?;
             let when = format!("validation {i}");
@@ -395,8 +396,9 @@ impl Place {
 /// The coordinates of all rows of a view, with their contexts and scores.
 fn coordinates(pool: &Pool, model: &dyn Model, view: &View<'_>) -> Result<Rows> {
     let rows = view.index.len();
-    let blocks = rows.div_ceil(EVALUATION_ROWS).max(1);
-    let parts = pool.map(blocks, |i| -> Result<Batch> {
+    let device = view.source.device();
+    let blocks = rows.div_ceil(block_rows(device)).max(1);
+    let parts = pool.map_on(device, blocks, |i| -> Result<Batch> {
         let batch = view.source.gather(&view.index[cut(rows, blocks, i)])?;
         let u = model.coordinates(&batch.x, batch.context.as_ref())?;
         Ok(Batch { x: u, ..batch })

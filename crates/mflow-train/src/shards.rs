@@ -4,7 +4,7 @@
 //! whole steps run side by side on shards of the batch. Results come back in shard order, whatever the
 //! number of threads: the same bits on one thread as on many.
 use crate::{Error, Result};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -13,6 +13,9 @@ pub const MIN_SHARD_ROWS: usize = 50;
 
 /// Rows per block when a model is evaluated without gradients: activations stay in the cache.
 pub const EVALUATION_ROWS: usize = 250;
+
+/// The same on a device other than the CPU, where each operation should have much to do.
+pub const DEVICE_ROWS: usize = 32_768;
 
 /// A pool of threads that lives as long as the run.
 #[derive(Debug)]
@@ -38,26 +41,46 @@ impl Pool {
         self.0.install(|| (0..n).into_par_iter().with_max_len(1).map(f).collect())
     }
 
-    /// Evaluate `f` on blocks of rows and put the results `[rows of the block, ..]` back together.
+    /// As [`Pool::map`] for work on `device`: off the CPU one after the other, as they would wait for each other.
+    pub fn map_on<R: Send>(
+        &self,
+        device: &Device,
+        n: usize,
+        f: impl Fn(usize) -> R + Sync + Send,
+    ) -> Vec<R> {
+        if device.is_cpu() { self.map(n, f) } else { (0..n).map(f).collect() }
+    }
+
+    /// Evaluate `f` on blocks of rows on `device` and put the results `[rows of the block, ..]` back together.
     ///
     /// # Errors
     /// As `f`.
     pub fn by_rows<E: Send + From<candle_core::Error>>(
         &self,
+        device: &Device,
         rows: usize,
         f: impl Fn(Range<usize>) -> Result<Tensor, E> + Sync + Send,
     ) -> Result<Tensor, E> {
-        let blocks = evaluation_blocks(rows);
-        let parts = self.map(blocks, |i| f(cut(rows, blocks, i)));
+        let blocks = evaluation_blocks(rows, device);
+        let parts = self.map_on(device, blocks, |i| f(cut(rows, blocks, i)));
         let parts = parts.into_iter().collect::<Result<Vec<_>, E>>()?;
         Ok(Tensor::cat(&parts, 0)?)
     }
 }
 
-/// Number of blocks of an evaluation: of at most [`EVALUATION_ROWS`], and fewer in a batch that would
-/// leave threads without work. A function of the rows only.
-pub fn evaluation_blocks(rows: usize) -> usize {
-    rows.div_ceil(EVALUATION_ROWS).max(shards(rows, 4))
+/// Number of blocks of an evaluation: on the CPU of at most [`EVALUATION_ROWS`], and fewer in a batch that would
+/// leave threads without work; elsewhere of at most [`DEVICE_ROWS`].
+pub fn evaluation_blocks(rows: usize, device: &Device) -> usize {
+    if device.is_cpu() {
+        rows.div_ceil(EVALUATION_ROWS).max(shards(rows, 4))
+    } else {
+        rows.div_ceil(DEVICE_ROWS).max(1)
+    }
+}
+
+/// Rows of a block that is no part of a whole batch.
+pub(crate) fn block_rows(device: &Device) -> usize {
+    if device.is_cpu() { EVALUATION_ROWS } else { DEVICE_ROWS }
 }
 
 /// Part `i` of `rows` cut into `n` nearly equal parts.

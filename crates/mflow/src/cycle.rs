@@ -50,15 +50,19 @@ impl Cycle {
     ) -> Result<Self> {
         let latents = model.sample_latent(samples, &mut Stream::new(0, "info"))?;
         // A row has the sample, then what is measured of it.
-        let found = pool.by_rows(samples, |range| -> Result<Tensor, CoreError> {
-            let context = context.map(|c| c.narrow(0, range.start, range.len())).transpose()?;
-            let u = latents.narrow(0, range.start, range.len())?;
-            let x = model.decode(&u, context.as_ref())?;
-            let error = model.cycle_error(&u, context.as_ref())?;
-            let errors: Vec<Tensor> =
-                [Some(error.data), error.latent].into_iter().flatten().collect();
-            Ok(Tensor::cat(&[x, Tensor::stack(&errors, 1)?], 1)?)
-        })?;
+        let found = pool.by_rows(
+            &model.signature().device,
+            samples,
+            |range| -> Result<Tensor, CoreError> {
+                let context = context.map(|c| c.narrow(0, range.start, range.len())).transpose()?;
+                let u = latents.narrow(0, range.start, range.len())?;
+                let x = model.decode(&u, context.as_ref())?;
+                let error = model.cycle_error(&u, context.as_ref())?;
+                let errors: Vec<Tensor> =
+                    [Some(error.data), error.latent].into_iter().flatten().collect();
+                Ok(Tensor::cat(&[x, Tensor::stack(&errors, 1)?], 1)?)
+            },
+        )?;
         let d = model.signature().data_dim;
         let found = found.to_dtype(DType::F64).and_then(|t| t.to_vec2::<f64>());
         let found = found.map_err(CoreError::from)?;

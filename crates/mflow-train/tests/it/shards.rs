@@ -1,7 +1,7 @@
 //! Cuts and pools. Oracle: what a partition is.
 use crate::device::device;
 use mflow_core::candle::{Error, Tensor};
-use mflow_train::{EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, shards};
+use mflow_train::{DEVICE_ROWS, EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, shards};
 
 #[test]
 fn cuts_partition_the_rows() {
@@ -54,9 +54,10 @@ fn results_come_back_in_order() {
 #[test]
 fn rows_are_put_back_together() {
     let pool = Pool::new(3).unwrap();
+    let most = if device().is_cpu() { EVALUATION_ROWS } else { DEVICE_ROWS };
     for rows in [1, EVALUATION_ROWS - 1, EVALUATION_ROWS, EVALUATION_ROWS + 1, 1777] {
-        let found = pool.by_rows(rows, |range| -> Result<Tensor, Error> {
-            assert!(range.len() <= EVALUATION_ROWS, "{rows} rows: a block of {range:?}");
+        let found = pool.by_rows(device(), rows, |range| -> Result<Tensor, Error> {
+            assert!(range.len() <= most, "{rows} rows: a block of {range:?}");
             let values: Vec<f64> = range.clone().flat_map(|i| [i as f64, -(i as f64)]).collect();
             Tensor::from_vec(values, (range.len(), 2), device())
         });
@@ -64,7 +65,7 @@ fn rows_are_put_back_together() {
         let expected: Vec<Vec<f64>> = (0..rows).map(|i| vec![i as f64, -(i as f64)]).collect();
         assert_eq!(found, expected, "{rows} rows");
     }
-    let result = pool.by_rows(1000, |range| -> Result<Tensor, Error> {
+    let result = pool.by_rows(device(), 1000, |range| -> Result<Tensor, Error> {
         let whole = range.end < 1000;
         let shape = if whole { range.len() } else { 0 };
         if whole {

@@ -17,7 +17,7 @@ pub(super) fn by_rows(
 ) -> Result<Tensor> {
     let rows = x.dim(0)?;
     let bar = progress::of_rows(rows);
-    let result = pool.by_rows(rows, |range| {
+    let result = pool.by_rows(x.device(), rows, |range| {
         let context = context.map(|c| c.narrow(0, range.start, range.len())).transpose()?;
         let result = f(&x.narrow(0, range.start, range.len())?, context.as_ref());
         bar.inc(range.len() as u64);
