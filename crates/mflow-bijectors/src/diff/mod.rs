@@ -231,6 +231,9 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     fn gather(&self, index: &Tensor) -> Result<Self> {
         self.linear(|t| {
             let (b, r, n, _) = t.dims4()?;
+            if b * r * n == 0 {
+                return Tensor::zeros((b, r, n), t.dtype(), t.device());
+            }
             let index = index.unsqueeze(1)?.broadcast_as((b, r, n, 1))?.contiguous()?;
             t.contiguous()?.gather(&index, D::Minus1)?.squeeze(D::Minus1)
         })
