@@ -2,7 +2,10 @@
 //! mirror, and candle's `backward` through these.
 use crate::numbers::{log_abs_det, numbers};
 use mflow_bijectors::candle::{DType, Device, Tensor, Var};
-use mflow_bijectors::{Direction, Gradient, RationalQuadratic, ScalarMap, Stream, Univariate};
+use mflow_bijectors::{
+    Activation, CouplingConfig, Direction, Gradient, Mask, NetConfig, NetKind, ParamStore,
+    RationalQuadratic, ScalarMap, Stream, Univariate, gradients,
+};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,8 +18,11 @@ fn build(name: &str, folder: &Path) -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cuda");
     let program = folder.join(name);
     let mut compiler = Command::new("c++");
-    compiler.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
-    compiler.arg(&program).arg(sources.join(format!("{name}.cpp")));
+    compiler.args(["-std=c++20", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror"]);
+    compiler
+        .args(["-Wno-unknown-pragmas", "-o"])
+        .arg(&program)
+        .arg(sources.join(format!("{name}.cpp")));
     assert!(compiler.status().expect("a C++ compiler called c++").success(), "{name}: compiles");
     program
 }
@@ -209,4 +215,119 @@ fn volumes_are_determinants_and_their_pullbacks_solve() {
     let dependent = [1., 2., 3., 2., 4., 6.];
     let found = call(&program, "gram", DType::F64, "1 2 3", &[&dependent]);
     assert_eq!(found, [f64::NEG_INFINITY], "dependent rows have no volume");
+}
+
+/// A coupling layer and what a kernel has to know of it.
+struct Coupling {
+    config: CouplingConfig,
+    keep: Vec<usize>,
+    moved: Vec<usize>,
+    bins: usize,
+}
+
+impl Coupling {
+    fn new(dim: usize, mask: Mask, context: usize, bins: usize, net: NetConfig) -> Self {
+        let is_moved = |k: &usize| match mask {
+            Mask::Even => k % 2 == 0,
+            _ => k % 2 == 1,
+        };
+        let (moved, keep) = (0..dim).partition(is_moved);
+        let config = CouplingConfig::new(dim, mask).with_bins(bins, 3.);
+        let config = config.with_context(context).with_net(net);
+        Self { config, keep, moved, bins }
+    }
+
+    fn check(&self, program: &Path, rows: usize, direction: Direction, dtype: DType) {
+        let CouplingConfig { dim, context_dim, net, .. } = &self.config;
+        let (dim, context_dim) = (*dim, *context_dim);
+        let mut store = ParamStore::new(1, dtype, CPU);
+        let layer = store.build(|_| true, |params| self.config.build(params)).unwrap();
+        let theta = store.parameters().next().unwrap().var.clone();
+        let numbers_of = |purpose: &str, n: usize| Stream::new(6, purpose).normal(n);
+        let weights: Vec<f64> =
+            numbers_of("weights", theta.elem_count()).iter().map(|v| 0.4 * v).collect();
+        let tensor = |v: &[f64], shape: &[usize]| {
+            Tensor::from_slice(v, shape, CPU).unwrap().to_dtype(dtype).unwrap()
+        };
+        theta.set(&tensor(&weights, &[weights.len()])).unwrap();
+        let x: Vec<f64> = numbers_of("points", rows * dim).iter().map(|v| 1.5 * v).collect();
+        let context = numbers_of("context", rows * context_dim);
+        let g = numbers_of("cotangents", rows * (dim + 1));
+        let (g_y, g_l) = g.split_at(rows * dim);
+
+        let x_var = Var::from_tensor(&tensor(&x, &[rows, dim])).unwrap();
+        let mut vars = vec![x_var.clone()];
+        let of_context = (context_dim > 0).then(|| tensor(&context, &[rows, context_dim]));
+        let of_context = of_context.map(|c| Var::from_tensor(&c).unwrap());
+        vars.extend(of_context.clone());
+        vars.push(theta);
+        let c = of_context.as_ref().map(Var::as_tensor);
+        let mapped = layer.map(direction, &x_var, c).unwrap();
+        let loss = (&mapped.value * tensor(g_y, &[rows, dim])).unwrap().sum_all().unwrap();
+        let of_log_det = (&mapped.log_abs_det * tensor(g_l, &[rows])).unwrap().sum_all().unwrap();
+        let pulled = gradients(&(loss + of_log_det).unwrap(), &vars).unwrap();
+        let mut expected = [numbers(&mapped.value), numbers(&mapped.log_abs_det)].concat();
+        expected.extend(pulled.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
+
+        let (depth, activation) = (
+            if net.kind == NetKind::Residual { 2 } else { 1 },
+            match net.activation {
+                Activation::Relu => 0,
+                Activation::Silu => 1,
+                Activation::Tanh => 2,
+                _ => 3,
+            },
+        );
+        let (keep, moved) = (&self.keep, &self.moved);
+        let sizes = format!(
+            "{rows} {dim} {} {} {context_dim} {} {} {depth} {activation} {} 0 {} 3 {:e}",
+            keep.len(),
+            moved.len(),
+            net.hidden,
+            net.blocks,
+            self.bins,
+            u8::from(direction == Direction::Inverse),
+            (net.hidden as f64).sqrt().recip(),
+        );
+        let index = |all: &[usize]| all.iter().map(|&k| k as f64).collect::<Vec<_>>();
+        let arrays = [&index(keep), &index(moved), &x, &context, &weights, &g];
+        let found = call(program, "all", dtype, &sizes, &arrays.map(Vec::as_slice));
+        assert_eq!(found.len(), expected.len(), "how many numbers");
+        let tolerance = if dtype == DType::F64 { 1e-10 } else { 3e-3 };
+        for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
+            let near = (a - b).abs() <= tolerance * (1. + b.abs());
+            let config = &self.config;
+            assert!(near, "{i} of {rows} rows, {direction:?}, {dtype:?}, {config:?}: {a}, not {b}");
+        }
+    }
+}
+
+#[test]
+fn couplings_are_those_of_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = build("coupling", folder.path());
+    let net = |hidden, blocks, kind, activation| {
+        let mut net = NetConfig::default();
+        (net.hidden, net.blocks, net.kind, net.activation) = (hidden, blocks, kind, activation);
+        // No kernel has gates.
+        net.gate = false;
+        net
+    };
+    let (residual, mlp) = (NetKind::Residual, NetKind::Mlp);
+    let cases = [
+        Coupling::new(3, Mask::Even, 0, 4, net(20, 2, residual, Activation::Relu)),
+        Coupling::new(4, Mask::Odd, 2, 3, net(7, 1, residual, Activation::Silu)),
+        Coupling::new(2, Mask::Even, 1, 5, net(18, 0, residual, Activation::Tanh)),
+        Coupling::new(5, Mask::Even, 0, 2, net(33, 2, mlp, Activation::Gelu)),
+        Coupling::new(1, Mask::Even, 3, 3, net(5, 1, mlp, Activation::Relu)),
+    ];
+    for coupling in &cases {
+        for direction in [Direction::Forward, Direction::Inverse] {
+            for (rows, dtype) in
+                [(1, DType::F64), (16, DType::F64), (37, DType::F64), (37, DType::F32)]
+            {
+                coupling.check(&program, rows, direction, dtype);
+            }
+        }
+    }
 }

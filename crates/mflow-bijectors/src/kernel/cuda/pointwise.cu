@@ -4,14 +4,6 @@
 // threads read neighbouring numbers, and (1, P) of [n, P].
 #include "rational_quadratic.cuh"
 
-// Where the parameters of an element lie.
-template <class T>
-struct Column {
-  const T *at;
-  long long stride;
-  MFLOW_INLINE T operator()(int k) const { return at[k * stride]; }
-};
-
 // Parameters with a derivative each.
 template <class T>
 struct JetColumn {

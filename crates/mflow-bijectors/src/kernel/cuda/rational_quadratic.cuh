@@ -17,6 +17,14 @@ constexpr double MIN_BIN = 1e-3;
 constexpr double MIN_SLOPE = 1e-3;
 constexpr double ROUNDING_OF_ANGLES = 1e-6;
 
+// Where the parameters of an element lie.
+template <class T>
+struct Column {
+  const T *at;
+  long long stride;
+  MFLOW_INLINE T operator()(int k) const { return at[k * stride]; }
+};
+
 template <class R>
 struct Point {
   R y, log_slope;
