@@ -21,7 +21,7 @@ use crate::kernel::coupling::{CouplingOp, Plan};
 use crate::kernel::rows::Rows;
 use crate::nn::Conditioned;
 use crate::noise::{LayerNoise, Noise};
-use crate::route::Route;
+use crate::route::{Code, Route};
 use crate::univariate::Univariate;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
@@ -72,9 +72,17 @@ impl<U: Univariate> Coupling<U> {
         })
     }
 
-    /// Whether the kernels do the work: on the CPU, unless a route or dropout forbids.
+    /// Whether one kernel does all of it, unless a route or dropout forbids.
     pub(crate) fn is_fused(&self, x: &Tensor) -> bool {
-        self.route.is_cpu_kernel(x.device()) && self.noise.is_none()
+        let fits = match self.route.code(x.device()) {
+            Code::CpuKernel => true,
+            #[cfg(feature = "cuda")]
+            Code::CudaKernel => {
+                self.mask.is_none() && self.plan.fits_cuda(x.dtype().size_in_bytes())
+            }
+            _ => false,
+        };
+        fits && self.noise.is_none()
     }
 
     /// The network's last hidden layer and last map.
@@ -119,27 +127,32 @@ struct Fused<'a, U> {
     direction: Direction,
 }
 
-/// The context as kernels take it: an empty tensor if there is none.
+/// The context as kernels take it. If there is none an empty tensor, or on a device that has no such thing the points.
 pub(crate) fn or_empty(x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
     Ok(match context {
         Some(c) => c.contiguous()?,
-        None => Tensor::zeros(0, x.dtype(), x.device())?,
+        None if x.device().is_cpu() => Tensor::zeros(0, x.dtype(), x.device())?,
+        None => x.detach(),
     })
 }
 
 impl<U: Univariate> PackedLayer for Fused<'_, U> {
+    fn takes_tangents(&self, x: &Tensor) -> bool {
+        x.device().is_cpu()
+    }
     fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor> {
         let theta = &self.coupling.theta()?;
         let context = &or_empty(points, context)?;
         let save = points.track_op() || context.track_op() || theta.track_op();
         let (plan, direction) = (self.coupling.plan.clone(), self.direction);
+        let features = [&self.coupling.keep, &self.coupling.moved];
         Ok(match points.dtype() {
             DType::F64 => {
-                let op = CouplingOp::<U, f64>::new(plan, direction, rows, save);
+                let op = CouplingOp::<U, f64>::new(plan, direction, rows, save, features);
                 points.apply_op3(context, theta, op)
             }
             _ => {
-                let op = CouplingOp::<U, f32>::new(plan, direction, rows, save);
+                let op = CouplingOp::<U, f32>::new(plan, direction, rows, save, features);
                 points.apply_op3(context, theta, op)
             }
         }?)

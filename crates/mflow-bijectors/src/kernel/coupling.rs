@@ -2,16 +2,24 @@
 //!
 //! An autoregressive layer is the coupling that keeps and moves every feature, with a masked network.
 use super::buffer::Buffer;
+#[cfg(feature = "cuda")]
+use super::cuda::coupling::CudaCoupling;
 use super::elements::{Features, MapRows, PullRows, PullTangents};
 use super::gemm::{Matrix, MatrixMut, gemm};
 use super::gradients;
 use super::lanes::{Element, dispatch};
 use super::net::{self, Activations};
 use super::rows::{Rows, contract, dot, spread, sum};
+#[cfg(feature = "cuda")]
+use super::tensor::split;
 use super::tensor::{slice, with_slice};
 use crate::bijector::Direction;
 use crate::nn::Net;
 use crate::univariate::ScalarMap;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+#[cfg(feature = "cuda")]
+use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -351,11 +359,37 @@ pub(crate) struct CouplingOp<U, T: Element> {
     /// Keep activations; false when nothing is tracked.
     save: bool,
     saved: Mutex<Option<Saved<T>>>,
+    #[cfg(feature = "cuda")]
+    on_cuda: OnCuda<T>,
+}
+
+/// What the operation has beside the plan on a CUDA device.
+#[cfg(feature = "cuda")]
+struct OnCuda<T> {
+    /// Numbers of the kept and of the moved features.
+    features: [Tensor; 2],
+    saved: Mutex<Option<CudaSlice<T>>>,
 }
 
 impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
-    pub(crate) fn new(plan: Arc<Plan<U>>, direction: Direction, rows: Rows, save: bool) -> Self {
-        Self { plan, direction, rows, save, saved: Mutex::new(None) }
+    /// `features`: the numbers of the kept and of the moved ones, where the points are.
+    pub(crate) fn new(
+        plan: Arc<Plan<U>>,
+        direction: Direction,
+        rows: Rows,
+        save: bool,
+        #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "of CUDA only"))]
+        features: [&Tensor; 2],
+    ) -> Self {
+        Self {
+            plan,
+            direction,
+            rows,
+            save,
+            saved: Mutex::new(None),
+            #[cfg(feature = "cuda")]
+            on_cuda: OnCuda { features: features.map(Clone::clone), saved: Mutex::new(None) },
+        }
     }
 
     fn input<'a>(&self, points: &'a [T], context: &'a [T]) -> Input<'a, T> {
@@ -407,6 +441,23 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
         let len = y.len();
         Ok((T::to_cpu_storage_owned(y), len.into()))
     }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let layer = self.cuda();
+        let (out, saved) = layer.forward::<T>((s1, l1), (s2, l2), (s3, l3), self.save)?;
+        if self.save {
+            *self.on_cuda.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
+        }
+        Ok((out, (self.rows.points * (self.plan.dim + 1)).into()))
+    }
     fn bwd(
         &self,
         points: &Tensor,
@@ -415,6 +466,10 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
         _: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if points.device().is_cuda() {
+            return self.pull_on_cuda(points, context, theta, g);
+        }
         let gradients = with_slice::<T, _>(points, |points| {
             with_slice::<T, _>(context, |context| {
                 with_slice::<T, _>(theta, |theta| {
@@ -428,5 +483,79 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
             |g: Vec<T>, like: &Tensor| like.track_op().then(|| tensor(g, like)).transpose();
         let g_context = if self.plan.net.context > 0 { wanted(g_context, context)? } else { None };
         Ok((Some(tensor(g_points, points)?), g_context, gradients::of_parameter(theta, g_theta)?))
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
+    fn cuda(&self) -> CudaCoupling<'_, U> {
+        let [keep, moved] = &self.on_cuda.features;
+        CudaCoupling { plan: &self.plan, direction: self.direction, keep, moved }
+    }
+
+    /// Gradients of the three arguments.
+    fn pull_on_cuda(
+        &self,
+        points: &Tensor,
+        context: &Tensor,
+        theta: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let pull = CudaPull { of: self, g: g.contiguous()? };
+        let packed = points.contiguous()?.apply_op3_no_bwd(context, theta, &pull)?;
+        let (n, c) = (points.elem_count(), self.rows.points * self.plan.net.context);
+        let parts = split(&packed, &[n, c, theta.elem_count()])?;
+        let wanted = |part: &Tensor, like: &Tensor| {
+            like.track_op().then(|| part.reshape(like.shape())).transpose()
+        };
+        let g_context = if c > 0 { wanted(&parts[1], context)? } else { None };
+        Ok((Some(parts[0].reshape(points.shape())?), g_context, wanted(&parts[2], theta)?))
+    }
+}
+
+/// The pullback on a CUDA device, with the cotangents of the results.
+#[cfg(feature = "cuda")]
+struct CudaPull<'a, U, T: Element> {
+    of: &'a CouplingOp<U, T>,
+    g: Tensor,
+}
+
+#[cfg(feature = "cuda")]
+impl<U: ScalarMap, T: Element> CustomOp3 for CudaPull<'_, U, T> {
+    fn name(&self) -> &'static str {
+        "coupling-pull"
+    }
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Err(candle_core::Error::Msg("a CUDA kernel was given tensors of the CPU".into()))
+    }
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (layer, inputs) = (self.of.cuda(), [(s1, l1), (s2, l2), (s3, l3)]);
+        let [points, context, theta] = inputs;
+        let saved = self.of.on_cuda.saved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let saved = match saved {
+            Some(saved) => saved,
+            // A second backward through the same graph: evaluate again.
+            None => layer.forward::<T>(points, context, theta, true)?.1,
+        };
+        let out = layer.pull::<T>(points, context, theta, &saved, &self.g)?;
+        let of_context = self.of.rows.points * self.of.plan.net.context;
+        let len = l1.shape().elem_count() + of_context + l3.shape().elem_count();
+        Ok((out, len.into()))
     }
 }

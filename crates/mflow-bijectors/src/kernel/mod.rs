@@ -57,6 +57,10 @@ pub struct Pushed {
 /// A layer whose kernel takes points and their tangents as one flat tensor: `x [B, D]`, the rows `[B, K, D]`
 /// behind them. The result is laid out the same, with the log-dets `[B]` at its end.
 pub(crate) trait PackedLayer {
+    /// Whether the kernel of the points' device takes tangents.
+    fn takes_tangents(&self, _: &Tensor) -> bool {
+        true
+    }
     /// Apply the layer.
     fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor>;
 }
@@ -76,6 +80,9 @@ impl<L: PackedLayer> FusedLayer for L {
         tangents: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Option<Pushed>> {
+        if !self.takes_tangents(x) {
+            return Ok(None);
+        }
         let (points, n, all) = (x.dim(0)?, x.elem_count(), tangents.elem_count());
         let rows = Rows { points, tangents: tangents.dim(1)? };
         let flat = Tensor::cat(&[&x.flatten_all()?, &tangents.flatten_all()?], 0)?;

@@ -228,8 +228,8 @@ struct Coupling {
 impl Coupling {
     fn new(dim: usize, mask: Mask, context: usize, bins: usize, net: NetConfig) -> Self {
         let is_moved = |k: &usize| match mask {
-            Mask::Even => k % 2 == 0,
-            _ => k % 2 == 1,
+            Mask::Even => k.is_multiple_of(2),
+            _ => !k.is_multiple_of(2),
         };
         let (moved, keep) = (0..dim).partition(is_moved);
         let config = CouplingConfig::new(dim, mask).with_bins(bins, 3.);

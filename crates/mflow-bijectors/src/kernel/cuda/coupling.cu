@@ -87,9 +87,8 @@ struct Layer {
   MFLOW_INLINE int states() const { return 1 + depth * blocks; }
   // Whether the input of a map is activated.
   MFLOW_INLINE bool activates(int map) const { return map > 0 && (depth == 1 || map + 1 < maps()); }
-  // Where things lie in the results of coupling_forward: y, log-determinants, states, parameters of the splines.
-  MFLOW_INLINE long long at_log_det() const { return rows * dim; }
-  MFLOW_INLINE long long at_state(int state) const { return at_log_det() + rows + rows * hidden * state; }
+  // Where things lie in what coupling_forward saves: states, then the parameters of the splines.
+  MFLOW_INLINE long long at_state(int state) const { return rows * hidden * state; }
   MFLOW_INLINE long long at_parameters() const { return at_state(states()); }
 };
 
@@ -131,20 +130,20 @@ MFLOW_INLINE void for_each(int count, int rows, const Each &each) {
   __syncthreads();
 }
 
-// out: see Layer. States are written if `save`.
+// out: y [rows, dim], log-determinants [rows]. saved: the states if `save`, and the parameters of the splines.
 template <class T>
-MFLOW_INLINE void coupling_forward(Layer layer, int save, const int *keep, const int *moved, const T *x,
-                                   const T *context, const T *theta, T *out) {
+MFLOW_INLINE void coupling_forward(Layer layer, int save, const unsigned *keep, const unsigned *moved, const T *x,
+                                   const T *context, const T *theta, T *out, T *saved) {
   const long long first = (long long)blockIdx.x * ROWS;
   const int rows = (int)(layer.rows - first < ROWS ? layer.rows - first : ROWS);
   const int hidden = layer.hidden, kind = layer.activation, maps = layer.maps();
   MFLOW_SHARED(T, input);
   T *h = input + (long long)layer.inputs() * ROWS, *a = h + (long long)hidden * ROWS, *u = a + (long long)hidden * ROWS;
   T *log_slopes = u + (long long)hidden * ROWS;
-  T *p = out + layer.at_parameters();
+  T *p = saved + layer.at_parameters();
   const auto bias = [&](int map) { return theta + layer.weights(map) + (long long)layer.ins(map) * layer.outs(map); };
   const auto keep_state = [&](int state, int o, int r, T v) {
-    if (save) out[layer.at_state(state) + o * layer.rows + first + r] = v;
+    if (save) saved[layer.at_state(state) + o * layer.rows + first + r] = v;
   };
 
   for_each(layer.inputs(), rows, [&](int k, int r) {
@@ -191,7 +190,7 @@ MFLOW_INLINE void coupling_forward(Layer layer, int save, const int *keep, const
   for_each(1, rows, [&](int, int r) {
     T sum = T(0);
     for (int t = 0; t < layer.moved; t++) sum += log_slopes[t * ROWS + r];
-    out[layer.at_log_det() + first + r] = sum;
+    out[layer.rows * layer.dim + first + r] = sum;
   });
 }
 
@@ -216,16 +215,16 @@ MFLOW_INLINE T *delta_of(const Layer &layer, T *deltas, int map) {
 // g: cotangents of y [rows, dim] and of the log-determinants [rows]. out: those of x [rows, dim], then of the context.
 // deltas: of the outputs of all affine maps.
 template <class T>
-MFLOW_INLINE void coupling_pull(Layer layer, const int *keep, const int *moved, const T *x, const T *transposed,
-                                const T *forward, const T *g, T *deltas, T *out) {
+MFLOW_INLINE void coupling_pull(Layer layer, const unsigned *keep, const unsigned *moved, const T *x, const T *transposed,
+                                const T *saved, const T *g, T *deltas, T *out) {
   const long long first = (long long)blockIdx.x * ROWS;
   const int rows = (int)(layer.rows - first < ROWS ? layer.rows - first : ROWS);
   const int hidden = layer.hidden, kind = layer.activation, last = layer.maps() - 1;
   MFLOW_SHARED(T, total);
   T *d = total + (long long)hidden * ROWS;
-  const T *p = forward + layer.at_parameters();
+  const T *p = saved + layer.at_parameters();
   T *g_p = delta_of(layer, deltas, last);
-  const auto state = [&](int s, int o, int r) { return forward[layer.at_state(s) + o * layer.rows + first + r]; };
+  const auto state = [&](int s, int o, int r) { return saved[layer.at_state(s) + o * layer.rows + first + r]; };
   const auto put = [&](int map, int o, int r, T v) {
     delta_of(layer, deltas, map)[o * layer.rows + first + r] = v;
   };
@@ -280,7 +279,7 @@ MFLOW_INLINE void coupling_pull(Layer layer, const int *keep, const int *moved, 
 // The cotangents of all weights and biases, laid out like theta: for each map Σ_rows in[i] delta[o], with a last input
 // that is 1. A block takes a tile of TILE x TILE weights of the map blockIdx.z, one thread for each.
 template <class T>
-MFLOW_INLINE void coupling_weights(Layer layer, const int *keep, const T *x, const T *context, const T *forward,
+MFLOW_INLINE void coupling_weights(Layer layer, const unsigned *keep, const T *x, const T *context, const T *saved,
                                    const T *deltas, T *out) {
   const int map = blockIdx.z, ins = layer.ins(map), outs = layer.outs(map);
   const int first_i = blockIdx.y * TILE, first_o = blockIdx.x * TILE;
@@ -298,7 +297,7 @@ MFLOW_INLINE void coupling_weights(Layer layer, const int *keep, const T *x, con
       if (i == ins) {
         v = T(1);
       } else if (i < ins && map > 0) {
-        v = forward[layer.at_state(map - 1) + i * layer.rows + row];
+        v = saved[layer.at_state(map - 1) + i * layer.rows + row];
         if (layer.activates(map)) v = activate(layer.activation, v);
       } else if (i < layer.keep) {
         v = x[row * layer.dim + keep[i]];
@@ -324,21 +323,21 @@ MFLOW_INLINE void coupling_weights(Layer layer, const int *keep, const T *x, con
   (Layer{rows, dim, keep_count, moved_count, context_count, hidden, blocks, depth, activation,                        \
          RationalQuadratic{bins, circular != 0, inverse != 0, bound, logit_scale}})
 #define MFLOW_COUPLING(T, name)                                                                                        \
-  extern "C" __global__ void coupling_forward_##name(MFLOW_LAYER, int save, const int *keep, const int *moved,        \
-                                                     const T *x, const T *context, const T *theta, T *out) {           \
-    coupling_forward(MFLOW_SIZES, save, keep, moved, x, context, theta, out);                                          \
+  extern "C" __global__ void coupling_forward_##name(MFLOW_LAYER, int save, const unsigned *keep, const unsigned *moved,        \
+                                                     const T *x, const T *context, const T *theta, T *out, T *saved) { \
+    coupling_forward(MFLOW_SIZES, save, keep, moved, x, context, theta, out, saved);                                          \
   }                                                                                                                    \
   extern "C" __global__ void coupling_transpose_##name(MFLOW_LAYER, const T *theta, T *out) {                         \
     coupling_transpose(MFLOW_SIZES, theta, out);                                                                       \
   }                                                                                                                    \
-  extern "C" __global__ void coupling_pull_##name(MFLOW_LAYER, const int *keep, const int *moved, const T *x,         \
-                                                  const T *transposed, const T *forward, const T *g, T *deltas,        \
+  extern "C" __global__ void coupling_pull_##name(MFLOW_LAYER, const unsigned *keep, const unsigned *moved, const T *x,         \
+                                                  const T *transposed, const T *saved, const T *g, T *deltas,        \
                                                   T *out) {                                                            \
-    coupling_pull(MFLOW_SIZES, keep, moved, x, transposed, forward, g, deltas, out);                                   \
+    coupling_pull(MFLOW_SIZES, keep, moved, x, transposed, saved, g, deltas, out);                                   \
   }                                                                                                                    \
-  extern "C" __global__ void coupling_weights_##name(MFLOW_LAYER, const int *keep, const T *x, const T *context,      \
-                                                     const T *forward, const T *deltas, T *out) {                      \
-    coupling_weights(MFLOW_SIZES, keep, x, context, forward, deltas, out);                                             \
+  extern "C" __global__ void coupling_weights_##name(MFLOW_LAYER, const unsigned *keep, const T *x, const T *context,      \
+                                                     const T *saved, const T *deltas, T *out) {                      \
+    coupling_weights(MFLOW_SIZES, keep, x, context, saved, deltas, out);                                             \
   }
 
 MFLOW_COUPLING(float, f32)

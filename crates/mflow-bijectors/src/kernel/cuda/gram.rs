@@ -1,5 +1,5 @@
 //! Launches of `gram.cu`: the volume of tangents.
-use super::{Arg, Module, OnCuda, launch, number, ptx, view};
+use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, view};
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{CudaStorage, Layout, Result, WithDType};
 
@@ -21,7 +21,7 @@ fn factor<T: WithDType + OnCuda>(
         Arg::Space(&mut factors),
         Arg::Out(&mut log_det),
     ];
-    launch(device, &MODULE, "gram_factor", b, args)?;
+    launch(device, &MODULE, "gram_factor", &Grid::of(b), args)?;
     Ok((factors, log_det))
 }
 
@@ -60,6 +60,6 @@ pub fn pull<T: WithDType + OnCuda>(
         Arg::Space(&mut work),
         Arg::Out(&mut out),
     ];
-    launch(device, &MODULE, "gram_pull", b * d, args)?;
+    launch(device, &MODULE, "gram_pull", &Grid::of(b * d), args)?;
     Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
 }

@@ -2,12 +2,13 @@
 //!
 //! Each `.cu` file mirrors the Rust that it stands for; tests run it on the CPU against that. The `.rs` file of the same
 //! name hands it its arguments.
+pub(crate) mod coupling;
 pub mod gram;
 pub(crate) mod pointwise;
 pub(crate) mod triangular;
 
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaSlice, CudaView, DeviceRepr, LaunchConfig, PushKernelArg,
+    CudaSlice, CudaView, CudaViewMut, DeviceRepr, LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, WithDType};
@@ -34,23 +35,38 @@ enum Arg<'a, T> {
     Long(i64),
     Double(f64),
     In(CudaView<'a, T>),
+    Index(CudaView<'a, u32>),
     /// Space in double precision.
     Space(&'a mut CudaSlice<f64>),
     Out(&'a mut CudaSlice<T>),
+    /// A part of what the kernel gives.
+    Part(&'a mut CudaViewMut<'a, T>),
 }
 
-/// Threads of a block.
-const THREADS: usize = 256;
+/// How many threads a kernel has.
+struct Grid {
+    blocks: [usize; 3],
+    threads: usize,
+    /// Shared memory of a block, bytes.
+    shared: usize,
+}
 
-/// Run the kernel `name_DTYPE` of `module` with at least `threads` threads.
+impl Grid {
+    /// At least `threads` threads that share nothing.
+    fn of(threads: usize) -> Self {
+        Self { blocks: [threads.div_ceil(256), 1, 1], threads: 256, shared: 0 }
+    }
+}
+
+/// Run the kernel `name_DTYPE` of `module`.
 fn launch<T: WithDType + OnCuda>(
     device: &CudaDevice,
     module: &Module,
     name: &str,
-    threads: usize,
+    grid: &Grid,
     mut args: Vec<Arg<'_, T>>,
 ) -> Result<()> {
-    if threads == 0 {
+    if grid.blocks.contains(&0) {
         return Ok(());
     }
     let name = format!("{name}_{}", T::DTYPE.as_str());
@@ -62,18 +78,21 @@ fn launch<T: WithDType + OnCuda>(
             Arg::Long(v) => launch.arg(&*v),
             Arg::Double(v) => launch.arg(&*v),
             Arg::In(view) => launch.arg(&*view),
+            Arg::Index(view) => launch.arg(&*view),
             Arg::Space(slice) => launch.arg(&mut **slice),
             Arg::Out(slice) => launch.arg(&mut **slice),
+            Arg::Part(view) => launch.arg(&mut **view),
         };
     }
+    let [x, y, z] = grid.blocks;
     let config = LaunchConfig {
-        grid_dim: (number(threads.div_ceil(THREADS))?, 1, 1),
-        block_dim: (number(THREADS)?, 1, 1),
-        shared_mem_bytes: 0,
+        grid_dim: (number(x)?, number(y)?, number(z)?),
+        block_dim: (number(grid.threads)?, 1, 1),
+        shared_mem_bytes: number(grid.shared)?,
     };
     // SAFETY: the callers, all in this folder, give the arguments of the kernel's signature, in its order and with its
     // types. Each input has the length that `view` checked, each other array the one that it was allocated with, and a
-    // kernel writes what belongs to its thread only.
+    // kernel writes what belongs to its thread, or to its block behind a barrier, only.
     #[expect(unsafe_code, reason = "kernels of our own cannot be launched otherwise")]
     unsafe { launch.launch(config) }.w()?;
     Ok(())

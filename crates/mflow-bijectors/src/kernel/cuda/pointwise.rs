@@ -1,5 +1,5 @@
 //! Launches of `pointwise.cu`: element-wise maps with their parameters.
-use super::{Arg, Module, OnCuda, launch, number, ptx, view};
+use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, view};
 use crate::bijector::Direction;
 use crate::univariate::{CudaMap, RationalQuadratic, ScalarMap};
 use candle_core::{CudaStorage, Error, Layout, Result, WithDType};
@@ -73,6 +73,6 @@ pub(crate) fn pointwise<U: ScalarMap, T: WithDType + OnCuda>(
     }
     let mut out = device.alloc_zeros::<T>(len)?;
     args.push(Arg::Out(&mut out));
-    launch(device, &MODULE, name, n, args)?;
+    launch(device, &MODULE, name, &Grid::of(n), args)?;
     Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
 }

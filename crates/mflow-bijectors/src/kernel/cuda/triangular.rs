@@ -1,5 +1,5 @@
 //! Launches of `triangular.cu`.
-use super::{Arg, Module, OnCuda, launch, number, ptx, view};
+use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, view};
 use candle_core::{CudaStorage, Layout, Result, WithDType};
 
 const MODULE: Module = Module { name: "mflow_triangular", ptx: ptx::TRIANGULAR };
@@ -13,6 +13,6 @@ pub(crate) fn lower_inverse<T: WithDType + OnCuda>(
     let mut out = device.alloc_zeros::<T>(d * d)?;
     let l = view::<T>(storage, layout, d * d)?;
     let args = vec![Arg::Int(number(d)?), Arg::In(l), Arg::Out(&mut out)];
-    launch(device, &MODULE, "lower_inverse", d, args)?;
+    launch(device, &MODULE, "lower_inverse", &Grid::of(d), args)?;
     Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
 }

@@ -19,33 +19,34 @@ int run(Forward forward, Transpose transpose, Pull pull, Weights weights) {
     return 1;
   const Layer layer = {rows, dim, keeps, moves, contexts, hidden, blocks, depth, activation,
                        RationalQuadratic{bins, circular != 0, inverse != 0, bound, scale}};
-  const std::vector<int> keep = numbers<int>(keeps), moved = numbers<int>(moves);
+  const std::vector<unsigned> keep = numbers<unsigned>(keeps), moved = numbers<unsigned>(moves);
   const std::vector<T> x = numbers<T>(rows * dim), context = numbers<T>(rows * contexts);
   const int maps = layer.maps();
   const long long parameters = layer.weights(maps - 1) + (long long)(hidden + 1) * layer.outputs();
   const std::vector<T> theta = numbers<T>(parameters), g = numbers<T>(rows * (dim + 1));
   const unsigned tiles = (unsigned)((rows + ROWS - 1) / ROWS);
   const T none = T(NAN);
-  std::vector<T> out(layer.at_parameters() + rows * layer.outputs(), none), transposed(parameters, none);
+  std::vector<T> saved(layer.at_parameters() + rows * layer.outputs(), none), out(rows * (dim + 1), none);
+  std::vector<T> transposed(parameters, none);
   std::vector<T> deltas(rows * ((long long)(maps - 1) * hidden + layer.outputs()), none);
   std::vector<T> g_in(rows * (dim + contexts), none), g_theta(parameters, none);
 #define SIZES                                                                                                          \
   rows, dim, keeps, moves, contexts, hidden, blocks, depth, activation, bins, circular, inverse, bound, scale
   launch_blocks({tiles, 1, 1}, 24, [&] {
-    forward(SIZES, 1, keep.data(), moved.data(), x.data(), context.data(), theta.data(), out.data());
+    forward(SIZES, 1, keep.data(), moved.data(), x.data(), context.data(), theta.data(), out.data(),
+            saved.data());
   });
   launch_blocks({2, (unsigned)maps, 1}, 24, [&] { transpose(SIZES, theta.data(), transposed.data()); });
   launch_blocks({tiles, 1, 1}, 24, [&] {
-    pull(SIZES, keep.data(), moved.data(), x.data(), transposed.data(), out.data(), g.data(), deltas.data(),
+    pull(SIZES, keep.data(), moved.data(), x.data(), transposed.data(), saved.data(), g.data(), deltas.data(),
          g_in.data());
   });
   const auto tiles_of = [](int n) { return (unsigned)((n + TILE - 1) / TILE); };
   const unsigned wide = tiles_of(std::max(hidden, layer.outputs()));
   const unsigned high = tiles_of(std::max(hidden, layer.inputs()) + 1);
   launch_blocks({wide, high, (unsigned)maps}, TILE * TILE, [&] {
-    weights(SIZES, keep.data(), x.data(), context.data(), out.data(), deltas.data(), g_theta.data());
+    weights(SIZES, keep.data(), x.data(), context.data(), saved.data(), deltas.data(), g_theta.data());
   });
-  out.resize(rows * (dim + 1));
   print(out);
   print(g_in);
   print(g_theta);
