@@ -10,10 +10,9 @@ fn coordinates(c: &mut Criterion) {
         let x = must(SwissRoll.sample(rows, &[], &mut Stream::new(1, "rows")));
         let mut group = c.benchmark_group(format!("unroll/rows={rows},D=3"));
         group.sample_size(10);
-        for (name, method) in [
-            ("isomap", UnrollMethod::Isomap),
-            ("alignment", UnrollMethod::TangentAlignment),
-        ] {
+        for (name, method) in
+            [("isomap", UnrollMethod::Isomap), ("alignment", UnrollMethod::TangentAlignment)]
+        {
             let options = UnrollOptions { method, ..UnrollOptions::default() };
             group.bench_function(name, |b| b.iter(|| must(unroll(&x, 3, 2, &options))));
         }

@@ -1,11 +1,17 @@
 //! A linear map by its LU factors as one operation: points, their tangents, and the log-det.
+#[cfg(feature = "cuda")]
+use super::cuda::lu::CudaLu;
 use super::gemm::{Matrix, MatrixMut, gemm};
 use super::gradients;
 use super::lanes::Element;
 use super::rows::{Rows, column_sums};
+#[cfg(feature = "cuda")]
+use super::tensor::split;
 use super::tensor::{slice, with_slice};
 use super::triangular::substitute;
 use crate::bijector::Direction;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use std::marker::PhantomData;
 
@@ -179,6 +185,17 @@ impl<T: Element> CustomOp2 for LuOp<T> {
         let len = out.len();
         Ok((T::to_cpu_storage_owned(out), len.into()))
     }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let out = self.cuda().forward::<T>((s1, l1), (s2, l2))?;
+        Ok((out, (l1.shape().elem_count() + self.rows.points).into()))
+    }
     fn bwd(
         &self,
         points: &Tensor,
@@ -186,6 +203,14 @@ impl<T: Element> CustomOp2 for LuOp<T> {
         _: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if points.device().is_cuda() {
+            let pull = CudaPull::<T> { of: self, g: g.contiguous()? };
+            let packed = points.contiguous()?.apply_op2_no_bwd(theta, &pull)?;
+            let parts = split(&packed, &[points.elem_count(), theta.elem_count()])?;
+            let of_theta = theta.track_op().then(|| parts[1].reshape(theta.shape())).transpose()?;
+            return Ok((Some(parts[0].reshape(points.shape())?), of_theta));
+        }
         let gradients = with_slice::<T, _>(points, |points| {
             with_slice::<T, _>(theta, |theta| {
                 with_slice::<T, _>(g, |g| self.backward(theta, points, g))
@@ -194,5 +219,46 @@ impl<T: Element> CustomOp2 for LuOp<T> {
         let [g_points, g_theta] = gradients????;
         let g_points = Tensor::from_vec(g_points, points.shape(), points.device())?;
         Ok((Some(g_points), gradients::of_parameter(theta, g_theta)?))
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl<T: Element> LuOp<T> {
+    fn cuda(&self) -> CudaLu {
+        let Self { dim, direction, rows, least, .. } = *self;
+        CudaLu { dim, direction, rows, least }
+    }
+}
+
+/// The pullback on a CUDA device, with the cotangents of the results.
+#[cfg(feature = "cuda")]
+struct CudaPull<'a, T> {
+    of: &'a LuOp<T>,
+    g: Tensor,
+}
+
+#[cfg(feature = "cuda")]
+impl<T: Element> CustomOp2 for CudaPull<'_, T> {
+    fn name(&self) -> &'static str {
+        "lu-linear-pull"
+    }
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Err(candle_core::Error::Msg("a CUDA kernel was given tensors of the CPU".into()))
+    }
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let out = self.of.cuda().pull::<T>((s1, l1), (s2, l2), &self.g)?;
+        Ok((out, (l1.shape().elem_count() + l2.shape().elem_count()).into()))
     }
 }

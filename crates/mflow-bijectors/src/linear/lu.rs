@@ -6,7 +6,7 @@ use crate::kernel::lu::LuOp;
 use crate::kernel::rows::Rows;
 use crate::kernel::{PackedLayer, split};
 use crate::params::{Init, Params, Piece};
-use crate::route::Route;
+use crate::route::{Code, Route};
 use crate::{Diff, Error, Result};
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,19 @@ struct Factors {
 }
 
 impl LuLinear {
+    /// Whether one kernel does all of it.
+    fn is_fused(&self, x: &Tensor) -> bool {
+        match self.route.code(x.device()) {
+            Code::CpuKernel => true,
+            #[cfg(feature = "cuda")]
+            Code::CudaKernel => {
+                let bytes = x.dtype().size_in_bytes();
+                crate::kernel::cuda::lu::CudaLu::fits(self.signature.latent_shape[0], bytes)
+            }
+            _ => false,
+        }
+    }
+
     fn factors(&self) -> Result<Factors> {
         let d = self.signature.latent_shape[0];
         let off = Triangle::entries(d);
@@ -130,8 +143,9 @@ impl Layer for LuLinear {
         &self.signature
     }
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
-        let fused = self.route.is_cpu_kernel(x.value().device());
-        if fused && let Some(mapped) = x.fused(&Fused { lu: self, direction }, None)? {
+        if self.is_fused(x.value())
+            && let Some(mapped) = x.fused(&Fused { lu: self, direction }, None)?
+        {
             return Ok(mapped);
         }
         let Factors { l, u, bias, log_abs_det } = self.factors()?;

@@ -3,8 +3,8 @@
 use crate::numbers::{log_abs_det, numbers};
 use mflow_bijectors::candle::{DType, Device, Tensor, Var};
 use mflow_bijectors::{
-    Activation, CouplingConfig, Direction, Gradient, Mask, NetConfig, NetKind, ParamStore,
-    RationalQuadratic, ScalarMap, Stream, Univariate, gradients,
+    Activation, Bijector, CouplingConfig, Diff, Direction, Dual, Gradient, LuLinearConfig, Mask,
+    NetConfig, NetKind, ParamStore, RationalQuadratic, ScalarMap, Stream, Univariate, gradients,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -329,5 +329,55 @@ fn couplings_are_those_of_the_cpu() {
                 coupling.check(&program, rows, direction, dtype);
             }
         }
+    }
+}
+
+fn check_lu(program: &Path, d: usize, points: usize, k: usize, direction: Direction, dtype: DType) {
+    let mut store = ParamStore::new(1, dtype, CPU);
+    let layer = store.build(|_| true, |params| LuLinearConfig::new(d).build(params)).unwrap();
+    let theta = store.parameters().next().unwrap().var.clone();
+    let numbers_of = |purpose: &str, n: usize| Stream::new(7, purpose).normal(n);
+    let tensor = |v: &[f64], shape: &[usize]| {
+        Tensor::from_slice(v, shape, CPU).unwrap().to_dtype(dtype).unwrap()
+    };
+    let all = points * (1 + k);
+    let weights: Vec<f64> =
+        numbers_of("weights", theta.elem_count()).iter().map(|v| 0.5 * v).collect();
+    theta.set(&tensor(&weights, &[weights.len()])).unwrap();
+    let (x, g) = (numbers_of("points", all * d), numbers_of("cotangents", all * d + points));
+    let (value, rows) = x.split_at(points * d);
+    let value = Var::from_tensor(&tensor(value, &[points, d])).unwrap();
+    let rows = Var::from_tensor(&tensor(rows, &[points, k, d])).unwrap();
+    let dual = Dual::new(value.as_tensor().clone(), rows.as_tensor().clone()).unwrap();
+    let mapped = layer.push(direction, &dual, None).unwrap();
+    let parts =
+        [mapped.value.value(), mapped.value.tangents().unwrap(), mapped.log_abs_det.value()];
+    let flat = parts.map(|t| t.flatten_all().unwrap());
+    let flat = Tensor::cat(&flat, 0).unwrap();
+    let loss = (&flat * tensor(&g, &[g.len()])).unwrap().sum_all().unwrap();
+    let mut expected = numbers(&flat);
+    let pulled = gradients(&loss, &[value, rows, theta]).unwrap();
+    expected.extend(pulled.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
+
+    let inverse = u8::from(direction == Direction::Inverse);
+    let sizes = format!("{d} {inverse} 1e-3 {points} {all}");
+    let found = call(program, "all", dtype, &sizes, &[&x, &weights, &g]);
+    assert_eq!(found.len(), expected.len(), "how many numbers");
+    let tolerance = if dtype == DType::F64 { 1e-10 } else { 3e-3 };
+    for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
+        let near = (a - b).abs() <= tolerance * (1. + b.abs());
+        assert!(near, "{i} of {points} points in {d}, {direction:?}, {dtype:?}: {a}, not {b}");
+    }
+}
+
+#[test]
+fn linear_maps_are_those_of_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = build("lu", folder.path());
+    for direction in [Direction::Forward, Direction::Inverse] {
+        for (d, points, k) in [(1, 3, 1), (3, 16, 2), (5, 7, 4), (17, 5, 1)] {
+            check_lu(&program, d, points, k, direction, DType::F64);
+        }
+        check_lu(&program, 3, 37, 2, direction, DType::F32);
     }
 }

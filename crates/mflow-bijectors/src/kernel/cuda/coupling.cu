@@ -5,18 +5,7 @@
 // thread computes one output of an affine map for all rows, so that a weight is read once for ROWS products, and
 // neighbouring threads read neighbouring weights. What outlives the launch lies as [features, rows].
 #include "rational_quadratic.cuh"
-
-#ifdef MFLOW_ON_CPU
-#define MFLOW_SHARED(T, name) T *name = shared_memory<T>()
-#else
-#define MFLOW_SHARED(T, name)                     \
-  extern __shared__ double mflow_shared_memory[]; \
-  T *name = (T *)mflow_shared_memory
-#endif
-
-constexpr int ROWS = 16;
-// The side of a tile of weights, and the rows that are summed between two loads.
-constexpr int TILE = 16;
+#include "rows.cuh"
 
 enum Activation { RELU = 0, SILU = 1, TANH = 2, GELU = 3 };
 
@@ -91,44 +80,6 @@ struct Layer {
   MFLOW_INLINE long long at_state(int state) const { return rows * hidden * state; }
   MFLOW_INLINE long long at_parameters() const { return at_state(states()); }
 };
-
-// One affine map of ROWS rows: put(o, r, Σ_i in[i, r] w[i, o] + b[o]); no b is zero.
-template <class T, class Put>
-MFLOW_INLINE void affine(const T *in, long long stride, int rows, int ins, int outs, const T *w, const T *b,
-                         const Put &put) {
-  for (int o = threadIdx.x; o < outs; o += blockDim.x) {
-    // Indices that the compiler knows: the sums stay in registers.
-    T sums[ROWS];
-    for (int r = 0; r < ROWS; r++) sums[r] = b ? b[o] : T(0);
-    if (rows == ROWS) {
-      for (int i = 0; i < ins; i++) {
-        const T weight = w[(long long)i * outs + o];
-#pragma unroll
-        for (int r = 0; r < ROWS; r++) sums[r] += in[i * stride + r] * weight;
-      }
-    } else {
-      for (int i = 0; i < ins; i++) {
-        const T weight = w[(long long)i * outs + o];
-#pragma unroll
-        for (int r = 0; r < ROWS; r++) sums[r] += (r < rows ? in[i * stride + r] : T(0)) * weight;
-      }
-    }
-#pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-      if (r < rows) put(o, r, sums[r]);
-    }
-  }
-  __syncthreads();
-}
-
-// Calls each(k, r) for k < count and all rows of the block, each pair by one thread.
-template <class Each>
-MFLOW_INLINE void for_each(int count, int rows, const Each &each) {
-  for (int e = threadIdx.x; e < count * ROWS; e += blockDim.x) {
-    if (e % ROWS < rows) each(e / ROWS, e % ROWS);
-  }
-  __syncthreads();
-}
 
 // out: y [rows, dim], log-determinants [rows]. saved: the states if `save`, and the parameters of the splines.
 template <class T>
@@ -277,43 +228,23 @@ MFLOW_INLINE void coupling_pull(Layer layer, const unsigned *keep, const unsigne
 }
 
 // The cotangents of all weights and biases, laid out like theta: for each map Σ_rows in[i] delta[o], with a last input
-// that is 1. A block takes a tile of TILE x TILE weights of the map blockIdx.z, one thread for each.
+// that is 1. The map is blockIdx.z.
 template <class T>
 MFLOW_INLINE void coupling_weights(Layer layer, const unsigned *keep, const T *x, const T *context, const T *saved,
                                    const T *deltas, T *out) {
   const int map = blockIdx.z, ins = layer.ins(map), outs = layer.outs(map);
-  const int first_i = blockIdx.y * TILE, first_o = blockIdx.x * TILE;
-  if (first_i > ins || first_o >= outs) return;
-  MFLOW_SHARED(T, in);
-  T *delta = in + TILE * (TILE + 1);
-  const int y = threadIdx.x / TILE, lane = threadIdx.x % TILE;
   const T *of_map = deltas + (long long)map * layer.hidden * layer.rows;
-  T sum = T(0);
-  for (long long start = 0; start < layer.rows; start += TILE) {
-    const long long row = start + lane;
-    const int i = first_i + y, o = first_o + y;
-    T v = T(0), g = T(0);
-    if (row < layer.rows) {
-      if (i == ins) {
-        v = T(1);
-      } else if (i < ins && map > 0) {
-        v = saved[layer.at_state(map - 1) + i * layer.rows + row];
-        if (layer.activates(map)) v = activate(layer.activation, v);
-      } else if (i < layer.keep) {
-        v = x[row * layer.dim + keep[i]];
-      } else if (i < ins) {
-        v = context[row * layer.context + i - layer.keep];
-      }
-      if (o < outs) g = of_map[o * layer.rows + row];
+  const auto input = [&](int i, long long row) {
+    if (i == ins) return T(1);
+    if (map > 0) {
+      const T v = saved[layer.at_state(map - 1) + i * layer.rows + row];
+      return layer.activates(map) ? activate(layer.activation, v) : v;
     }
-    in[y * (TILE + 1) + lane] = v;
-    delta[y * (TILE + 1) + lane] = g;
-    __syncthreads();
-    for (int r = 0; r < TILE; r++) sum += in[y * (TILE + 1) + r] * delta[lane * (TILE + 1) + r];
-    __syncthreads();
-  }
-  const int i = first_i + y, o = first_o + lane;
-  if (i <= ins && o < outs) out[layer.weights(map) + (long long)i * outs + o] = sum;
+    return i < layer.keep ? x[row * layer.dim + keep[i]] : context[row * layer.context + i - layer.keep];
+  };
+  const auto delta = [&](int o, long long row) { return of_map[o * layer.rows + row]; };
+  T *to = out + layer.weights(map);
+  tile_sums<T>(layer.rows, ins + 1, outs, input, delta, [&](int i, int o, T v) { to[(long long)i * outs + o] = v; });
 }
 
 #define MFLOW_LAYER                                                                                                    \

@@ -4,6 +4,7 @@
 //! name hands it its arguments.
 pub(crate) mod coupling;
 pub mod gram;
+pub(crate) mod lu;
 pub(crate) mod pointwise;
 pub(crate) mod triangular;
 
