@@ -371,7 +371,7 @@ mod tests {
             let costs = Costs::new(&points(rows), &points(columns)).unwrap();
             let dual = points(columns).mean(1).unwrap();
             for epsilon in [10., 0.1, 1e-3] {
-                let numbers = |t: Tensor| t.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
+                let numbers = |t: Tensor| host::values_f64(&t).unwrap();
                 let of = |threads| {
                     let pool = Pool::new(threads).unwrap();
                     numbers(costs.soft_min(epsilon, &dual, &pool).unwrap())

@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn numbers(t: &Tensor) -> Vec<f64> {
-        t.flatten_all().unwrap().to_vec1().unwrap()
+        mflow_bijectors::host::values_f64(t).unwrap()
     }
 
     #[test]
