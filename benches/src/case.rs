@@ -2,7 +2,7 @@
 use crate::{Gemms, Product, must};
 use mflow_bijectors::{FlowConfig, LinearKind, NetConfig, ParamStore, SplineFlowConfig, Stream};
 use mflow_core::candle::{DType, Device};
-use mflow_core::{Model, ModelConfig, VectorFlowConfig};
+use mflow_core::{DeviceName, Model, ModelConfig, VectorFlowConfig};
 use mflow_train::{Pool, Rows, Schedule, Stage, TrainConfig, Trainer, evaluation_blocks, shards};
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
@@ -59,6 +59,9 @@ pub struct Case {
     pub tail_bound: f64,
     /// Number of threads.
     pub threads: usize,
+    /// Where it is computed.
+    #[serde(default)]
+    pub device: DeviceName,
     /// Only the matrix products that the case cannot do without.
     #[serde(default)]
     pub bound: bool,
@@ -105,19 +108,29 @@ impl Case {
     /// # Errors
     /// If the case asks for something that there is not.
     pub fn open(&self) -> Result<Repeat, String> {
-        match self.quantity {
+        let device = &self.device.open(DType::F32).map_err(|e| e.to_string())?;
+        let mut repeat = match self.quantity {
+            _ if self.bound && !self.device.is_cpu() => {
+                return Err("the bound is that of the CPU".to_owned());
+            }
             _ if self.bound => self.bound(),
-            Quantity::NllStep => self.step(Schedule::Likelihood, "likelihood"),
-            Quantity::ManifoldStep => self.step(Schedule::Sequential, "manifold"),
-            Quantity::DensityStep => self.step(Schedule::Sequential, "density"),
-            Quantity::JointStep => self.step(Schedule::Simultaneous, "joint"),
-            Quantity::LogProb | Quantity::ExactLogProb => self.log_prob(),
-            Quantity::Sample => self.sample(),
-        }
+            Quantity::NllStep => self.step(Schedule::Likelihood, "likelihood", device),
+            Quantity::ManifoldStep => self.step(Schedule::Sequential, "manifold", device),
+            Quantity::DensityStep => self.step(Schedule::Sequential, "density", device),
+            Quantity::JointStep => self.step(Schedule::Simultaneous, "joint", device),
+            Quantity::LogProb | Quantity::ExactLogProb => self.log_prob(device),
+            Quantity::Sample => self.sample(device),
+        }?;
+        let device = device.clone();
+        Ok(Box::new(move || {
+            repeat();
+            // What was launched is done only now.
+            must(device.synchronize());
+        }))
     }
 
     /// An update of the trainer, as in a run, data and shuffling included.
-    fn step(&self, schedule: Schedule, phase: &str) -> Result<Repeat, String> {
+    fn step(&self, schedule: Schedule, phase: &str, device: &Device) -> Result<Repeat, String> {
         let model = self.model();
         let config = schedule.config(&model, 1_000_000).map_err(|e| e.to_string())?;
         let of_phase = |stage: &&Stage| stage.phases()[0].name == phase;
@@ -132,12 +145,12 @@ impl Case {
         let rows = 4 * self.batch;
         let values = |dim: usize, purpose: &str| Stream::new(1, purpose).normal(rows * dim);
         let context = (self.context > 0).then(|| (values(self.context, "context"), self.context));
-        let data = Rows::new(values(self.dim, "x"), self.dim, context, DType::F32, &Device::Cpu)
+        let data = Rows::new(values(self.dim, "x"), self.dim, context, DType::F32, device)
             .map_err(|e| e.to_string())?;
         // What an update borrows lives as long as the process, which ends with its cases.
         let (model, data, config) = (leak(model), leak(data), leak(config));
         let pool = leak(Pool::new(self.threads).map_err(|e| e.to_string())?);
-        let store = leak(ParamStore::new(1, DType::F32, &Device::Cpu));
+        let store = leak(ParamStore::new(1, DType::F32, device));
         let trainer = leak(Trainer {
             model,
             store,
@@ -154,16 +167,17 @@ impl Case {
         }))
     }
 
-    fn build(&self) -> Result<Box<dyn Model>, String> {
-        let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+    fn build(&self, device: &Device) -> Result<Box<dyn Model>, String> {
+        let mut store = ParamStore::new(1, DType::F32, device);
         self.model().build(&mut store, |_| false).map_err(|e| e.to_string())
     }
 
-    fn log_prob(&self) -> Result<Repeat, String> {
-        let (model, case) = (self.build()?, self.clone());
+    fn log_prob(&self, device: &Device) -> Result<Repeat, String> {
+        let (model, case) = (self.build(device)?, self.clone());
         let pool = Pool::new(self.threads).map_err(|e| e.to_string())?;
-        let x = crate::rows(self.batch, self.dim, "x");
-        let context = (self.context > 0).then(|| crate::rows(self.batch, self.context, "context"));
+        let rows = |dim, purpose| must(crate::rows(self.batch, dim, purpose).to_device(device));
+        let x = rows(self.dim, "x");
+        let context = (self.context > 0).then(|| rows(self.context, "context"));
         Ok(Box::new(move || {
             must(pool.by_rows(x.device(), case.batch, |r| {
                 let part = context.as_ref().map(|c| c.narrow(0, r.start, r.len())).transpose()?;
@@ -172,10 +186,11 @@ impl Case {
         }))
     }
 
-    fn sample(&self) -> Result<Repeat, String> {
-        let (model, rows) = (self.build()?, self.batch);
+    fn sample(&self, device: &Device) -> Result<Repeat, String> {
+        let (model, rows) = (self.build(device)?, self.batch);
         let pool = Pool::new(self.threads).map_err(|e| e.to_string())?;
-        let context = (self.context > 0).then(|| crate::rows(rows, self.context, "context"));
+        let context = (self.context > 0)
+            .then(|| must(crate::rows(rows, self.context, "context").to_device(device)));
         let mut stream = Stream::new(1, "sample");
         Ok(Box::new(move || {
             let latent = must(model.sample_latent(rows, &mut stream));
