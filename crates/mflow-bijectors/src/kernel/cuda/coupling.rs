@@ -1,5 +1,5 @@
 //! Launches of `coupling.cu`: a whole coupling layer of a rational-quadratic spline, for values.
-use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, view};
+use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, space, view};
 use crate::bijector::Direction;
 use crate::kernel::coupling::Plan;
 use crate::nn::{Activation, NetKind};
@@ -101,8 +101,8 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         save: bool,
     ) -> Result<(CudaStorage, CudaSlice<T>)> {
         let (device, rows) = (&points.0.device, self.rows(points.1));
-        let mut out = device.alloc_zeros::<T>(rows * (self.plan.dim + 1))?;
-        let mut saved = device.alloc_zeros::<T>((rows * self.kept()).max(1))?;
+        let mut out = space::<T>(device, rows * (self.plan.dim + 1))?;
+        let mut saved = space::<T>(device, rows * self.kept())?;
         let [keep, moved] = [self.keep, self.moved].map(Tensor::storage_and_layout);
         let mut args = self.sizes(rows)?;
         args.push(Arg::Int(save.into()));
@@ -133,7 +133,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         let Plan { dim, net, moved, map, .. } = self.plan;
         let (hidden, parameters) = (net.config.hidden, theta.1.shape().elem_count());
         let (inputs, outputs) = (net.inputs + net.context, moved.len() * map.parameters());
-        let mut transposed = device.alloc_zeros::<T>(parameters)?;
+        let mut transposed = space::<T>(device, parameters)?;
         let mut args = self.sizes(rows)?;
         args.push(Arg::In(view::<T>(theta.0, theta.1, parameters)?));
         args.push(Arg::Out(&mut transposed));
@@ -141,15 +141,15 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         let grid = Grid { blocks: [blocks, self.maps(), 1], threads: 256, shared: 0 };
         launch(device, &MODULE, "coupling_transpose", &grid, args)?;
 
-        let mut deltas = device.alloc_zeros::<T>((rows * self.kept()).max(1))?;
-        let mut out = device.alloc_zeros::<T>(rows * (dim + net.context) + parameters)?;
+        let mut deltas = space::<T>(device, rows * self.kept())?;
+        let mut out = space::<T>(device, rows * (dim + net.context) + parameters)?;
         let [keep, moved] = [self.keep, self.moved].map(Tensor::storage_and_layout);
         let (g_storage, g_layout) = g.storage_and_layout();
         let Storage::Cuda(g_storage) = &*g_storage else {
             return Err(Error::Msg("a CUDA kernel was given cotangents of another device".into()));
         };
         let x = || view::<T>(points.0, points.1, rows * dim);
-        let (mut of_inputs, mut of_theta) = out.split_at_mut(rows * (dim + net.context));
+        let (of_inputs, of_theta) = out.split_at_mut(rows * (dim + net.context));
         let mut args = self.sizes(rows)?;
         args.push(Arg::Index(index(&keep.0, keep.1)?));
         args.push(Arg::Index(index(&moved.0, moved.1)?));
@@ -158,7 +158,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         args.push(Arg::In(saved.slice(..)));
         args.push(Arg::In(view::<T>(g_storage, g_layout, rows * (dim + 1))?));
         args.push(Arg::Out(&mut deltas));
-        args.push(Arg::Part(&mut of_inputs));
+        args.push(Arg::Part(of_inputs));
         launch(device, &MODULE, "coupling_pull", &of_rows::<T>(rows, 2 * hidden), args)?;
 
         let mut args = self.sizes(rows)?;
@@ -167,7 +167,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         args.push(Arg::In(self.context::<T>(context, rows)?));
         args.push(Arg::In(saved.slice(..)));
         args.push(Arg::In(deltas.slice(..)));
-        args.push(Arg::Part(&mut of_theta));
+        args.push(Arg::Part(of_theta));
         let (wide, high) = (hidden.max(outputs), hidden.max(inputs) + 1);
         let grid = Grid {
             blocks: [wide.div_ceil(TILE), high.div_ceil(TILE), self.maps()],
@@ -175,7 +175,6 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
             shared: 2 * TILE * (TILE + 1) * size_of::<T>(),
         };
         launch(device, &MODULE, "coupling_weights", &grid, args)?;
-        drop((of_inputs, of_theta));
         Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
     }
 

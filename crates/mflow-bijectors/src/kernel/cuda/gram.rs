@@ -1,5 +1,5 @@
 //! Launches of `gram.cu`: the volume of tangents.
-use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, view};
+use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, space, view};
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{CudaStorage, Layout, Result, WithDType};
 
@@ -11,8 +11,8 @@ fn factor<T: WithDType + OnCuda>(
     layout: &Layout,
 ) -> Result<(CudaSlice<f64>, CudaSlice<T>)> {
     let ((b, n, d), device) = (layout.shape().dims3()?, &storage.device);
-    let mut factors = device.alloc_zeros::<f64>(n * n * b)?;
-    let mut log_det = device.alloc_zeros::<T>(b)?;
+    let mut factors = space::<f64>(device, n * n * b)?;
+    let mut log_det = space::<T>(device, b)?;
     let args = vec![
         Arg::Long(number(b)?),
         Arg::Int(number(n)?),
@@ -48,8 +48,8 @@ pub fn pull<T: WithDType + OnCuda>(
     let (storage, layout) = rows;
     let ((b, n, d), device) = (layout.shape().dims3()?, &storage.device);
     let (mut factors, _) = factor::<T>(storage, layout)?;
-    let mut work = device.alloc_zeros::<f64>(b * n * d)?;
-    let mut out = device.alloc_zeros::<T>(b * n * d)?;
+    let mut work = space::<f64>(device, b * n * d)?;
+    let mut out = space::<T>(device, b * n * d)?;
     let args = vec![
         Arg::Long(number(b)?),
         Arg::Int(number(n)?),

@@ -1,5 +1,5 @@
 //! Launches of `lu.cu`: a linear map by its LU factors, with tangents.
-use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, view};
+use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, space, view};
 use crate::bijector::Direction;
 use crate::kernel::rows::Rows;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
@@ -52,8 +52,8 @@ impl CudaLu {
         theta: Input<'_>,
     ) -> Result<CudaSlice<T>> {
         let d = self.dim;
-        let mut work = device.alloc_zeros::<f64>(4 * d * d)?;
-        let mut factors = device.alloc_zeros::<T>(4 * d * d + 2 * d + 1)?;
+        let mut work = space::<f64>(device, 4 * d * d)?;
+        let mut factors = space::<T>(device, 4 * d * d + 2 * d + 1)?;
         let mut args = self.map()?;
         args.push(Arg::Double(self.least));
         args.push(Arg::In(view::<T>(theta.0, theta.1, d * (d + 1))?));
@@ -72,7 +72,7 @@ impl CudaLu {
     ) -> Result<CudaStorage> {
         let (device, d, all) = (&points.0.device, self.dim, self.rows.len());
         let factors = self.factors::<T>(device, theta)?;
-        let mut out = device.alloc_zeros::<T>(all * d + self.rows.points)?;
+        let mut out = space::<T>(device, all * d + self.rows.points)?;
         let mut args = self.sizes()?;
         args.push(Arg::In(view::<T>(points.0, points.1, all * d)?));
         args.push(Arg::In(view::<T>(theta.0, theta.1, d * (d + 1))?));
@@ -96,10 +96,10 @@ impl CudaLu {
         };
         let g = || view::<T>(g_storage, g_layout, all * d + self.rows.points);
         let factors = self.factors::<T>(device, theta)?;
-        let mut sides = device.alloc_zeros::<T>(4 * d * all)?;
-        let mut sums = device.alloc_zeros::<T>(2 * (d + 1) * (d + 1))?;
-        let mut out = device.alloc_zeros::<T>(all * d + d * (d + 1))?;
-        let (mut of_points, mut of_theta) = out.split_at_mut(all * d);
+        let mut sides = space::<T>(device, 4 * d * all)?;
+        let mut sums = space::<T>(device, 2 * (d + 1) * (d + 1))?;
+        let mut out = space::<T>(device, all * d + d * (d + 1))?;
+        let (of_points, of_theta) = out.split_at_mut(all * d);
 
         let mut args = self.sizes()?;
         args.push(Arg::In(view::<T>(points.0, points.1, all * d)?));
@@ -107,7 +107,7 @@ impl CudaLu {
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::In(g()?));
         args.push(Arg::Out(&mut sides));
-        args.push(Arg::Part(&mut of_points));
+        args.push(Arg::Part(of_points));
         launch(device, &MODULE, "lu_pull", &self.of_rows::<T>(5), args)?;
 
         let mut args = self.sizes()?;
@@ -122,9 +122,8 @@ impl CudaLu {
         let mut args = self.map()?;
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::In(sums.slice(..)));
-        args.push(Arg::Part(&mut of_theta));
+        args.push(Arg::Part(of_theta));
         launch(device, &MODULE, "lu_gather", &Grid::of(d * d), args)?;
-        drop((of_points, of_theta));
         Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
     }
 

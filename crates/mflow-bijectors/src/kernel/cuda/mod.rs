@@ -14,7 +14,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, WithDType};
 
-#[allow(missing_docs, reason = "a list of strings, written by the build script")]
+#[allow(missing_docs, unreachable_pub, reason = "a list of strings, written by the build script")]
 mod ptx {
     include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 }
@@ -41,7 +41,7 @@ enum Arg<'a, T> {
     Space(&'a mut CudaSlice<f64>),
     Out(&'a mut CudaSlice<T>),
     /// A part of what the kernel gives.
-    Part(&'a mut CudaViewMut<'a, T>),
+    Part(CudaViewMut<'a, T>),
 }
 
 /// How many threads a kernel has.
@@ -82,7 +82,7 @@ fn launch<T: WithDType + OnCuda>(
             Arg::Index(view) => launch.arg(&*view),
             Arg::Space(slice) => launch.arg(&mut **slice),
             Arg::Out(slice) => launch.arg(&mut **slice),
-            Arg::Part(view) => launch.arg(&mut **view),
+            Arg::Part(view) => launch.arg(view),
         };
     }
     let [x, y, z] = grid.blocks;
@@ -97,6 +97,15 @@ fn launch<T: WithDType + OnCuda>(
     #[expect(unsafe_code, reason = "kernels of our own cannot be launched otherwise")]
     unsafe { launch.launch(config) }.w()?;
     Ok(())
+}
+
+/// Room for `len` numbers that a kernel writes. There is some even for none, as devices have no empty arrays.
+fn space<T: DeviceRepr>(device: &CudaDevice, len: usize) -> Result<CudaSlice<T>> {
+    // SAFETY: any bits are a number, and each kernel writes what it or a later one reads.
+    #[expect(unsafe_code, reason = "zeros would be written for nothing")]
+    unsafe {
+        device.alloc::<T>(len.max(1))
+    }
 }
 
 /// A length in the type of a kernel's argument.

@@ -1,5 +1,5 @@
 //! Launches of `pointwise.cu`: element-wise maps with their parameters.
-use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, view};
+use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, space, view};
 use crate::bijector::Direction;
 use crate::univariate::{CudaMap, RationalQuadratic, ScalarMap};
 use candle_core::{CudaStorage, Error, Layout, Result, WithDType};
@@ -71,7 +71,7 @@ pub(crate) fn pointwise<U: ScalarMap, T: WithDType + OnCuda>(
     for ((storage, layout), len) in inputs.iter().zip([n, n * per, cotangents]) {
         args.push(Arg::In(view::<T>(storage, layout, len)?));
     }
-    let mut out = device.alloc_zeros::<T>(len)?;
+    let mut out = space::<T>(device, len)?;
     args.push(Arg::Out(&mut out));
     launch(device, &MODULE, name, &Grid::of(n), args)?;
     Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))

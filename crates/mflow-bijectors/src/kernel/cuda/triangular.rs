@@ -1,5 +1,5 @@
 //! Launches of `triangular.cu`.
-use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, view};
+use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, space, view};
 use candle_core::{CudaStorage, Layout, Result, WithDType};
 
 const MODULE: Module = Module { name: "mflow_triangular", ptx: ptx::TRIANGULAR };
@@ -10,7 +10,7 @@ pub(crate) fn lower_inverse<T: WithDType + OnCuda>(
     layout: &Layout,
 ) -> Result<CudaStorage> {
     let (d, device) = (layout.dims()[0], &storage.device);
-    let mut out = device.alloc_zeros::<T>(d * d)?;
+    let mut out = space::<T>(device, d * d)?;
     let l = view::<T>(storage, layout, d * d)?;
     let args = vec![Arg::Int(number(d)?), Arg::In(l), Arg::Out(&mut out)];
     launch(device, &MODULE, "lower_inverse", &Grid::of(d), args)?;
