@@ -1,26 +1,38 @@
 //! `cargo xtask test`: nextest where it is installed, and the documentation tests.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::shell::{self, Lock};
 
-/// Runs all tests.
+/// Runs all tests. Those of two crates run a second time, without the kernels of the CPU: so is how much of other devices
+/// works.
 pub(crate) fn run(lock: Lock) -> Result<()> {
-    if shell::read(&mut shell::cargo("nextest --version", Lock::Free)).is_ok() {
+    let (all, again) = if shell::read(&mut shell::cargo("nextest --version", Lock::Free)).is_ok() {
         println!("*** tests by cargo-nextest ***");
-        run_tests("nextest run --workspace --cargo-profile ci", lock)?;
+        // A choice of packages would be compiled anew, a choice of tests is not.
+        let all = "nextest run --cargo-profile ci --workspace";
+        (all, format!("{all} -E package(mflow-bijectors)+package(mflow-core)"))
     } else {
         println!(
             "*** cargo-nextest is not installed: tests by cargo test, without time limits ***"
         );
-        run_tests("test --workspace --profile ci --lib --bins --tests", lock)?;
-    }
+        let all = "test --profile ci --lib --bins --tests --workspace";
+        let others = ["mflow-train", "mflow-data", "mflow-eval", "mflow", "mflow-benches", "xtask"];
+        let others = others.map(|name| format!(" --exclude {name}"));
+        (all, format!("{all}{}", others.concat()))
+    };
+    shell::run(&mut command(all, lock))?;
+    println!("*** tests of two crates without kernels, as on other devices ***");
+    shell::run(command(&again, lock).env("MFLOW_TEST_DEVICE", "composed"))?;
     println!("*** documentation tests by cargo test (nextest cannot run them) ***");
-    run_tests("test --workspace --profile ci --doc", lock)
+    shell::run(&mut command("test --workspace --profile ci --doc", lock))
 }
 
-/// Runs tests with candle on one thread: asked for more, it counts the cores anew in every product.
-fn run_tests(arguments: &str, lock: Lock) -> Result<()> {
+/// Cargo, with candle on one thread: asked for more, it counts the cores anew in every product.
+fn command(arguments: &str, lock: Lock) -> Command {
     let mut tests = shell::cargo(arguments, lock);
-    shell::run(tests.env("RAYON_NUM_THREADS", "1").env("CANDLE_NUM_THREADS", "1"))
+    tests.env("RAYON_NUM_THREADS", "1").env("CANDLE_NUM_THREADS", "1");
+    tests
 }
