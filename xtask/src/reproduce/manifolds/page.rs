@@ -313,6 +313,7 @@ impl<'a> Results<'a> {
             {
                 let _ = write!(page, "\n{title}\n\n{}", table.markdown());
             }
+            *page += &self.seconds_of(compared.iter().map(|(name, _)| *name));
         }
     }
 
@@ -361,9 +362,31 @@ impl<'a> Results<'a> {
                   codes to data. Kernel PCA and Isomap learn from the first 4000 rows, as they take a number for each \
                   pair. No package on PyPI that we found learns a manifold and the density on it: \
                   [which ones we looked at](../../xtask/manifolds/README.md).\n";
+        let all = [MFLOW].into_iter().chain(PEERS.iter().map(|(name, _)| *name));
+        *page += &self.seconds_of(all);
         for (noise, table) in tables {
             let _ = write!(page, "\nNoise {noise}:\n\n{}", table.markdown());
         }
+    }
+
+    /// Where seconds come from, if not all of `methods` ran on one kind of machine.
+    fn seconds_of<'b>(&self, methods: impl Iterator<Item = &'b str>) -> String {
+        let mut of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for method in methods {
+            let records = self.records.get(method).into_iter().flatten();
+            for record in records.filter(|record| record.noise == 0.) {
+                of.entry(&record.machine).or_default().insert(method);
+            }
+        }
+        if of.len() < 2 {
+            return String::new();
+        }
+        let list = |methods: BTreeSet<&str>| methods.into_iter().collect::<Vec<_>>().join(", ");
+        let of: Vec<String> = of
+            .into_iter()
+            .map(|(machine, methods)| format!("{}: {machine}", list(methods)))
+            .collect();
+        format!("\nThe seconds are not of one machine. {}.\n", of.join("; "))
     }
 
     fn how(&self) -> String {
