@@ -5,7 +5,6 @@ use crate::loss::Scale;
 use crate::schedule::{Phase, Stage};
 use crate::shards::{Pool, block_rows, cut};
 use crate::source::RowSource;
-use candle_core::Tensor;
 use mflow_bijectors::host;
 use mflow_core::{Model, PrincipalAxes};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -122,7 +121,7 @@ pub(crate) fn limit(
     if count < 2 * large || n >= d {
         return Ok(None);
     }
-    let points = numbers(&x)?;
+    let points = host::values_f64(&x)?;
     let square = |neighbours: usize| -> f64 {
         let pieces = count.min(PIECES);
         let squares = pool.map(pieces, |i| {
@@ -137,10 +136,6 @@ pub(crate) fn limit(
     let shrinks = 2_f64.powf(-4. / n as f64);
     let noise = ((of_small - shrinks * of_large) / (1. - shrinks)).max(0.);
     Ok(Some((OF_PIECES * of_large.sqrt()).max(OF_NOISE * noise.sqrt()).max(SMALL)))
-}
-
-fn numbers(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(host::values_f64(t)?)
 }
 
 /// The `k` points nearest to point `centre`, row-major.

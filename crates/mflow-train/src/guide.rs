@@ -75,14 +75,10 @@ struct Coordinates {
     outliers: Vec<usize>,
 }
 
-fn numbers(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(host::values_f64(t)?)
-}
-
 fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Coordinates> {
     let cols = x.dim(D::Minus1)?;
     let options = UnrollOptions { method, seed, ..UnrollOptions::default() };
-    let unrolled = unroll(&numbers(x)?, cols, n, &options)?;
+    let unrolled = unroll(&host::values_f64(x)?, cols, n, &options)?;
     let mut u = unrolled.coordinates;
     // Pieces, each around 0, are laid side by side along the first axis.
     let mut end = None;
@@ -145,5 +141,5 @@ fn codes(
     let u = setting.pool.by_rows(x.device(), all, |range| -> Result<Tensor, mflow_core::Error> {
         model.coordinates(&x.narrow(0, range.start, range.len())?, None)
     });
-    Ok(Coordinates { u: numbers(&u.map_err(Error::from)?)?, outliers: vec![] })
+    Ok(Coordinates { u: host::values_f64(&u.map_err(Error::from)?)?, outliers: vec![] })
 }

@@ -360,12 +360,12 @@ pub(crate) struct CouplingOp<U, T: Element> {
     save: bool,
     saved: Mutex<Option<Saved<T>>>,
     #[cfg(feature = "cuda")]
-    on_cuda: OnCuda<T>,
+    on_cuda: CudaState<T>,
 }
 
 /// What the operation has beside the plan on a CUDA device.
 #[cfg(feature = "cuda")]
-struct OnCuda<T> {
+struct CudaState<T> {
     /// Numbers of the kept and of the moved features.
     features: [Tensor; 2],
     saved: Mutex<Option<CudaSlice<T>>>,
@@ -388,7 +388,7 @@ impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
             save,
             saved: Mutex::new(None),
             #[cfg(feature = "cuda")]
-            on_cuda: OnCuda { features: features.map(Clone::clone), saved: Mutex::new(None) },
+            on_cuda: CudaState { features: features.map(Clone::clone), saved: Mutex::new(None) },
         }
     }
 

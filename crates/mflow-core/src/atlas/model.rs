@@ -110,7 +110,7 @@ impl Atlas {
         }
         if let Some(draws) = &self.draws {
             let points = self.normalization.inverse(&x.detach(), None)?.value;
-            let points = numbers(&points)?;
+            let points = host::values_f64(&points)?;
             let uniform = draws.uniform(rows);
             let drawn = points.chunks_exact(self.signature.data_dim).zip(uniform);
             let drawn = drawn.map(|(point, left)| pick(&self.places.shares(point), left));
@@ -135,7 +135,7 @@ impl Atlas {
             let none = |columns| Tensor::zeros((0, columns), u.dtype(), u.device());
             return Ok((none(n)?, none(self.charts())?));
         }
-        let numbers = numbers(&u.narrow(1, columns - 1, 1)?)?;
+        let numbers = host::values_f64(&u.narrow(1, columns - 1, 1)?)?;
         let charts = self.charts();
         let chart = |(row, &found): (usize, &f64)| {
             (0..charts)
@@ -251,10 +251,6 @@ fn pick(shares: &[f64], mut left: f64) -> u32 {
     u32::try_from(found.or_else(last).unwrap_or(0)).unwrap_or(0)
 }
 
-fn numbers(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(host::values_f64(t)?)
-}
-
 impl Model for Atlas {
     fn signature(&self) -> &ModelSignature {
         &self.signature
@@ -315,7 +311,7 @@ impl Model for Atlas {
         Ok((self.inner.latent_log_prob(&latent)? + self.log_weights_of(&named)?)?)
     }
     fn sample_latent(&self, rows: usize, stream: &mut Stream) -> Result<Tensor> {
-        let weights = numbers(&self.log_weights()?.exp()?)?;
+        let weights = host::values_f64(&self.log_weights()?.exp()?)?;
         let drawn = stream.uniform(rows, 0., 1.).into_iter().map(|left| pick(&weights, left));
         let chart = Tensor::from_iter(drawn, &candle_core::Device::Cpu)?;
         let latent = self.inner.sample_latent(rows, stream)?;

@@ -1,5 +1,6 @@
 //! A closed curve in space. Oracle: its density, which is known in closed form, so that a seam would be seen
 //! wherever it is.
+use crate::device::has_kernels;
 use crate::learning::{quick, reconstruction_errors};
 use crate::toy::{Toy, density, device, manifold, numbers, small_flow};
 use mflow_bijectors::{LinearKind, Stream};
@@ -75,7 +76,9 @@ fn a_closed_curve_is_learned_without_a_seam() {
     let toy = toy(0.01, 0.02);
     let (mut store, _) = toy.finish();
     let model = toy.model.build(&mut store, |_| false).unwrap();
-    let bounds = Bounds { error: 1.45, mean: 0.12, worst: 0.4, jump: 0.1 };
+    // Other rounding, another local minimum.
+    let mean = if has_kernels() { 0.1 } else { 0.12 };
+    let bounds = Bounds { error: 1.45, mean, worst: 0.4, jump: 0.1 };
     check(&toy, model.as_ref(), &bounds);
     // The coordinates have their seam somewhere on the curve.
     let u = numbers(&model.coordinates(&curve(), None).unwrap());

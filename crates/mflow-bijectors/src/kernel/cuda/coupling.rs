@@ -1,5 +1,5 @@
 //! Launches of `coupling.cu`: a whole coupling layer of a rational-quadratic spline, for values.
-use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, space, view};
+use super::{Arg, Grid, Input, Module, OnCuda, ROWS, SHARED, launch, number, ptx, space, view};
 use crate::bijector::Direction;
 use crate::kernel::coupling::Plan;
 use crate::nn::{Activation, NetKind};
@@ -8,15 +8,6 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::{CudaStorage, Error, Layout, Result, Storage, Tensor, WithDType};
 
 const MODULE: Module = Module { name: "mflow_coupling", ptx: ptx::COUPLING };
-
-/// Rows of a block, as in the kernels.
-const ROWS: usize = 16;
-/// The side of a tile of weights, as in the kernels.
-const TILE: usize = 16;
-/// Threads of a block that takes rows: one for each of the hidden units of the usual networks.
-const THREADS: usize = 128;
-/// What a block may have of shared memory on all devices, bytes.
-const SHARED: usize = 48 * 1024;
 
 /// A layer, as the kernels see it.
 pub(crate) struct CudaCoupling<'a, U> {
@@ -27,9 +18,6 @@ pub(crate) struct CudaCoupling<'a, U> {
     /// The same of those that move.
     pub(crate) moved: &'a Tensor,
 }
-
-/// A storage with its layout.
-type Input<'a> = (&'a CudaStorage, &'a Layout);
 
 impl<U: ScalarMap> Plan<U> {
     /// Whether the kernels can do this layer: a rational-quadratic spline, a network without gates that fits into the
@@ -116,7 +104,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         let hidden = self.plan.net.config.hidden;
         let width =
             self.plan.net.inputs + self.plan.net.context + 3 * hidden + self.plan.moved.len();
-        launch(device, &MODULE, "coupling_forward", &of_rows::<T>(rows, width), args)?;
+        launch(device, &MODULE, "coupling_forward", &Grid::of_rows::<T>(rows, width), args)?;
         Ok((CudaStorage::wrap_cuda_slice(out, device.clone()), saved))
     }
 
@@ -159,7 +147,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         args.push(Arg::In(view::<T>(g_storage, g_layout, rows * (dim + 1))?));
         args.push(Arg::Out(&mut deltas));
         args.push(Arg::Part(of_inputs));
-        launch(device, &MODULE, "coupling_pull", &of_rows::<T>(rows, 2 * hidden), args)?;
+        launch(device, &MODULE, "coupling_pull", &Grid::of_rows::<T>(rows, 2 * hidden), args)?;
 
         let mut args = self.sizes(rows)?;
         args.push(Arg::Index(index(&keep.0, keep.1)?));
@@ -169,11 +157,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         args.push(Arg::In(deltas.slice(..)));
         args.push(Arg::Part(of_theta));
         let (wide, high) = (hidden.max(outputs), hidden.max(inputs) + 1);
-        let grid = Grid {
-            blocks: [wide.div_ceil(TILE), high.div_ceil(TILE), self.maps()],
-            threads: TILE * TILE,
-            shared: 2 * TILE * (TILE + 1) * size_of::<T>(),
-        };
+        let grid = Grid::of_tiles::<T>(wide, high, self.maps());
         launch(device, &MODULE, "coupling_weights", &grid, args)?;
         Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
     }
@@ -193,12 +177,6 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
             c => view::<T>(storage, layout, rows * c),
         }
     }
-}
-
-/// Blocks of [`ROWS`] rows, with `width` numbers of each in shared memory.
-fn of_rows<T>(rows: usize, width: usize) -> Grid {
-    let shared = width * ROWS * size_of::<T>();
-    Grid { blocks: [rows.div_ceil(ROWS), 1, 1], threads: THREADS, shared }
 }
 
 /// Numbers of features.

@@ -1,18 +1,11 @@
 //! Launches of `lu.cu`: a linear map by its LU factors, with tangents.
-use super::{Arg, Grid, Module, OnCuda, launch, number, ptx, space, view};
+use super::{Arg, Grid, Input, Module, OnCuda, ROWS, SHARED, launch, number, ptx, space, view};
 use crate::bijector::Direction;
 use crate::kernel::rows::Rows;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
-use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, Storage, Tensor, WithDType};
+use candle_core::{CudaDevice, CudaStorage, Error, Result, Storage, Tensor, WithDType};
 
 const MODULE: Module = Module { name: "mflow_lu", ptx: ptx::LU };
-
-/// Rows of a block, as in the kernels.
-const ROWS: usize = 16;
-/// The side of a tile of sums, as in the kernels.
-const TILE: usize = 16;
-/// What a block may have of shared memory on all devices, bytes.
-const SHARED: usize = 48 * 1024;
 
 /// A map, as the kernels see it.
 #[derive(Clone, Copy)]
@@ -23,9 +16,6 @@ pub(crate) struct CudaLu {
     /// The least entry on the diagonal of `U`.
     pub(crate) least: f64,
 }
-
-/// A storage with its layout.
-type Input<'a> = (&'a CudaStorage, &'a Layout);
 
 impl CudaLu {
     /// Whether the kernels can do a map of `dim` features: a block has five rows of each point in its memory.
@@ -78,7 +68,7 @@ impl CudaLu {
         args.push(Arg::In(view::<T>(theta.0, theta.1, d * (d + 1))?));
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::Out(&mut out));
-        launch(device, &MODULE, "lu_forward", &self.of_rows::<T>(3), args)?;
+        launch(device, &MODULE, "lu_forward", &Grid::of_rows::<T>(all, 3 * d), args)?;
         Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
     }
 
@@ -108,15 +98,13 @@ impl CudaLu {
         args.push(Arg::In(g()?));
         args.push(Arg::Out(&mut sides));
         args.push(Arg::Part(of_points));
-        launch(device, &MODULE, "lu_pull", &self.of_rows::<T>(5), args)?;
+        launch(device, &MODULE, "lu_pull", &Grid::of_rows::<T>(all, 5 * d), args)?;
 
         let mut args = self.sizes()?;
         args.push(Arg::In(g()?));
         args.push(Arg::In(sides.slice(..)));
         args.push(Arg::Out(&mut sums));
-        let tiles = d / TILE + 1;
-        let shared = 2 * TILE * (TILE + 1) * size_of::<T>();
-        let grid = Grid { blocks: [tiles, tiles, 2], threads: TILE * TILE, shared };
+        let grid = Grid::of_tiles::<T>(d + 1, d + 1, 2);
         launch(device, &MODULE, "lu_sums", &grid, args)?;
 
         let mut args = self.map()?;
@@ -125,11 +113,5 @@ impl CudaLu {
         args.push(Arg::Part(of_theta));
         launch(device, &MODULE, "lu_gather", &Grid::of(d * d), args)?;
         Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
-    }
-
-    /// Blocks of [`ROWS`] rows with `count` rows of `dim` numbers for each in shared memory.
-    fn of_rows<T>(&self, count: usize) -> Grid {
-        let shared = count * self.dim * ROWS * size_of::<T>();
-        Grid { blocks: [self.rows.len().div_ceil(ROWS), 1, 1], threads: 128, shared }
     }
 }

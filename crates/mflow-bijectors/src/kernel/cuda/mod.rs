@@ -52,7 +52,34 @@ struct Grid {
     shared: usize,
 }
 
+/// Rows of a block that takes rows, as in `rows.cuh`.
+const ROWS: usize = 16;
+/// The side of a tile of sums, as in `rows.cuh`.
+const TILE: usize = 16;
+/// What a block may have of shared memory on all devices, bytes.
+const SHARED: usize = 48 * 1024;
+
+/// A storage with its layout.
+type Input<'a> = (&'a CudaStorage, &'a Layout);
+
 impl Grid {
+    /// Blocks of [`ROWS`] rows, with `width` numbers of each in shared memory: a thread for each of the hidden units of
+    /// the usual networks.
+    fn of_rows<T>(rows: usize, width: usize) -> Self {
+        let shared = width * ROWS * size_of::<T>();
+        Self { blocks: [rows.div_ceil(ROWS), 1, 1], threads: 128, shared }
+    }
+
+    /// Blocks of [`TILE`] x [`TILE`] sums for `count` matrices `[high, wide]`.
+    fn of_tiles<T>(wide: usize, high: usize, count: usize) -> Self {
+        let shared = 2 * TILE * (TILE + 1) * size_of::<T>();
+        Self {
+            blocks: [wide.div_ceil(TILE), high.div_ceil(TILE), count],
+            threads: TILE * TILE,
+            shared,
+        }
+    }
+
     /// At least `threads` threads that share nothing.
     fn of(threads: usize) -> Self {
         Self { blocks: [threads.div_ceil(256), 1, 1], threads: 256, shared: 0 }
