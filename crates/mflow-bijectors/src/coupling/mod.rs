@@ -72,13 +72,15 @@ impl<U: Univariate> Coupling<U> {
         })
     }
 
-    /// Whether one kernel does all of it, unless a route or dropout forbids.
-    pub(crate) fn is_fused(&self, x: &Tensor) -> bool {
+    /// Whether one kernel does all of it for points with so many tangents, unless a route or dropout forbids.
+    #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "a limit of CUDA only"))]
+    pub(crate) fn is_fused(&self, x: &Tensor, tangents: usize) -> bool {
         let fits = match self.route.code(x.device()) {
             Code::CpuKernel => true,
             #[cfg(feature = "cuda")]
             Code::CudaKernel => {
-                self.mask.is_none() && self.plan.fits_cuda(x.dtype().size_in_bytes())
+                let bytes = x.dtype().size_in_bytes();
+                self.mask.is_none() && self.plan.fits_cuda(tangents, bytes)
             }
             _ => false,
         };
@@ -137,8 +139,8 @@ pub(crate) fn or_empty(x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
 }
 
 impl<U: Univariate> PackedLayer for Fused<'_, U> {
-    fn takes_tangents(&self, x: &Tensor) -> bool {
-        x.device().is_cpu()
+    fn takes(&self, x: &Tensor, tangents: usize) -> bool {
+        self.coupling.is_fused(x, tangents)
     }
     fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor> {
         let theta = &self.coupling.theta()?;
@@ -169,7 +171,7 @@ impl<U: Univariate> Layer for Coupling<U> {
         x: &T,
         context: Option<&T>,
     ) -> Result<Mapped<T>> {
-        let fused = self.is_fused(x.value());
+        let fused = self.is_fused(x.value(), 0);
         if fused && let Some(mapped) = x.fused(&Fused { coupling: self, direction }, context)? {
             return Ok(mapped);
         }

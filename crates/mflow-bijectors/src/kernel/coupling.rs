@@ -456,7 +456,7 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
         if self.save {
             *self.on_cuda.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
         }
-        Ok((out, (self.rows.points * (self.plan.dim + 1)).into()))
+        Ok((out, (l1.shape().elem_count() + self.rows.points).into()))
     }
     fn bwd(
         &self,
@@ -490,7 +490,7 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
 impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
     fn cuda(&self) -> CudaCoupling<'_, U> {
         let [keep, moved] = &self.on_cuda.features;
-        CudaCoupling { plan: &self.plan, direction: self.direction, keep, moved }
+        CudaCoupling { plan: &self.plan, direction: self.direction, rows: self.rows, keep, moved }
     }
 
     /// Gradients of the three arguments.

@@ -57,8 +57,8 @@ pub struct Pushed {
 /// A layer whose kernel takes points and their tangents as one flat tensor: `x [B, D]`, the rows `[B, K, D]`
 /// behind them. The result is laid out the same, with the log-dets `[B]` at its end.
 pub(crate) trait PackedLayer {
-    /// Whether the kernel of the points' device takes tangents.
-    fn takes_tangents(&self, _: &Tensor) -> bool {
+    /// Whether the kernel of the points' device takes so many tangents of each.
+    fn takes(&self, _: &Tensor, _tangents: usize) -> bool {
         true
     }
     /// Apply the layer.
@@ -80,7 +80,7 @@ impl<L: PackedLayer> FusedLayer for L {
         tangents: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Option<Pushed>> {
-        if !self.takes_tangents(x) {
+        if !self.takes(x, tangents.dim(1)?) {
             return Ok(None);
         }
         let (points, n, all) = (x.dim(0)?, x.elem_count(), tangents.elem_count());

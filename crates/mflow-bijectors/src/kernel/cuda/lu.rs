@@ -1,5 +1,7 @@
 //! Launches of `lu.cu`: a linear map by its LU factors, with tangents.
-use super::{Arg, Grid, Input, Module, OnCuda, ROWS, SHARED, launch, number, ptx, space, view};
+use super::{
+    Arg, Grid, Input, Module, OnCuda, ROWS, SHARED, launch, number, parts, ptx, space, view,
+};
 use crate::bijector::Direction;
 use crate::kernel::rows::Rows;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
@@ -30,9 +32,12 @@ impl CudaLu {
 
     fn sizes<'a, T>(&self) -> Result<Vec<Arg<'a, T>>> {
         let mut args = self.map()?;
-        args.push(Arg::Long(number(self.rows.points)?));
-        args.push(Arg::Long(number(self.rows.len())?));
+        args.extend(self.lengths()?);
         Ok(args)
+    }
+
+    fn lengths<'a, T>(&self) -> Result<[Arg<'a, T>; 2]> {
+        Ok([Arg::Long(number(self.rows.points)?), Arg::Long(number(self.rows.len())?)])
     }
 
     /// The matrices that points are multiplied by.
@@ -87,7 +92,8 @@ impl CudaLu {
         let g = || view::<T>(g_storage, g_layout, all * d + self.rows.points);
         let factors = self.factors::<T>(device, theta)?;
         let mut sides = space::<T>(device, 4 * d * all)?;
-        let mut sums = space::<T>(device, 2 * (d + 1) * (d + 1))?;
+        let parts = parts(all);
+        let mut sums = space::<T>(device, parts * 2 * (d + 1) * (d + 1))?;
         let mut out = space::<T>(device, all * d + d * (d + 1))?;
         let (of_points, of_theta) = out.split_at_mut(all * d);
 
@@ -100,14 +106,17 @@ impl CudaLu {
         args.push(Arg::Part(of_points));
         launch(device, &MODULE, "lu_pull", &Grid::of_rows::<T>(all, 5 * d), args)?;
 
-        let mut args = self.sizes()?;
+        let mut args = self.map()?;
+        args.push(Arg::Int(number(parts)?));
+        args.extend(self.lengths()?);
         args.push(Arg::In(g()?));
         args.push(Arg::In(sides.slice(..)));
         args.push(Arg::Out(&mut sums));
-        let grid = Grid::of_tiles::<T>(d + 1, d + 1, 2);
+        let grid = Grid::of_tiles::<T>(d + 1, d + 1, 2 * parts);
         launch(device, &MODULE, "lu_sums", &grid, args)?;
 
         let mut args = self.map()?;
+        args.push(Arg::Int(number(parts)?));
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::In(sums.slice(..)));
         args.push(Arg::Part(of_theta));

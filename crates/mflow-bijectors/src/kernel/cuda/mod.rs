@@ -54,8 +54,10 @@ struct Grid {
 
 /// Rows of a block that takes rows, as in `rows.cuh`.
 const ROWS: usize = 16;
-/// The side of a tile of sums, as in `rows.cuh`.
-const TILE: usize = 16;
+/// The side of a tile of sums, its threads and the rows between two loads, as in `rows.cuh`.
+const TILE: usize = 64;
+const TILE_THREADS: usize = 256;
+const TILE_STEP: usize = 16;
 /// What a block may have of shared memory on all devices, bytes.
 const SHARED: usize = 48 * 1024;
 
@@ -72,10 +74,10 @@ impl Grid {
 
     /// Blocks of [`TILE`] x [`TILE`] sums for `count` matrices `[high, wide]`.
     fn of_tiles<T>(wide: usize, high: usize, count: usize) -> Self {
-        let shared = 2 * TILE * (TILE + 1) * size_of::<T>();
+        let shared = 2 * TILE * (TILE_STEP + 1) * size_of::<T>();
         Self {
             blocks: [wide.div_ceil(TILE), high.div_ceil(TILE), count],
-            threads: TILE * TILE,
+            threads: TILE_THREADS,
             shared,
         }
     }
@@ -84,6 +86,11 @@ impl Grid {
     fn of(threads: usize) -> Self {
         Self { blocks: [threads.div_ceil(256), 1, 1], threads: 256, shared: 0 }
     }
+}
+
+/// In how many parts so many rows are summed: enough blocks for a large device, long enough parts for each.
+fn parts(rows: usize) -> usize {
+    rows.div_ceil(1024).clamp(1, 64)
 }
 
 /// Run the kernel `name_DTYPE` of `module`.
