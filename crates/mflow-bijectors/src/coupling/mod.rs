@@ -16,9 +16,9 @@ pub use mask::Mask;
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::domain::Domain;
-use crate::kernel::PackedLayer;
 use crate::kernel::coupling::{CouplingOp, Plan};
 use crate::kernel::rows::Rows;
+use crate::kernel::{Kernel, PackedLayer};
 use crate::nn::Conditioned;
 use crate::noise::{LayerNoise, Noise};
 use crate::route::{Code, Route};
@@ -144,6 +144,7 @@ impl<U: Univariate> PackedLayer for Fused<'_, U> {
     }
     fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor> {
         let theta = &self.coupling.theta()?;
+        let context = context.filter(|_| self.coupling.plan.net.context > 0);
         let context = &or_empty(points, context)?;
         let save = points.track_op() || context.track_op() || theta.track_op();
         let (plan, direction) = (self.coupling.plan.clone(), self.direction);
@@ -189,5 +190,9 @@ impl<U: Univariate> Layer for Coupling<U> {
     }
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
         Ok(self.with_noise(noise).map(|layer| Arc::new(layer) as Arc<dyn Bijector>))
+    }
+    fn kernel(&self, direction: Direction, x: &Tensor) -> Option<Kernel<'_>> {
+        let fused = Fused { coupling: self, direction };
+        self.is_fused(x, 0).then(|| Kernel(Box::new(fused)))
     }
 }

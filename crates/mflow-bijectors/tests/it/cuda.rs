@@ -222,6 +222,24 @@ fn volumes_are_determinants_and_their_pullbacks_solve() {
     assert_eq!(found, [f64::NEG_INFINITY], "dependent rows have no volume");
 }
 
+#[test]
+fn features_are_put_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = build("permute", folder.path()) else { return };
+    let x: Vec<f64> = (0..8).map(f64::from).collect();
+    for dtype in [DType::F64, DType::F32] {
+        let run = |given: usize, len: usize| {
+            let sizes = format!("3 6 {given} {len}");
+            call(&program, "permute", dtype, &sizes, &[&[2., 0., 1.], &x[..given]])
+        };
+        let rows = [2., 0., 1., 5., 3., 4.];
+        assert_eq!(run(6, 6), rows);
+        assert_eq!(run(8, 6), rows);
+        assert_eq!(run(6, 8), [&rows[..], &[0., 0.]].concat());
+        assert_eq!(run(8, 8), [&rows[..], &[6., 7.]].concat());
+    }
+}
+
 /// A coupling layer and what a kernel has to know of it.
 struct Coupling {
     config: CouplingConfig,
@@ -267,6 +285,9 @@ impl Coupling {
         let x: Vec<f64> = numbers_of("points", n).iter().map(|v| 1.5 * v).collect();
         let context = numbers_of("context", points * context_dim);
         let g = numbers_of("cotangents", n + points);
+        // The log-dets of a layer before, in one of the directions: they are added to, and have the same cotangents.
+        let has_before = direction == Direction::Inverse;
+        let before = numbers_of("before", if has_before { points } else { 0 });
 
         let (of_values, of_tangents) = x.split_at(points * dim);
         let value = var(of_values, &[points, dim]);
@@ -299,7 +320,11 @@ impl Coupling {
         let loss = (&flat * tensor(&g, &[g.len()])).unwrap().sum_all().unwrap();
         let pulled = gradients(&loss, &vars).unwrap();
         let mut expected = numbers(&flat);
-        expected.extend(pulled.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
+        expected[n..].iter_mut().zip(&before).for_each(|(v, before)| *v += before);
+        let (of_points, others) = pulled.split_at(if k > 0 { 2 } else { 1 });
+        expected.extend(of_points.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
+        expected.extend(&g[n..n + before.len()]);
+        expected.extend(others.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
 
         let (depth, activation) = (
             if net.kind == NetKind::Residual { 2 } else { 1 },
@@ -312,7 +337,8 @@ impl Coupling {
         );
         let (keep, moved) = (&self.keep, &self.moved);
         let sizes = format!(
-            "{points} {k} {dim} {} {} {context_dim} {} {} {depth} {} {activation} {} 0 {} 3 {:e} {}",
+            "{points} {k} {} {dim} {} {} {context_dim} {} {} {depth} {} {activation} {} 0 {} 3 {:e} {}",
+            u8::from(has_before),
             keep.len(),
             moved.len(),
             net.hidden,
@@ -325,6 +351,7 @@ impl Coupling {
             1 + points / 10,
         );
         let index = |all: &[usize]| all.iter().map(|&k| k as f64).collect::<Vec<_>>();
+        let x = [x, before].concat();
         let arrays = [&index(keep), &index(moved), &x, &context, &weights, &g];
         let found = call(program, kind, dtype, &sizes, &arrays.map(Vec::as_slice));
         assert_eq!(found.len(), expected.len(), "how many numbers");
@@ -404,10 +431,17 @@ fn check_lu(program: &Path, d: usize, points: usize, k: usize, direction: Direct
     let loss = (&flat * tensor(&g, &[g.len()])).unwrap().sum_all().unwrap();
     let mut expected = numbers(&flat);
     let pulled = gradients(&loss, &[value, rows, theta]).unwrap();
-    expected.extend(pulled.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
-
+    let pulled: Vec<Vec<f64>> = pulled.iter().map(|g| numbers(g.as_ref().unwrap())).collect();
+    // The log-dets of a layer before, in one of the directions: they are added to, and have the same cotangents.
     let inverse = u8::from(direction == Direction::Inverse);
-    let sizes = format!("{d} {inverse} 1e-3 {points} {all} {}", 1 + all / 30);
+    let before = numbers_of("before", points * usize::from(inverse));
+    expected[all * d..].iter_mut().zip(&before).for_each(|(v, before)| *v += before);
+    expected.extend(pulled[..2].concat());
+    expected.extend(&g[all * d..all * d + before.len()]);
+    expected.extend(&pulled[2]);
+
+    let sizes = format!("{d} {inverse} 1e-3 {inverse} {points} {all} {}", 1 + all / 30);
+    let x = [x, before].concat();
     let found = call(program, "all", dtype, &sizes, &[&x, &weights, &g]);
     assert_eq!(found.len(), expected.len(), "how many numbers");
     let tolerance = if dtype == DType::F64 { 1e-10 } else { 3e-3 };

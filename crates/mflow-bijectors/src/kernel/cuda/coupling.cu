@@ -3,8 +3,8 @@
 //
 // Rows are counted point after point: the value of a point, then its tangents. A block of threads takes whole points, R
 // rows at most, of which it keeps activations in shared memory, [features, R]. What outlives the launch lies as
-// [features, rows]. Points and results come as the packed layers of kernel/mod.rs have them: all values, then all
-// tangents, then the log-determinants.
+// [features, rows]. Points and results are packed as in kernel/mod.rs: all values, then all tangents, then the
+// log-determinants, of points those of the layers before if there are any.
 #include "rational_quadratic.cuh"
 #include "rows.cuh"
 
@@ -57,7 +57,7 @@ MFLOW_INLINE R slope(int kind, R x) {
 // that is gated by the context has the map of its gate behind them.
 struct Layer {
   long long points;
-  int tangents, dim, keep, moved, context, hidden, blocks, depth, gated, activation;
+  int tangents, before, dim, keep, moved, context, hidden, blocks, depth, gated, activation;
   RationalQuadratic map;
 
   MFLOW_INLINE int group() const { return 1 + tangents; }
@@ -91,6 +91,8 @@ struct Layer {
   MFLOW_INLINE long long at_state(int state) const { return rows() * hidden * state; }
   MFLOW_INLINE long long at_update(int block) const { return at_state(states() + block); }
   MFLOW_INLINE long long at_parameters() const { return at_state(states() + gated * blocks); }
+  // How many numbers points and what lies behind them are.
+  MFLOW_INLINE long long packed() const { return rows() * dim + (before ? points : 0); }
   // Where a point begins among all values, and a tangent behind them.
   MFLOW_INLINE long long at(long long point, int tangent) const {
     return (tangent == 0 ? point : points + point * tangents + tangent - 1) * dim;
@@ -226,7 +228,8 @@ MFLOW_INLINE void coupling_forward(Layer layer, int save, const unsigned *keep, 
     if (lanes.tangent(r) != 0) return;
     T sum = T(0);
     for (int t = 0; t < layer.moved; t++) sum += log_slopes[t * R + r];
-    out[all * layer.dim + lanes.point_of(r)] = sum;
+    const long long at = all * layer.dim + lanes.point_of(r);
+    out[at] = layer.before ? x[at] + sum : sum;
   });
 }
 
@@ -245,8 +248,8 @@ MFLOW_INLINE void coupling_transpose(Layer layer, const T *theta, T *out) {
 // Where the cotangents of the output of a map lie in `deltas`: a map after the other, [outs, rows] each.
 MFLOW_INLINE long long delta_of(const Layer &layer, int m) { return (long long)m * layer.hidden * layer.rows(); }
 
-// g: cotangents of what coupling_forward gave. out: those of the points and their tangents, then of the context. deltas: of
-// the outputs of all affine maps.
+// g: cotangents of what coupling_forward gave. out: those of the points and what lies behind them, then of the context.
+// deltas: of the outputs of all affine maps.
 template <int R, class T>
 MFLOW_INLINE void coupling_pull(Layer layer, const unsigned *keep, const unsigned *moved, const T *x, const T *context,
                                 const T *theta, const T *transposed, const T *saved, const T *g, T *deltas, T *out) {
@@ -257,7 +260,7 @@ MFLOW_INLINE void coupling_pull(Layer layer, const unsigned *keep, const unsigne
   T *d = total + hidden * R, *e = d + hidden * R;
   const T *p = saved + layer.at_parameters() + lanes.first;
   T *g_p = deltas + delta_of(layer, layer.last()) + lanes.first;
-  T *g_context = out + all * layer.dim;
+  T *g_context = out + layer.packed();
   const auto kept = [&](long long start, int o, int r) { return saved[start + o * all + lanes.first + r]; };
   const auto put_delta = [&](int m, const T *from) {
     for_each<R>(hidden, rows, [&](int o, int r) {
@@ -285,6 +288,10 @@ MFLOW_INLINE void coupling_pull(Layer layer, const unsigned *keep, const unsigne
   for_each<R>(layer.dim, rows, [&](int k, int r) {
     const long long at = layer.at(lanes.point_of(r), lanes.tangent(r)) + k;
     out[at] = g[at];
+  });
+  for_each<R>(layer.before ? 1 : 0, rows, [&](int, int r) {
+    const long long at = all * layer.dim + lanes.point_of(r);
+    if (lanes.tangent(r) == 0) out[at] = g[at];
   });
   for_each<R>(layer.context, rows, [&](int c, int r) {
     if (lanes.tangent(r) == 0) g_context[lanes.point_of(r) * layer.context + c] = T(0);
@@ -405,11 +412,11 @@ MFLOW_INLINE void coupling_weights(Layer layer, int parts, long long parameters,
 }
 
 #define MFLOW_LAYER                                                                                                    \
-  long long points, int tangents, int dim, int keep_count, int moved_count, int context_count, int hidden, int blocks, \
-      int depth, int gated, int activation, int bins, int circular, int inverse, double bound, double logit_scale
+  long long points, int tangents, int before, int dim, int keep_count, int moved_count, int context_count, int hidden, \
+      int blocks, int depth, int gated, int activation, int bins, int circular, int inverse, double bound, double logit_scale
 #define MFLOW_SIZES_WITH(tangents)                                                                                     \
-  (Layer{points, tangents, dim, keep_count, moved_count, context_count, hidden, blocks, depth, gated, activation,      \
-         RationalQuadratic{bins, circular != 0, inverse != 0, bound, logit_scale}})
+  (Layer{points, tangents, before, dim, keep_count, moved_count, context_count, hidden, blocks, depth, gated,          \
+         activation, RationalQuadratic{bins, circular != 0, inverse != 0, bound, logit_scale}})
 #define MFLOW_SIZES MFLOW_SIZES_WITH(tangents)
 // Those of blocks of R rows. Where the compiler knows that there are no tangents, it leaves their code out, and with it
 // most of the registers.

@@ -1,5 +1,7 @@
 //! Launches of `coupling.cu`: a whole coupling layer of a rational-quadratic spline, with tangents.
-use super::{Arg, Grid, Input, Module, OnCuda, SHARED, launch, number, parts, ptx, space, view};
+use super::{
+    Arg, Grid, Input, Module, OnCuda, SHARED, index, launch, number, parts, ptx, space, view,
+};
 use crate::bijector::Direction;
 use crate::kernel::coupling::Plan;
 use crate::kernel::rows::Rows;
@@ -78,6 +80,11 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         (self.maps() - 1) * self.plan.net.config.hidden + outputs
     }
 
+    /// Numbers that the layer gives.
+    pub(crate) fn results(&self) -> usize {
+        self.rows.len() * self.plan.dim + self.rows.points
+    }
+
     /// The kernel `name` of blocks of points, with its grid.
     fn of_points<T>(&self, name: &str) -> Result<(String, Grid)> {
         let Rows { points, tangents } = self.rows;
@@ -90,7 +97,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
     }
 
     /// The arguments that all kernels begin with.
-    fn sizes<'a, T>(&self) -> Result<Vec<Arg<'a, T>>> {
+    fn sizes<'a, T>(&self, points: &Layout) -> Result<Vec<Arg<'a, T>>> {
         let Plan { dim, keep, moved, net, map } = self.plan;
         let Some(CudaMap::RationalQuadratic(map)) = map.cuda() else {
             return Err(Error::Msg("no CUDA kernel for this map".into()));
@@ -110,6 +117,8 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         Ok(vec![
             Arg::Long(number(self.rows.points)?),
             int(self.rows.tangents)?,
+            // Whether there are log-dets of layers before.
+            Arg::Int((points.shape().elem_count() > self.rows.len() * dim).into()),
             int(*dim)?,
             int(keep.len())?,
             int(moved.len())?,
@@ -135,11 +144,11 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         theta: Input<'_>,
         save: bool,
     ) -> Result<(CudaStorage, CudaSlice<T>)> {
-        let (device, n) = (&points.0.device, self.rows.len() * self.plan.dim);
-        let mut out = space::<T>(device, n + self.rows.points)?;
+        let (device, n) = (&points.0.device, points.1.shape().elem_count());
+        let mut out = space::<T>(device, self.results())?;
         let mut saved = space::<T>(device, self.rows.len() * self.kept())?;
         let [keep, moved] = [self.keep, self.moved].map(Tensor::storage_and_layout);
-        let mut args = self.sizes()?;
+        let mut args = self.sizes(points.1)?;
         args.push(Arg::Int(save.into()));
         args.push(Arg::Index(index(&keep.0, keep.1)?));
         args.push(Arg::Index(index(&moved.0, moved.1)?));
@@ -163,14 +172,14 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         g: &Tensor,
     ) -> Result<CudaStorage> {
         let (device, rows) = (&points.0.device, self.rows.len());
-        let Plan { dim, net, moved, map, .. } = self.plan;
+        let Plan { net, moved, map, .. } = self.plan;
         let (hidden, parameters) = (net.config.hidden, theta.1.shape().elem_count());
         let (inputs, outputs) = (net.inputs + net.context, moved.len() * map.parameters());
-        let (n, of_context) = (rows * dim, self.rows.points * net.context);
+        let (n, of_context) = (points.1.shape().elem_count(), self.rows.points * net.context);
         let x = || view::<T>(points.0, points.1, n);
         let of_theta = || view::<T>(theta.0, theta.1, parameters);
         let mut transposed = space::<T>(device, parameters)?;
-        let mut args = self.sizes()?;
+        let mut args = self.sizes(points.1)?;
         args.push(Arg::In(of_theta()?));
         args.push(Arg::Out(&mut transposed));
         let blocks = (hidden * hidden.max(outputs)).div_ceil(256).min(64);
@@ -185,7 +194,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
             return Err(Error::Msg("a CUDA kernel was given cotangents of another device".into()));
         };
         let (g_inputs, g_theta) = out.split_at_mut(n + of_context);
-        let mut args = self.sizes()?;
+        let mut args = self.sizes(points.1)?;
         args.push(Arg::Index(index(&keep.0, keep.1)?));
         args.push(Arg::Index(index(&moved.0, moved.1)?));
         args.push(Arg::In(x()?));
@@ -193,7 +202,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         args.push(Arg::In(of_theta()?));
         args.push(Arg::In(transposed.slice(..)));
         args.push(Arg::In(saved.slice(..)));
-        args.push(Arg::In(view::<T>(g_storage, g_layout, n + self.rows.points)?));
+        args.push(Arg::In(view::<T>(g_storage, g_layout, self.results())?));
         args.push(Arg::Out(&mut deltas));
         args.push(Arg::Part(g_inputs));
         let (name, grid) = self.of_points::<T>("coupling_pull")?;
@@ -201,7 +210,7 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
 
         let parts = parts(rows);
         let mut sums = space::<T>(device, parts * parameters)?;
-        let mut args = self.sizes()?;
+        let mut args = self.sizes(points.1)?;
         args.push(Arg::Int(number(parts)?));
         args.push(Arg::Long(number(parameters)?));
         args.push(Arg::Index(index(&keep.0, keep.1)?));
@@ -233,15 +242,5 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
             0 => Ok(storage.as_cuda_slice::<T>()?.slice(..)),
             c => view::<T>(storage, layout, self.rows.points * c),
         }
-    }
-}
-
-/// Numbers of features.
-fn index<'a>(storage: &'a Storage, layout: &Layout) -> Result<CudaView<'a, u32>> {
-    match (storage, layout.contiguous_offsets()) {
-        (Storage::Cuda(storage), Some((start, end))) => {
-            Ok(storage.as_cuda_slice::<u32>()?.slice(start..end))
-        }
-        _ => Err(Error::Msg("a CUDA kernel was given features of another device".into())),
     }
 }

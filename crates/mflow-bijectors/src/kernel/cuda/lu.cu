@@ -84,9 +84,10 @@ MFLOW_INLINE void lu_rows(const Lu &lu, long long points, long long first, int r
   if (!lu.inverse) add_bias(result, T(1));
 }
 
-// all: points and tangents together. out: laid out like x, the log-determinants [points] behind them.
+// all: points and tangents together; behind them in x are the log-determinants of the layers before, if `before`. out: laid
+// out like x, with log-determinants.
 template <class T>
-MFLOW_INLINE void lu_forward(Lu lu, long long points, long long all, const T *x, const T *theta, const T *factors,
+MFLOW_INLINE void lu_forward(Lu lu, int before, long long points, long long all, const T *x, const T *theta, const T *factors,
                              T *out) {
   const int d = lu.d;
   const long long first = (long long)blockIdx.x * ROWS;
@@ -97,15 +98,16 @@ MFLOW_INLINE void lu_forward(Lu lu, long long points, long long all, const T *x,
   lu_rows(lu, points, first, rows, theta + lu.bias(), factors, in, w, result);
   for_each<ROWS>(d, rows, [&](int k, int r) { out[(first + r) * d + k] = result[k * ROWS + r]; });
   for_each<ROWS>(1, rows, [&](int, int r) {
-    if (first + r < points) out[all * d + first + r] = factors[lu.log_det()];
+    const long long at = all * d + first + r;
+    if (first + r < points) out[at] = before ? x[at] + factors[lu.log_det()] : factors[lu.log_det()];
   });
 }
 
-// g: laid out like the results. out: the cotangents of x. sides: the two sides of the sums that are the cotangents of L
+// g: laid out like the results. out: the cotangents of x and of what lies behind it. sides: the two sides of the sums that are the cotangents of L
 // and of U, [4, d, all].
 template <class T>
-MFLOW_INLINE void lu_pull(Lu lu, long long points, long long all, const T *x, const T *theta, const T *factors,
-                          const T *g, T *sides, T *out) {
+MFLOW_INLINE void lu_pull(Lu lu, int before, long long points, long long all, const T *x, const T *theta,
+                          const T *factors, const T *g, T *sides, T *out) {
   const int d = lu.d;
   const long long first = (long long)blockIdx.x * ROWS;
   const int rows = (int)(all - first < ROWS ? all - first : ROWS);
@@ -114,7 +116,10 @@ MFLOW_INLINE void lu_pull(Lu lu, long long points, long long all, const T *x, co
   for_each<ROWS>(d, rows, [&](int k, int r) { in[k * ROWS + r] = x[(first + r) * d + k]; });
   lu_rows(lu, points, first, rows, theta + lu.bias(), factors, in, w, result);
   // What was multiplied last is pulled back first.
-  const T *last = factors + (lu.inverse ? lu.upper() : lu.lower()), *before = factors + (lu.inverse ? lu.lower() : lu.upper());
+  const T *last = factors + (lu.inverse ? lu.upper() : lu.lower()), *other = factors + (lu.inverse ? lu.lower() : lu.upper());
+  for_each<ROWS>(before ? 1 : 0, rows, [&](int, int r) {
+    if (first + r < points) out[all * d + first + r] = g[all * d + first + r];
+  });
   for_each<ROWS>(d, rows, [&](int k, int r) { of_x[k * ROWS + r] = g[(first + r) * d + k]; });
   affine<ROWS>(of_x, d, d, last, Keep<T>{of_w});
   const auto side = [&](int number, int k, int r) -> T & {
@@ -127,7 +132,7 @@ MFLOW_INLINE void lu_pull(Lu lu, long long points, long long all, const T *x, co
     side(2, k, r) = of_w[k * ROWS + r];
     side(3, k, r) = lu.inverse ? result[k * ROWS + r] : in[k * ROWS + r];
   });
-  affine<ROWS>(of_w, d, d, before, [&](int o, const T(&sums)[ROWS]) {
+  affine<ROWS>(of_w, d, d, other, [&](int o, const T(&sums)[ROWS]) {
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
       if (r >= rows) continue;
@@ -187,13 +192,14 @@ MFLOW_INLINE void lu_gather(Lu lu, int parts, const T *factors, const T *sums, T
                                                T *factors) {                                                           \
     lu_factors(MFLOW_LU, least, theta, work, factors);                                                                 \
   }                                                                                                                    \
-  extern "C" __global__ void lu_forward_##name(int d, int inverse, long long points, long long all, const T *x,       \
-                                               const T *theta, const T *factors, T *out) {                             \
-    lu_forward(MFLOW_LU, points, all, x, theta, factors, out);                                                         \
+  extern "C" __global__ void lu_forward_##name(int d, int inverse, int before, long long points, long long all,       \
+                                               const T *x, const T *theta, const T *factors, T *out) {                 \
+    lu_forward(MFLOW_LU, before, points, all, x, theta, factors, out);                                                 \
   }                                                                                                                    \
-  extern "C" __global__ void lu_pull_##name(int d, int inverse, long long points, long long all, const T *x,          \
-                                            const T *theta, const T *factors, const T *g, T *sides, T *out) {          \
-    lu_pull(MFLOW_LU, points, all, x, theta, factors, g, sides, out);                                                  \
+  extern "C" __global__ void lu_pull_##name(int d, int inverse, int before, long long points, long long all,          \
+                                            const T *x, const T *theta, const T *factors, const T *g, T *sides,       \
+                                            T *out) {                                                                  \
+    lu_pull(MFLOW_LU, before, points, all, x, theta, factors, g, sides, out);                                          \
   }                                                                                                                    \
   extern "C" __global__ void lu_sums_##name(int d, int inverse, int parts, long long points, long long all,           \
                                             const T *g, const T *sides, T *sums) {                                     \

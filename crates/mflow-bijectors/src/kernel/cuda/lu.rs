@@ -5,7 +5,7 @@ use super::{
 use crate::bijector::Direction;
 use crate::kernel::rows::Rows;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
-use candle_core::{CudaDevice, CudaStorage, Error, Result, Storage, Tensor, WithDType};
+use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, Storage, Tensor, WithDType};
 
 const MODULE: Module = Module { name: "mflow_lu", ptx: ptx::LU };
 
@@ -30,8 +30,11 @@ impl CudaLu {
         Ok(vec![Arg::Int(number(self.dim)?), Arg::Int(inverse.into())])
     }
 
-    fn sizes<'a, T>(&self) -> Result<Vec<Arg<'a, T>>> {
+    fn sizes<'a, T>(&self, points: &Layout) -> Result<Vec<Arg<'a, T>>> {
         let mut args = self.map()?;
+        // Whether there are log-dets of layers before.
+        let before = points.shape().elem_count() > self.rows.len() * self.dim;
+        args.push(Arg::Int(before.into()));
         args.extend(self.lengths()?);
         Ok(args)
     }
@@ -66,10 +69,11 @@ impl CudaLu {
         theta: Input<'_>,
     ) -> Result<CudaStorage> {
         let (device, d, all) = (&points.0.device, self.dim, self.rows.len());
+        let n = points.1.shape().elem_count();
         let factors = self.factors::<T>(device, theta)?;
         let mut out = space::<T>(device, all * d + self.rows.points)?;
-        let mut args = self.sizes()?;
-        args.push(Arg::In(view::<T>(points.0, points.1, all * d)?));
+        let mut args = self.sizes(points.1)?;
+        args.push(Arg::In(view::<T>(points.0, points.1, n)?));
         args.push(Arg::In(view::<T>(theta.0, theta.1, d * (d + 1))?));
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::Out(&mut out));
@@ -94,11 +98,12 @@ impl CudaLu {
         let mut sides = space::<T>(device, 4 * d * all)?;
         let parts = parts(all);
         let mut sums = space::<T>(device, parts * 2 * (d + 1) * (d + 1))?;
-        let mut out = space::<T>(device, all * d + d * (d + 1))?;
-        let (of_points, of_theta) = out.split_at_mut(all * d);
+        let n = points.1.shape().elem_count();
+        let mut out = space::<T>(device, n + d * (d + 1))?;
+        let (of_points, of_theta) = out.split_at_mut(n);
 
-        let mut args = self.sizes()?;
-        args.push(Arg::In(view::<T>(points.0, points.1, all * d)?));
+        let mut args = self.sizes(points.1)?;
+        args.push(Arg::In(view::<T>(points.0, points.1, n)?));
         args.push(Arg::In(view::<T>(theta.0, theta.1, d * (d + 1))?));
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::In(g()?));

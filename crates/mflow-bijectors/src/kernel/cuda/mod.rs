@@ -5,6 +5,7 @@
 pub(crate) mod coupling;
 pub mod gram;
 pub(crate) mod lu;
+pub(crate) mod permute;
 pub(crate) mod pointwise;
 pub(crate) mod triangular;
 
@@ -12,7 +13,7 @@ use candle_core::cuda_backend::cudarc::driver::{
     CudaSlice, CudaView, CudaViewMut, DeviceRepr, LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::{CudaDType, WrapErr};
-use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, WithDType};
+use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, Storage, WithDType};
 
 #[allow(missing_docs, unreachable_pub, reason = "a list of strings, written by the build script")]
 mod ptx {
@@ -161,5 +162,15 @@ fn view<'a, T: WithDType + OnCuda>(
             Err(Error::Msg(format!("CUDA kernel: expected {len} numbers, found {}", end - start)))
         }
         None => Err(Error::Msg("a CUDA kernel was given a strided tensor".into())),
+    }
+}
+
+/// Numbers of features.
+fn index<'a>(storage: &'a Storage, layout: &Layout) -> Result<CudaView<'a, u32>> {
+    match (storage, layout.contiguous_offsets()) {
+        (Storage::Cuda(storage), Some((start, end))) => {
+            Ok(storage.as_cuda_slice::<u32>()?.slice(start..end))
+        }
+        _ => Err(Error::Msg("a CUDA kernel was given features of another device".into())),
     }
 }

@@ -15,17 +15,17 @@
 template <class T, class Forward, class Transpose, class Pull, class Weights, class Total>
 int run(int block_rows, Forward forward, Transpose transpose, Pull pull, Weights weights, Total total) {
   long long points;
-  int tangents, dim, keeps, moves, contexts, hidden, blocks, depth, gated, activation, bins, circular, inverse, parts;
+  int tangents, before, dim, keeps, moves, contexts, hidden, blocks, depth, gated, activation, bins, circular, inverse, parts;
   double bound, scale;
-  if (std::scanf("%lld %d %d %d %d %d %d %d %d %d %d %d %d %d %lf %lf %d", &points, &tangents, &dim, &keeps, &moves,
+  if (std::scanf("%lld %d %d %d %d %d %d %d %d %d %d %d %d %d %d %lf %lf %d", &points, &tangents, &before, &dim, &keeps, &moves,
                  &contexts, &hidden, &blocks, &depth, &gated, &activation, &bins, &circular, &inverse, &bound, &scale,
-                 &parts) != 17)
+                 &parts) != 18)
     return 1;
-  const Layer layer = {points, tangents,   dim, keeps, moves, contexts, hidden, blocks, depth,
+  const Layer layer = {points, tangents, before, dim, keeps, moves, contexts, hidden, blocks, depth,
                        gated,  activation, RationalQuadratic{bins, circular != 0, inverse != 0, bound, scale}};
   const long long rows = layer.rows();
   const std::vector<unsigned> keep = numbers<unsigned>(keeps), moved = numbers<unsigned>(moves);
-  const std::vector<T> x = numbers<T>(rows * dim), context = numbers<T>(points * contexts);
+  const std::vector<T> x = numbers<T>(layer.packed()), context = numbers<T>(points * contexts);
   const int maps = layer.last() + 1;
   const long long parameters = layer.bias(layer.last()) + layer.outputs();
   const std::vector<T> theta = numbers<T>(parameters), g = numbers<T>(rows * dim + points);
@@ -34,9 +34,9 @@ int run(int block_rows, Forward forward, Transpose transpose, Pull pull, Weights
   std::vector<T> saved(layer.at_parameters() + rows * layer.outputs(), none), out(rows * dim + points, none);
   std::vector<T> transposed(parameters, none), sums(parts * parameters, none);
   std::vector<T> deltas(delta_of(layer, layer.last()) + rows * layer.outputs(), none);
-  std::vector<T> g_in(rows * dim + points * contexts, none), g_theta(parameters, none);
+  std::vector<T> g_in(layer.packed() + points * contexts, none), g_theta(parameters, none);
 #define SIZES                                                                                                          \
-  points, tangents, dim, keeps, moves, contexts, hidden, blocks, depth, gated, activation, bins, circular, inverse,    \
+  points, tangents, before, dim, keeps, moves, contexts, hidden, blocks, depth, gated, activation, bins, circular, inverse,    \
       bound, scale
   launch_blocks({tiles, 1, 1}, 24, [&] {
     forward(SIZES, 1, keep.data(), moved.data(), x.data(), context.data(), theta.data(), out.data(), saved.data());
