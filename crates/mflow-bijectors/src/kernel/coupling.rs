@@ -512,7 +512,8 @@ impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
             like.track_op().then(|| part.reshape(like.shape())).transpose()
         };
         let g_context = if c > 0 { wanted(&parts[1], context)? } else { None };
-        Ok((Some(parts[0].reshape(points.shape())?), g_context, wanted(&parts[2], theta)?))
+        let g_theta = gradients::of_parameter_there(theta, parts[2].reshape(theta.shape())?)?;
+        Ok((Some(parts[0].reshape(points.shape())?), g_context, g_theta))
     }
 }
 

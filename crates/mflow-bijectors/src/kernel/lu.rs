@@ -215,7 +215,7 @@ impl<T: Element> CustomOp2 for LuOp<T> {
             let pull = CudaPull::<T> { of: self, g: g.contiguous()? };
             let packed = points.contiguous()?.apply_op2_no_bwd(theta, &pull)?;
             let parts = split(&packed, &[points.elem_count(), theta.elem_count()])?;
-            let of_theta = theta.track_op().then(|| parts[1].reshape(theta.shape())).transpose()?;
+            let of_theta = gradients::of_parameter_there(theta, parts[1].reshape(theta.shape())?)?;
             return Ok((Some(parts[0].reshape(points.shape())?), of_theta));
         }
         let gradients = with_slice::<T, _>(points, |points| {
