@@ -17,7 +17,7 @@ static DEVICE: LazyLock<Device> = LazyLock::new(|| {
         ("metal", _) => Device::new_metal(0).expect("a Metal device"),
         (_, Some(number)) => {
             let number = if number.is_empty() { 0 } else { number.parse().expect("a number") };
-            Device::new_cuda_with_stream(number).expect("a CUDA device")
+            mflow_bijectors::cuda::open(number).expect("a CUDA device")
         }
         _ => {
             panic!("MFLOW_TEST_DEVICE: expected cpu, composed, cuda, cuda:N or metal, found {name}")

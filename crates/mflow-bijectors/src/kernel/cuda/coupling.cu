@@ -131,8 +131,8 @@ MFLOW_INLINE T gate(const Layer &layer, int block, const T *context, const T *th
   return sigmoid(sum);
 }
 
-// out: y and tangents, log-determinants [points]. saved: states and updates if `save`, and the parameters of the splines
-// with their tangents.
+// out: y and tangents, log-determinants [points]. saved: states and updates if `save`, behind them the parameters of the
+// splines with their tangents.
 template <int R, class T>
 MFLOW_INLINE void coupling_forward(Layer layer, int save, const unsigned *keep, const unsigned *moved, const T *x,
                                    const T *context, const T *theta, T *out, T *saved) {
@@ -141,7 +141,7 @@ MFLOW_INLINE void coupling_forward(Layer layer, int save, const unsigned *keep, 
   const long long all = layer.rows();
   MFLOW_SHARED(T, h);
   T *a = h + hidden * R, *u = a + hidden * R;
-  T *p = saved + layer.at_parameters() + lanes.first;
+  T *p = saved + (save ? layer.at_parameters() : 0) + lanes.first;
   const auto keep_at = [&](long long start, int o, int r, T v) {
     if (save) saved[start + o * all + lanes.first + r] = v;
   };

@@ -76,8 +76,12 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
     /// Numbers that the kernels keep of a row, of its hidden layers and of what goes through gates, or of all results of
     /// affine maps: parameters of the splines are the last.
     fn kept(&self) -> usize {
-        let outputs = self.plan.moved.len() * self.plan.map.parameters();
-        (self.maps() - 1) * self.plan.net.config.hidden + outputs
+        (self.maps() - 1) * self.plan.net.config.hidden + self.outputs()
+    }
+
+    /// Parameters of the splines.
+    fn outputs(&self) -> usize {
+        self.plan.moved.len() * self.plan.map.parameters()
     }
 
     /// Numbers that the layer gives.
@@ -146,7 +150,8 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
     ) -> Result<(CudaStorage, CudaSlice<T>)> {
         let (device, n) = (&points.0.device, points.1.shape().elem_count());
         let mut out = space::<T>(device, self.results())?;
-        let mut saved = space::<T>(device, self.rows.len() * self.kept())?;
+        let kept = if save { self.kept() } else { self.outputs() };
+        let mut saved = space::<T>(device, self.rows.len() * kept)?;
         let [keep, moved] = [self.keep, self.moved].map(Tensor::storage_and_layout);
         let mut args = self.sizes(points.1)?;
         args.push(Arg::Int(save.into()));
@@ -172,9 +177,9 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
         g: &Tensor,
     ) -> Result<CudaStorage> {
         let (device, rows) = (&points.0.device, self.rows.len());
-        let Plan { net, moved, map, .. } = self.plan;
+        let net = &self.plan.net;
         let (hidden, parameters) = (net.config.hidden, theta.1.shape().elem_count());
-        let (inputs, outputs) = (net.inputs + net.context, moved.len() * map.parameters());
+        let (inputs, outputs) = (net.inputs + net.context, self.outputs());
         let (n, of_context) = (points.1.shape().elem_count(), self.rows.points * net.context);
         let x = || view::<T>(points.0, points.1, n);
         let of_theta = || view::<T>(theta.0, theta.1, parameters);

@@ -10,14 +10,47 @@ pub(crate) mod pointwise;
 pub(crate) mod triangular;
 
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaSlice, CudaView, CudaViewMut, DeviceRepr, LaunchConfig, PushKernelArg,
+    CudaSlice, CudaView, CudaViewMut, DeviceRepr, DriverError, LaunchConfig, PushKernelArg, result,
+    sys,
 };
 use candle_core::cuda_backend::{CudaDType, WrapErr};
-use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, Storage, WithDType};
+use candle_core::{CudaDevice, CudaStorage, Device, Error, Layout, Result, Storage, WithDType};
 
 #[allow(missing_docs, unreachable_pub, reason = "a list of strings, written by the build script")]
 mod ptx {
     include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
+}
+
+/// Open the CUDA device of this number for all threads of the process, with one stream: what one thread launches, another
+/// may read.
+///
+/// # Errors
+/// If the driver refuses.
+pub fn open(number: usize) -> Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    // SAFETY: events keep several streams from overtaking each other, at the cost of some for each tensor and each launch.
+    // All tensors of this device are allocated and used on its only stream.
+    #[expect(unsafe_code, reason = "events would cost as much as the launches")]
+    unsafe {
+        device.as_cuda_device()?.disable_event_tracking();
+    }
+    // A device without pools of memory does without.
+    let _ = keep_memory(number);
+    Ok(device)
+}
+
+/// Freed memory stays with the process. Otherwise the driver takes it back each time that a number is read.
+fn keep_memory(number: usize) -> std::result::Result<(), DriverError> {
+    let number = i32::try_from(number).unwrap_or(i32::MAX);
+    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    let mut threshold = u64::MAX;
+    let device = result::device::get(number)?;
+    // SAFETY: the device is one that `get` returned, the pool is its own, and this attribute is a u64.
+    #[expect(unsafe_code, reason = "the driver has no other way")]
+    unsafe {
+        let pool = result::device::get_default_mem_pool(device)?;
+        result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast())
+    }
 }
 
 /// A number that kernels compute in.
