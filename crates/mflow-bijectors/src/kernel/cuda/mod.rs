@@ -5,6 +5,7 @@
 pub(crate) mod coupling;
 pub mod gram;
 pub(crate) mod lu;
+pub mod optimizer;
 pub(crate) mod permute;
 pub(crate) mod pointwise;
 pub(crate) mod triangular;
@@ -76,6 +77,8 @@ enum Arg<'a, T> {
     Out(&'a mut CudaSlice<T>),
     /// A part of what the kernel gives.
     Part(CudaViewMut<'a, T>),
+    /// Addresses of arrays whose storages are held until after the launch: see `optimizer.rs`.
+    Table(&'a optimizer::Table),
 }
 
 /// How many threads a kernel has.
@@ -151,6 +154,7 @@ fn launch<T: WithDType + OnCuda>(
             Arg::Space(slice) => launch.arg(&mut **slice),
             Arg::Out(slice) => launch.arg(&mut **slice),
             Arg::Part(view) => launch.arg(view),
+            Arg::Table(table) => launch.arg(&**table),
         };
     }
     let [x, y, z] = grid.blocks;
@@ -161,7 +165,8 @@ fn launch<T: WithDType + OnCuda>(
     };
     // SAFETY: the callers, all in this folder, give the arguments of the kernel's signature, in its order and with its
     // types. Each input has the length that `view` checked, each other array the one that it was allocated with, and a
-    // kernel writes what belongs to its thread, or to its block behind a barrier, only.
+    // kernel writes what belongs to its thread, or to its block behind a barrier, only. Whoever gives a table of addresses
+    // has checked their lengths, holds what is behind them, for writing where a kernel writes, and knows that it is disjoint.
     #[expect(unsafe_code, reason = "kernels of our own cannot be launched otherwise")]
     unsafe { launch.launch(config) }.w()?;
     Ok(())
