@@ -93,7 +93,7 @@ impl OutFile {
 
 /// All values in row-major order.
 pub(super) fn values(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(t.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+    Ok(host::values_f64(t)?)
 }
 
 /// The precision in which a tensor is written: its own.
