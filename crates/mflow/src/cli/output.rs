@@ -1,6 +1,7 @@
 //! What goes out: results on the standard output, messages on the standard error, arrays in files.
 use super::exit::Usage;
 use anyhow::{Result, bail};
+use mflow::bijectors::host;
 use mflow::core::ModelSignature;
 use mflow::core::candle::{DType, Tensor};
 use mflow::data::io::{Array, Dtype, write_array};
