@@ -64,7 +64,8 @@ impl<U: Univariate> Autoregressive<U> {
             };
             let Conditioned { hidden, last } = self.parallel.conditioned(&theta, &x, context)?;
             let last = Linear {
-                weight: last.weight.narrow(1, i * per, per)?,
+                // Some devices multiply by no part of the columns of a matrix.
+                weight: last.weight.narrow(1, i * per, per)?.contiguous()?,
                 bias: last.bias.narrow(0, i * per, per)?,
             };
             let (net, y_i) = (Conditioned { hidden, last }, y.narrow(i, 1)?);

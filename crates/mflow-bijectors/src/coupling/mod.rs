@@ -23,7 +23,7 @@ use crate::nn::Conditioned;
 use crate::noise::{LayerNoise, Noise};
 use crate::route::{Code, Route};
 use crate::univariate::Univariate;
-use crate::{Error, Result};
+use crate::{Error, Result, host};
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ pub(crate) fn indices(field: &str, v: &[usize], device: &Device) -> Result<Tenso
     let v = v.iter().map(|&i| u32::try_from(i)).collect::<std::result::Result<Vec<_>, _>>();
     let v = v.map_err(|e| Error::config(field, e.to_string()))?;
     let n = v.len();
-    Ok(Tensor::from_vec(v, n, device)?)
+    Ok(host::place(&Tensor::from_vec(v, n, &Device::Cpu)?, DType::U32, device)?)
 }
 
 /// One direction of a coupling, as its kernels see it.
