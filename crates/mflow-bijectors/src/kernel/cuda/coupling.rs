@@ -97,7 +97,10 @@ impl<U: ScalarMap> CudaCoupling<'_, U> {
             variant.ok_or_else(|| Error::Msg(format!("no CUDA kernel for {tangents} tangents")))?;
         let shared = self.plan.width() * rows * size_of::<T>();
         let blocks = points.div_ceil(rows / (1 + tangents));
-        Ok((format!("{name}_{kind}"), Grid { blocks: [blocks, 1, 1], threads: 128, shared }))
+        // With half of the threads each has two outputs of the usual networks, for which it reads an input once; where
+        // there are too few blocks to keep a large device busy, twice the threads end sooner.
+        let threads = if blocks > 256 { 64 } else { 128 };
+        Ok((format!("{name}_{kind}"), Grid { blocks: [blocks, 1, 1], threads, shared }))
     }
 
     /// The arguments that all kernels begin with.

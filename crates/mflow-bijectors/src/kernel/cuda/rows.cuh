@@ -1,7 +1,8 @@
 // Blocks of threads that take R rows: affine maps of them, and sums over all rows.
 //
-// What the threads of a block share lies feature by feature, [features, R]; a thread computes one output of an affine map
-// for all rows, so that a weight is read once for R products, and neighbouring threads read neighbouring weights.
+// What the threads of a block share lies feature by feature, [features, R]; a thread computes one or two outputs of an
+// affine map for all rows, so that a weight is read once for R products and an input once for two, and neighbouring threads
+// read neighbouring weights.
 #pragma once
 #include "real.cuh"
 
@@ -21,28 +22,58 @@ constexpr int SIDE = 16;
 constexpr int STEP = 16;
 constexpr int PER_SIDE = TILE / SIDE;
 
-// sums[r] += Σ_i in[i, r] w[i, o]; in lies in shared memory. Rows that a block has not are summed too, and not used.
-template <int R, class T>
-MFLOW_INLINE void add_products(T (&sums)[R], const T *in, int ins, int outs, const T *w, int o) {
+// sums[k][r] += Σ_i in[i, r] w[i, o[k]]; in lies in shared memory. Rows that a block has not are summed too, and not used.
+template <int R, int O, class T>
+MFLOW_INLINE void add_products(T (&sums)[O][R], const T *in, int ins, int outs, const T *w, const int (&o)[O]) {
 #pragma unroll 4
   for (int i = 0; i < ins; i++) {
-    const T weight = w[(long long)i * outs + o];
     // With a known alignment several numbers are read at once.
     const T *at = (const T *)__builtin_assume_aligned(in + i * R, 16);
+    T weights[O];
 #pragma unroll
-    for (int r = 0; r < R; r++) sums[r] += at[r] * weight;
+    for (int k = 0; k < O; k++) weights[k] = w[(long long)i * outs + o[k]];
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+#pragma unroll
+      for (int k = 0; k < O; k++) sums[k][r] += at[r] * weights[k];
+    }
+  }
+}
+
+// Calls one(outputs) or two(outputs) with the outputs of this thread, below outs, in turns of all threads: in two of which
+// the second may be a copy of another's. All threads of a warp take the same way.
+template <class One, class Two>
+MFLOW_INLINE void outputs_of_thread(int outs, const One &one, const Two &two) {
+  const int threads = blockDim.x, lane = threadIdx.x % 32;
+  for (int o = threadIdx.x; o < outs; o += 2 * threads) {
+    const int second = o + threads;
+    if (o - lane + threads < outs) {
+      const int both[2] = {o, second < outs ? second : outs - 1};
+      two(both);
+    } else {
+      const int only[1] = {o};
+      one(only);
+    }
   }
 }
 
 // One affine map without bias: put(o, sums) gets Σ_i in[i, r] w[i, o] of all rows. in lies in shared memory.
 template <int R, class T, class Put>
 MFLOW_INLINE void affine(const T *in, int ins, int outs, const T *w, const Put &put) {
-  for (int o = threadIdx.x; o < outs; o += blockDim.x) {
-    // Indices that the compiler knows: the sums stay in registers.
-    T sums[R] = {};
-    add_products<R>(sums, in, ins, outs, w, o);
-    put(o, sums);
-  }
+  // Indices that the compiler knows: the sums stay in registers.
+  outputs_of_thread(
+      outs,
+      [&](const int(&o)[1]) {
+        T sums[1][R] = {};
+        add_products<R>(sums, in, ins, outs, w, o);
+        put(o[0], sums[0]);
+      },
+      [&](const int(&o)[2]) {
+        T sums[2][R] = {};
+        add_products<R>(sums, in, ins, outs, w, o);
+        put(o[0], sums[0]);
+        if (o[1] - o[0] == (int)blockDim.x) put(o[1], sums[1]);
+      });
   __syncthreads();
 }
 
@@ -70,16 +101,17 @@ MFLOW_INLINE void for_each(int count, int rows, const Each &each) {
 template <int R, class T, class Load, class Put>
 MFLOW_INLINE void affine_of(const Load &load, int rows, int ins, int outs, const T *w, T *stage, int room,
                             const Put &put) {
+  // All threads stage, whether they have an output or not.
   for (int base = 0; base < outs; base += blockDim.x) {
-    const int o = base + threadIdx.x;
-    T sums[R] = {};
+    const int o[1] = {base + (int)threadIdx.x};
+    T sums[1][R] = {};
     for (int start = 0; start < ins; start += room) {
       const int n = ins - start < room ? ins - start : room;
       for_each<R>(n, rows, [&](int k, int r) { stage[k * R + r] = load(start + k, r); });
-      if (o < outs) add_products<R>(sums, stage, n, outs, w + (long long)start * outs, o);
+      if (o[0] < outs) add_products<R>(sums, stage, n, outs, w + (long long)start * outs, o);
       __syncthreads();
     }
-    if (o < outs) put(o, sums);
+    if (o[0] < outs) put(o[0], sums[0]);
   }
   __syncthreads();
 }
