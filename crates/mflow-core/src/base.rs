@@ -49,6 +49,10 @@ impl StandardNormal {
 
 impl BaseDensity for StandardNormal {
     fn log_prob(&self, u: &Tensor) -> Result<Tensor> {
+        if u.dim(0)? == 0 {
+            // GPUs cannot sum nothing.
+            return Ok(Tensor::zeros(0, u.dtype(), u.device())?);
+        }
         Ok(((u.sqr()?.sum(D::Minus1)? * -0.5)? - self.constant())?)
     }
     fn push_log_prob(&self, u: &Dual) -> Result<Dual> {
@@ -81,7 +85,7 @@ pub struct UniformAngles {
 impl BaseDensity for UniformAngles {
     fn log_prob(&self, u: &Tensor) -> Result<Tensor> {
         let constant = -(self.dim as f64) * TAU.ln();
-        Ok((Tensor::ones(u.dim(0)?, u.dtype(), u.device())? * constant)?)
+        Ok((Tensor::zeros(u.dim(0)?, u.dtype(), u.device())? + constant)?)
     }
     fn push_log_prob(&self, u: &Dual) -> Result<Dual> {
         Ok(Dual::constant(&self.log_prob(u.value())?))

@@ -104,7 +104,11 @@ impl Diff for Dual {
         value: Tensor,
         derivative: impl FnOnce() -> candle_core::Result<Tensor>,
     ) -> Result<Self> {
-        let push = |t: &Tensor| t.broadcast_mul(&row(&derivative()?)?);
+        let push = |t: &Tensor| match t.elem_count() {
+            // GPUs cannot compute the derivative at nothing.
+            0 => Ok(t.clone()),
+            _ => t.broadcast_mul(&row(&derivative()?)?),
+        };
         Ok(self.like(value, self.tangents.as_ref().map(push).transpose()?))
     }
     fn add(&self, rhs: &Self) -> Result<Self> {

@@ -114,7 +114,8 @@ impl Atlas {
             let uniform = draws.uniform(rows);
             let drawn = points.chunks_exact(self.signature.data_dim).zip(uniform);
             let drawn = drawn.map(|(point, left)| pick(&self.places.shares(point), left));
-            return Ok(Tensor::from_iter(drawn, &candle_core::Device::Cpu)?.to_device(x.device())?);
+            let drawn = Tensor::from_iter(drawn, &candle_core::Device::Cpu)?;
+            return Ok(host::place(&drawn, DType::U32, x.device())?);
         }
         let x = x.detach();
         let distance = |k: usize| -> Result<Tensor> {
@@ -145,7 +146,7 @@ impl Atlas {
         };
         let chart: Result<Vec<u32>> = numbers.iter().enumerate().map(chart).collect();
         let chart = Tensor::from_vec(chart?, rows, &candle_core::Device::Cpu)?;
-        let named = self.named(&chart.to_device(u.device())?)?;
+        let named = self.named(&host::place(&chart, DType::U32, u.device())?)?;
         Ok((u.narrow(1, 0, n)?.contiguous()?, named))
     }
 
@@ -315,7 +316,7 @@ impl Model for Atlas {
         let drawn = stream.uniform(rows, 0., 1.).into_iter().map(|left| pick(&weights, left));
         let chart = Tensor::from_iter(drawn, &candle_core::Device::Cpu)?;
         let latent = self.inner.sample_latent(rows, stream)?;
-        self.join(&latent, &chart.to_device(&self.signature.device)?)
+        self.join(&latent, &host::place(&chart, DType::U32, &self.signature.device)?)
     }
 
     fn inverts(&self) -> bool {

@@ -4,7 +4,8 @@ use crate::Result;
 use crate::embedding::Embedding;
 use crate::model::{Density, Model};
 use crate::models::manifold::ManifoldModel;
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
+use mflow_bijectors::Diff;
 
 /// As an autoencoder; trained on a bound with the singular values of the decoder.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,7 @@ impl OffManifold for InjectiveBound {
         let Some(rows) = decoded.tangents() else {
             return Ok(of_u);
         };
-        let mean_square = (rows.sqr()?.sum(D::Minus1)?.sum(D::Minus1)? / n)?;
+        let mean_square = (rows.sqr()?.sum_last()?.sum_last()? / n)?;
         Ok((of_u - (mean_square.log()? * (0.5 * n))?)?)
     }
 }

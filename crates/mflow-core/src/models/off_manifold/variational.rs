@@ -5,8 +5,8 @@ use crate::embedding::{Embedding, columns};
 use crate::model::{Density, check_finite};
 use crate::models::manifold::ManifoldModel;
 use crate::{Error, Result};
-use candle_core::{D, Tensor};
-use mflow_bijectors::Noise;
+use candle_core::Tensor;
+use mflow_bijectors::{Diff, Noise};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
@@ -62,9 +62,9 @@ impl OffManifold for Variational {
         let residual =
             (normalized.value - decoded)?.broadcast_mul(&self.log_scale.neg()?.exp()?)?;
         let constant = 0.5 * d as f64 * TAU.ln();
-        let of_x = ((residual.sqr()?.sum(D::Minus1)? * -0.5)? - constant)?;
+        let of_x = ((residual.sqr()?.sum_last()? * -0.5)? - constant)?;
         let of_x = of_x.broadcast_sub(&(&self.log_scale * d as f64)?)?;
-        let divergence = ((mean.sqr()? + deviation.sqr()?)? - log_variance)?.sum(D::Minus1)?;
+        let divergence = ((mean.sqr()? + deviation.sqr()?)? - log_variance)?.sum_last()?;
         let divergence = ((divergence - n as f64)? * 0.5)?;
         Ok(((of_x - divergence)? + normalized.log_abs_det)?)
     }
