@@ -20,7 +20,8 @@ fn build(name: &str, folder: &Path) -> Option<PathBuf> {
         writeln!(out, "NOT TESTED: there is no C++ compiler called c++").expect("standard error");
         return None;
     }
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cuda");
+    // From the package's folder, where tests run.
+    let sources = Path::new("tests/support/cuda");
     let program = folder.join(name);
     let mut compiler = Command::new("c++");
     compiler.args(["-std=c++20", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror"]);
