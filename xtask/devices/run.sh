@@ -32,13 +32,20 @@ done
 
 # The folder of each library that programs are linked with; the driver's is where the system looks.
 folders=$("$python" - << 'END'
-import glob, os, site, sys
-roots = [p for p in {*site.getsitepackages(), site.getusersitepackages(), *sys.path} if p]
+import ctypes, glob, os, site, sys
+roots = [p for p in dict.fromkeys([*site.getsitepackages(), site.getusersitepackages(), *sys.path]) if p]
 places = [p for root in roots for p in glob.glob(f"{root}/nvidia/*/lib")]
 places += ["/usr/local/cuda/lib64", *sorted(glob.glob("/usr/local/cuda-13*/lib64"))]
 places += ["/usr/lib/x86_64-linux-gnu", "/usr/local/cuda/targets/x86_64-linux/lib"]
+names = ["libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10", "libcudart.so.13", "libnvrtc.so.13"]
+try:
+    ctypes.CDLL("libcuda.so.1")
+except OSError as error:
+    print(error, file=sys.stderr)
+    names.append("libcuda.so.1")
+    places += ["/usr/local/nvidia/lib64", "/usr/lib64", "/usr/lib64-nvidia"]
 folders = []
-for name in ("libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10", "libcudart.so.13", "libnvrtc.so.13"):
+for name in names:
     found = next((p for p in places if os.path.exists(f"{p}/{name}")), None)
     print(f"{name}: {found or 'NOT FOUND'}", file=sys.stderr)
     if found and found not in folders:

@@ -32,8 +32,10 @@ pub(super) struct Ready {
     pub(super) peer: &'static str,
     pub(super) case: usize,
     pub(super) worker: Worker,
-    /// How it does it, and how long opening took.
+    /// How it does it.
     pub(super) note: String,
+    /// What opening took.
+    pub(super) seconds: f64,
 }
 
 /// Where all peers are.
@@ -124,8 +126,8 @@ fn settle(peers: &mut Peers, wanted: Wanted, worker: Worker, since: Instant, ope
         Err(why) => peers.lacking.push((wanted, why)),
         Ok(note) => {
             let Wanted { peer, case, .. } = wanted;
-            println!("{peer} has opened case {case} after {:.0} s", since.elapsed().as_secs_f64());
-            peers.ready.push(Ready { peer, case, worker, note });
+            let seconds = since.elapsed().as_secs_f64();
+            peers.ready.push(Ready { peer, case, worker, note, seconds });
         }
     }
 }

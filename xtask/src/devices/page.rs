@@ -222,7 +222,7 @@ fn speed_tables(records: &[Record], speeds: &[&Speed]) -> String {
     head.extend(PEERS.iter().chain(&[CPU]).map(|other| format!("{other} / ours")));
     head.extend(["least ms".to_owned(), "share".to_owned()]);
     let mut table = Table::new(head);
-    for Speed { timed, flops, bytes } in speeds {
+    for Speed { timed, flops, bytes, .. } in speeds {
         let ours = timed.median(MFLOW);
         let least = rates.and_then(|rates| least((*flops, *bytes), rates));
         let short = |value: Option<f64>| value.map_or("-".to_owned(), number::short);
@@ -443,7 +443,12 @@ mod tests {
             Record::Ceilings(Ceilings { size: 4096, flops: 5e13, bytes: 4e12 }),
             Record::Tests(tests),
             Record::Again(again),
-            Record::Speed(Speed { timed, flops: Some(1e10), bytes: Some(1e6) }),
+            Record::Speed(Speed {
+                timed,
+                flops: Some(1e10),
+                bytes: Some(1e6),
+                opening: BTreeMap::new(),
+            }),
             Record::Surface(surface),
             Record::NotRun { what: "sampling".to_owned(), why: "out of\ntime".to_owned() },
         ];

@@ -1,5 +1,6 @@
 //! What a run on a device leaves: a JSON object per line, written as it goes.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -118,6 +119,8 @@ pub(super) struct Speed {
     pub(super) timed: Timed,
     pub(super) flops: Option<f64>,
     pub(super) bytes: Option<f64>,
+    /// Seconds that peers took to open it, others compiling at the same time.
+    pub(super) opening: BTreeMap<String, f64>,
 }
 
 /// A run of the program from its first update to its figures.
@@ -187,7 +190,12 @@ mod tests {
 
     #[test]
     fn records_survive_a_file() {
-        let speed = Speed { timed: turns::tests::timed(), flops: Some(1e9), bytes: None };
+        let speed = Speed {
+            timed: turns::tests::timed(),
+            flops: Some(1e9),
+            bytes: None,
+            opening: BTreeMap::new(),
+        };
         let surface = Surface {
             preset: "smoke".to_owned(),
             status: "done".to_owned(),

@@ -142,6 +142,8 @@ impl Speeds<'_> {
             // They end with this case, and leave their memory to others.
             let of_case = |ready: &mut Ready| ready.case == case;
             let ready: Vec<Ready> = peers.ready.extract_if(.., of_case).collect();
+            let seconds = |one: &Ready| (one.peer.to_owned(), one.seconds);
+            let opening = ready.iter().map(seconds).collect();
             let work = self.time(one, &mut timed, ready, ours, until);
             println!("{}", turns::line(&timed));
             let (flops, bytes) = match work {
@@ -151,7 +153,7 @@ impl Speeds<'_> {
                     (None, None)
                 }
             };
-            book.write(&Record::Speed(Speed { timed, flops, bytes }))?;
+            book.write(&Record::Speed(Speed { timed, flops, bytes, opening }))?;
         }
         Ok(())
     }
