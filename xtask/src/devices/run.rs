@@ -52,6 +52,24 @@ pub(crate) struct Options {
     pub(super) python: PathBuf,
 }
 
+impl Options {
+    /// What was typed, where a script put in the folders.
+    fn script(&self) -> String {
+        let Self { device, preset, minutes, .. } = self;
+        let mut line = "sh xtask/devices/run.sh OUT".to_owned();
+        if *device != Device::Cuda {
+            line = format!("{line} --device {}", device.name());
+        }
+        if *preset != Preset::Full {
+            line = format!("{line} --preset {}", preset.name());
+        }
+        if minutes.total_cmp(&MINUTES).is_ne() {
+            line = format!("{line} --minutes {minutes}");
+        }
+        line
+    }
+}
+
 /// Where it runs.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(super) enum Device {
@@ -116,7 +134,10 @@ pub(super) fn by(options: &Options, lock: Lock) -> Result<()> {
     let clock = Clock::start(*minutes)?;
     let device = device.name();
     let mut book = Book::create(out)?;
-    let Provenance { commit, dirty, date, machine: host, command } = provenance;
+    let Provenance { commit, dirty, date, machine: host, mut command } = provenance;
+    if options.programs.is_some() {
+        command = options.script();
+    }
     book.write(&Record::Start(Start {
         commit,
         dirty,
@@ -182,6 +203,21 @@ mod tests {
         assert_eq!(clock.at(SURFACE) - clock.start, Duration::from_secs_f64(SURFACE / 2.0));
         let error = Clock::start(0.0).unwrap_err().to_string();
         assert!(error.contains("--minutes") && error.contains("found 0"), "{error}");
+    }
+
+    #[test]
+    fn the_script_is_named_with_what_is_unusual() {
+        let mut options = Options {
+            device: Device::Cuda,
+            preset: Preset::Full,
+            out: PathBuf::from("/a/b"),
+            minutes: MINUTES,
+            programs: Some(PathBuf::from("/tmp/c")),
+            python: PathBuf::from("python3"),
+        };
+        assert_eq!(options.script(), "sh xtask/devices/run.sh OUT");
+        (options.device, options.minutes) = (Device::Cpu, 2.5);
+        assert_eq!(options.script(), "sh xtask/devices/run.sh OUT --device cpu --minutes 2.5");
     }
 
     #[test]
