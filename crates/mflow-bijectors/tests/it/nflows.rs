@@ -12,7 +12,7 @@ use mflow_bijectors::{
     PermutationConfig, QrLinearConfig, SqueezeConfig, SvdLinearConfig, UnivariateConfig,
 };
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 type Named = BTreeMap<String, Tensor>;
