@@ -12,10 +12,14 @@ from torch import Tensor
 Decoder = Callable[[Tensor], Tensor]
 
 
+def unit_vectors(latent: Tensor) -> Tensor:
+    return torch.eye(latent.shape[1], dtype=latent.dtype, device=latent.device)
+
+
 def by_vmap(decode: Decoder, latent: Tensor) -> tuple[Tensor, Tensor]:
     """All n tangents of a point batched by vmap around one primal pass."""
     rows, n = latent.shape
-    directions = torch.eye(n, dtype=latent.dtype)[:, None, :].expand(n, rows, n)
+    directions = unit_vectors(latent)[:, None, :].expand(n, rows, n)
 
     def push(direction: Tensor) -> tuple[Tensor, Tensor]:
         return torch.func.jvp(decode, (latent,), (direction,))
@@ -29,7 +33,7 @@ def by_duals(decode: Decoder, latent: Tensor) -> tuple[Tensor, Tensor]:
     """Dual numbers, each point repeated n times with another unit tangent."""
     rows, n = latent.shape
     repeated = latent.repeat_interleave(n, dim=0)
-    directions = torch.eye(n, dtype=latent.dtype).repeat(rows, 1)
+    directions = unit_vectors(latent).repeat(rows, 1)
     with forward_ad.dual_level():
         dual = decode(forward_ad.make_dual(repeated, directions))
         x, columns = forward_ad.unpack_dual(dual)
@@ -62,4 +66,6 @@ ROUTES: dict[str, Callable[[Decoder, Tensor], tuple[Tensor, Tensor]]] = {
 def log_volume(jacobian: Tensor) -> Tensor:
     """Half the log determinant of J^T J."""
     gram = jacobian.transpose(1, 2) @ jacobian
-    return torch.linalg.cholesky(gram).diagonal(dim1=1, dim2=2).log().sum(1)
+    # Errors are looked for as in `torch.linalg.cholesky`, but not on a GPU: that waits for it.
+    factor, _ = torch.linalg.cholesky_ex(gram, check_errors=not gram.is_cuda)
+    return factor.diagonal(dim1=1, dim2=2).log().sum(1)

@@ -11,9 +11,9 @@ import torch
 from nflows import transforms
 from nflows.nn.nets import ResidualNet
 from nflows.transforms import splines
-from nflows.transforms.coupling import CouplingTransform
 from torch import Tensor, nn
 
+from torch_common import fixed_shapes
 from torch_spline import spline as mask_free_spline
 
 # nflows still calls triangular_solve; it works, but it says so at every call.
@@ -30,20 +30,13 @@ def use_spline(name: str) -> None:
     splines.unconstrained_rational_quadratic_spline = SPLINES[name]
 
 
-def _merge(layer: CouplingTransform, kept: Tensor, changed: Tensor) -> Tensor:
-    if not hasattr(layer, "merge_order"):
-        both = torch.cat((layer.identity_features, layer.transform_features))
-        layer.merge_order = torch.argsort(both)
-    return torch.cat((kept, changed), dim=1).index_select(1, layer.merge_order)
-
-
-def _couple(layer: CouplingTransform, inputs: Tensor, context: Tensor | None, inverse: bool):
+def _couple(layer: "Coupling", inputs: Tensor, context: Tensor | None, inverse: bool):
     kept = inputs.index_select(1, layer.identity_features)
     changed = inputs.index_select(1, layer.transform_features)
     parameters = layer.transform_net(kept, context)
     move = layer._coupling_transform_inverse if inverse else layer._coupling_transform_forward
     changed, log_det = move(inputs=changed, transform_params=parameters)
-    return _merge(layer, kept, changed), log_det
+    return torch.cat((kept, changed), dim=1).index_select(1, layer.merge_order), log_det
 
 
 class Coupling(transforms.PiecewiseRationalQuadraticCouplingTransform):
@@ -51,6 +44,11 @@ class Coupling(transforms.PiecewiseRationalQuadraticCouplingTransform):
 
     vmap cannot batch them, and forward duals cannot be differentiated through them.
     """
+
+    def __init__(self, *arguments, **named) -> None:
+        super().__init__(*arguments, **named)
+        both = torch.cat((self.identity_features, self.transform_features))
+        self.merge_order = torch.argsort(both)
 
     def forward(self, inputs: Tensor, context: Tensor | None = None):
         return _couple(self, inputs, context, inverse=False)
@@ -85,7 +83,12 @@ def coupling(index: int, features: int, case: dict, context: int) -> list[transf
 
     layer = [transforms.RandomPermutation(features)]
     if case["linear"] == "lu":
-        layer.append(transforms.LULinear(features, identity_init=True))
+        lu = transforms.LULinear(features, identity_init=True)
+        if fixed_shapes(case):
+            # Its indices are NumPy's, which would be copied to the GPU in every call.
+            for name in ("lower_indices", "upper_indices", "diag_indices"):
+                setattr(lu, name, tuple(map(torch.as_tensor, getattr(lu, name))))
+        layer.append(lu)
     layer.append(
         Coupling(
             mask,
@@ -123,6 +126,7 @@ class Flow(nn.Module):
     def __init__(self, features: int, layers: int, case: dict, context: int = 0) -> None:
         super().__init__()
         self.features = features
+        self.device = torch.empty(0).device
         self.log_norm = 0.5 * features * math.log(2 * math.pi)
         self.transform = transform(features, layers, case, context)
 
@@ -132,4 +136,5 @@ class Flow(nn.Module):
 
     def sample(self, count: int, context: Tensor | None = None) -> Tensor:
         """As many samples as asked for; with context one for each of its rows."""
-        return self.transform.inverse(torch.randn(count, self.features), context)[0]
+        noise = torch.randn(count, self.features, device=self.device)
+        return self.transform.inverse(noise, context)[0]

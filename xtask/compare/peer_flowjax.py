@@ -138,9 +138,21 @@ def manifold(case: dict, x: jax.Array, context: jax.Array | None) -> Run:
     return repeated_call((outer, inner), exact_log_prob, on_manifold)
 
 
-def open_case(case: dict) -> tuple[Run, str]:
-    if case["threads"] != jax_threads.THREADS:
+def check_process(case: dict) -> None:
+    """Device and threads are those of the whole process, so a case can only agree with them."""
+    device = case.get("device", "cpu")
+    here = "cuda" if jax.default_backend() == "gpu" else jax.default_backend()
+    if device != here:
+        raise Lacks(f"JAX of this process runs on {here}, not on {device} (set JAX_PLATFORMS)")
+    if here == "cpu" and case["threads"] != jax_threads.THREADS:
         raise Lacks(f"started for {jax_threads.THREADS} threads (set MFLOW_THREADS)")
+    if here != "cpu":
+        # All products in f32, as those of mflow: the default would be TF32.
+        jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def open_case(case: dict) -> tuple[Run, str]:
+    check_process(case)
     x = jr.normal(jr.key(0), (case["batch"], case["dim"]))
     width = case.get("context", 0)
     context = jr.normal(jr.key(1), (case["batch"], width)) if width else None

@@ -1,17 +1,44 @@
 """zuko (PyTorch): densities and samples of coupling and MAF flows; it has no M-flows."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 import zuko
 from torch import Tensor, nn
+from torch.distributions import Transform
 from zuko.distributions import DiagNormal
 from zuko.flows.coupling import GeneralCouplingTransform
 from zuko.lazy import Flow, UnconditionalDistribution, UnconditionalTransform
-from zuko.transforms import LULinearTransform, MonotonicRQSTransform, PermutationTransform
+from zuko.transforms import (
+    CouplingTransform,
+    LULinearTransform,
+    MonotonicRQSTransform,
+    PermutationTransform,
+)
 
 import torch_common as common
 from protocol import Lacks, Run, serve
+
+
+class StaticCoupling(CouplingTransform):
+    """zuko's coupling with indices made once, not from a mask in every call, which waits for a GPU."""
+
+    def __init__(self, meta: Callable[[Tensor], Transform], kept: Tensor, changed: Tensor) -> None:
+        Transform.__init__(self)
+        self.meta = meta
+        self.idx_a = kept
+        self.idx_b = changed
+
+
+class StaticGeneralCoupling(GeneralCouplingTransform):
+    def __init__(self, *arguments, **named) -> None:
+        super().__init__(*arguments, **named)
+        self.kept = self.mask.nonzero().squeeze(-1)
+        self.changed = (~self.mask).nonzero().squeeze(-1)
+
+    def forward(self, c: Tensor | None = None) -> Transform:
+        return StaticCoupling(partial(self.meta, c), self.kept, self.changed)
 
 
 class LULinear(nn.Module):
@@ -30,8 +57,9 @@ def coupling(index: int, case: dict) -> list[nn.Module]:
     layer = [UnconditionalTransform(PermutationTransform, torch.randperm(features), buffer=True)]
     if case["linear"] == "lu":
         layer.append(LULinear(features))
+    kind = StaticGeneralCoupling if common.fixed_shapes(case) else GeneralCouplingTransform
     layer.append(
-        GeneralCouplingTransform(
+        kind(
             features,
             case.get("context", 0),
             # zuko marks the kept features: even ones first.
@@ -54,13 +82,9 @@ def coupling_flow(case: dict) -> Flow:
     return Flow(layers, base)
 
 
-def open_case(case: dict) -> tuple[Run, str]:
-    if case["quantity"] not in ("nll_step", "log_prob", "sample"):
-        raise Lacks("zuko has densities and samples of flows but no M-flows")
-    common.prepare(case)
+def build(case: dict) -> tuple[common.Compute, common.Repeat]:
     x, context = common.points(case)
     if case["map"] == "maf":
-        note = "affine MAF of zuko"
         flow = zuko.flows.MAF(
             case["dim"],
             case.get("context", 0),
@@ -68,7 +92,6 @@ def open_case(case: dict) -> tuple[Run, str]:
             hidden_features=[case["hidden"]] * 2,
         )
     else:
-        note = f"MLP with {2 * case['blocks']} hidden x hidden matrices for the residual net"
         flow = coupling_flow(case)
 
     def sample() -> Tensor:
@@ -78,15 +101,32 @@ def open_case(case: dict) -> tuple[Run, str]:
 
     match case["quantity"]:
         case "nll_step":
-            parameters = flow.parameters()
-            return common.make_step(parameters, lambda: -flow(context).log_prob(x).mean()), note
+            step = partial(common.make_step, list(flow.parameters()))
+            return lambda: -flow(context).log_prob(x).mean(), step
         case "log_prob":
-            return common.without_gradients(lambda: flow(context).log_prob(x)), note
+            return lambda: flow(context).log_prob(x), common.without_gradients
         case _:
-            return common.without_gradients(sample), note
+            return sample, common.without_gradients
 
+
+def candidates(case: dict) -> dict[str, Run]:
+    with common.prepare(case):
+        return common.named({"": common.ways(case, *build(case))})
+
+
+def open_case(case: dict) -> tuple[Run, str]:
+    if case["quantity"] not in ("nll_step", "log_prob", "sample"):
+        raise Lacks("zuko has densities and samples of flows but no M-flows")
+    note = f"MLP with {2 * case['blocks']} hidden x hidden matrices for the residual net"
+    if case["map"] == "maf":
+        note = "affine MAF of zuko"
+    runs = candidates(case)
+    name, others = common.fastest(case, runs)
+    return runs[name], "; ".join(filter(None, [note, name, *others]))
+
+
+# torch.distributions checks all arguments unless told otherwise, which costs time.
+torch.distributions.Distribution.set_default_validate_args(False)
 
 if __name__ == "__main__":
-    # torch.distributions checks all arguments unless told otherwise, which costs time.
-    torch.distributions.Distribution.set_default_validate_args(False)
     serve(open_case, ["torch", "zuko", "numpy"])

@@ -1,6 +1,7 @@
 //! [`Bijector`] for users, [`Layer`] for authors: the contract of this crate.
 use crate::diff::{Diff, Dual};
 use crate::domain::Domain;
+use crate::kernel::Kernel;
 use crate::noise::Noise;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
@@ -178,6 +179,11 @@ pub trait Bijector: Debug + Send + Sync {
     /// This map as it is while training, with the random numbers that dropout takes from `noise`;
     /// `None` where training makes no difference. Shares the parameters.
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>>;
+    /// The kernel that does all of this map for values like `x`, by its dtype and device; `None` where there is none. A
+    /// chain lets kernels follow one another without tensors between them.
+    fn kernel(&self, _direction: Direction, _x: &Tensor) -> Option<Kernel<'_>> {
+        None
+    }
 
     /// Latent to data.
     fn forward(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Mapped<Tensor>> {
@@ -228,6 +234,10 @@ pub trait Layer: Debug + Send + Sync {
     fn training(&self, _: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
         Ok(None)
     }
+    /// [`Bijector::kernel`]; by default there is none.
+    fn kernel(&self, _direction: Direction, _x: &Tensor) -> Option<Kernel<'_>> {
+        None
+    }
 }
 
 impl<L: Layer> Bijector for L {
@@ -270,6 +280,9 @@ impl<L: Layer> Bijector for L {
     }
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
         Layer::training(self, noise)
+    }
+    fn kernel(&self, direction: Direction, x: &Tensor) -> Option<Kernel<'_>> {
+        Layer::kernel(self, direction, x)
     }
 }
 

@@ -2,6 +2,7 @@
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::domain::Domain;
+use crate::kernel::{Kernel, Run};
 use crate::noise::Noise;
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -85,27 +86,17 @@ impl Chain {
             Direction::Inverse => self.parts[n - 1 - i].as_ref(),
         })
     }
+}
 
-    /// Apply `step` to the parts one after the other, summing log-dets.
-    fn fold<T: Diff>(
-        &self,
-        direction: Direction,
-        x: &T,
-        step: impl Fn(&dyn Bijector, &T) -> Result<Mapped<T>>,
-    ) -> Result<Mapped<T>> {
-        let mut mapped: Option<Mapped<T>> = None;
-        for part in self.order(direction) {
-            mapped = Some(match mapped {
-                None => step(part, x)?,
-                Some(before) => {
-                    let next = step(part, &before.value)?;
-                    let log_abs_det = before.log_abs_det.add(&next.log_abs_det)?;
-                    Mapped { value: next.value, log_abs_det }
-                }
-            });
+/// What comes of `next` behind the parts before it: log-dets add up.
+fn after<T: Diff>(before: Option<Mapped<T>>, next: Mapped<T>) -> Result<Mapped<T>> {
+    Ok(match before {
+        None => next,
+        Some(before) => {
+            let log_abs_det = before.log_abs_det.add(&next.log_abs_det)?;
+            Mapped { value: next.value, log_abs_det }
         }
-        mapped.ok_or_else(|| Error::config("chain.layers", "must not be empty"))
-    }
+    })
 }
 
 impl Layer for Chain {
@@ -118,7 +109,25 @@ impl Layer for Chain {
         x: &T,
         context: Option<&T>,
     ) -> Result<Mapped<T>> {
-        self.fold(direction, x, |part, x| x.through(part, direction, context))
+        let parts: Vec<&dyn Bijector> = self.order(direction).collect();
+        let (mut at, mut mapped) = (0, None::<Mapped<T>>);
+        while at < parts.len() {
+            let x = mapped.as_ref().map_or(x, |before| &before.value);
+            // As many layers at once as have kernels.
+            let kernels = parts[at..].iter().map_while(|part| part.kernel(direction, x.value()));
+            let run = Run(kernels.collect());
+            let together = match run.0.len() {
+                0 | 1 => None,
+                n => x.fused(&run, context)?.map(|next| (next, n)),
+            };
+            let (next, n) = match together {
+                Some(together) => together,
+                None => (x.through(parts[at], direction, context)?, 1),
+            };
+            at += n;
+            mapped = Some(after(mapped, next)?);
+        }
+        mapped.ok_or_else(|| Error::config("chain.layers", "must not be empty"))
     }
     fn observe(
         &self,
@@ -126,7 +135,17 @@ impl Layer for Chain {
         x: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Mapped<Tensor>> {
-        self.fold(direction, x, |part, x| part.observe(direction, x, context))
+        let mut mapped: Option<Mapped> = None;
+        for part in self.order(direction) {
+            let x = mapped.as_ref().map_or(x, |before| &before.value);
+            let next = part.observe(direction, x, context)?;
+            mapped = Some(after(mapped, next)?);
+        }
+        mapped.ok_or_else(|| Error::config("chain.layers", "must not be empty"))
+    }
+    fn kernel(&self, direction: Direction, x: &Tensor) -> Option<Kernel<'_>> {
+        let kernels = self.order(direction).map(|part| part.kernel(direction, x));
+        kernels.collect::<Option<Vec<_>>>().map(|all| Kernel(Box::new(Run(all))))
     }
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
         let parts = training(&self.parts, noise)?;
@@ -182,6 +201,9 @@ impl Layer for Inverted {
         context: Option<&Tensor>,
     ) -> Result<Mapped<Tensor>> {
         self.inner.observe(direction.reversed(), x, context)
+    }
+    fn kernel(&self, direction: Direction, x: &Tensor) -> Option<Kernel<'_>> {
+        self.inner.kernel(direction.reversed(), x)
     }
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
         let inner = self.inner.training(noise)?;

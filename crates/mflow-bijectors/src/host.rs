@@ -1,4 +1,4 @@
-//! Numbers that leave their device for the host: the only place where they do.
+//! Numbers that leave their device for the host: the only place where they do. And numbers of the host that go to a device.
 //!
 //! On a GPU such a read waits for all that was launched before it. So the work of a training step or of a batch of
 //! densities must not read, but for the few scalars that the caller asked for; tests count.
@@ -52,4 +52,18 @@ pub fn scalar(t: &Tensor) -> Result<f64> {
 pub fn tensor(t: &Tensor) -> Result<Tensor> {
     READS.fetch_add(1, Ordering::Relaxed);
     t.to_device(&Device::Cpu)
+}
+
+/// `t` as numbers of type `dtype` on `device`, for numbers that come from the host.
+///
+/// They are converted before they move, as not every device has double precision. Nothing is not moved but made there:
+/// Metal refuses to take it.
+///
+/// # Errors
+/// If `device` cannot hold them.
+pub fn place(t: &Tensor, dtype: DType, device: &Device) -> Result<Tensor> {
+    match t.elem_count() {
+        0 => Tensor::zeros(t.shape(), dtype, device),
+        _ => t.to_dtype(dtype)?.to_device(device),
+    }
 }

@@ -76,7 +76,7 @@ pub use flows::{Dependence, Fast, FlowConfig, GlowConfig, LinearKind, Norm, Spli
 #[cfg(feature = "cuda")]
 pub use kernel::cuda;
 pub use kernel::gemm;
-pub use kernel::{FusedLayer, Jet, Pushed, Real, gradients, split};
+pub use kernel::{FusedLayer, Jet, Kernel, Pushed, Real, gradients, split};
 pub use linear::{
     LuLinear, LuLinearConfig, Order, Orthogonal, OrthogonalConfig, Permutation, PermutationConfig,
     QrLinear, QrLinearConfig, SvdLinear, SvdLinearConfig,

@@ -1,7 +1,7 @@
 //! [`ParamStore`]: seeded, ordered, strict storage of parameters and buffers.
 use crate::bijector::Bijector;
 use crate::config::BijectorConfig;
-use crate::{Error, Result, Stream, kernel};
+use crate::{Error, Result, Stream, host, kernel};
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Parameter {
                 return Err(Error::ParameterNames { missing: vec![name], unexpected: vec![] });
             };
             check_shape(&name, &piece.file_shape(), t)?;
-            let t = t.to_dtype(self.var.dtype())?.to_device(self.var.device())?;
+            let t = host::place(t, self.var.dtype(), self.var.device())?;
             flat.push(piece.flip(&t)?.flatten_all()?);
         }
         Ok(Tensor::cat(&flat, 0)?)
@@ -238,7 +238,7 @@ impl ParamStore {
                 return Err(Error::ParameterNames { missing, unexpected: vec![] });
             };
             check_shape(name, state.dims(), t)?;
-            state.set(&t.to_dtype(state.dtype())?.to_device(state.device())?)?;
+            state.set(&host::place(t, state.dtype(), state.device())?)?;
         }
         Ok(())
     }
@@ -351,7 +351,7 @@ impl Params<'_> {
         let (dtype, device) = (self.store.dtype, self.store.device.clone());
         if let Some(loaded) = self.take(name) {
             check_shape(name, &piece.file_shape(), &loaded)?;
-            let loaded = loaded.to_dtype(dtype)?.to_device(&device)?;
+            let loaded = host::place(&loaded, dtype, &device)?;
             return Ok(piece.flip(&loaded)?.flatten_all()?);
         }
         let n = piece.len();
@@ -366,7 +366,7 @@ impl Params<'_> {
             let reason = format!("has {n} elements, but {} initial values", values.len());
             return Err(Error::ParameterValue { name: name.to_owned(), reason });
         }
-        Ok(Tensor::from_vec(values, n, &Device::Cpu)?.to_dtype(dtype)?.to_device(&device)?)
+        Ok(host::place(&Tensor::from_vec(values, n, &Device::Cpu)?, dtype, &device)?)
     }
 
     /// A buffer: saved with the model, never trained. `init` draws from the stream named after it.
@@ -383,7 +383,7 @@ impl Params<'_> {
         if !self.store.buffers.contains_key(&name) {
             let device = self.store.device.clone();
             let tensor = match self.take(&name) {
-                Some(loaded) => loaded.to_device(&device)?,
+                Some(loaded) => host::place(&loaded, loaded.dtype(), &device)?,
                 None => init(&mut Stream::new(self.store.seed, &name), &device)?,
             };
             self.store.buffers.insert(name.clone(), tensor);
@@ -402,7 +402,7 @@ impl Params<'_> {
             let value = match self.take(&name) {
                 Some(loaded) => {
                     check_shape(&name, initial.dims(), &loaded)?;
-                    loaded.to_dtype(initial.dtype())?.to_device(initial.device())?
+                    host::place(&loaded, initial.dtype(), initial.device())?
                 }
                 None => initial.clone(),
             };

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use std::convert::Infallible;
 
-use crate::Result;
+use crate::{Result, host};
 
 /// A reproducible stream of random numbers, named by its purpose.
 ///
@@ -52,7 +52,7 @@ impl Stream {
         device: &Device,
     ) -> Result<Tensor> {
         let values = self.normal(shape.iter().product());
-        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
+        Ok(host::place(&Tensor::from_vec(values, shape, &Device::Cpu)?, dtype, device)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Base densities: the simple distributions at the latent end of a flow.
 use crate::Result;
 use candle_core::{D, DType, Device, Tensor};
-use mflow_bijectors::{Diff, Domain, Dual, Stream};
+use mflow_bijectors::{Diff, Domain, Dual, Stream, host};
 use std::f64::consts::{PI, TAU};
 use std::fmt::Debug;
 
@@ -95,7 +95,7 @@ impl BaseDensity for UniformAngles {
     ) -> Result<Tensor> {
         let angles = stream.uniform(rows * self.dim, -PI, PI);
         let angles = Tensor::from_vec(angles, (rows, self.dim), &Device::Cpu)?;
-        Ok(angles.to_dtype(dtype)?.to_device(device)?)
+        Ok(host::place(&angles, dtype, device)?)
     }
     fn domain(&self) -> Domain {
         Domain::Angle

@@ -109,10 +109,9 @@ impl TryFrom<String> for DeviceName {
     }
 }
 
-/// One stream for all threads: what one of them launches, another may read.
 #[cfg(feature = "cuda")]
 fn open_cuda(number: usize) -> Result<Device, String> {
-    Device::new_cuda_with_stream(number).map_err(|error| {
+    mflow_bijectors::cuda::open(number).map_err(|error| {
         format!("CUDA says `{error}`: check with nvidia-smi, or use the device cpu")
     })
 }

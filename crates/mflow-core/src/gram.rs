@@ -80,7 +80,7 @@ pub(crate) fn pseudo_inverse(tangents: &Tensor) -> Result<Tensor> {
             false => out.resize(out.len() + n * d, 0.),
         }
     }
-    Ok(Tensor::from_vec(out, (b, n, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
+    Ok(host::place(&Tensor::from_vec(out, (b, n, d), &Device::Cpu)?, dtype, device)?)
 }
 
 struct GramLogDet<T>(PhantomData<T>);

@@ -2,7 +2,8 @@
 use crate::mcmc::{DifferentiableTarget, Target};
 use crate::metrics::Evaluated;
 use crate::{Error, Result};
-use mflow_core::candle::{D, DType, Tensor, Var};
+use mflow_bijectors::host;
+use mflow_core::candle::{D, DType, Device, Tensor, Var};
 use mflow_core::{Density, Model};
 use mflow_data::{Parameter, Simulator};
 
@@ -98,10 +99,11 @@ impl DifferentiableTarget for Posterior<'_> {
             return Ok(f64::NEG_INFINITY);
         }
         let context = Var::from_tensor(&self.context(&[theta], self.rows.count()?)?)?;
-        // The sums in f64, as those of values.
-        let sum = self.log_likelihoods(&context, 1)?.to_dtype(DType::F64)?.sum_all()?;
+        // The sums in f64, as those of values: on the host, as not every device has double precision.
+        let each = host::tensor(&self.log_likelihoods(&context, 1)?)?;
+        let sum = each.to_dtype(DType::F64)?.sum_all()?;
         if let Some(score) = sum.backward()?.get(&context) {
-            let score = score.to_dtype(DType::F64)?.sum(0)?;
+            let score = host::tensor(score)?.to_dtype(DType::F64)?.sum(0)?;
             gradient.copy_from_slice(&score.to_vec1::<f64>()?);
         }
         Ok(sum.to_scalar()?)
@@ -129,7 +131,8 @@ impl Posterior<'_> {
         let signature = self.model.signature();
         let values: Vec<f64> = thetas.iter().flat_map(|theta| theta.repeat(rows)).collect();
         let shape = (thetas.len() * rows, self.dim());
-        Ok(Tensor::from_vec(values, shape, &signature.device)?.to_dtype(signature.dtype)?)
+        let values = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        Ok(host::place(&values, signature.dtype, &signature.device)?)
     }
 
     /// The log-likelihood of each row of data beside each of `n` rows of parameters, `[n * rows]`.
@@ -153,7 +156,7 @@ impl Posterior<'_> {
         let n = inside.len();
         let each = self.log_likelihoods(&self.context(&inside, rows)?, n)?;
         // The sums in f64: differences of sums are what counts.
-        let sums = each.to_dtype(DType::F64)?.reshape((n, rows))?.sum(D::Minus1)?;
+        let sums = host::tensor(&each)?.to_dtype(DType::F64)?.reshape((n, rows))?.sum(D::Minus1)?;
         let mut sums = sums.to_vec1::<f64>()?.into_iter();
         let of = |theta| match self.contains(theta) {
             true => sums.next().unwrap_or(f64::NAN),

@@ -2,7 +2,7 @@
 use crate::error::SourceError;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use mflow_bijectors::fnv1a;
+use mflow_bijectors::{fnv1a, host};
 use std::fmt::Debug;
 
 /// Some rows of a data set.
@@ -120,7 +120,7 @@ impl Stored {
     fn tensor(&self, reader: &dyn RowReader, rows: &[usize]) -> Result<Tensor> {
         let values = reader.read(rows).map_err(Error::Source)?;
         let t = Tensor::from_vec(values, (rows.len(), reader.cols()), &Device::Cpu)?;
-        Ok(t.to_dtype(self.dtype)?.to_device(&self.device)?)
+        Ok(host::place(&t, self.dtype, &self.device)?)
     }
 }
 
@@ -201,7 +201,7 @@ impl Rows {
         let mut fingerprint = hash(&x, data_dim as u64);
         let tensor = |values: Vec<f64>, dim: usize| -> Result<Tensor> {
             let t = Tensor::from_vec(values, (rows, dim), &Device::Cpu)?;
-            Ok(t.to_dtype(dtype)?.to_device(device)?)
+            Ok(host::place(&t, dtype, device)?)
         };
         let context = match context {
             None => None,

@@ -1,6 +1,6 @@
 //! How far the density of a model with an encoder of its own can be trusted.
 use crate::Result;
-use mflow_bijectors::Stream;
+use mflow_bijectors::{Stream, host};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{Error as CoreError, Model};
 use mflow_train::Pool;
@@ -64,7 +64,7 @@ impl Cycle {
             },
         )?;
         let d = model.signature().data_dim;
-        let found = found.to_dtype(DType::F64).and_then(|t| t.to_vec2::<f64>());
+        let found = host::tensor(&found).and_then(|t| t.to_dtype(DType::F64)?.to_vec2::<f64>());
         let found = found.map_err(CoreError::from)?;
         let column = |j: usize| found.iter().map(move |row| row[j]);
         let spread = (0..d).map(|j| variance(column(j))).sum::<f64>().sqrt();

@@ -1,6 +1,6 @@
 //! Fitting a model to rows.
 use crate::Result;
-use mflow_bijectors::ParamStore;
+use mflow_bijectors::{ParamStore, host};
 use mflow_core::candle::DType;
 use mflow_core::{
     DeviceName, LinearSpan, ModelCard, ModelConfig, ModelParts, UnrollOptions, Unrolled,
@@ -184,8 +184,7 @@ pub fn start_from(
 fn spread(data: &dyn RowSource, most: usize) -> Result<Vec<f64>> {
     let (rows, kept) = (data.rows(), data.rows().min(most));
     let index: Vec<usize> = (0..kept).map(|i| i * rows / kept).collect();
-    let x = data.gather(&index)?.x.to_dtype(DType::F64).map_err(mflow_core::Error::from)?;
-    Ok(x.flatten_all().and_then(|x| x.to_vec1::<f64>()).map_err(mflow_core::Error::from)?)
+    Ok(host::values_f64(&data.gather(&index)?.x).map_err(mflow_core::Error::from)?)
 }
 
 /// What to fit and how: everything but the data.

@@ -64,11 +64,12 @@ impl<U: Univariate> Autoregressive<U> {
             };
             let Conditioned { hidden, last } = self.parallel.conditioned(&theta, &x, context)?;
             let last = Linear {
-                weight: last.weight.narrow(1, i * per, per)?,
+                // Some devices multiply by no part of the columns of a matrix.
+                weight: last.weight.narrow(1, i * per, per)?.contiguous()?,
                 bias: last.bias.narrow(0, i * per, per)?,
             };
             let (net, y_i) = (Conditioned { hidden, last }, y.narrow(i, 1)?);
-            let next = if self.parallel.is_fused(v) {
+            let next = if self.parallel.is_fused(v, 0) {
                 y_i.univariate(&net, map, Direction::Inverse)?
             } else {
                 net.compose(&y_i, map, Direction::Inverse)?
@@ -98,7 +99,7 @@ impl<U: Univariate> Layer for Autoregressive<U> {
         if direction == Direction::Forward {
             return self.parallel.apply(direction, x, context);
         }
-        if self.parallel.is_fused(x.value())
+        if self.parallel.is_fused(x.value(), 0)
             && let Some(mapped) = x.fused(&Solve(&self.parallel), context)?
         {
             return Ok(mapped);

@@ -16,14 +16,14 @@ pub use mask::Mask;
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::diff::Diff;
 use crate::domain::Domain;
-use crate::kernel::PackedLayer;
 use crate::kernel::coupling::{CouplingOp, Plan};
 use crate::kernel::rows::Rows;
+use crate::kernel::{Kernel, PackedLayer};
 use crate::nn::Conditioned;
 use crate::noise::{LayerNoise, Noise};
 use crate::route::{Code, Route};
 use crate::univariate::Univariate;
-use crate::{Error, Result};
+use crate::{Error, Result, host};
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
@@ -72,13 +72,15 @@ impl<U: Univariate> Coupling<U> {
         })
     }
 
-    /// Whether one kernel does all of it, unless a route or dropout forbids.
-    pub(crate) fn is_fused(&self, x: &Tensor) -> bool {
+    /// Whether one kernel does all of it for points with so many tangents, unless a route or dropout forbids.
+    #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "a limit of CUDA only"))]
+    pub(crate) fn is_fused(&self, x: &Tensor, tangents: usize) -> bool {
         let fits = match self.route.code(x.device()) {
             Code::CpuKernel => true,
             #[cfg(feature = "cuda")]
             Code::CudaKernel => {
-                self.mask.is_none() && self.plan.fits_cuda(x.dtype().size_in_bytes())
+                let bytes = x.dtype().size_in_bytes();
+                self.mask.is_none() && self.plan.fits_cuda(tangents, bytes)
             }
             _ => false,
         };
@@ -118,7 +120,7 @@ pub(crate) fn indices(field: &str, v: &[usize], device: &Device) -> Result<Tenso
     let v = v.iter().map(|&i| u32::try_from(i)).collect::<std::result::Result<Vec<_>, _>>();
     let v = v.map_err(|e| Error::config(field, e.to_string()))?;
     let n = v.len();
-    Ok(Tensor::from_vec(v, n, device)?)
+    Ok(host::place(&Tensor::from_vec(v, n, &Device::Cpu)?, DType::U32, device)?)
 }
 
 /// One direction of a coupling, as its kernels see it.
@@ -137,11 +139,12 @@ pub(crate) fn or_empty(x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
 }
 
 impl<U: Univariate> PackedLayer for Fused<'_, U> {
-    fn takes_tangents(&self, x: &Tensor) -> bool {
-        x.device().is_cpu()
+    fn takes(&self, x: &Tensor, tangents: usize) -> bool {
+        self.coupling.is_fused(x, tangents)
     }
     fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor> {
         let theta = &self.coupling.theta()?;
+        let context = context.filter(|_| self.coupling.plan.net.context > 0);
         let context = &or_empty(points, context)?;
         let save = points.track_op() || context.track_op() || theta.track_op();
         let (plan, direction) = (self.coupling.plan.clone(), self.direction);
@@ -169,7 +172,7 @@ impl<U: Univariate> Layer for Coupling<U> {
         x: &T,
         context: Option<&T>,
     ) -> Result<Mapped<T>> {
-        let fused = self.is_fused(x.value());
+        let fused = self.is_fused(x.value(), 0);
         if fused && let Some(mapped) = x.fused(&Fused { coupling: self, direction }, context)? {
             return Ok(mapped);
         }
@@ -187,5 +190,9 @@ impl<U: Univariate> Layer for Coupling<U> {
     }
     fn training(&self, noise: &Noise) -> Result<Option<Arc<dyn Bijector>>> {
         Ok(self.with_noise(noise).map(|layer| Arc::new(layer) as Arc<dyn Bijector>))
+    }
+    fn kernel(&self, direction: Direction, x: &Tensor) -> Option<Kernel<'_>> {
+        let fused = Fused { coupling: self, direction };
+        self.is_fused(x, 0).then(|| Kernel(Box::new(fused)))
     }
 }

@@ -13,12 +13,31 @@ use crate::bijector::{Bijector, Direction, Mapped};
 use crate::kernel::FusedLayer;
 use crate::nn::{Conditioned, Linear};
 use crate::univariate::Univariate;
-use candle_core::{D, Tensor};
+use candle_core::{D, Device, Tensor};
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for candle_core::Tensor {}
     impl Sealed for super::Dual {}
+}
+
+/// `1 / t`. Of views candle has it on the CPU and on CUDA devices only.
+pub(crate) fn reciprocal(t: &Tensor) -> candle_core::Result<Tensor> {
+    t.contiguous()?.recip()
+}
+
+/// [`Diff::conv2d`] of `images: [B, C, H, W]` as a product of matrices: candle's own convolution has wrong gradients of
+/// its kernel on Metal, where it reads the memory of a view as if it were no view.
+fn convolution(images: &Tensor, kernel: &Tensor) -> candle_core::Result<Tensor> {
+    let (b, c, h, w) = images.dims4()?;
+    let (out, _, k, _) = kernel.dims4()?;
+    let wide = images.pad_with_zeros(2, k / 2, k / 2)?.pad_with_zeros(3, k / 2, k / 2)?;
+    // What each entry of the kernel sees.
+    let shifts = (0..k * k).map(|e| wide.narrow(2, e / k, h)?.narrow(3, e % k, w));
+    let seen = Tensor::cat(&shifts.collect::<candle_core::Result<Vec<_>>>()?, 1)?;
+    let seen = seen.permute((0, 2, 3, 1))?.contiguous()?.reshape((b * h * w, k * k * c))?;
+    let kernel = kernel.permute((2, 3, 1, 0))?.contiguous()?.reshape((k * k * c, out))?;
+    seen.matmul(&kernel)?.reshape((b, h, w, out))?.permute((0, 3, 1, 2))?.contiguous()
 }
 
 /// A batch `[B, ..shape]`, with or without tangent rows `[B, K, ..shape]` (sealed: [`Tensor`] and
@@ -124,7 +143,16 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// # Errors
     /// If out of range.
     fn select(&self, index: &Tensor) -> Result<Self> {
-        self.linear(|t| t.contiguous()?.index_select(index, D::Minus1))
+        self.linear(|t| {
+            if t.elem_count() * index.elem_count() == 0 {
+                // GPUs cannot pick nothing.
+                let mut shape = t.dims().to_vec();
+                shape.pop();
+                shape.push(index.elem_count());
+                return Tensor::zeros(shape, t.dtype(), t.device());
+            }
+            t.contiguous()?.index_select(index, D::Minus1)
+        })
     }
     /// `-self`.
     ///
@@ -206,7 +234,11 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
                 return Tensor::zeros((b, r, out, h, w), t.dtype(), t.device());
             }
             let images = t.contiguous()?.reshape((b * r, c, h, w))?;
-            images.conv2d(kernel, k / 2, 1, 1, 1)?.reshape((b, r, out, h, w))
+            let found = match t.device() {
+                Device::Metal(_) => convolution(&images, kernel)?,
+                _ => images.conv2d(kernel, k / 2, 1, 1, 1)?,
+            };
+            found.reshape((b, r, out, h, w))
         })
     }
     /// `self W + b` on the last axis.
@@ -222,7 +254,10 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// If the shapes do not fit.
     fn masked(&self, mask: &Tensor) -> Result<Self> {
         let mask = mask.unsqueeze(1)?;
-        self.linear(|t| mask.broadcast_as(t.shape())?.where_cond(t, &t.zeros_like()?))
+        self.linear(|t| match t.elem_count() {
+            0 => Ok(t.clone()),
+            _ => mask.broadcast_as(t.shape())?.where_cond(t, &t.zeros_like()?),
+        })
     }
     /// One element of the last axis by `index: [B, T, 1]`, for `self: [B, T, P]`.
     ///
@@ -257,7 +292,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// # Errors
     /// If the shapes do not broadcast.
     fn div(&self, rhs: &Self) -> Result<Self> {
-        let r = rhs.value().recip()?;
+        let r = reciprocal(rhs.value())?;
         self.mul(&rhs.elementwise(r.clone(), || r.sqr()?.neg())?)
     }
     /// Exponential.
@@ -273,7 +308,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// # Errors
     /// If the tensor operation fails.
     fn ln(&self) -> Result<Self> {
-        self.elementwise(self.value().log()?, || self.value().recip())
+        self.elementwise(self.value().log()?, || reciprocal(self.value()))
     }
     /// Square root.
     ///
@@ -344,5 +379,42 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
         let top = self.value().max_keepdim(D::Minus1)?.detach();
         let e = self.sub(&Self::constant(&top))?.exp()?;
         e.div(&e.sum_last()?.unsqueeze_last()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::stream::Stream;
+    use candle_core::{DType, Var};
+
+    /// Oracle: candle's convolution, which is right on the CPU.
+    #[test]
+    fn a_convolution_is_a_product_of_matrices() {
+        let random = |name: &str, shape: &[usize]| {
+            let t = Stream::new(1, name).normal_tensor(shape, DType::F64, &Device::Cpu).unwrap();
+            Var::from_tensor(&t).unwrap()
+        };
+        for k in [1, 3, 5] {
+            let (images, kernel) =
+                (random("images", &[2, 3, 4, 6]), random("kernel", &[5, 3, k, k]));
+            let weights = random("weights", &[2, 5, 4, 6]);
+            let all = |y: Tensor| -> Vec<f64> {
+                let loss = (&y * weights.as_tensor()).unwrap().sum_all().unwrap();
+                let grads = loss.backward().unwrap();
+                let of = |v: &Var| grads.get(v).unwrap().clone();
+                [y.detach(), of(&images), of(&kernel)]
+                    .iter()
+                    .flat_map(|t| host::values_f64(t).unwrap())
+                    .collect()
+            };
+            let found = all(convolution(&images, &kernel).unwrap());
+            let expected = all(images.conv2d(&kernel, k / 2, 1, 1, 1).unwrap());
+            assert_eq!(found.len(), expected.len());
+            for (a, b) in found.iter().zip(&expected) {
+                assert!((a - b).abs() < 1e-12 * (1. + b.abs()), "{a} and {b} with k = {k}");
+            }
+        }
     }
 }

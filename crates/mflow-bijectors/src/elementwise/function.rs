@@ -176,7 +176,7 @@ fn cut_at<T: Diff>(x: &T, cut: f64) -> Result<(T, Tensor, T)> {
     let v = x.value();
     let outer = (v.gt(cut)? + v.lt(-cut)?)?;
     let inner = outer.eq(0u8)?;
-    let sign = T::constant(&v.sign()?.detach());
+    let sign = T::constant(&sign(v)?);
     let fill = T::constant(&(inner.to_dtype(v.dtype())? * cut)?);
     let size = x.mul(&sign)?.masked(&outer)?.add(&fill)?;
     Ok((x.masked(&inner)?, outer, size))
@@ -185,9 +185,14 @@ fn cut_at<T: Diff>(x: &T, cut: f64) -> Result<(T, Tensor, T)> {
 /// The odd function, with its log-slope, that is `low` inside and `±high` outside.
 fn piecewise<T: Diff>(x: &T, outer: &Tensor, low: (T, T), high: (T, T)) -> Result<(T, T)> {
     let inner = outer.eq(0u8)?;
-    let sign = T::constant(&x.value().sign()?.detach());
+    let sign = T::constant(&sign(x.value())?);
     let y = low.0.masked(&inner)?.add(&high.0.mul(&sign)?.masked(outer)?)?;
     Ok((y, low.1.masked(&inner)?.add(&high.1.masked(outer)?)?))
+}
+
+/// The sign of each number, detached. Of views candle has it on the CPU and on CUDA devices only.
+fn sign(v: &Tensor) -> Result<Tensor> {
+    Ok(v.detach().contiguous()?.sign()?)
 }
 
 fn constant<T: Diff>(like: &T, c: f64) -> Result<T> {

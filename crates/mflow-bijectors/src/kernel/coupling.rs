@@ -349,9 +349,8 @@ impl<U: ScalarMap> Plan<U> {
     }
 }
 
-/// `(points, context [B, C] or an empty tensor, theta)`, all that is given to a layer: `points` are
-/// `x [B, D]` and the rows `[B, K, D]` behind them, flat. The result is laid out the same, with the
-/// log-dets at its end, so that each part is a contiguous view.
+/// `(points, context [B, C] or an empty tensor, theta)`, all that is given to a layer: `points` and the result are
+/// packed ([`super::PackedLayer`]), so that each part is a contiguous view.
 pub(crate) struct CouplingOp<U, T: Element> {
     plan: Arc<Plan<U>>,
     direction: Direction,
@@ -392,25 +391,28 @@ impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
         }
     }
 
-    fn input<'a>(&self, points: &'a [T], context: &'a [T]) -> Input<'a, T> {
+    /// The arguments of a layer, and the log-dets of those before it; none of the first.
+    fn input<'a>(&self, points: &'a [T], context: &'a [T]) -> (Input<'a, T>, &'a [T]) {
+        let (points, before) = points.split_at(self.rows.len() * self.plan.dim);
         let (x, tangents) = points.split_at(self.rows.points * self.plan.dim);
-        Input { x, tangents, context, rows: self.rows }
+        (Input { x, tangents, context, rows: self.rows }, before)
     }
 
     /// Gradients of the three arguments.
     fn pull(&self, points: &[T], context: &[T], theta: &[T], g: &[T]) -> Result<[Vec<T>; 3]> {
-        let input = self.input(points, context);
+        let (input, before) = self.input(points, context);
         let taken = self.saved.lock().unwrap_or_else(PoisonError::into_inner).take();
         let saved = match taken {
             Some(saved) => saved,
             // A second backward through the same graph: evaluate again.
             None => self.plan.evaluate(self.direction, theta, input, true)?.saved,
         };
-        let (g, log_det) = g.split_at(points.len());
+        let (g, log_det) = g.split_at(points.len() - before.len());
         let (y, tangents) = g.split_at(input.x.len());
         let g = Cotangents { y, tangents, log_det };
         let mut of = self.plan.backward(self.direction, theta, input, &saved, g)?;
         of.x.extend(of.tangents);
+        of.x.extend_from_slice(&log_det[..before.len()]);
         Ok([of.x, of.context, of.theta])
     }
 }
@@ -430,9 +432,10 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
     ) -> Result<(CpuStorage, Shape)> {
         let (points, context, theta) =
             (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, slice::<T>(s3, l3)?);
-        let input = self.input(points, context);
-        let Evaluated { mut y, tangents, log_det, saved } =
+        let (input, before) = self.input(points, context);
+        let Evaluated { mut y, tangents, mut log_det, saved } =
             self.plan.evaluate(self.direction, theta, input, self.save)?;
+        log_det.iter_mut().zip(before).for_each(|(own, before)| *own += *before);
         if self.save {
             *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
         }
@@ -456,7 +459,7 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
         if self.save {
             *self.on_cuda.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
         }
-        Ok((out, (self.rows.points * (self.plan.dim + 1)).into()))
+        Ok((out, layer.results().into()))
     }
     fn bwd(
         &self,
@@ -490,7 +493,7 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
 impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
     fn cuda(&self) -> CudaCoupling<'_, U> {
         let [keep, moved] = &self.on_cuda.features;
-        CudaCoupling { plan: &self.plan, direction: self.direction, keep, moved }
+        CudaCoupling { plan: &self.plan, direction: self.direction, rows: self.rows, keep, moved }
     }
 
     /// Gradients of the three arguments.
@@ -509,7 +512,8 @@ impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
             like.track_op().then(|| part.reshape(like.shape())).transpose()
         };
         let g_context = if c > 0 { wanted(&parts[1], context)? } else { None };
-        Ok((Some(parts[0].reshape(points.shape())?), g_context, wanted(&parts[2], theta)?))
+        let g_theta = gradients::of_parameter_there(theta, parts[2].reshape(theta.shape())?)?;
+        Ok((Some(parts[0].reshape(points.shape())?), g_context, g_theta))
     }
 }
 

@@ -10,7 +10,8 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// What a thread collects: for each parameter that is asked for, its gradient so far, a `Vec<T>`.
+/// What a thread collects: for each parameter that is asked for, its gradient so far, a `Vec<T>` of kernels of the CPU or
+/// a tensor.
 type Collected = HashMap<TensorId, Option<Box<dyn Any>>>;
 
 thread_local! {
@@ -51,7 +52,7 @@ pub fn gradients(loss: &Tensor, vars: &[Var]) -> Result<Vec<Option<Tensor>>> {
             Some(Ok(single)) => Some(Tensor::from_vec(*single, like.shape(), like.device())?),
             Some(Err(other)) => match other.downcast::<Vec<f64>>() {
                 Ok(double) => Some(Tensor::from_vec(*double, like.shape(), like.device())?),
-                Err(_) => None,
+                Err(other) => other.downcast::<Tensor>().ok().map(|tensor| *tensor),
             },
             None => None,
         };
@@ -84,6 +85,29 @@ pub(super) fn of_parameter<T: Element>(
             Some(sum) => super::rows::add(sum, &gradient),
             None => *slot = Some(Box::new(gradient)),
         }
+        Ok(None)
+    })
+}
+
+/// The same of a gradient that lies on another device.
+#[cfg(feature = "cuda")]
+pub(super) fn of_parameter_there(
+    parameter: &Tensor,
+    gradient: Tensor,
+) -> candle_core::Result<Option<Tensor>> {
+    if !parameter.track_op() {
+        return Ok(None);
+    }
+    COLLECTED.with(|all| {
+        let mut all = all.borrow_mut();
+        let Some(slot) = all.as_mut().and_then(|all| all.get_mut(&parameter.id())) else {
+            return Ok(Some(gradient));
+        };
+        let sum = match slot.as_ref().and_then(|sum| sum.downcast_ref::<Tensor>()) {
+            Some(sum) => (sum + &gradient)?,
+            None => gradient,
+        };
+        *slot = Some(Box::new(sum));
         Ok(None)
     })
 }

@@ -15,8 +15,7 @@ use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use std::marker::PhantomData;
 
-/// `(points, theta)`: `points` are `x [B, D]` and tangents `[B, K, D]` behind them, flat; the result is laid
-/// out the same, with the log-dets `[B]` at its end. `theta` is the entries below the diagonal of `L`, those
+/// `(points, theta)`: `points` and the result are packed ([`super::PackedLayer`]). `theta` is the entries below the diagonal of `L`, those
 /// above the diagonal of `U`, the diagonal of `U` before `least + softplus`, and the bias.
 ///
 /// As rows, `forward` is `w = x Uᵀ`, `y = w Lᵀ + b`, and `inverse` is `w = (y - b) L⁻ᵀ`, `x = w U⁻ᵀ`.
@@ -130,10 +129,11 @@ impl<T: Element> LuOp<T> {
     /// Gradients of points and of `theta`.
     fn backward(&self, theta: &[T], points: &[T], g: &[T]) -> Result<[Vec<T>; 2]> {
         let (d, of) = (self.dim, self.factors(theta));
+        let (points, before) = points.split_at(self.rows.len() * d);
         let (g, g_log_det) = g.split_at(points.len());
         let [w, result] = self.evaluate(&of, points)?;
         let sign = T::from_f64(if self.direction == Direction::Forward { 1. } else { -1. });
-        let (g_points, [g_lower, g_upper]) = match self.direction {
+        let (mut g_points, [g_lower, g_upper]) = match self.direction {
             Direction::Forward => {
                 let g_w = self.times(g, &of.lower, false)?;
                 let g_x = self.times(&g_w, &of.upper, false)?;
@@ -164,6 +164,7 @@ impl<T: Element> LuOp<T> {
         let shifted = if self.direction == Direction::Forward { g } else { &g_points };
         column_sums(&shifted[..self.rows.points * d], &mut g_bias);
         g_theta.extend(g_bias.into_iter().map(|g| g * sign));
+        g_points.extend_from_slice(&g_log_det[..before.len()]);
         Ok([g_points, g_theta])
     }
 }
@@ -180,8 +181,14 @@ impl<T: Element> CustomOp2 for LuOp<T> {
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let of = self.factors(slice::<T>(s2, l2)?);
-        let [_, mut out] = self.evaluate(&of, slice::<T>(s1, l1)?)?;
-        out.extend(std::iter::repeat_n(self.log_det(&of), self.rows.points));
+        let (points, before) = slice::<T>(s1, l1)?.split_at(self.rows.len() * self.dim);
+        let [_, mut out] = self.evaluate(&of, points)?;
+        let log_det = self.log_det(&of);
+        if before.is_empty() {
+            out.extend(std::iter::repeat_n(log_det, self.rows.points));
+        } else {
+            out.extend(before.iter().map(|v| *v + log_det));
+        }
         let len = out.len();
         Ok((T::to_cpu_storage_owned(out), len.into()))
     }
@@ -194,7 +201,7 @@ impl<T: Element> CustomOp2 for LuOp<T> {
         l2: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
         let out = self.cuda().forward::<T>((s1, l1), (s2, l2))?;
-        Ok((out, (l1.shape().elem_count() + self.rows.points).into()))
+        Ok((out, (self.rows.len() * self.dim + self.rows.points).into()))
     }
     fn bwd(
         &self,
@@ -208,7 +215,7 @@ impl<T: Element> CustomOp2 for LuOp<T> {
             let pull = CudaPull::<T> { of: self, g: g.contiguous()? };
             let packed = points.contiguous()?.apply_op2_no_bwd(theta, &pull)?;
             let parts = split(&packed, &[points.elem_count(), theta.elem_count()])?;
-            let of_theta = theta.track_op().then(|| parts[1].reshape(theta.shape())).transpose()?;
+            let of_theta = gradients::of_parameter_there(theta, parts[1].reshape(theta.shape())?)?;
             return Ok((Some(parts[0].reshape(points.shape())?), of_theta));
         }
         let gradients = with_slice::<T, _>(points, |points| {

@@ -17,6 +17,7 @@ mod lanes;
 pub(crate) mod lu;
 pub(crate) mod matrix;
 pub(crate) mod net;
+pub(crate) mod permute;
 pub(crate) mod pointwise;
 mod real;
 pub(crate) mod rows;
@@ -55,14 +56,37 @@ pub struct Pushed {
 }
 
 /// A layer whose kernel takes points and their tangents as one flat tensor: `x [B, D]`, the rows `[B, K, D]`
-/// behind them. The result is laid out the same, with the log-dets `[B]` at its end.
+/// behind them, and behind these the log-dets `[B]` of the layers before, if there are any. The result is laid out the
+/// same, with log-dets in any case, so that kernels follow one another without tensors between them.
 pub(crate) trait PackedLayer {
-    /// Whether the kernel of the points' device takes tangents.
-    fn takes_tangents(&self, _: &Tensor) -> bool {
+    /// Whether the kernel of the points' device takes so many tangents of each.
+    fn takes(&self, _: &Tensor, _tangents: usize) -> bool {
         true
     }
-    /// Apply the layer.
+    /// Apply the layer; one without a context ignores that of others.
     fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor>;
+}
+
+/// The kernel of a layer in one direction, for chains: see [`crate::Bijector::kernel`].
+pub struct Kernel<'a>(pub(crate) Box<dyn PackedLayer + 'a>);
+
+impl std::fmt::Debug for Kernel<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kernel")
+    }
+}
+
+/// Kernels one after the other, as one layer.
+pub(crate) struct Run<'a>(pub(crate) Vec<Kernel<'a>>);
+
+impl PackedLayer for Run<'_> {
+    fn takes(&self, x: &Tensor, tangents: usize) -> bool {
+        self.0.iter().all(|kernel| kernel.0.takes(x, tangents))
+    }
+    fn packed(&self, points: &Tensor, rows: Rows, context: Option<&Tensor>) -> Result<Tensor> {
+        let step = |points: Tensor, kernel: &Kernel<'_>| kernel.0.packed(&points, rows, context);
+        self.0.iter().try_fold(points.clone(), step)
+    }
 }
 
 impl<L: PackedLayer> FusedLayer for L {
@@ -80,7 +104,7 @@ impl<L: PackedLayer> FusedLayer for L {
         tangents: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Option<Pushed>> {
-        if !self.takes_tangents(x) {
+        if !self.takes(x, tangents.dim(1)?) {
             return Ok(None);
         }
         let (points, n, all) = (x.dim(0)?, x.elem_count(), tangents.elem_count());

@@ -4,7 +4,7 @@ use super::triangle::{MIN_DIAGONAL, Triangle};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
 use crate::kernel::lu::LuOp;
 use crate::kernel::rows::Rows;
-use crate::kernel::{PackedLayer, split};
+use crate::kernel::{Kernel, PackedLayer, split};
 use crate::params::{Init, Params, Piece};
 use crate::route::{Code, Route};
 use crate::{Diff, Error, Result};
@@ -165,5 +165,8 @@ impl Layer for LuLinear {
         };
         let log_abs_det = T::constant(&log_abs_det.broadcast_as(rows)?);
         Ok(Mapped { value, log_abs_det })
+    }
+    fn kernel(&self, direction: Direction, x: &Tensor) -> Option<Kernel<'_>> {
+        self.is_fused(x).then(|| Kernel(Box::new(Fused { lu: self, direction })))
     }
 }

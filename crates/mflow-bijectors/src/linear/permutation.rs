@@ -2,7 +2,11 @@
 use crate::bijector::{Direction, Layer, Mapped, Signature};
 use crate::coupling::{Halves, Mask, indices};
 use crate::domain::Domain;
+use crate::kernel::permute::{FeatureOrder, PermuteOp};
+use crate::kernel::rows::Rows;
+use crate::kernel::{Kernel, PackedLayer};
 use crate::params::Params;
+use crate::route::{Code, Route};
 use crate::shape::no_log_det;
 use crate::{Diff, Error, Result, host};
 use candle_core::{DType, Tensor};
@@ -96,8 +100,13 @@ impl PermutationConfig {
         let signature = Signature::vector(dim, params.dtype(), params.device())
             .between(Domain::Any, Domain::Any)
             .with_conformal(true);
-        let inverse = Tensor::from_vec(inverse, dim, params.device())?;
-        Ok(Permutation { index, inverse, signature })
+        let tensor = Tensor::from_slice(&inverse, dim, params.device())?;
+        let table = |index, list: Vec<u32>| FeatureOrder { index, list: list.into() };
+        Ok(Permutation {
+            forward: table(index, values),
+            inverse: table(tensor, inverse),
+            signature,
+        })
     }
 }
 
@@ -106,9 +115,35 @@ impl PermutationConfig {
 /// **Shapes**: `[B, D]` to `[B, D]`.
 #[derive(Debug)]
 pub struct Permutation {
-    index: Tensor,
-    inverse: Tensor,
+    forward: FeatureOrder,
+    inverse: FeatureOrder,
     signature: Signature,
+}
+
+impl Permutation {
+    /// Which feature each of the result is, and of which result each feature.
+    fn orders(&self, direction: Direction) -> [&FeatureOrder; 2] {
+        match direction {
+            Direction::Forward => [&self.forward, &self.inverse],
+            Direction::Inverse => [&self.inverse, &self.forward],
+        }
+    }
+}
+
+/// One direction, as its kernel sees it.
+struct Fused<'a> {
+    permutation: &'a Permutation,
+    direction: Direction,
+}
+
+impl PackedLayer for Fused<'_> {
+    fn packed(&self, points: &Tensor, rows: Rows, _: Option<&Tensor>) -> Result<Tensor> {
+        let [order, back] = self.permutation.orders(self.direction).map(Clone::clone);
+        Ok(match points.dtype() {
+            DType::F64 => points.apply_op1(PermuteOp::<f64>::new(order, back, rows))?,
+            _ => points.apply_op1(PermuteOp::<f32>::new(order, back, rows))?,
+        })
+    }
 }
 
 impl Layer for Permutation {
@@ -116,10 +151,12 @@ impl Layer for Permutation {
         &self.signature
     }
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
-        let index = match direction {
-            Direction::Forward => &self.index,
-            Direction::Inverse => &self.inverse,
-        };
-        Ok(Mapped { value: x.select(index)?, log_abs_det: no_log_det(x)? })
+        let [order, _] = self.orders(direction);
+        Ok(Mapped { value: x.select(&order.index)?, log_abs_det: no_log_det(x)? })
+    }
+    /// For chains alone: by itself a permutation is one operation anyway.
+    fn kernel(&self, direction: Direction, x: &Tensor) -> Option<Kernel<'_>> {
+        let has_kernel = Route::Auto.code(x.device()) != Code::Composition;
+        has_kernel.then(|| Kernel(Box::new(Fused { permutation: self, direction })))
     }
 }

@@ -5,8 +5,8 @@ use super::rational_quadratic::MIN_SLOPE;
 use super::{RationalQuadratic, ScalarMap, Univariate};
 use crate::bijector::{Direction, Mapped};
 use crate::domain::Domain;
-use crate::{Diff, Result};
-use candle_core::{D, DType, Tensor};
+use crate::{Diff, Result, host};
+use candle_core::{D, DType, Device, Tensor};
 
 impl Univariate for RationalQuadratic {
     /// Equal bins with unit derivatives.
@@ -27,8 +27,8 @@ impl Univariate for RationalQuadratic {
         let clamped = x.masked(&inside)?;
         // Column i sums the bins below knot i; the last knot is pinned to the bound.
         let sums = (0..n * (n + 1)).map(|e| f64::from(e % (n + 1) > e / (n + 1)));
-        let sums = Tensor::from_vec(sums.collect::<Vec<_>>(), (n, n + 1), v.device())?;
-        let sums = sums.narrow(1, 0, n)?.contiguous()?.to_dtype(v.dtype())?;
+        let sums = Tensor::from_vec(sums.collect::<Vec<_>>(), (n, n + 1), &Device::Cpu)?;
+        let sums = host::place(&sums.narrow(1, 0, n)?.contiguous()?, v.dtype(), v.device())?;
         let axis = |start: usize| -> Result<(T, T)> {
             let share = p.narrow(start, n)?.scale(self.logit_scale)?.softmax()?;
             let share = share.scale(1. - MIN_BIN * n as f64)?.shift(MIN_BIN)?;

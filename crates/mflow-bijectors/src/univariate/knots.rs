@@ -1,7 +1,7 @@
 //! What splines share: shares of the box by softmax, knots, the bin of a point.
 use crate::bijector::Mapped;
 use crate::kernel::Real;
-use crate::{Diff, Error, Result};
+use crate::{Diff, Error, Result, host};
 use candle_core::{D, DType, Device, Tensor};
 
 /// Smallest width and height of a bin, as a fraction of the box.
@@ -129,7 +129,7 @@ pub(super) fn below<T: Diff>(sizes: &T, bins: usize) -> Result<T> {
     let v = sizes.value();
     let sums = (0..bins * bins).map(|e| f64::from(e % bins > e / bins)).collect::<Vec<_>>();
     let sums = Tensor::from_vec(sums, (bins, bins), &Device::Cpu)?;
-    sizes.matmul(&sums.to_dtype(v.dtype())?.to_device(v.device())?)
+    sizes.matmul(&host::place(&sums, v.dtype(), v.device())?)
 }
 
 /// The number of the bin of each point, `u32`, `[B, T, 1]`, by its left knots `[.., K]`.

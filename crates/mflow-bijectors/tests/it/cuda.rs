@@ -1,56 +1,15 @@
 //! The CUDA kernels, compiled as C++ and run on the CPU, one thread after the other. Oracle: the CPU kernels that they
 //! mirror, and candle's `backward` through these.
+use crate::cuda_on_cpu::{build, call};
 use crate::numbers::{log_abs_det, numbers};
 use mflow_bijectors::candle::{DType, Device, Tensor, Var};
 use mflow_bijectors::{
     Activation, Bijector, CouplingConfig, Diff, Direction, Dual, Gradient, LuLinearConfig, Mask,
     NetConfig, NetKind, ParamStore, RationalQuadratic, ScalarMap, Stream, Univariate, gradients,
 };
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 const CPU: &Device = &Device::Cpu;
-
-/// The program of this name, built in `folder`; none where there is no C++ compiler, which mflow itself does not need.
-fn build(name: &str, folder: &Path) -> Option<PathBuf> {
-    if Command::new("c++").arg("--version").output().is_err() {
-        let mut out = std::io::stderr();
-        writeln!(out, "NOT TESTED: there is no C++ compiler called c++").expect("standard error");
-        return None;
-    }
-    // From the package's folder, where tests run.
-    let sources = Path::new("tests/support/cuda");
-    let program = folder.join(name);
-    let mut compiler = Command::new("c++");
-    compiler.args(["-std=c++20", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror"]);
-    compiler
-        .args(["-Wno-unknown-pragmas", "-o"])
-        .arg(&program)
-        .arg(sources.join(format!("{name}.cpp")));
-    assert!(compiler.status().expect("a C++ compiler called c++").success(), "{name}: compiles");
-    Some(program)
-}
-
-/// The numbers that `program` gives for a call.
-fn call(program: &Path, kernel: &str, dtype: DType, sizes: &str, arrays: &[&[f64]]) -> Vec<f64> {
-    let mut input = format!("{sizes}\n");
-    for v in arrays.iter().flat_map(|array| array.iter()) {
-        writeln!(input, "{v:e}").expect("a text");
-    }
-    let mut command = Command::new(program);
-    command.args([kernel, dtype.as_str()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
-    let mut stdin = child.stdin.take().expect("is piped");
-    // In its own thread, so that neither pipe can fill up.
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().expect("it ends");
-    writer.join().expect("no panic").expect("it reads");
-    assert!(output.status.success(), "{kernel}");
-    let text = String::from_utf8(output.stdout).expect("a text");
-    text.lines().map(|line| line.parse().expect("a number")).collect()
-}
 
 /// One call of a kernel.
 struct Call<'a> {
@@ -223,6 +182,24 @@ fn volumes_are_determinants_and_their_pullbacks_solve() {
     assert_eq!(found, [f64::NEG_INFINITY], "dependent rows have no volume");
 }
 
+#[test]
+fn features_are_put_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = build("permute", folder.path()) else { return };
+    let x: Vec<f64> = (0..8).map(f64::from).collect();
+    for dtype in [DType::F64, DType::F32] {
+        let run = |given: usize, len: usize| {
+            let sizes = format!("3 6 {given} {len}");
+            call(&program, "permute", dtype, &sizes, &[&[2., 0., 1.], &x[..given]])
+        };
+        let rows = [2., 0., 1., 5., 3., 4.];
+        assert_eq!(run(6, 6), rows);
+        assert_eq!(run(8, 6), rows);
+        assert_eq!(run(6, 8), [&rows[..], &[0., 0.]].concat());
+        assert_eq!(run(8, 8), [&rows[..], &[6., 7.]].concat());
+    }
+}
+
 /// A coupling layer and what a kernel has to know of it.
 struct Coupling {
     config: CouplingConfig,
@@ -243,7 +220,14 @@ impl Coupling {
         Self { config, keep, moved, bins }
     }
 
-    fn check(&self, program: &Path, rows: usize, direction: Direction, dtype: DType) {
+    /// `points` with `k` tangents each, by the kernels `kind`.
+    fn check(
+        &self,
+        program: &Path,
+        (kind, points, k): (&str, usize, usize),
+        direction: Direction,
+        dtype: DType,
+    ) {
         let CouplingConfig { dim, context_dim, net, .. } = &self.config;
         let (dim, context_dim) = (*dim, *context_dim);
         let mut store = ParamStore::new(1, dtype, CPU);
@@ -255,25 +239,52 @@ impl Coupling {
         let tensor = |v: &[f64], shape: &[usize]| {
             Tensor::from_slice(v, shape, CPU).unwrap().to_dtype(dtype).unwrap()
         };
+        let var = |v: &[f64], shape: &[usize]| Var::from_tensor(&tensor(v, shape)).unwrap();
         theta.set(&tensor(&weights, &[weights.len()])).unwrap();
-        let x: Vec<f64> = numbers_of("points", rows * dim).iter().map(|v| 1.5 * v).collect();
-        let context = numbers_of("context", rows * context_dim);
-        let g = numbers_of("cotangents", rows * (dim + 1));
-        let (g_y, g_l) = g.split_at(rows * dim);
+        let n = points * (1 + k) * dim;
+        let x: Vec<f64> = numbers_of("points", n).iter().map(|v| 1.5 * v).collect();
+        let context = numbers_of("context", points * context_dim);
+        let g = numbers_of("cotangents", n + points);
+        // The log-dets of a layer before, in one of the directions: they are added to, and have the same cotangents.
+        let has_before = direction == Direction::Inverse;
+        let before = numbers_of("before", if has_before { points } else { 0 });
 
-        let x_var = Var::from_tensor(&tensor(&x, &[rows, dim])).unwrap();
-        let mut vars = vec![x_var.clone()];
-        let of_context = (context_dim > 0).then(|| tensor(&context, &[rows, context_dim]));
-        let of_context = of_context.map(|c| Var::from_tensor(&c).unwrap());
+        let (of_values, of_tangents) = x.split_at(points * dim);
+        let value = var(of_values, &[points, dim]);
+        let tangents = (k > 0).then(|| var(of_tangents, &[points, k, dim]));
+        let of_context = (context_dim > 0).then(|| var(&context, &[points, context_dim]));
+        let mut vars = vec![value.clone()];
+        vars.extend(tangents.clone());
         vars.extend(of_context.clone());
         vars.push(theta);
         let c = of_context.as_ref().map(Var::as_tensor);
-        let mapped = layer.map(direction, &x_var, c).unwrap();
-        let loss = (&mapped.value * tensor(g_y, &[rows, dim])).unwrap().sum_all().unwrap();
-        let of_log_det = (&mapped.log_abs_det * tensor(g_l, &[rows])).unwrap().sum_all().unwrap();
-        let pulled = gradients(&(loss + of_log_det).unwrap(), &vars).unwrap();
-        let mut expected = [numbers(&mapped.value), numbers(&mapped.log_abs_det)].concat();
-        expected.extend(pulled.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
+        let parts = match &tangents {
+            None => {
+                let mapped = layer.map(direction, &value, c).unwrap();
+                vec![mapped.value, mapped.log_abs_det]
+            }
+            Some(tangents) => {
+                let x = Dual::new(value.as_tensor().clone(), tangents.as_tensor().clone()).unwrap();
+                let c = c.map(Dual::constant);
+                let mapped = layer.push(direction, &x, c.as_ref()).unwrap();
+                let tangents = mapped.value.tangents().unwrap();
+                vec![
+                    mapped.value.value().clone(),
+                    tangents.clone(),
+                    mapped.log_abs_det.value().clone(),
+                ]
+            }
+        };
+        let flat: Vec<Tensor> = parts.iter().map(|t| t.flatten_all().unwrap()).collect();
+        let flat = Tensor::cat(&flat, 0).unwrap();
+        let loss = (&flat * tensor(&g, &[g.len()])).unwrap().sum_all().unwrap();
+        let pulled = gradients(&loss, &vars).unwrap();
+        let mut expected = numbers(&flat);
+        expected[n..].iter_mut().zip(&before).for_each(|(v, before)| *v += before);
+        let (of_points, others) = pulled.split_at(if k > 0 { 2 } else { 1 });
+        expected.extend(of_points.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
+        expected.extend(&g[n..n + before.len()]);
+        expected.extend(others.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
 
         let (depth, activation) = (
             if net.kind == NetKind::Residual { 2 } else { 1 },
@@ -286,24 +297,30 @@ impl Coupling {
         );
         let (keep, moved) = (&self.keep, &self.moved);
         let sizes = format!(
-            "{rows} {dim} {} {} {context_dim} {} {} {depth} {activation} {} 0 {} 3 {:e}",
+            "{points} {k} {} {dim} {} {} {context_dim} {} {} {depth} {} {activation} {} 0 {} 3 {:e} {}",
+            u8::from(has_before),
             keep.len(),
             moved.len(),
             net.hidden,
             net.blocks,
+            u8::from(net.gate && context_dim > 0),
             self.bins,
             u8::from(direction == Direction::Inverse),
             (net.hidden as f64).sqrt().recip(),
+            // So that sums over rows are in parts too.
+            1 + points / 10,
         );
         let index = |all: &[usize]| all.iter().map(|&k| k as f64).collect::<Vec<_>>();
+        let x = [x, before].concat();
         let arrays = [&index(keep), &index(moved), &x, &context, &weights, &g];
-        let found = call(program, "all", dtype, &sizes, &arrays.map(Vec::as_slice));
+        let found = call(program, kind, dtype, &sizes, &arrays.map(Vec::as_slice));
         assert_eq!(found.len(), expected.len(), "how many numbers");
         let tolerance = if dtype == DType::F64 { 1e-10 } else { 3e-3 };
         for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
             let near = (a - b).abs() <= tolerance * (1. + b.abs());
             let config = &self.config;
-            assert!(near, "{i} of {rows} rows, {direction:?}, {dtype:?}, {config:?}: {a}, not {b}");
+            let what = format!("{i} of {points} points, {k} tangents, kernels {kind}");
+            assert!(near, "{what}, {direction:?}, {dtype:?}, {config:?}: {a}, not {b}");
         }
     }
 }
@@ -315,24 +332,35 @@ fn couplings_are_those_of_the_cpu() {
     let net = |hidden, blocks, kind, activation| {
         let mut net = NetConfig::default();
         (net.hidden, net.blocks, net.kind, net.activation) = (hidden, blocks, kind, activation);
-        // No kernel has gates.
-        net.gate = false;
         net
     };
     let (residual, mlp) = (NetKind::Residual, NetKind::Mlp);
+    let mut open = net(6, 2, residual, Activation::Silu);
+    open.gate = false;
     let cases = [
         Coupling::new(3, Mask::Even, 0, 4, net(20, 2, residual, Activation::Relu)),
         Coupling::new(4, Mask::Odd, 2, 3, net(7, 1, residual, Activation::Silu)),
+        Coupling::new(4, Mask::Odd, 2, 3, open),
         Coupling::new(2, Mask::Even, 1, 5, net(18, 0, residual, Activation::Tanh)),
         Coupling::new(5, Mask::Even, 0, 2, net(33, 2, mlp, Activation::Gelu)),
+        // The input of the network is wider than two hidden layers.
+        Coupling::new(9, Mask::Even, 11, 2, net(5, 2, mlp, Activation::Silu)),
         Coupling::new(1, Mask::Even, 3, 3, net(5, 1, mlp, Activation::Relu)),
     ];
-    for coupling in &cases {
+    let (single, double) = (DType::F32, DType::F64);
+    for (i, coupling) in cases.iter().enumerate() {
         for direction in [Direction::Forward, Direction::Inverse] {
-            for (rows, dtype) in
-                [(1, DType::F64), (16, DType::F64), (37, DType::F64), (37, DType::F32)]
-            {
-                coupling.check(&program, rows, direction, dtype);
+            let check = |kind, points, k, dtype| {
+                coupling.check(&program, (kind, points, k), direction, dtype);
+            };
+            check("values", 37, 0, double);
+            check("16", 11, 2, double);
+            check("32", 3, 16, double);
+            if i < 2 {
+                check("values", 16, 0, single);
+                check("values", 1, 0, double);
+                check("16", 3, 15, double);
+                check("16", 11, 2, single);
             }
         }
     }
@@ -363,10 +391,17 @@ fn check_lu(program: &Path, d: usize, points: usize, k: usize, direction: Direct
     let loss = (&flat * tensor(&g, &[g.len()])).unwrap().sum_all().unwrap();
     let mut expected = numbers(&flat);
     let pulled = gradients(&loss, &[value, rows, theta]).unwrap();
-    expected.extend(pulled.iter().flat_map(|g| numbers(g.as_ref().unwrap())));
-
+    let pulled: Vec<Vec<f64>> = pulled.iter().map(|g| numbers(g.as_ref().unwrap())).collect();
+    // The log-dets of a layer before, in one of the directions: they are added to, and have the same cotangents.
     let inverse = u8::from(direction == Direction::Inverse);
-    let sizes = format!("{d} {inverse} 1e-3 {points} {all}");
+    let before = numbers_of("before", points * usize::from(inverse));
+    expected[all * d..].iter_mut().zip(&before).for_each(|(v, before)| *v += before);
+    expected.extend(pulled[..2].concat());
+    expected.extend(&g[all * d..all * d + before.len()]);
+    expected.extend(&pulled[2]);
+
+    let sizes = format!("{d} {inverse} 1e-3 {inverse} {points} {all} {}", 1 + all / 30);
+    let x = [x, before].concat();
     let found = call(program, "all", dtype, &sizes, &[&x, &weights, &g]);
     assert_eq!(found.len(), expected.len(), "how many numbers");
     let tolerance = if dtype == DType::F64 { 1e-10 } else { 3e-3 };

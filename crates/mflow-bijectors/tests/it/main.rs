@@ -8,6 +8,8 @@ mod cases;
 mod collected;
 mod config;
 mod cuda;
+#[path = "../support/cuda_on_cpu.rs"]
+mod cuda_on_cpu;
 #[path = "../support/device.rs"]
 mod device;
 mod extremes;

@@ -17,13 +17,23 @@ static DEVICE: LazyLock<Device> = LazyLock::new(|| {
         ("metal", _) => Device::new_metal(0).expect("a Metal device"),
         (_, Some(number)) => {
             let number = if number.is_empty() { 0 } else { number.parse().expect("a number") };
-            Device::new_cuda_with_stream(number).expect("a CUDA device")
+            open_cuda(number)
         }
         _ => {
             panic!("MFLOW_TEST_DEVICE: expected cpu, composed, cuda, cuda:N or metal, found {name}")
         }
     }
 });
+
+#[cfg(feature = "cuda")]
+fn open_cuda(number: usize) -> Device {
+    mflow_bijectors::cuda::open(number).expect("a CUDA device")
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(number: usize) -> Device {
+    panic!("MFLOW_TEST_DEVICE: expected a build with the feature cuda for device {number}")
+}
 
 /// Whether kernels do the work there: some of them are more exact than tensor operations.
 #[allow(dead_code, reason = "not all tests ask")]

@@ -9,7 +9,7 @@ pub(super) fn atan2(y: &Tensor, x: &Tensor) -> Result<Tensor> {
     let (ys, xs) = (host::values_f64(y)?, host::values_f64(x)?);
     let angles: Vec<f64> = ys.iter().zip(xs).map(|(y, x)| y.atan2(x)).collect();
     let angles = Tensor::from_vec(angles, y.shape(), &Device::Cpu)?;
-    let angles = angles.to_dtype(y.dtype())?.to_device(y.device())?;
+    let angles = host::place(&angles, y.dtype(), y.device())?;
     if !y.track_op() && !x.track_op() {
         return Ok(angles);
     }

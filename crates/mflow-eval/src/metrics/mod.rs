@@ -24,6 +24,7 @@ pub use section::{
 pub use two_samples::{TwoSamples, two_samples};
 
 use crate::Result;
+use mflow_bijectors::host;
 use mflow_core::Model;
 use mflow_core::candle::{DType, Device, Tensor};
 use mflow_train::Pool;
@@ -46,7 +47,7 @@ impl Evaluated<'_> {
     pub fn tensor(&self, values: &[f64], cols: usize) -> Result<Tensor> {
         let signature = self.model.signature();
         let t = Tensor::from_slice(values, (values.len() / cols.max(1), cols), &Device::Cpu)?;
-        Ok(t.to_dtype(signature.dtype)?.to_device(&signature.device)?)
+        Ok(host::place(&t, signature.dtype, &signature.device)?)
     }
 
     /// `rows` context rows from parameters `[rows, P]`; none if the model is unconditional.

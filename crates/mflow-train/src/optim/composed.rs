@@ -1,6 +1,6 @@
 //! An optimizer as a composition of tensor operations: off the CPU, and without its kernel.
 use super::update::Rule;
-use super::{Optimizer, from_named, to_named};
+use super::{Optimizer, buffers_from_named, shard_sum, to_named};
 use crate::Result;
 use crate::shards::Pool;
 use candle_core::{DType, Tensor};
@@ -81,14 +81,7 @@ fn norm(t: &Tensor) -> Result<f64> {
 impl Optimizer for Composed {
     fn accumulate(&mut self, _: &Pool, shards: &[Vec<Option<Tensor>>]) -> Result<f64> {
         let of = |(k, parameter): (usize, &Parameter)| -> Result<Tensor> {
-            let mut sum: Option<Tensor> = None;
-            for shard in shards.iter().filter_map(|s| s[k].as_ref()) {
-                sum = Some(match sum {
-                    Some(sum) => (sum + shard)?,
-                    None => shard.clone(),
-                });
-            }
-            match sum {
+            match shard_sum(shards, k)? {
                 Some(sum) => Ok(sum.flatten_all()?),
                 None => Ok(parameter.var.zeros_like()?.flatten_all()?),
             }
@@ -140,11 +133,7 @@ impl Optimizer for Composed {
     }
 
     fn restore(&mut self, named: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
-        let buffer = |prefix: &&str| -> Result<Tensor> {
-            let parts = self.parameters.iter().map(|p| from_named(p, prefix, named));
-            Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
-        };
-        self.buffers = self.rule.buffers().iter().map(buffer).collect::<Result<_>>()?;
+        self.buffers = buffers_from_named(self.rule, &self.parameters, named)?;
         self.steps = steps;
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Optimizers over flat parameter vectors, with state that can be saved.
 mod composed;
 mod config;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod flat;
 mod update;
 
@@ -16,6 +18,7 @@ use flat::Flat;
 use mflow_bijectors::{Code, Parameter, Route};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use update::Rule;
 
 /// An optimizer over parameters of one dtype, without naming the dtype.
 pub trait Optimizer: Debug + Send + Sync {
@@ -53,8 +56,35 @@ pub fn optimizer(config: &OptimizerConfig, parameters: Vec<Parameter>) -> Box<dy
     match (Route::Auto.code(first.device()), first.dtype()) {
         (Code::CpuKernel, DType::F64) => Box::new(Flat::<f64>::new(rule, parameters)),
         (Code::CpuKernel, _) => Box::new(Flat::<f32>::new(rule, parameters)),
+        #[cfg(feature = "cuda")]
+        (Code::CudaKernel, _) => Box::new(cuda::OnCuda::new(rule, parameters)),
         _ => Box::new(Composed::new(rule, parameters)),
     }
+}
+
+/// The sum over shards, in order, of their `k`-th gradients; `None` where no shard has one.
+fn shard_sum(shards: &[Vec<Option<Tensor>>], k: usize) -> Result<Option<Tensor>> {
+    let mut sum: Option<Tensor> = None;
+    for shard in shards.iter().filter_map(|s| s[k].as_ref()) {
+        sum = Some(match sum {
+            Some(sum) => (sum + shard)?,
+            None => shard.clone(),
+        });
+    }
+    Ok(sum)
+}
+
+/// The buffers of `rule`, each of all parameters, `[E]`, from named tensors, on the device of the parameters.
+fn buffers_from_named(
+    rule: Rule,
+    parameters: &[Parameter],
+    named: &BTreeMap<String, Tensor>,
+) -> Result<Vec<Tensor>> {
+    let buffer = |prefix: &&str| -> Result<Tensor> {
+        let parts = parameters.iter().map(|p| from_named(p, prefix, named));
+        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
+    };
+    rule.buffers().iter().map(buffer).collect()
 }
 
 /// A vector laid out like `parameter`, as named tensors under `prefix`.

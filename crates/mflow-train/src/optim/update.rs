@@ -53,7 +53,32 @@ pub(crate) struct Update {
     pub(crate) step: u64,
 }
 
+/// What an update of Adam multiplies with, beside the constants of its rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Adam {
+    /// What is kept of a parameter: less than 1 with decoupled decay.
+    pub(super) keep: f64,
+    /// The decay that passes through the moments.
+    pub(super) decay: f64,
+    /// The rate, with the correction of the first moment.
+    pub(super) rate: f64,
+    /// The correction of the second moment.
+    pub(super) correction: f64,
+}
+
 impl Update {
+    /// The factors of Adam at this update.
+    pub(super) fn adam(&self, decoupled: bool, decay: f64, beta1: f64, beta2: f64) -> Adam {
+        #[expect(clippy::cast_precision_loss, reason = "2^52 steps are never reached")]
+        let t = self.step as f64;
+        let (keep, decay) = match decoupled {
+            true => (1. - self.rate * decay, 0.),
+            false => (1., decay),
+        };
+        let rate = self.rate / (1. - beta1.powf(t));
+        Adam { keep, decay, rate, correction: 1. / (1. - beta2.powf(t)) }
+    }
+
     /// Change `theta` and the buffers of the rule, in the widest vectors that the machine has.
     pub(super) fn apply<T: Float>(&self, theta: &mut [T], gradient: &[T], buffers: &mut [Vec<T>]) {
         pulp::Arch::new().dispatch(|| self.each(theta, gradient, buffers));
@@ -66,16 +91,11 @@ impl Update {
         let scale = c(self.scale);
         match (self.rule, buffers) {
             (Rule::Adam { decoupled, decay, beta1, beta2, epsilon }, [first, second]) => {
-                #[expect(clippy::cast_precision_loss, reason = "2^52 steps are never reached")]
-                let t = self.step as f64;
-                let (keep, decay) = match decoupled {
-                    true => (1. - self.rate * decay, 0.),
-                    false => (1., decay),
-                };
-                let rate = c(self.rate / (1. - beta1.powf(t)));
-                let correction = c(1. / (1. - beta2.powf(t)));
+                let Adam { keep, decay, rate, correction } =
+                    self.adam(decoupled, decay, beta1, beta2);
                 let (b1, b2, rest1, rest2) = (c(beta1), c(beta2), c(1. - beta1), c(1. - beta2));
-                let (keep, decay, epsilon) = (c(keep), c(decay), c(epsilon));
+                let (keep, decay, rate) = (c(keep), c(decay), c(rate));
+                let (correction, epsilon) = (c(correction), c(epsilon));
                 for (((theta, g), m), v) in theta.iter_mut().zip(gradient).zip(first).zip(second) {
                     let g = *g * scale + decay * *theta;
                     *m = b1 * *m + rest1 * g;

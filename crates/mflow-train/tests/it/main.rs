@@ -3,10 +3,13 @@
 mod attempts;
 mod bits;
 mod config;
+#[path = "../../../mflow-bijectors/tests/support/cuda_on_cpu.rs"]
+mod cuda_on_cpu;
 mod data;
 #[path = "../../../mflow-bijectors/tests/support/device.rs"]
 mod device;
 mod divergence;
+mod kernels;
 mod learning;
 mod loops;
 mod losses;

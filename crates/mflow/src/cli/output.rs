@@ -1,6 +1,7 @@
 //! What goes out: results on the standard output, messages on the standard error, arrays in files.
 use super::exit::Usage;
 use anyhow::{Result, bail};
+use mflow::bijectors::host;
 use mflow::core::ModelSignature;
 use mflow::core::candle::{DType, Tensor};
 use mflow::data::io::{Array, Dtype, write_array};
@@ -93,7 +94,7 @@ impl OutFile {
 
 /// All values in row-major order.
 pub(super) fn values(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(t.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+    Ok(host::values_f64(t)?)
 }
 
 /// The precision in which a tensor is written: its own.

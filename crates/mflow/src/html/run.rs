@@ -6,8 +6,9 @@ use super::{curves, metrics, number, schedule};
 use crate::cycle::{self, Cycle};
 use crate::report::Seconds;
 use crate::{Error, Finished, FinishedRun, Result};
+use mflow_bijectors::host;
 use mflow_core::Error as CoreError;
-use mflow_core::candle::Tensor;
+use mflow_core::candle::{Device, Tensor};
 use mflow_train::{Attempt, CONFIG_FILE, Pool, TRIAL, kept_epochs};
 
 const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
@@ -50,8 +51,8 @@ fn exactness(run: &Finished, pool: &Pool) -> String {
     let signature = model.signature();
     let value = run.experiment().map_or(0., |run| run.config.evaluation.parameter);
     let context = signature.context_dim.map(|dim| {
-        let values = Tensor::full(value, (cycle::SAMPLES, dim), &signature.device)?;
-        values.to_dtype(signature.dtype)
+        let values = Tensor::full(value, (cycle::SAMPLES, dim), &Device::Cpu)?;
+        host::place(&values, signature.dtype, &signature.device)
     });
     let context = context.transpose().map_err(CoreError::from);
     let cycle = context

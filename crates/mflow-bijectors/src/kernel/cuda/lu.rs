@@ -1,9 +1,11 @@
 //! Launches of `lu.cu`: a linear map by its LU factors, with tangents.
-use super::{Arg, Grid, Input, Module, OnCuda, ROWS, SHARED, launch, number, ptx, space, view};
+use super::{
+    Arg, Grid, Input, Module, OnCuda, ROWS, SHARED, launch, number, parts, ptx, space, view,
+};
 use crate::bijector::Direction;
 use crate::kernel::rows::Rows;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
-use candle_core::{CudaDevice, CudaStorage, Error, Result, Storage, Tensor, WithDType};
+use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, Storage, Tensor, WithDType};
 
 const MODULE: Module = Module { name: "mflow_lu", ptx: ptx::LU };
 
@@ -28,11 +30,17 @@ impl CudaLu {
         Ok(vec![Arg::Int(number(self.dim)?), Arg::Int(inverse.into())])
     }
 
-    fn sizes<'a, T>(&self) -> Result<Vec<Arg<'a, T>>> {
+    fn sizes<'a, T>(&self, points: &Layout) -> Result<Vec<Arg<'a, T>>> {
         let mut args = self.map()?;
-        args.push(Arg::Long(number(self.rows.points)?));
-        args.push(Arg::Long(number(self.rows.len())?));
+        // Whether there are log-dets of layers before.
+        let before = points.shape().elem_count() > self.rows.len() * self.dim;
+        args.push(Arg::Int(before.into()));
+        args.extend(self.lengths()?);
         Ok(args)
+    }
+
+    fn lengths<'a, T>(&self) -> Result<[Arg<'a, T>; 2]> {
+        Ok([Arg::Long(number(self.rows.points)?), Arg::Long(number(self.rows.len())?)])
     }
 
     /// The matrices that points are multiplied by.
@@ -61,10 +69,11 @@ impl CudaLu {
         theta: Input<'_>,
     ) -> Result<CudaStorage> {
         let (device, d, all) = (&points.0.device, self.dim, self.rows.len());
+        let n = points.1.shape().elem_count();
         let factors = self.factors::<T>(device, theta)?;
         let mut out = space::<T>(device, all * d + self.rows.points)?;
-        let mut args = self.sizes()?;
-        args.push(Arg::In(view::<T>(points.0, points.1, all * d)?));
+        let mut args = self.sizes(points.1)?;
+        args.push(Arg::In(view::<T>(points.0, points.1, n)?));
         args.push(Arg::In(view::<T>(theta.0, theta.1, d * (d + 1))?));
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::Out(&mut out));
@@ -87,12 +96,14 @@ impl CudaLu {
         let g = || view::<T>(g_storage, g_layout, all * d + self.rows.points);
         let factors = self.factors::<T>(device, theta)?;
         let mut sides = space::<T>(device, 4 * d * all)?;
-        let mut sums = space::<T>(device, 2 * (d + 1) * (d + 1))?;
-        let mut out = space::<T>(device, all * d + d * (d + 1))?;
-        let (of_points, of_theta) = out.split_at_mut(all * d);
+        let parts = parts(all);
+        let mut sums = space::<T>(device, parts * 2 * (d + 1) * (d + 1))?;
+        let n = points.1.shape().elem_count();
+        let mut out = space::<T>(device, n + d * (d + 1))?;
+        let (of_points, of_theta) = out.split_at_mut(n);
 
-        let mut args = self.sizes()?;
-        args.push(Arg::In(view::<T>(points.0, points.1, all * d)?));
+        let mut args = self.sizes(points.1)?;
+        args.push(Arg::In(view::<T>(points.0, points.1, n)?));
         args.push(Arg::In(view::<T>(theta.0, theta.1, d * (d + 1))?));
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::In(g()?));
@@ -100,14 +111,17 @@ impl CudaLu {
         args.push(Arg::Part(of_points));
         launch(device, &MODULE, "lu_pull", &Grid::of_rows::<T>(all, 5 * d), args)?;
 
-        let mut args = self.sizes()?;
+        let mut args = self.map()?;
+        args.push(Arg::Int(number(parts)?));
+        args.extend(self.lengths()?);
         args.push(Arg::In(g()?));
         args.push(Arg::In(sides.slice(..)));
         args.push(Arg::Out(&mut sums));
-        let grid = Grid::of_tiles::<T>(d + 1, d + 1, 2);
+        let grid = Grid::of_tiles::<T>(d + 1, d + 1, 2 * parts);
         launch(device, &MODULE, "lu_sums", &grid, args)?;
 
         let mut args = self.map()?;
+        args.push(Arg::Int(number(parts)?));
         args.push(Arg::In(factors.slice(..)));
         args.push(Arg::In(sums.slice(..)));
         args.push(Arg::Part(of_theta));

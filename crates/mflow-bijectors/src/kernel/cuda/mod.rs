@@ -5,18 +5,53 @@
 pub(crate) mod coupling;
 pub mod gram;
 pub(crate) mod lu;
+pub mod optimizer;
+pub(crate) mod permute;
 pub(crate) mod pointwise;
 pub(crate) mod triangular;
 
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaSlice, CudaView, CudaViewMut, DeviceRepr, LaunchConfig, PushKernelArg,
+    CudaSlice, CudaView, CudaViewMut, DeviceRepr, DriverError, LaunchConfig, PushKernelArg, result,
+    sys,
 };
 use candle_core::cuda_backend::{CudaDType, WrapErr};
-use candle_core::{CudaDevice, CudaStorage, Error, Layout, Result, WithDType};
+use candle_core::{CudaDevice, CudaStorage, Device, Error, Layout, Result, Storage, WithDType};
 
 #[allow(missing_docs, unreachable_pub, reason = "a list of strings, written by the build script")]
 mod ptx {
     include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
+}
+
+/// Open the CUDA device of this number for all threads of the process, with one stream: what one thread launches, another
+/// may read.
+///
+/// # Errors
+/// If the driver refuses.
+pub fn open(number: usize) -> Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    // SAFETY: events keep several streams from overtaking each other, at the cost of some for each tensor and each launch.
+    // All tensors of this device are allocated and used on its only stream.
+    #[expect(unsafe_code, reason = "events would cost as much as the launches")]
+    unsafe {
+        device.as_cuda_device()?.disable_event_tracking();
+    }
+    // A device without pools of memory does without.
+    let _ = keep_memory(number);
+    Ok(device)
+}
+
+/// Freed memory stays with the process. Otherwise the driver takes it back each time that a number is read.
+fn keep_memory(number: usize) -> std::result::Result<(), DriverError> {
+    let number = i32::try_from(number).unwrap_or(i32::MAX);
+    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    let mut threshold = u64::MAX;
+    let device = result::device::get(number)?;
+    // SAFETY: the device is one that `get` returned, the pool is its own, and this attribute is a u64.
+    #[expect(unsafe_code, reason = "the driver has no other way")]
+    unsafe {
+        let pool = result::device::get_default_mem_pool(device)?;
+        result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast())
+    }
 }
 
 /// A number that kernels compute in.
@@ -42,6 +77,8 @@ enum Arg<'a, T> {
     Out(&'a mut CudaSlice<T>),
     /// A part of what the kernel gives.
     Part(CudaViewMut<'a, T>),
+    /// Addresses of arrays whose storages are held until after the launch: see `optimizer.rs`.
+    Table(&'a optimizer::Table),
 }
 
 /// How many threads a kernel has.
@@ -54,8 +91,10 @@ struct Grid {
 
 /// Rows of a block that takes rows, as in `rows.cuh`.
 const ROWS: usize = 16;
-/// The side of a tile of sums, as in `rows.cuh`.
-const TILE: usize = 16;
+/// The side of a tile of sums, its threads and the rows between two loads, as in `rows.cuh`.
+const TILE: usize = 64;
+const TILE_THREADS: usize = 256;
+const TILE_STEP: usize = 16;
 /// What a block may have of shared memory on all devices, bytes.
 const SHARED: usize = 48 * 1024;
 
@@ -72,10 +111,10 @@ impl Grid {
 
     /// Blocks of [`TILE`] x [`TILE`] sums for `count` matrices `[high, wide]`.
     fn of_tiles<T>(wide: usize, high: usize, count: usize) -> Self {
-        let shared = 2 * TILE * (TILE + 1) * size_of::<T>();
+        let shared = 2 * TILE * (TILE_STEP + 1) * size_of::<T>();
         Self {
             blocks: [wide.div_ceil(TILE), high.div_ceil(TILE), count],
-            threads: TILE * TILE,
+            threads: TILE_THREADS,
             shared,
         }
     }
@@ -84,6 +123,11 @@ impl Grid {
     fn of(threads: usize) -> Self {
         Self { blocks: [threads.div_ceil(256), 1, 1], threads: 256, shared: 0 }
     }
+}
+
+/// In how many parts so many rows are summed: enough blocks for a large device, long enough parts for each.
+fn parts(rows: usize) -> usize {
+    rows.div_ceil(1024).clamp(1, 64)
 }
 
 /// Run the kernel `name_DTYPE` of `module`.
@@ -110,6 +154,7 @@ fn launch<T: WithDType + OnCuda>(
             Arg::Space(slice) => launch.arg(&mut **slice),
             Arg::Out(slice) => launch.arg(&mut **slice),
             Arg::Part(view) => launch.arg(view),
+            Arg::Table(table) => launch.arg(&**table),
         };
     }
     let [x, y, z] = grid.blocks;
@@ -120,7 +165,8 @@ fn launch<T: WithDType + OnCuda>(
     };
     // SAFETY: the callers, all in this folder, give the arguments of the kernel's signature, in its order and with its
     // types. Each input has the length that `view` checked, each other array the one that it was allocated with, and a
-    // kernel writes what belongs to its thread, or to its block behind a barrier, only.
+    // kernel writes what belongs to its thread, or to its block behind a barrier, only. Whoever gives a table of addresses
+    // has checked their lengths, holds what is behind them, for writing where a kernel writes, and knows that it is disjoint.
     #[expect(unsafe_code, reason = "kernels of our own cannot be launched otherwise")]
     unsafe { launch.launch(config) }.w()?;
     Ok(())
@@ -154,5 +200,15 @@ fn view<'a, T: WithDType + OnCuda>(
             Err(Error::Msg(format!("CUDA kernel: expected {len} numbers, found {}", end - start)))
         }
         None => Err(Error::Msg("a CUDA kernel was given a strided tensor".into())),
+    }
+}
+
+/// Numbers of features.
+fn index<'a>(storage: &'a Storage, layout: &Layout) -> Result<CudaView<'a, u32>> {
+    match (storage, layout.contiguous_offsets()) {
+        (Storage::Cuda(storage), Some((start, end))) => {
+            Ok(storage.as_cuda_slice::<u32>()?.slice(start..end))
+        }
+        _ => Err(Error::Msg("a CUDA kernel was given features of another device".into())),
     }
 }

@@ -4,13 +4,6 @@
 // threads read neighbouring numbers, and (1, P) of [n, P].
 #include "rational_quadratic.cuh"
 
-// Parameters with a derivative each.
-template <class T>
-struct JetColumn {
-  Column<T> v, d;
-  MFLOW_INLINE Jet<T> operator()(int k) const { return {v(k), d(k)}; }
-};
-
 MFLOW_INLINE long long element() {
   return (long long)blockIdx.x * blockDim.x + threadIdx.x;
 }

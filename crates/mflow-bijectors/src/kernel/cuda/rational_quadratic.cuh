@@ -25,6 +25,13 @@ struct Column {
   MFLOW_INLINE T operator()(int k) const { return at[k * stride]; }
 };
 
+// Parameters with a derivative each.
+template <class T>
+struct JetColumn {
+  Column<T> v, d;
+  MFLOW_INLINE Jet<T> operator()(int k) const { return {v(k), d(k)}; }
+};
+
 template <class R>
 struct Point {
   R y, log_slope;

@@ -9,12 +9,13 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
+#define __launch_bounds__(threads)
 
 struct Index {
   unsigned x = 0, y = 0, z = 0;
 };
-static thread_local Index threadIdx;
-static Index blockIdx, blockDim, gridDim;
+static thread_local Index threadIdx, blockIdx;
+static Index blockDim, gridDim;
 
 static std::barrier<> *block_barrier;
 inline void __syncthreads() { block_barrier->arrive_and_wait(); }
@@ -30,24 +31,28 @@ template <class Kernel>
 void launch_blocks(Index grid, unsigned threads, Kernel kernel) {
   gridDim = grid;
   blockDim = {threads, 1, 1};
-  for (blockIdx.z = 0; blockIdx.z < grid.z; blockIdx.z++) {
-    for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++) {
-      for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
-        // What a block before left must not be taken for what this one wrote.
-        for (unsigned char &byte : block_memory) byte = 0xff;
-        std::barrier<> barrier(threads);
-        block_barrier = &barrier;
-        std::vector<std::thread> all;
-        for (unsigned t = 0; t < threads; t++) {
-          all.emplace_back([&, t] {
-            threadIdx = {t, 0, 0};
-            kernel();
-          });
+  std::barrier<> barrier(threads);
+  block_barrier = &barrier;
+  const auto run = [&](unsigned t) {
+    threadIdx = {t, 0, 0};
+    for (blockIdx.z = 0; blockIdx.z < grid.z; blockIdx.z++) {
+      for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++) {
+        for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
+          // What a block before left must not be taken for what this one wrote.
+          __syncthreads();
+          if (t == 0) {
+            for (unsigned char &byte : block_memory) byte = 0xff;
+          }
+          __syncthreads();
+          kernel();
         }
-        for (std::thread &one : all) one.join();
       }
     }
-  }
+  };
+  // Threads are started once: blocks are many.
+  std::vector<std::thread> all;
+  for (unsigned t = 0; t < threads; t++) all.emplace_back(run, t);
+  for (std::thread &one : all) one.join();
 }
 
 // The same for a kernel of independent threads, enough of them for n elements, and some more.

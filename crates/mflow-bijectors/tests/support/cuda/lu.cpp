@@ -10,27 +10,27 @@
 
 template <class T, class Factors, class Forward, class Pull, class Sums, class Gather>
 int run(Factors factors, Forward forward, Pull pull, Sums sums, Gather gather) {
-  int d, inverse;
+  int d, inverse, before, parts;
   double least;
   long long points, all;
-  if (std::scanf("%d %d %lf %lld %lld", &d, &inverse, &least, &points, &all) != 5) return 1;
+  if (std::scanf("%d %d %lf %d %lld %lld %d", &d, &inverse, &least, &before, &points, &all, &parts) != 7) return 1;
   const Lu lu = {d, inverse != 0};
   const long long parameters = lu.bias() + d;
-  const std::vector<T> x = numbers<T>(all * d), theta = numbers<T>(parameters), g = numbers<T>(all * d + points);
+  const std::vector<T> x = numbers<T>(all * d + before * points), theta = numbers<T>(parameters), g = numbers<T>(all * d + points);
   const T none = T(NAN);
   std::vector<double> work(4 * lu.size(), NAN);
   std::vector<T> of(lu.log_det() + 1, none), out(all * d + points, none), sides(4 * d * all, none);
-  std::vector<T> g_x(all * d, none), total(2 * (d + 1) * (d + 1), none), g_theta(parameters, none);
+  std::vector<T> g_x(all * d + before * points, none), total(parts * 2 * (d + 1) * (d + 1), none), g_theta(parameters, none);
   const unsigned blocks = (unsigned)((all + ROWS - 1) / ROWS), tiles = (unsigned)(d / TILE + 1);
   launch_blocks({1, 1, 1}, 24, [&] { factors(d, inverse, least, theta.data(), work.data(), of.data()); });
   launch_blocks({blocks, 1, 1}, 24,
-                [&] { forward(d, inverse, points, all, x.data(), theta.data(), of.data(), out.data()); });
+                [&] { forward(d, inverse, before, points, all, x.data(), theta.data(), of.data(), out.data()); });
   launch_blocks({blocks, 1, 1}, 24, [&] {
-    pull(d, inverse, points, all, x.data(), theta.data(), of.data(), g.data(), sides.data(), g_x.data());
+    pull(d, inverse, before, points, all, x.data(), theta.data(), of.data(), g.data(), sides.data(), g_x.data());
   });
-  launch_blocks({tiles, tiles, 2}, TILE * TILE,
-                [&] { sums(d, inverse, points, all, g.data(), sides.data(), total.data()); });
-  launch((long long)d * d, 32, [&] { gather(d, inverse, of.data(), total.data(), g_theta.data()); });
+  launch_blocks({tiles, tiles, 2 * (unsigned)parts}, SIDE * SIDE,
+                [&] { sums(d, inverse, parts, points, all, g.data(), sides.data(), total.data()); });
+  launch((long long)d * d, 32, [&] { gather(d, inverse, parts, of.data(), total.data(), g_theta.data()); });
   print(out);
   print(g_x);
   print(g_theta);
