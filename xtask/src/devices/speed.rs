@@ -24,6 +24,9 @@ const AT_ONCE: usize = 10;
 /// Seconds that a worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Seconds after which a peer compiles nothing more, of a case with a target.
+const COMPILE: u64 = 90;
+
 /// About the seconds that a case takes to be timed.
 const CASE: Duration = Duration::from_secs(4);
 
@@ -51,7 +54,13 @@ impl Speeds<'_> {
 
     fn open(&self, wanted: Vec<Wanted>) -> Opening {
         let (python, device) = (self.python.to_path_buf(), self.device.to_owned());
-        let cases: Vec<_> = self.cases.iter().map(|one| one.on(&device)).collect();
+        let case = |one: &One| {
+            let mut case = one.on(&device);
+            let compile = if one.has_target { COMPILE } else { COMPILE / 2 };
+            case["compile_seconds"] = compile.into();
+            case
+        };
+        let cases: Vec<_> = self.cases.iter().map(case).collect();
         let log = self.log.try_clone();
         let start: Start = Box::new(move |Wanted { peer, case, .. }| {
             let log = log.as_ref().ok().context("the log is closed")?.try_clone();
