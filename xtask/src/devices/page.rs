@@ -23,8 +23,9 @@ const RECORDS: &str = "docs/results/runs/gpu";
 const PAGE: &str = "docs/results/gpu.md";
 const PICTURE: &str = "docs/results/figures/gpu-surface.png";
 
-/// What stands in the place of a number that nobody has measured.
+/// What stands in the place of a number that nobody has measured, and of one that a run has not.
 const NOT_YET: &str = "not yet run";
+const NOT_TIMED: &str = "not timed";
 
 /// The preset whose records of the CPU the run is compared with, beside those of its own.
 const ON_CPU: &str = "quick";
@@ -97,7 +98,8 @@ pub(super) fn render(records: Option<&[Record]>, cases: &Cases) -> Result<String
     let speeds: Vec<&Speed> = records.unwrap_or_default().iter().filter_map(speed).collect();
     let mut page = format!("# On a GPU\n\n{}\n", intro(records)?);
     page += "\nWhat was aimed at: a ratio is the time of the other over ours, a speed is in points per second.\n\n";
-    page += &targets(cases, &speeds).markdown();
+    let lacking = if records.is_some() { NOT_TIMED } else { NOT_YET };
+    page += &targets(cases, &speeds, lacking).markdown();
     if let Some(records) = records {
         for part in [
             ceilings(records),
@@ -120,7 +122,7 @@ const HOW: &str = "
 Where Rust and 4 GB of disk are, without a GPU:
 
 ```sh
-cargo xtask device pack # half an hour at first; target/device, some 30 MB
+cargo xtask device pack # 20 minutes at first; target/device, 17 MB
 ```
 
 Copy the repository, with `target/device`, to a machine with an NVIDIA GPU of compute capability 9.0 or newer, a driver
@@ -162,7 +164,7 @@ fn intro(records: Option<&[Record]>) -> Result<String> {
 }
 
 /// What was aimed at beside what was measured.
-fn targets(cases: &Cases, speeds: &[&Speed]) -> Table {
+fn targets(cases: &Cases, speeds: &[&Speed], lacking: &str) -> Table {
     let mut table = Table::new(["target", "batch", "against", "at least", "measured", "reached"]);
     for Case { name, targets, speeds: least, .. } in &cases.case {
         let timed = |batch: usize| -> Option<&Timed> {
@@ -174,7 +176,7 @@ fn targets(cases: &Cases, speeds: &[&Speed]) -> Table {
                 Some(measured) => {
                     (number::short(measured), if measured >= goal { "yes" } else { "NO" })
                 }
-                None => (NOT_YET.to_owned(), "-"),
+                None => (lacking.to_owned(), "-"),
             };
             let cells =
                 [name.as_str(), &batch.to_string(), against, &number::short(goal), &measured];
@@ -244,8 +246,8 @@ fn speed_tables(records: &[Record], speeds: &[&Speed]) -> String {
         "
 ## Speeds
 
-All take turns on the device, in f32, {CPU} two threads of ours on the CPU of that machine; ratios are medians of
-those of neighbouring turns, and above 1 ours is faster. *Least* is the longer of two times: that of the case's matrix
+All take turns on the device, in f32; `{CPU}` is two threads of ours on the CPU of that machine. Ratios are medians of
+those of neighbouring turns; above 1, ours is faster. *Least* is the longer of two times: that of the case's matrix
 products (three times as many in a step) and that of the bytes of its inputs, results and parameters, at the measured
 ceilings; *share* is how much of ours it is. Versions: {}.
 
@@ -394,7 +396,7 @@ mod tests {
     fn without_records_the_page_says_so() {
         let page = render(None, &cases()).unwrap();
         assert!(page.contains("Not yet run: there are no records"), "{page}");
-        let targets = targets(&cases(), &[]).markdown();
+        let targets = targets(&cases(), &[], NOT_YET).markdown();
         let (rows, open) = (targets.lines().count() - 2, targets.matches(NOT_YET).count());
         assert!(rows > 5 && rows == open, "{targets}");
         assert!(page.contains("cargo xtask device pack"), "{page}");

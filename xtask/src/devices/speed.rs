@@ -72,8 +72,8 @@ impl Speeds<'_> {
         Opening::begin(wanted, AT_ONCE, start)
     }
 
-    /// Times all cases: those whose peers have been opened by the first of these times, then as many of the
-    /// others as may be opened and timed until the second.
+    /// Times all cases: those whose peers have all been opened by the first of these times, then the others, whose
+    /// peers get a second chance for as long as all can be timed until the second.
     pub(super) fn run(
         &self,
         opening: Opening,
@@ -90,7 +90,7 @@ impl Speeds<'_> {
         self.write_versions(&mut peers, book)?;
         let is_ready = |case: usize| !peers.left.iter().any(|wanted| wanted.case == case);
         let (now, later): (Vec<usize>, Vec<usize>) =
-            (0..self.cases.len()).partition(|&case| self.cases[case].has_target || is_ready(case));
+            (0..self.cases.len()).partition(|&case| is_ready(case));
         self.time_all(&now, &mut peers, &mut ours, until, book)?;
         if later.is_empty() {
             return Ok(());
@@ -99,6 +99,7 @@ impl Speeds<'_> {
         let mut left = std::mem::take(&mut peers.left);
         left.retain(|wanted| later.contains(&wanted.case));
         left.iter_mut().for_each(|wanted| wanted.urgent = true);
+        left.sort_by_key(|wanted| wanted.case);
         let left_time = until.saturating_duration_since(Instant::now());
         let timing = (CASE * u32::try_from(later.len())?).min(left_time / 2);
         let opened = self.open(left).take(until - timing)?;
