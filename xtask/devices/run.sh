@@ -57,6 +57,8 @@ export LD_LIBRARY_PATH="$folders${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export PYTHONPATH="$programs/python${PYTHONPATH:+:$PYTHONPATH}"
 # Kernels are compiled for the device at first use; later processes find them there.
 export CUDA_CACHE_PATH="$programs/cache" CUDA_CACHE_MAXSIZE=2000000000
+# Errors without the addresses of stripped programs.
+export RUST_BACKTRACE=0
 # As cargo says it: the folder of the package.
 export CARGO_MANIFEST_DIR="$PWD/xtask"
 

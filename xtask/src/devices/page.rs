@@ -277,12 +277,11 @@ fn tests(records: &[Record]) -> String {
                     true => "passes alone",
                     false => "fails alone too",
                 };
-                let first = again.output.lines().find(|line| !line.trim().is_empty());
-                let colon = if first.is_some() { ": " } else { "" };
-                let first = first.unwrap_or_default().replace('`', "'");
-                let name = &again.name;
-                let _ =
-                    writeln!(failures, "- `{name}` of {} {verdict}{colon}{first}", again.binary);
+                let lines = again.output.lines().filter(|line| !line.trim().is_empty());
+                // Where it panicked, and with which words.
+                let said: String = lines.take(2).map(|line| format!(": {line}")).collect();
+                let (name, said) = (&again.name, said.replace('`', "'"));
+                let _ = writeln!(failures, "- `{name}` of {} {verdict}{said}", again.binary);
             }
             _ => {}
         }
@@ -458,7 +457,7 @@ mod tests {
         for part in [
             "device `cuda`, H; a CPU, 16 cores.",
             "50 TFLOP/s",
-            "`laws::a` of b it fails alone too: values differ",
+            "`laws::a` of b it fails alone too: values differ: by much",
             "- sampling: out of time",
             "done\nafter 80 s",
             "0.0031",
