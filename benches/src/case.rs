@@ -77,6 +77,15 @@ pub enum Map {
     Maf,
 }
 
+/// What a repetition of a case cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Work {
+    /// Additions and multiplications of its matrix products.
+    pub flops: f64,
+    /// Bytes of its inputs, results and parameters, in f32.
+    pub bytes: f64,
+}
+
 /// Something to repeat.
 pub type Repeat = Box<dyn FnMut()>;
 
@@ -226,9 +235,8 @@ impl Case {
         (0..layers).flat_map(coupling).collect()
     }
 
-    /// The matrix products alone, one independent stream per thread: the time that no implementation
-    /// with these products can go below.
-    fn bound(&self) -> Result<Repeat, String> {
+    /// The products of all passes over a batch, and whether gradients go back through them.
+    fn passes(&self) -> Result<(Vec<Product>, bool), String> {
         if self.map == Map::Maf {
             return Err("no bound was worked out for masked networks".into());
         }
@@ -237,7 +245,7 @@ impl Case {
         let f = || self.products(self.dim, self.layers, context, 0);
         let h = || self.products(n, self.inner_layers, self.context, 0);
         let exact = || [f(), h(), self.products(self.dim, self.layers, context, n)].concat();
-        let (passes, backward) = match self.quantity {
+        Ok(match self.quantity {
             Quantity::NllStep => (f(), true),
             Quantity::LogProb | Quantity::Sample => (f(), false),
             Quantity::ManifoldStep => (f().repeat(2), true),
@@ -245,7 +253,45 @@ impl Case {
             Quantity::DensityStep => (h(), true),
             Quantity::JointStep => (exact(), true),
             Quantity::ExactLogProb => (exact(), false),
+        })
+    }
+
+    /// What one repetition cannot do without.
+    ///
+    /// # Errors
+    /// If the case asks for something that there is not, or nobody worked it out.
+    pub fn work(&self) -> Result<Work, String> {
+        let (passes, backward) = self.passes()?;
+        let multiplications = |p: &Product| (p.rows * p.inputs * p.outputs * self.batch) as f64;
+        let once = 2.0 * passes.iter().map(multiplications).sum::<f64>();
+        let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+        self.model().build(&mut store, |_| false).map_err(|e| e.to_string())?;
+        let used = match self.quantity {
+            Quantity::ManifoldStep => "outer",
+            Quantity::DensityStep => "inner",
+            _ => "",
         };
+        let used = store.parameters().filter(|parameter| parameter.name.starts_with(used));
+        let parameters: usize = used.map(|parameter| parameter.var.elem_count()).sum();
+        let (point, context, manifold) = (self.dim, self.context, self.manifold);
+        let (row, visits) = match self.quantity {
+            // An update reads a parameter and its two moments, and writes them.
+            Quantity::NllStep | Quantity::JointStep => (point + context, 6),
+            Quantity::ManifoldStep => (point, 6),
+            Quantity::DensityStep => (manifold + context, 6),
+            Quantity::LogProb | Quantity::ExactLogProb => (point + context + 1, 1),
+            Quantity::Sample => (point + context, 1),
+        };
+        Ok(Work {
+            flops: if backward { 3.0 * once } else { once },
+            bytes: (4 * (self.batch * row + parameters * visits)) as f64,
+        })
+    }
+
+    /// The matrix products alone, one independent stream per thread: the time that no implementation
+    /// with these products can go below.
+    fn bound(&self) -> Result<Repeat, String> {
+        let (passes, backward) = self.passes()?;
         let blocks = if backward {
             shards(self.batch, self.threads)
         } else {
@@ -266,4 +312,54 @@ impl Case {
 
 fn leak<T>(value: T) -> &'static mut T {
     Box::leak(Box::new(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(quantity: Quantity) -> Case {
+        Case {
+            quantity,
+            dim: 4,
+            manifold: 0,
+            context: 0,
+            batch: 10,
+            layers: 1,
+            inner_layers: 0,
+            linear: LinearKind::Permutation,
+            map: Map::Spline,
+            hidden: 8,
+            blocks: 1,
+            bins: 3,
+            tail_bound: 6.0,
+            threads: 1,
+            device: DeviceName::Cpu,
+            bound: false,
+        }
+    }
+
+    /// One coupling that keeps 2 of 4 features: 2 x 8, twice 8 x 8, and 8 x 16 weights, with their biases.
+    #[test]
+    fn work_is_counted_as_by_hand() {
+        let products = 2 * 8 + 2 * 8 * 8 + 8 * 16;
+        let parameters = products + 8 + 2 * 8 + 16;
+        let density = case(Quantity::LogProb).work().unwrap();
+        assert_eq!(density.flops, f64::from(2 * 10 * products));
+        assert_eq!(density.bytes, f64::from(4 * (10 * 5 + parameters)));
+        let step = case(Quantity::NllStep).work().unwrap();
+        assert_eq!(step.flops, 3.0 * density.flops);
+        assert_eq!(step.bytes, f64::from(4 * (10 * 4 + 6 * parameters)));
+        let maf = Case { map: Map::Maf, ..case(Quantity::LogProb) };
+        assert!(maf.work().unwrap_err().contains("masked"));
+    }
+
+    #[test]
+    fn steps_of_one_part_count_its_parameters_alone() {
+        let of = |quantity| Case { manifold: 2, inner_layers: 1, ..case(quantity) }.work().unwrap();
+        let whole = of(Quantity::JointStep).bytes;
+        for part in [Quantity::ManifoldStep, Quantity::DensityStep] {
+            assert!(of(part).bytes > 0.0 && of(part).bytes < whole, "{part:?}");
+        }
+    }
 }

@@ -4,8 +4,10 @@
 //! inner ones on R² with one context feature, hidden width 100, 2 blocks, 10 bins, f32. All timings use
 //! a pool of two threads, or one where the name says so.
 mod case;
+mod ceilings;
 
-pub use case::{Case, Map, Quantity, Repeat};
+pub use case::{Case, Map, Quantity, Repeat, Work};
+pub use ceilings::Ceilings;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var};

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{bench, metadata, number, smoke, test, tidy};
+use crate::{bench, devices, metadata, number, smoke, test, tidy};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -22,7 +22,7 @@ type Step = (&'static str, fn() -> Result<()>);
 /// The step that is left out, loudly, where it cannot be made.
 const INSTRUCTIONS: &str = "instructions";
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("fmt", || shell::run(shell::cargo("fmt", shell::Lock::Free).args(["--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -47,6 +47,7 @@ const STEPS: [Step; 9] = [
         }
     }),
     ("smoke", smoke::run),
+    ("device", devices::dry::run),
 ];
 
 /// Runs the steps and prints how long each took.

@@ -1,5 +1,5 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `fixtures`, `data` and `check-devices`.
+//! `instability`, `fixtures`, `data`, `device` and `check-devices`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
@@ -51,6 +51,8 @@ enum Task {
     Fixtures(fixtures::Options),
     /// Real data sets from public packages; lists them without a name
     Data(data::Options),
+    /// Tests and speeds on a GPU: builds for a machine that has one and no Rust, runs there, writes the page
+    Device(devices::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
 }
@@ -68,6 +70,7 @@ fn main() -> anyhow::Result<()> {
         Task::Instability => instability::run(),
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Data(options) => data::run(&options),
+        Task::Device(options) => devices::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
     }
 }

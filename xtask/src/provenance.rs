@@ -1,11 +1,22 @@
 //! Where numbers come from: commit, day, machine and command.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
-use crate::shell;
+use crate::{files, shell};
+
+/// In a pack, what its programs were built of.
+const ORIGIN: &str = "origin.json";
+
+#[derive(Deserialize, Serialize)]
+struct Origin {
+    commit: String,
+    dirty: bool,
+}
 
 /// What is written beside every number that is kept.
 #[derive(Clone, Debug)]
@@ -26,14 +37,33 @@ impl Provenance {
     /// Of this call of xtask, here and now.
     pub(crate) fn here() -> Result<Self> {
         let git = |arguments: &[&str]| shell::read(Command::new("git").args(arguments));
+        Self::of(Origin {
+            commit: git(&["rev-parse", "--short=12", "HEAD"])?.trim().to_owned(),
+            // Recording changes docs/ between one run and the next.
+            dirty: !git(&["status", "--porcelain", "--", ".", ":!docs"])?.is_empty(),
+        })
+    }
+
+    /// Of this call of a packed xtask, where there may be no git.
+    pub(crate) fn packed(pack: &Path) -> Result<Self> {
+        Self::of(files::read_json(&pack.join(ORIGIN))?)
+    }
+
+    /// Leaves in a pack what its programs were built of.
+    pub(crate) fn pack(&self, pack: &Path) -> Result<()> {
+        let Self { commit, dirty, .. } = self.clone();
+        let origin = serde_json::to_string(&Origin { commit, dirty }).context("writing JSON")?;
+        files::write(&pack.join(ORIGIN), origin.as_bytes())
+    }
+
+    fn of(origin: Origin) -> Result<Self> {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
         let days = i64::try_from(now.as_secs() / 86_400).context("the clock is far off")?;
         let words = std::iter::once("cargo xtask".to_owned()).chain(std::env::args().skip(1));
         Ok(Self {
-            commit: git(&["rev-parse", "--short=12", "HEAD"])?.trim().to_owned(),
-            // Recording changes docs/ between one run and the next.
-            dirty: !git(&["status", "--porcelain", "--", ".", ":!docs"])?.is_empty(),
+            commit: origin.commit,
+            dirty: origin.dirty,
             date: date(days),
             machine: machine(),
             command: words.collect::<Vec<_>>().join(" "),

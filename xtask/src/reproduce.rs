@@ -29,6 +29,13 @@ use crate::provenance::Provenance;
 use crate::shell::{self, Lock};
 use crate::{data, metadata, number};
 
+/// What the committed runs of a model with a preset came to, those that were done.
+pub(crate) fn kept(name: &str, preset: &str, model: &str) -> Result<Vec<Outcome>> {
+    let records = record::Record::load_all(&Place::Docs.folder(name, preset))?;
+    let done = records.into_iter().filter(|record| record.is_done() && record.model == model);
+    Ok(done.map(|record| record.outcome).collect())
+}
+
 /// Options of `cargo xtask reproduce`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {

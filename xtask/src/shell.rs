@@ -1,7 +1,7 @@
 //! Starting other programs, always from the repository root.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -15,9 +15,12 @@ pub(crate) enum Lock {
     Locked,
 }
 
-/// Makes the repository root the current directory, so that every path in xtask is relative to it.
+/// Makes the repository root the current directory, so that every path in xtask is relative to it. A packed xtask is
+/// told where that is, by the variable that cargo sets too.
 pub(crate) fn enter_repository() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let own = std::env::var_os("CARGO_MANIFEST_DIR");
+    let own = own.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = own.join("..");
     std::env::set_current_dir(&root).with_context(|| format!("entering {}", root.display()))
 }
 

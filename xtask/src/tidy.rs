@@ -14,7 +14,7 @@ use anyhow::{Result, ensure};
 
 use crate::reproduce::page;
 use crate::shell::{self, Lock};
-use crate::{files, metadata};
+use crate::{devices, files, metadata};
 
 /// A broken rule; shown as `path:line: what; how to mend`.
 #[derive(Debug, PartialEq)]
@@ -58,6 +58,11 @@ pub(crate) fn run() -> Result<()> {
         Violation::new(&path, 1, what)
     });
     violations.extend(outdated);
+    violations.extend(devices::page::outdated()?.map(|path| {
+        let what =
+            "not what its records and targets give; `cargo xtask device page` writes it anew";
+        Violation::new(&path, 1, what)
+    }));
     violations.iter().for_each(|violation| println!("{violation}"));
     ensure!(violations.is_empty(), "tidy: {} violation(s)", violations.len());
     println!("tidy: {} files, no violations", files.len());

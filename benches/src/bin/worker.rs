@@ -1,10 +1,13 @@
 //! mflow's side of `cargo xtask bench --compare`: a JSON object per line in, one per line out.
 //!
 //! `{"open": CASE}` is answered by `{"ready": true}` or `{"lacks": "why"}`, `{"time": K}` by the seconds of
-//! `K` repetitions, `{"memory": true}` by the most memory there was.
+//! `K` repetitions, `{"memory": true}` by the most memory there was, `{"work": CASE}` by the `flops` and `bytes`
+//! that a repetition cannot do without, `{"ceilings": DEVICE, "size": N}` by those that a device does in a second.
 #![expect(clippy::print_stdout, reason = "answers go to the standard output")]
 
-use mflow_benches::{Case, Repeat};
+use mflow_benches::{Case, Ceilings, Repeat};
+use mflow_core::DeviceName;
+use mflow_core::candle::DType;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -20,6 +23,19 @@ fn answer(request: &str, open: &mut Option<Repeat>) -> Value {
                 json!({ "ready": true, "note": "" })
             }
             Err(why) => json!({ "lacks": why }),
+        };
+    }
+    if let Some(case) = request.get("work") {
+        let case = serde_json::from_value::<Case>(case.clone()).map_err(|e| e.to_string());
+        return match case.and_then(|case| case.work()) {
+            Ok(work) => json!(work),
+            Err(why) => json!({ "lacks": why }),
+        };
+    }
+    if let Some(device) = request.get("ceilings") {
+        return match ceilings(device, &request["size"]) {
+            Ok(ceilings) => json!(ceilings),
+            Err(why) => json!({ "error": why }),
         };
     }
     match (request.get("time").and_then(Value::as_u64), open) {
@@ -38,6 +54,13 @@ fn answer(request: &str, open: &mut Option<Repeat>) -> Value {
         }
         _ => json!({ "error": "not a request" }),
     }
+}
+
+fn ceilings(device: &Value, size: &Value) -> Result<Ceilings, String> {
+    let device: DeviceName = serde_json::from_value(device.clone()).map_err(|e| e.to_string())?;
+    let size = size.as_u64().and_then(|size| usize::try_from(size).ok()).ok_or("no size")?;
+    let device = device.open(DType::F32).map_err(|e| e.to_string())?;
+    Ceilings::measure(&device, size).map_err(|e| e.to_string())
 }
 
 /// The most memory that this process has had resident, where the system tells.

@@ -3,10 +3,11 @@
 //! `--check` instructions instead of seconds.
 
 pub(crate) mod check;
-mod compare;
+pub(crate) mod compare;
 mod quality;
 mod scaling;
-mod worker;
+pub(crate) mod turns;
+pub(crate) mod worker;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -102,7 +103,7 @@ fn build(program: &str) -> Result<PathBuf> {
 }
 
 /// Starts a program whose threads are those of its pool; candle's would run inside them.
-fn without_own_threads(program: &Path) -> Command {
+pub(crate) fn without_own_threads(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env("RAYON_NUM_THREADS", "1").env("CANDLE_NUM_THREADS", "1");
     command

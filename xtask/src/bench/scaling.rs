@@ -99,7 +99,7 @@ fn point(
     }
     worker.time(2)?;
     let once = number::median(worker.time(3)?).context("no timings")?;
-    let times = worker.time(super::compare::repetitions(POINT_SECONDS, once).max(5))?;
+    let times = worker.time(super::turns::repetitions(POINT_SECONDS, once).max(5))?;
     let seconds = number::median(times).context("no timings")?;
     Ok(Point { value: value.into(), seconds, bytes: worker.memory()? })
 }

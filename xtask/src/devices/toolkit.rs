@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::driver;
 use crate::python::Environment;
 
 const ENVIRONMENT: Environment = Environment {
@@ -19,6 +20,10 @@ const ENVIRONMENT: Environment = Environment {
 const CAPABILITY: &str = "90";
 /// The version of CUDA as cudarc writes it.
 const VERSION: &str = "13000";
+
+/// The libraries that programs are linked with, and their versions; wheels have them under those names only.
+const LIBRARIES: [(&str, u32); 5] =
+    [("cublas", 13), ("cublasLt", 13), ("curand", 10), ("nvrtc", 13), ("cudart", 13)];
 
 /// An installed toolkit.
 #[derive(Debug)]
@@ -40,6 +45,18 @@ impl Toolkit {
         let home = home.canonicalize()?;
         ensure!(home.join("lib").is_dir(), "{}: expected lib, found none", home.display());
         Ok(Self { home })
+    }
+
+    /// The folder of its libraries, with the names that a linker looks for.
+    pub(super) fn libraries(&self) -> Result<PathBuf> {
+        let folder = self.home.join("lib");
+        for (name, version) in LIBRARIES {
+            let versioned = format!("lib{name}.so.{version}");
+            let path = folder.join(&versioned);
+            ensure!(path.is_file(), "{}: expected a library, found none", path.display());
+            driver::link(&folder, &format!("lib{name}.so"), Path::new(&versioned))?;
+        }
+        Ok(folder)
     }
 
     /// `command` with the variables by which build scripts find the toolkit.

@@ -12,7 +12,7 @@ use mflow_bijectors::{
     PermutationConfig, QrLinearConfig, SqueezeConfig, SvdLinearConfig, UnivariateConfig,
 };
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 type Named = BTreeMap<String, Tensor>;
@@ -138,8 +138,9 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+/// The files, from the package's folder, where tests run.
+fn folder() -> &'static Path {
+    Path::new("tests/fixtures")
 }
 
 fn read(name: &str) -> Named {

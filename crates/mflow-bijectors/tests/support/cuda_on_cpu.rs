@@ -12,9 +12,8 @@ pub(crate) fn build(name: &str, folder: &Path) -> Option<PathBuf> {
         writeln!(out, "NOT TESTED: there is no C++ compiler called c++").expect("standard error");
         return None;
     }
-    // Also from the crate beside.
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sources = sources.join("../mflow-bijectors/tests/support/cuda");
+    // From the package's folder, where tests run; also from that of the crate beside.
+    let sources = Path::new("../mflow-bijectors/tests/support/cuda");
     let program = folder.join(name);
     let mut compiler = Command::new("c++");
     compiler.args(["-std=c++20", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror"]);
