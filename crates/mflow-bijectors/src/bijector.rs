@@ -1,6 +1,7 @@
 //! [`Bijector`] for users, [`Layer`] for authors: the contract of this crate.
 use crate::diff::{Diff, Dual};
 use crate::domain::Domain;
+use crate::host;
 use crate::kernel::Kernel;
 use crate::noise::Noise;
 use crate::{Error, Result};
@@ -118,7 +119,7 @@ impl Signature {
             Direction::Forward => &self.data_shape,
             Direction::Inverse => &self.latent_shape,
         };
-        let zeros = |shape: &[usize]| Tensor::zeros(shape, x.dtype(), x.device());
+        let zeros = |shape: &[usize]| host::zeros(shape, x.dtype(), x.device());
         Ok(Mapped { value: zeros(&[&[0], shape.as_slice()].concat())?, log_abs_det: zeros(&[0])? })
     }
 }
@@ -132,7 +133,7 @@ impl Mapped {
         let dual = |value: Tensor, wanted: bool| match tangents.filter(|_| wanted) {
             Some(t) => {
                 let shape = [&[0, t.dim(1)?], &value.dims()[1..]].concat();
-                let dual = Dual::new(value, Tensor::zeros(shape, t.dtype(), t.device())?)?;
+                let dual = Dual::new(value, host::zeros(shape, t.dtype(), t.device())?)?;
                 Ok::<_, Error>(if log_det { dual.with_log_det() } else { dual })
             }
             None => Ok(Dual::constant(&value)),

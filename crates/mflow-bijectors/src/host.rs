@@ -2,7 +2,7 @@
 //!
 //! On a GPU such a read waits for all that was launched before it. So the work of a training step or of a batch of
 //! densities must not read, but for the few scalars that the caller asked for; tests count.
-use candle_core::{DType, Device, Result, Tensor, WithDType};
+use candle_core::{DType, Device, Result, Shape, Tensor, WithDType};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static READS: AtomicU64 = AtomicU64::new(0);
@@ -56,14 +56,26 @@ pub fn tensor(t: &Tensor) -> Result<Tensor> {
 
 /// `t` as numbers of type `dtype` on `device`, for numbers that come from the host.
 ///
-/// They are converted before they move, as not every device has double precision. Nothing is not moved but made there:
-/// Metal refuses to take it.
+/// They are converted before they move, as not every device has double precision. Nothing is not moved but made there, by
+/// [`zeros`].
 ///
 /// # Errors
 /// If `device` cannot hold them.
 pub fn place(t: &Tensor, dtype: DType, device: &Device) -> Result<Tensor> {
     match t.elem_count() {
-        0 => Tensor::zeros(t.shape(), dtype, device),
+        0 => zeros(t.shape(), dtype, device),
         _ => t.to_dtype(dtype)?.to_device(device),
     }
+}
+
+/// Zeros of this shape, which may have none: GPUs refuse memory for nothing, so that no numbers are a part of one there.
+///
+/// # Errors
+/// If `device` cannot hold them.
+pub fn zeros(shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
+    let shape = shape.into();
+    if device.is_cpu() || shape.elem_count() > 0 {
+        return Tensor::zeros(shape, dtype, device);
+    }
+    Tensor::zeros(1, dtype, device)?.narrow(0, 0, 0)?.reshape(shape)
 }

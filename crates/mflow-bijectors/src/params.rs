@@ -65,6 +65,14 @@ impl Piece {
     /// From memory to file, or back: transposing is its own inverse. Always a copy: what is saved must
     /// not change when the parameter does.
     fn flip(&self, t: &Tensor) -> Result<Tensor> {
+        if t.elem_count() == 0 {
+            // GPUs refuse to copy nothing.
+            let mut shape = t.dims().to_vec();
+            if self.transposed {
+                shape.reverse();
+            }
+            return Ok(host::zeros(shape, t.dtype(), t.device())?);
+        }
         Ok(if self.transposed { t.t()?.force_contiguous()? } else { t.force_contiguous()? })
     }
 }
@@ -110,8 +118,17 @@ impl Parameter {
             let t = host::place(t, self.var.dtype(), self.var.device())?;
             flat.push(piece.flip(&t)?.flatten_all()?);
         }
-        Ok(Tensor::cat(&flat, 0)?)
+        joined(&flat)
     }
+}
+
+/// Flat vectors behind each other.
+fn joined(parts: &[Tensor]) -> Result<Tensor> {
+    Ok(match parts {
+        // Of nothing there is nothing to concatenate, which GPUs would refuse.
+        [first, ..] if parts.iter().all(|t| t.elem_count() == 0) => first.clone(),
+        _ => Tensor::cat(parts, 0)?,
+    })
 }
 
 fn join(prefix: &str, name: &str) -> String {
@@ -309,7 +326,7 @@ impl Params<'_> {
             for piece in &pieces {
                 flat.push(self.initial(&join(&name, &piece.name), piece)?);
             }
-            let var = Var::from_tensor(&Tensor::cat(&flat, 0)?)?;
+            let var = Var::from_tensor(&joined(&flat)?)?;
             let parameter = Parameter { name: name.clone(), var, pieces };
             self.store.parameters.insert(name.clone(), parameter);
         } else {

@@ -34,6 +34,11 @@ pub trait BaseDensity: Debug + Send + Sync {
     fn describe(&self) -> String;
 }
 
+/// The log-density of no rows. candle divides by zero in sums of nothing on GPUs, and launches nothing there.
+fn of_no_rows(u: &Tensor) -> Result<Tensor> {
+    Ok(host::zeros(0, u.dtype(), u.device())?)
+}
+
 /// The standard normal density on `R^N`: `log p(u) = -|u|²/2 - N/2 ln(2π)`.
 #[derive(Clone, Copy, Debug)]
 pub struct StandardNormal {
@@ -50,8 +55,7 @@ impl StandardNormal {
 impl BaseDensity for StandardNormal {
     fn log_prob(&self, u: &Tensor) -> Result<Tensor> {
         if u.dim(0)? == 0 {
-            // GPUs cannot sum nothing.
-            return Ok(Tensor::zeros(0, u.dtype(), u.device())?);
+            return of_no_rows(u);
         }
         Ok(((u.sqr()?.sum(D::Minus1)? * -0.5)? - self.constant())?)
     }
@@ -84,6 +88,9 @@ pub struct UniformAngles {
 
 impl BaseDensity for UniformAngles {
     fn log_prob(&self, u: &Tensor) -> Result<Tensor> {
+        if u.dim(0)? == 0 {
+            return of_no_rows(u);
+        }
         let constant = -(self.dim as f64) * TAU.ln();
         Ok((Tensor::zeros(u.dim(0)?, u.dtype(), u.device())? + constant)?)
     }

@@ -3,7 +3,7 @@ use crate::Result;
 use crate::chart::{Chart, ZeroPadding};
 use crate::gram::gram_log_det;
 use candle_core::{D, Tensor};
-use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, Noise};
+use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, Noise, host};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -150,7 +150,7 @@ impl<C: Chart> ChartedFlow<C> {
 pub(crate) fn columns(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
     if x.dim(0)? == 0 {
         // candle panics at views of nothing.
-        return Ok(Tensor::zeros((0, len), x.dtype(), x.device())?);
+        return Ok(host::zeros((0, len), x.dtype(), x.device())?);
     }
     Ok(x.narrow(D::Minus1, start, len)?.contiguous()?)
 }

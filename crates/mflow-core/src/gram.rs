@@ -41,7 +41,7 @@ fn orthogonalized(rows: &Tensor) -> Result<Tensor> {
     let (b, n, d) = rows.dims3()?;
     let epsilon = if rows.dtype() == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
     if rows.elem_count() == 0 {
-        return Ok(Tensor::zeros(b, rows.dtype(), rows.device())?);
+        return Ok(host::zeros(b, rows.dtype(), rows.device())?);
     }
     // A row within the rounding of its sums depends on the others.
     let rounding = (n + d) as f64 * epsilon;

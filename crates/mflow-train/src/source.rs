@@ -263,6 +263,11 @@ impl RowSource for Rows {
         self.all.x.device()
     }
     fn gather(&self, rows: &[usize]) -> Result<Batch> {
+        // A GPU that is asked for a row which is not there gives up, and with it the whole process.
+        if let Some(row) = rows.iter().find(|&&row| row >= self.rows()) {
+            let expected = format!("rows below {}", self.rows());
+            return Err(Error::Data { what: "rows", expected, found: row.to_string() });
+        }
         let index = rows.iter().map(|&i| u32::try_from(i));
         let index = index.collect::<std::result::Result<Vec<_>, _>>().map_err(|_| Error::Data {
             what: "rows",

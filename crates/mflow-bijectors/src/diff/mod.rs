@@ -10,6 +10,7 @@ pub use dual::Dual;
 
 use crate::Result;
 use crate::bijector::{Bijector, Direction, Mapped};
+use crate::host;
 use crate::kernel::FusedLayer;
 use crate::nn::{Conditioned, Linear};
 use crate::univariate::Univariate;
@@ -149,7 +150,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
                 let mut shape = t.dims().to_vec();
                 shape.pop();
                 shape.push(index.elem_count());
-                return Tensor::zeros(shape, t.dtype(), t.device());
+                return host::zeros(shape, t.dtype(), t.device());
             }
             t.contiguous()?.index_select(index, D::Minus1)
         })
@@ -175,7 +176,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     fn sum_last(&self) -> Result<Self> {
         self.linear(|t| match t.elem_count() {
             // candle cannot sum nothing.
-            0 => Tensor::zeros(&t.dims()[..t.rank() - 1], t.dtype(), t.device()),
+            0 => host::zeros(&t.dims()[..t.rank() - 1], t.dtype(), t.device()),
             _ => t.sum(D::Minus1),
         })
     }
@@ -216,7 +217,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
                 *last = w.dim(1)?;
             }
             if w.dim(0)? == 0 || rows == 0 {
-                return Tensor::zeros(shape, t.dtype(), t.device());
+                return host::zeros(shape, t.dtype(), t.device());
             }
             t.contiguous()?.reshape((rows, w.dim(0)?))?.matmul(w)?.reshape(shape)
         })
@@ -231,7 +232,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
             let (b, r, c, h, w) = t.dims5()?;
             let (out, _, k, _) = kernel.dims4()?;
             if b * r == 0 {
-                return Tensor::zeros((b, r, out, h, w), t.dtype(), t.device());
+                return host::zeros((b, r, out, h, w), t.dtype(), t.device());
             }
             let images = t.contiguous()?.reshape((b * r, c, h, w))?;
             let found = match t.device() {
@@ -267,7 +268,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
         self.linear(|t| {
             let (b, r, n, _) = t.dims4()?;
             if b * r * n == 0 {
-                return Tensor::zeros((b, r, n), t.dtype(), t.device());
+                return host::zeros((b, r, n), t.dtype(), t.device());
             }
             let index = index.unsqueeze(1)?.broadcast_as((b, r, n, 1))?.contiguous()?;
             t.contiguous()?.gather(&index, D::Minus1)?.squeeze(D::Minus1)

@@ -2,7 +2,7 @@
 use super::ChartFrame;
 use crate::Result;
 use candle_core::{D, DType, Device, Tensor};
-use mflow_bijectors::{Diff, Direction, Layer, Mapped, Signature};
+use mflow_bijectors::{Diff, Direction, Layer, Mapped, Signature, host};
 
 /// `x = c_k + s_k A_kᵀ y`, where the context `[B, K]` has a 1 in column `k`: from the coordinates around chart
 /// `k` to normalised data; `log|det J| = D log s_k`.
@@ -87,7 +87,7 @@ pub(crate) fn check_frame(
 pub(super) fn one_hot(chart: &Tensor, charts: usize, dtype: DType) -> Result<Tensor> {
     let rows = chart.dim(0)?;
     if rows == 0 {
-        return Ok(Tensor::zeros((0, charts), dtype, chart.device())?);
+        return Ok(host::zeros((0, charts), dtype, chart.device())?);
     }
     let all = Tensor::arange(0, u32::try_from(charts).unwrap_or(u32::MAX), chart.device())?;
     let shape = (rows, charts);
@@ -113,7 +113,7 @@ impl Layer for Frames {
         };
         let rows = chart.dim(0)?;
         if rows == 0 {
-            let none = Tensor::zeros(0, self.signature.dtype, &self.signature.device)?;
+            let none = host::zeros(0, self.signature.dtype, &self.signature.device)?;
             return Ok(Mapped { value: x.clone(), log_abs_det: T::constant(&none) });
         }
         let center = T::constant(&chart.matmul(&self.centers)?);

@@ -106,7 +106,7 @@ impl Atlas {
     fn assign(&self, x: &Tensor) -> Result<Tensor> {
         let rows = x.dim(0)?;
         if rows == 0 {
-            return Ok(Tensor::zeros(0, DType::U32, x.device())?);
+            return Ok(host::zeros(0, DType::U32, x.device())?);
         }
         if let Some(draws) = &self.draws {
             let points = self.normalization.inverse(&x.detach(), None)?.value;
@@ -133,7 +133,7 @@ impl Atlas {
         let n = self.signature.manifold_dim;
         let (rows, columns) = u.dims2()?;
         if rows == 0 {
-            let none = |columns| Tensor::zeros((0, columns), u.dtype(), u.device());
+            let none = |columns| host::zeros((0, columns), u.dtype(), u.device());
             return Ok((none(n)?, none(self.charts())?));
         }
         let numbers = host::values_f64(&u.narrow(1, columns - 1, 1)?)?;
@@ -160,7 +160,7 @@ impl Atlas {
     /// `u` with the number of the chart as its last column.
     fn join(&self, u: &Tensor, chart: &Tensor) -> Result<Tensor> {
         if u.dim(0)? == 0 {
-            return Ok(Tensor::zeros((0, self.signature.latent_dim()), u.dtype(), u.device())?);
+            return Ok(host::zeros((0, self.signature.latent_dim()), u.dtype(), u.device())?);
         }
         Ok(Tensor::cat(&[u, &chart.to_dtype(u.dtype())?.unsqueeze(D::Minus1)?], 1)?)
     }
@@ -168,7 +168,7 @@ impl Atlas {
     /// Log-weights of the charts that a context names, `[B]`.
     fn log_weights_of(&self, named: &Tensor) -> Result<Tensor> {
         if named.dim(0)? == 0 {
-            return Ok(Tensor::zeros(0, named.dtype(), named.device())?);
+            return Ok(host::zeros(0, named.dtype(), named.device())?);
         }
         Ok(named.matmul(&self.log_weights()?)?.squeeze(1)?)
     }
@@ -178,7 +178,7 @@ impl Atlas {
     fn mixture(&self, on_manifold: &Tensor, own: &Tensor) -> Result<Tensor> {
         let rows = on_manifold.dim(0)?;
         if rows == 0 {
-            return Ok(Tensor::zeros(0, on_manifold.dtype(), on_manifold.device())?);
+            return Ok(host::zeros(0, on_manifold.dtype(), on_manifold.device())?);
         }
         let lost = (on_manifold.detach() * 0.)?.sum(D::Minus1)?;
         let found = lost.eq(0.)?;

@@ -22,7 +22,7 @@ pub use zero_padding::ZeroPadding;
 use crate::embedding::Embedding;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use mflow_bijectors::{Diff, Domain, Dual};
+use mflow_bijectors::{Diff, Domain, Dual, host};
 use std::fmt::Debug;
 
 /// What an author of a chart implements, instead of [`Embedding`]: one generic body for points and for
@@ -72,7 +72,7 @@ fn check(
 
 /// What comes of no rows: charts need not care, and candle panics at some views of nothing.
 fn none(like: &Tensor, shape: &[usize]) -> Result<Tensor> {
-    Ok(Tensor::zeros(shape, like.dtype(), like.device())?)
+    Ok(host::zeros(shape, like.dtype(), like.device())?)
 }
 
 /// Coordinates with the unit vectors of `U` as tangents.

@@ -452,7 +452,7 @@ fn what_does_not_fit_is_refused() {
     let message = model.log_prob(&x, Some(&x)).unwrap_err().to_string();
     assert!(message.starts_with("log_prob: expected `context`"), "nobody asked for one: {message}");
     assert!(model.score(&x, &x).is_err());
-    let nothing = Tensor::zeros((0, 2), DType::F64, device()).unwrap();
+    let nothing = tensor(vec![], &[0, 2]);
     for result in [
         model.log_prob(&nothing, None),
         model.project(&nothing, None),

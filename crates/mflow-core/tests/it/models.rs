@@ -3,7 +3,7 @@
 use crate::kinds::{Kind, circle, configs, half_log_det, kinds, small};
 use crate::numbers::{close, device, normal, numbers, tensor};
 use crate::subject::differences;
-use mflow_bijectors::{ParamStore, Stream};
+use mflow_bijectors::{ParamStore, Stream, host};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{Density, Error, Model, ModelCard, ModelConfig, Result, load_model, save_model};
 use std::collections::BTreeMap;
@@ -201,7 +201,7 @@ const METHODS: [(&str, bool, Call); 8] = [
     ("coordinates", true, |k, x, c| k.model.coordinates(x, c)),
     ("latents", true, |k, x, c| k.model.latents(x, c)),
     ("surrogate_log_prob", true, |k, x, c| {
-        let noise = Tensor::zeros((x.dims()[0], k.dims().1), DType::F64, device())?;
+        let noise = host::zeros((x.dims()[0], k.dims().1), DType::F64, device())?;
         k.model.surrogate_log_prob(x, c, &noise)
     }),
     ("decode", false, |k, u, c| k.model.decode(u, c)),

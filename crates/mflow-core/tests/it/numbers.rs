@@ -1,6 +1,6 @@
 //! Small helpers: numbers in and out of tensors, comparisons, a determinant.
-use mflow_bijectors::Stream;
-use mflow_core::candle::{DType, Tensor};
+use mflow_bijectors::{Stream, host};
+use mflow_core::candle::{DType, Device, Tensor};
 
 pub(crate) use crate::device::device;
 
@@ -11,7 +11,8 @@ pub(crate) fn numbers(t: &Tensor) -> Vec<f64> {
 
 /// An f64 tensor.
 pub(crate) fn tensor(values: Vec<f64>, shape: &[usize]) -> Tensor {
-    Tensor::from_vec(values, shape, device()).unwrap()
+    let values = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+    host::place(&values, DType::F64, device()).unwrap()
 }
 
 /// Standard normal numbers; `purpose` is their seed.

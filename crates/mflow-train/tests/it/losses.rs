@@ -1,7 +1,7 @@
 //! The losses and their gradients. Oracle: central differences of the loss in every layer's
 //! parameters, in f64; values from the model's own public functions and plain sums.
 use crate::toy::{Toy, device, numbers, small_flow};
-use mflow_bijectors::{Activation, NetConfig, ParamStore, Stream};
+use mflow_bijectors::{Activation, NetConfig, ParamStore, Stream, host};
 use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Tensor};
 use mflow_train::{
@@ -315,6 +315,6 @@ fn a_divergence_vanishes_on_the_diagonal_and_is_symmetric() {
     assert!(message(&x, &single).contains("expected F64 in both sets, found F32"), "dtype");
     let bad = (&y * f64::NAN).unwrap();
     assert!(message(&x, &bad).contains("finite"), "NaN");
-    let none = Tensor::zeros((0, 3), DType::F64, device()).unwrap();
+    let none = host::zeros((0, 3), DType::F64, device()).unwrap();
     assert!(message(&x, &none).contains("some rows"), "no points");
 }

@@ -193,6 +193,10 @@ fn view<'a, T: WithDType + OnCuda>(
     len: usize,
 ) -> Result<CudaView<'a, T>> {
     match layout.contiguous_offsets() {
+        // A view of no rows may start behind the end of its storage.
+        Some((start, end)) if start == end && len == 0 => {
+            Ok(storage.as_cuda_slice::<T>()?.slice(0..0))
+        }
         Some((start, end)) if end - start == len => {
             Ok(storage.as_cuda_slice::<T>()?.slice(start..end))
         }
