@@ -11,6 +11,7 @@ mod pack;
 pub(crate) mod page;
 mod programs;
 mod record;
+mod rehearse;
 mod run;
 mod speed;
 mod suite;
@@ -31,6 +32,8 @@ pub(crate) struct Options {
 enum Task {
     /// Builds for a machine with a GPU that has no Rust: programs and Python peers, in target/device
     Pack(pack::Options),
+    /// Tests of the code for CUDA on the CPU, by a driver that computes there
+    Rehearse(rehearse::Options),
     /// Tests, speeds and a whole run on a device, in so many minutes, as records
     Run(run::Options),
     /// Writes docs/results/gpu.md from the records of a run
@@ -41,6 +44,7 @@ enum Task {
 pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.task {
         Task::Pack(options) => pack::run(options),
+        Task::Rehearse(options) => rehearse::run(options),
         Task::Run(options) => run::run(options),
         Task::Page(options) => page::run(options),
     }

@@ -7,11 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use super::driver;
-use super::programs::{self, TESTED, TESTS};
+use super::programs::{self, PROGRAMS, TESTED, TESTS};
 use super::toolkit::Toolkit;
 use crate::provenance::Provenance;
-use crate::shell::{self, Lock};
+use crate::shell;
 use crate::{files, number};
 
 /// What is carried: an archive and the wheels of Python peers.
@@ -21,17 +20,11 @@ const ARCHIVE: &str = "programs.tar.xz";
 /// Where the programs are gathered.
 const GATHERED: &str = "target/device-programs";
 
-/// Where cargo builds them.
-const BUILT: &str = "target/cuda";
-
 /// The peers that are packages of nothing but Python.
 const PEERS: &str = "xtask/devices/peers.txt";
 
 /// The most that the folder may hold: what can be carried has a limit.
 const MOST_MIB: f64 = 50.0;
-
-/// The programs, by what is run.
-const PROGRAMS: [&str; 3] = ["mflow", "worker", "xtask"];
 
 /// A window that sees all programs at once: they have the same kernels.
 const XZ: &str = "--lzma2=preset=9,dict=512MiB";
@@ -46,23 +39,7 @@ pub(crate) struct Options {
 
 /// Builds, gathers and packs.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let toolkit = Toolkit::install(&options.python)?;
-    let (libraries, driver) = (toolkit.libraries()?, driver::stub()?);
-    let features =
-        ["mflow", "mflow-benches"].iter().chain(&TESTED).map(|package| format!("{package}/cuda"));
-    let features = features.collect::<Vec<_>>().join(",");
-    // All in one call, so that candle's kernels are compiled once. The tests of mflow need cargo and are not packed.
-    let mut build = shell::cargo("build --release", Lock::Free);
-    for package in ["mflow", "mflow-benches", "xtask"].iter().chain(&TESTED) {
-        build.args(["-p", package]);
-    }
-    for name in PROGRAMS {
-        build.args(["--bin", name]);
-    }
-    build.args(["--test", "it", "--features", &features, "--target-dir", BUILT]);
-    let paths = std::env::join_paths([&libraries, &driver]).context("naming the libraries")?;
-    // Not RUSTFLAGS: with other flags all kernels would be compiled anew.
-    let programs = programs::artifacts(toolkit.apply(&mut build).env("LIBRARY_PATH", paths))?;
+    let (programs, libraries) = programs::for_cuda(&Toolkit::install(&options.python)?)?;
     let tests = programs::tests(&programs);
 
     let gathered = Path::new(GATHERED);
@@ -77,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         strip(&test.path, &gathered.join(TESTS).join(test.file_name()))?;
     }
     Provenance::here()?.pack(gathered)?;
-    starts(&gathered.join("mflow"), &[libraries, driver])?;
+    starts(&gathered.join("mflow"), &libraries)?;
 
     let folder = Path::new(FOLDER);
     files::remove_folder(folder)?;

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::cases::Preset;
+use super::driver;
+use super::toolkit::Toolkit;
 use crate::shell::{self, Lock};
 
 /// The packages whose tests compute on the device that `MFLOW_TEST_DEVICE` names.
@@ -144,6 +146,34 @@ fn parse(messages: &str) -> Result<Vec<Artifact>> {
         }
     }
     Ok(artifacts)
+}
+
+/// The programs, by what is run.
+pub(super) const PROGRAMS: [&str; 3] = ["mflow", "worker", "xtask"];
+
+/// Where cargo builds for CUDA, and the folder of the profile in it.
+const CUDA: &str = "target/cuda";
+pub(super) const CUDA_BUILT: &str = "target/cuda/release";
+
+/// Builds programs and tests for CUDA, without a GPU; returns them with the folders of the libraries that they are linked
+/// with.
+pub(super) fn for_cuda(toolkit: &Toolkit) -> Result<(Vec<Artifact>, [PathBuf; 2])> {
+    let libraries = [toolkit.libraries()?, driver::stub()?];
+    let features =
+        ["mflow", "mflow-benches"].iter().chain(&TESTED).map(|package| format!("{package}/cuda"));
+    let features = features.collect::<Vec<_>>().join(",");
+    // All in one call, so that candle's kernels are compiled once. The tests of mflow need cargo where they run.
+    let mut build = shell::cargo("build --release", Lock::Free);
+    for package in ["mflow", "mflow-benches", "xtask"].iter().chain(&TESTED) {
+        build.args(["-p", package]);
+    }
+    for name in PROGRAMS {
+        build.args(["--bin", name]);
+    }
+    build.args(["--test", "it", "--features", &features, "--target-dir", CUDA]);
+    let paths = std::env::join_paths(&libraries).context("naming the libraries")?;
+    // Not RUSTFLAGS: with other flags all kernels would be compiled anew.
+    Ok((artifacts(toolkit.apply(&mut build).env("LIBRARY_PATH", paths))?, libraries))
 }
 
 /// The tests that run on devices: the integration tests of some packages.

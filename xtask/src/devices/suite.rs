@@ -130,7 +130,7 @@ fn in_parallel<T: Sync, R: Send>(
 }
 
 /// A test binary, where and as cargo would start it.
-fn command(binary: &TestBinary, device: &str) -> Result<Command> {
+pub(super) fn command(binary: &TestBinary, device: &str) -> Result<Command> {
     let path = &binary.path;
     let path = path.canonicalize().with_context(|| format!("reading {}", path.display()))?;
     let folder = binary.folder();
