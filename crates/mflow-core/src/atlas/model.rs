@@ -315,7 +315,7 @@ impl Model for Atlas {
         let drawn = stream.uniform(rows, 0., 1.).into_iter().map(|left| pick(&weights, left));
         let chart = Tensor::from_iter(drawn, &candle_core::Device::Cpu)?;
         let latent = self.inner.sample_latent(rows, stream)?;
-        self.join(&latent, &chart.to_device(&self.signature.device)?)
+        self.join(&latent, &host::place(&chart, DType::U32, &self.signature.device)?)
     }
 
     fn inverts(&self) -> bool {
