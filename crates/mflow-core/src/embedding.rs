@@ -159,7 +159,7 @@ pub(crate) fn columns(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
 pub(crate) fn volume_of(x: &Dual) -> Result<Tensor> {
     match x.tangents() {
         Some(rows) => Ok((gram_log_det(rows)? * 0.5)?),
-        None => Ok(Tensor::zeros(x.value().dim(0)?, x.value().dtype(), x.value().device())?),
+        None => Ok(host::zeros(x.value().dim(0)?, x.value().dtype(), x.value().device())?),
     }
 }
 

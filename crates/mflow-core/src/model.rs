@@ -228,6 +228,10 @@ pub trait Model: Debug + Send + Sync {
     /// `|x - project(x)|`, the Euclidean distance in data units, `[B]`.
     fn reconstruction_error(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let difference = (x - self.project(x, context)?)?;
+        if x.dim(0)? == 0 {
+            // candle cannot sum nothing.
+            return Ok(host::zeros(0, x.dtype(), x.device())?);
+        }
         Ok(difference.sqr()?.sum(D::Minus1)?.sqrt()?)
     }
 

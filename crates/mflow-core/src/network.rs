@@ -3,6 +3,7 @@ use crate::Result;
 use candle_core::{D, Tensor};
 use mflow_bijectors::{
     Bijector, CouplingConfig, Diff, Direction, Mask, NetConfig, Noise, Params, UnivariateConfig,
+    host,
 };
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ impl Network {
                 let mut shape = t.dims().to_vec();
                 shape.pop();
                 shape.push(self.outputs);
-                Tensor::zeros(shape, t.dtype(), t.device())
+                host::zeros(shape, t.dtype(), t.device())
             })?);
         }
         let padded = x.linear(|t| t.pad_with_zeros(D::Minus1, 0, self.outputs))?;

@@ -3,7 +3,7 @@ use crate::Result;
 use crate::embedding::Embedding;
 use crate::gram::pseudo_inverse;
 use candle_core::{D, Tensor};
-use mflow_bijectors::{Bijector, Diff, Domain, Dual, Noise};
+use mflow_bijectors::{Bijector, Diff, Domain, Dual, Noise, host};
 use std::sync::Arc;
 
 /// Another embedding `g`, whose coordinates of a point are improved by Gauss-Newton steps,
@@ -50,7 +50,7 @@ impl Refined {
             Some(rows) => pseudo_inverse(&rows.broadcast_mul(&self.units)?)?,
             None => {
                 let (b, n) = u.dims2()?;
-                Tensor::zeros((b, n, x.dim(D::Minus1)?), x.dtype(), x.device())?
+                host::zeros((b, n, x.dim(D::Minus1)?), x.dtype(), x.device())?
             }
         };
         Ok(Found { u, rest, square, inverse })

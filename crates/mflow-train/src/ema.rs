@@ -2,7 +2,11 @@
 use crate::Result;
 use crate::optim::{Float, from_named, in_place, to_named};
 use crate::shards::Pool;
+#[cfg(feature = "cuda")]
+use candle_core::Var;
 use candle_core::{DType, Device, Tensor};
+#[cfg(feature = "cuda")]
+use mflow_bijectors::cuda::optimizer::{Update, update};
 use mflow_bijectors::{Code, Parameter, Route, host};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -35,6 +39,8 @@ impl Ema {
         Ok(Self(match (Route::Auto.code(first.device()), first.dtype()) {
             (Code::CpuKernel, DType::F64) => Box::new(Averages::<f64>::new(decay, parameters)?),
             (Code::CpuKernel, _) => Box::new(Averages::<f32>::new(decay, parameters)?),
+            #[cfg(feature = "cuda")]
+            (Code::CudaKernel, _) => Box::new(OnCuda::new(decay, parameters)?),
             _ => Box::new(Composed::new(decay, parameters)?),
         }))
     }
@@ -169,6 +175,61 @@ impl Average for Composed {
     fn restore(&mut self, named: &BTreeMap<String, Tensor>, updates: u64) -> Result<()> {
         for (parameter, average) in self.parameters.iter().zip(&mut self.averages) {
             *average = from_named(parameter, PREFIX, named)?;
+        }
+        self.updates = updates;
+        Ok(())
+    }
+}
+
+/// The same on a CUDA device: one launch for all parameters, where tensor operations need three for each.
+#[cfg(feature = "cuda")]
+#[derive(Debug)]
+struct OnCuda {
+    decay: f64,
+    parameters: Vec<Parameter>,
+    averages: Vec<Var>,
+    updates: u64,
+}
+
+#[cfg(feature = "cuda")]
+impl OnCuda {
+    fn new(decay: f64, parameters: Vec<Parameter>) -> Result<Self> {
+        let averages = parameters.iter().map(|p| Var::from_tensor(&p.var.as_detached_tensor()));
+        let averages = averages.collect::<candle_core::Result<_>>()?;
+        Ok(Self { decay, parameters, averages, updates: 0 })
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Average for OnCuda {
+    fn update(&mut self, _: &Pool) -> Result<()> {
+        self.updates += 1;
+        let rate = 1. - decay_at(self.decay, self.updates);
+        // s = s - (1 - d) (s - θ), a step against the gradient -θ with a decay of 1.
+        let step = Update::Sgd { scale: -1., rate, decay: 1., momentum: 0., nesterov: false };
+        let all = self.averages.iter().zip(&self.parameters);
+        let all: Vec<_> = all.map(|(s, p)| (s, Some(p.var.as_tensor()))).collect();
+        Ok(update(&step, &all, &[])?)
+    }
+    fn swap(&mut self) -> Result<()> {
+        for (parameter, average) in self.parameters.iter().zip(&self.averages) {
+            let theta = parameter.var.copy()?.detach();
+            parameter.var.set(average)?;
+            average.set(&theta)?;
+        }
+        Ok(())
+    }
+    fn to_named(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut named = BTreeMap::new();
+        for (parameter, average) in self.parameters.iter().zip(&self.averages) {
+            let average = host::tensor(&average.as_detached_tensor())?;
+            named.extend(to_named(parameter, PREFIX, &average)?);
+        }
+        Ok(named)
+    }
+    fn restore(&mut self, named: &BTreeMap<String, Tensor>, updates: u64) -> Result<()> {
+        for (parameter, average) in self.parameters.iter().zip(&self.averages) {
+            average.set(&from_named(parameter, PREFIX, named)?)?;
         }
         self.updates = updates;
         Ok(())

@@ -7,6 +7,7 @@ pub use config::AutoregressiveConfig;
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
 use crate::coupling::{Coupling, or_empty};
 use crate::diff::Diff;
+use crate::host;
 use crate::kernel::autoregressive::SolveOp;
 use crate::kernel::{FusedLayer, Pushed};
 use crate::nn::{Conditioned, Linear};
@@ -53,7 +54,7 @@ impl<U: Univariate> Autoregressive<U> {
         let Coupling { plan, .. } = &self.parallel;
         let (map, per, v) = (&plan.map, plan.map.parameters(), y.value());
         let (theta, rows) = (self.parallel.theta()?, v.dim(0)?);
-        let zeros = |n: usize| Tensor::zeros((rows, n), v.dtype(), v.device());
+        let zeros = |n: usize| host::zeros((rows, n), v.dtype(), v.device());
         let mut solved: Option<Mapped<T>> = None;
         for i in 0..plan.dim {
             // The features that are not found yet are zeros, which the masks keep out.

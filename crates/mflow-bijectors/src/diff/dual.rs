@@ -1,6 +1,7 @@
 //! [`Dual`]: values with tangent rows.
 use super::Diff;
 use crate::bijector::{Bijector, Direction, Mapped};
+use crate::host;
 use crate::kernel::FusedLayer;
 use crate::nn::Conditioned;
 use crate::univariate::Univariate;
@@ -147,7 +148,7 @@ impl Diff for Dual {
             None => {
                 let mut shape = p.value.dims().to_vec();
                 shape.insert(1, k);
-                Tensor::zeros(shape, value.dtype(), value.device())
+                host::zeros(shape, value.dtype(), value.device())
             }
         };
         let rows = parts.iter().map(rows).collect::<candle_core::Result<Vec<_>>>()?;

@@ -137,7 +137,14 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     /// # Errors
     /// If out of range.
     fn narrow(&self, start: usize, len: usize) -> Result<Self> {
-        self.linear(|t| t.narrow(D::Minus1, start, len))
+        self.linear(|t| match len {
+            // Without a graph: GPUs have no gradients of nothing.
+            0 => {
+                let all = t.narrow(D::Minus1, start, len)?;
+                host::zeros(all.shape(), t.dtype(), t.device())
+            }
+            _ => t.narrow(D::Minus1, start, len),
+        })
     }
     /// Features of the last axis by `index` (`u32`, `[E]`).
     ///

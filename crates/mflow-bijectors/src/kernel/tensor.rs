@@ -1,4 +1,5 @@
 //! Between candle tensors and slices.
+use crate::host;
 use candle_core::{CpuStorage, Error, Layout, Result, Storage, Tensor, WithDType};
 
 /// Contiguous CPU data of a storage.
@@ -33,6 +34,10 @@ pub fn split(flat: &Tensor, lens: &[usize]) -> Result<Vec<Tensor>> {
     if total != flat.elem_count() {
         let found = flat.elem_count();
         return Err(Error::Msg(format!("pieces of {total} numbers in all, cut from {found}")));
+    }
+    if let [0] = lens {
+        // Without a graph: GPUs have no gradients of nothing.
+        return Ok(vec![host::zeros(0, flat.dtype(), flat.device())?]);
     }
     if let [_] | [] = lens {
         return Ok(lens.iter().map(|_| flat.clone()).collect());

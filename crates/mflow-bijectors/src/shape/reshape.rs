@@ -2,9 +2,9 @@
 use super::{check_shape, size};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
 use crate::domain::Domain;
+use crate::host;
 use crate::params::Params;
 use crate::{Diff, Error, Result};
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Config of a [`Reshape`].
@@ -67,7 +67,7 @@ impl Layer for Reshape {
 /// Zeros, `[B]`.
 pub(crate) fn no_log_det<T: Diff>(x: &T) -> Result<T> {
     let v = x.value();
-    Ok(T::constant(&Tensor::zeros(v.dim(0)?, v.dtype(), v.device())?))
+    Ok(T::constant(&host::zeros(v.dim(0)?, v.dtype(), v.device())?))
 }
 
 /// Config of a [`Squeeze`].

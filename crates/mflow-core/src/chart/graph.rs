@@ -173,7 +173,7 @@ impl<G: GraphFunction> Chart for Graph<G> {
         let n = self.function.inputs();
         let graph = self.function.call(&with_frame(u)?)?;
         let Some(gradient) = graph.tangents() else {
-            return Ok(Tensor::zeros(u.dim(0)?, u.dtype(), u.device())?);
+            return Ok(host::zeros(u.dim(0)?, u.dtype(), u.device())?);
         };
         if self.function.outputs() == 1 {
             let square = gradient.sqr()?.sum(2)?.sum(1)?;

@@ -78,6 +78,9 @@ fn none(like: &Tensor, shape: &[usize]) -> Result<Tensor> {
 /// Coordinates with the unit vectors of `U` as tangents.
 pub(crate) fn with_frame(u: &Tensor) -> Result<Dual> {
     let (b, n) = u.dims2()?;
+    if b == 0 {
+        return Ok(Dual::new(u.clone(), none(u, &[0, n, n])?)?);
+    }
     let frame = Tensor::eye(n, u.dtype(), u.device())?;
     let frame = frame.unsqueeze(0)?.broadcast_as((b, n, n))?.contiguous()?;
     Ok(Dual::new(u.clone(), frame)?)

@@ -2,7 +2,7 @@
 use super::Chart;
 use crate::Result;
 use candle_core::{D, DType, Device, Tensor};
-use mflow_bijectors::{Diff, Domain};
+use mflow_bijectors::{Diff, Domain, host};
 
 /// `x = (u, 0)`: a coordinate subspace; volume element 1.
 ///
@@ -54,6 +54,6 @@ impl Chart for ZeroPadding {
         Ok(x.narrow(D::Minus1, 0, self.coordinates)?.contiguous()?)
     }
     fn log_volume(&self, u: &Tensor) -> Result<Tensor> {
-        Ok(Tensor::zeros(u.dim(0)?, self.dtype, &self.device)?)
+        Ok(host::zeros(u.dim(0)?, self.dtype, &self.device)?)
     }
 }

@@ -5,7 +5,7 @@ use crate::embedding::Embedding;
 use crate::model::{Density, Model, ModelSignature, Part, Projected, check_columns, check_finite};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream};
+use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream, host};
 use std::sync::Arc;
 
 /// `x = embed(u)`, `u = h(ũ)`, with `ũ` from a base density; what distinguishes the models is the
@@ -201,10 +201,10 @@ impl Model for ManifoldModel {
         let rows = self.embedding.embed_with_jacobian(u.value.value(), context)?;
         // Chain rule on rows: dx/dũ = (du/dũ)(dx/du).
         match (u.value.tangents(), rows.tangents()) {
-            (Some(of_h), Some(of_f)) => Ok(of_h.matmul(of_f)?),
+            (Some(of_h), Some(of_f)) if b > 0 => Ok(of_h.matmul(of_f)?),
             _ => {
                 let (dtype, device) = (self.signature.dtype, &self.signature.device);
-                Ok(Tensor::zeros((b, n, self.signature.data_dim), dtype, device)?)
+                Ok(host::zeros((b, n, self.signature.data_dim), dtype, device)?)
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::embedding::{Embedding, columns};
 use crate::model::{Density, Model};
 use crate::models::manifold::{ManifoldModel, score_of, with_tangents};
 use candle_core::Tensor;
-use mflow_bijectors::{Bijector, Diff, Dual};
+use mflow_bijectors::{Bijector, Diff, Dual, host};
 use std::sync::Arc;
 
 /// The latents `v` across the manifold are normal, `N(0, ε²)`.
@@ -93,6 +93,9 @@ impl OffManifold for NormalNoise {
         context: Option<&Tensor>,
     ) -> Result<Tensor> {
         let u = of.h.forward(latent, context)?.value;
+        if u.dim(0)? == 0 {
+            return Ok(host::zeros((0, of.signature.data_dim), u.dtype(), u.device())?);
+        }
         let latents = Tensor::cat(&[u, (noise * self.epsilon)?], 1)?;
         Ok(flow(of)?.forward(&latents, context)?.value)
     }
