@@ -37,7 +37,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     timed("cuda", &|| {
         let toolkit = Toolkit::install(&options.python)?;
-        shell::run(toolkit.apply(&mut check("-p mflow --all-targets", "cuda")))
+        // In the profile of the programs for CUDA, so that candle's kernels are compiled once for both.
+        shell::run(toolkit.apply(&mut check("--release -p mflow --all-targets", "cuda")))
     })?;
     timed("metal", &|| {
         shell::run(Command::new("rustup").args(["target", "add", MAC]))?;
