@@ -1,6 +1,6 @@
 //! Networks that are no bijectors: encoders and decoders.
 use crate::Result;
-use candle_core::{D, Tensor};
+use candle_core::D;
 use mflow_bijectors::{
     Bijector, CouplingConfig, Diff, Direction, Mask, NetConfig, Noise, Params, UnivariateConfig,
     host,

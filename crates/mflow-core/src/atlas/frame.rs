@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn numbers(t: &Tensor) -> Vec<f64> {
-        mflow_bijectors::host::values_f64(t).unwrap()
+        host::values_f64(t).unwrap()
     }
 
     #[test]
