@@ -4,6 +4,7 @@ use crate::numbers::{close, device, gap_of, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     Activation, Bijector, CouplingConfig, Direction, Mask, ParamStore, RationalQuadratic, Route,
+    host,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,7 +90,7 @@ pub(crate) fn fixed(
     let mut store = ParamStore::new(1, dtype, device());
     let map = store.build(|_| true, |p| config.build(p)).unwrap();
     let mut named: BTreeMap<_, _> = store.to_named().unwrap();
-    named.values_mut().for_each(|t| *t = t.zeros_like().unwrap());
+    named.values_mut().for_each(|t| *t = host::zeros(t.shape(), t.dtype(), t.device()).unwrap());
     named.insert("net.final.bias".into(), tensor(parameters.to_vec(), &[parameters.len()]));
     store.assign(&named).unwrap();
     (map, store)

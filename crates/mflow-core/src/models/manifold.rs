@@ -241,6 +241,10 @@ impl Model for ManifoldModel {
         noise: &Tensor,
     ) -> Result<Tensor> {
         self.check_data("surrogate_log_prob", x, context)?;
+        if x.dim(0)? == 0 && self.signature.noise_dim > 0 {
+            // candle cannot sum nothing.
+            return Ok(host::zeros(0, self.signature.dtype, &self.signature.device)?);
+        }
         self.off_manifold.surrogate_log_prob(self, x, context, noise)
     }
 
