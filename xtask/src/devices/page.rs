@@ -122,7 +122,7 @@ const HOW: &str = "
 Where Rust and 4 GB of disk are, without a GPU:
 
 ```sh
-cargo xtask device pack # 20 minutes at first; target/device, 17 MB
+cargo xtask device pack # 13 to 25 minutes at first; target/device, 17 MB
 ```
 
 Copy the repository, with `target/device`, to a machine with an NVIDIA GPU of compute capability 9.0 or newer, a driver

@@ -72,20 +72,10 @@ pub(super) fn of_parameter<T: Element>(
     parameter: &Tensor,
     gradient: Vec<T>,
 ) -> candle_core::Result<Option<Tensor>> {
-    if !parameter.track_op() {
-        return Ok(None);
-    }
-    COLLECTED.with(|all| {
-        let mut all = all.borrow_mut();
-        let Some(slot) = all.as_mut().and_then(|all| all.get_mut(&parameter.id())) else {
-            let gradient = Tensor::from_vec(gradient, parameter.shape(), parameter.device())?;
-            return Ok(Some(gradient));
-        };
-        match slot.as_mut().and_then(|sum| sum.downcast_mut::<Vec<T>>()) {
-            Some(sum) => super::rows::add(sum, &gradient),
-            None => *slot = Some(Box::new(gradient)),
-        }
-        Ok(None)
+    let tensor = |g| Tensor::from_vec(g, parameter.shape(), parameter.device());
+    answer(parameter, gradient, tensor, |sum, g| {
+        super::rows::add(sum, &g);
+        Ok(())
     })
 }
 
@@ -95,19 +85,31 @@ pub(super) fn of_parameter_there(
     parameter: &Tensor,
     gradient: Tensor,
 ) -> candle_core::Result<Option<Tensor>> {
+    answer(parameter, gradient, Ok, |sum, g| {
+        *sum = (&*sum + g)?;
+        Ok(())
+    })
+}
+
+/// Leaves `gradient` to [`gradients`] where it is asked for, else gives it as a tensor.
+fn answer<G: Any>(
+    parameter: &Tensor,
+    gradient: G,
+    tensor: impl FnOnce(G) -> candle_core::Result<Tensor>,
+    add: impl FnOnce(&mut G, G) -> candle_core::Result<()>,
+) -> candle_core::Result<Option<Tensor>> {
     if !parameter.track_op() {
         return Ok(None);
     }
     COLLECTED.with(|all| {
         let mut all = all.borrow_mut();
         let Some(slot) = all.as_mut().and_then(|all| all.get_mut(&parameter.id())) else {
-            return Ok(Some(gradient));
+            return Ok(Some(tensor(gradient)?));
         };
-        let sum = match slot.as_ref().and_then(|sum| sum.downcast_ref::<Tensor>()) {
-            Some(sum) => (sum + &gradient)?,
-            None => gradient,
-        };
-        *slot = Some(Box::new(sum));
+        match slot.as_mut().and_then(|sum| sum.downcast_mut::<G>()) {
+            Some(sum) => add(sum, gradient)?,
+            None => *slot = Some(Box::new(gradient)),
+        }
         Ok(None)
     })
 }
