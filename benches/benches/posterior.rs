@@ -21,7 +21,7 @@ fn posterior(c: &mut Criterion) {
     let of = Evaluated { model: model.as_ref(), pool: &pool };
     let surface = PolynomialSurface;
     let x = surface.sample(ROWS, &[0.; ROWS], &mut Stream::new(1, "observed"));
-    let (x, prior) = (must(x), surface.parameters());
+    let (x, prior) = (must(x), &surface.priors()[..]);
     let routes = [
         ("coordinates", must(Posterior::new(of, prior, &x))),
         ("with_volume", must(Posterior::with_volume(of, prior, &x))),

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::Prior;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -394,18 +396,16 @@ pub enum Error {
 
     /// A parameter lies outside the support of the prior.
     #[error(
-        "parameters, row {row} (counting from 0), {name}: expected a number from {low} to {high}, \
-         found {found}"
+        "parameters, row {row} (counting from 0), {name}: expected a value that its prior has, \
+         {prior}; found {found}"
     )]
     Parameter {
         /// The row, from 0.
         row: usize,
         /// The parameter.
         name: &'static str,
-        /// The least value it may take.
-        low: f64,
-        /// The greatest value it may take.
-        high: f64,
+        /// Its prior.
+        prior: Prior,
         /// The value given.
         found: f64,
     },

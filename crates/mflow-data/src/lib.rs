@@ -8,10 +8,12 @@ mod error;
 pub mod geographic;
 pub mod io;
 mod noise;
+mod prior;
 mod simulator;
 mod simulators;
 
 pub use error::{Error, Place, Result};
 pub use noise::add_noise;
-pub use simulator::{Parameter, Simulator};
+pub use prior::Prior;
+pub use simulator::{JointSample, Parameter, Simulator};
 pub use simulators::*;

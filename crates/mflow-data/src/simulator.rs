@@ -5,27 +5,29 @@ use std::fmt::Debug;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-use crate::{Error, Result};
+use crate::{Error, Prior, Result};
 
-/// A parameter of a simulator. Its prior is uniform.
+/// A parameter of a simulator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
-    /// The least value.
-    pub low: f64,
-    /// The greatest value.
-    pub high: f64,
+    /// What is known of it before any data.
+    pub prior: Prior,
     /// The value that published results are for, where there are any.
     pub default: f64,
 }
 
-impl Parameter {
-    /// Whether a value is within the support of the prior; NaN is not.
-    #[must_use]
-    pub fn contains(&self, value: f64) -> bool {
-        (self.low..=self.high).contains(&value)
-    }
+/// Data points with what a simulator that knows the density of its latent variables z can say of them.
+/// Brehmer, Louppe, Pavez & Cranmer (2020), *Mining gold from implicit models*, arXiv 1805.12244.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JointSample {
+    /// The points, `[n, D]`.
+    pub x: Vec<f64>,
+    /// Joint scores `d log p(x, z | theta) / d theta`, `[n, P]`.
+    pub scores: Vec<f64>,
+    /// Joint log-ratios `log p(x, z | theta) - log p(x, z | default parameters)`, `[n]`, in nats.
+    pub log_ratios: Vec<f64>,
 }
 
 /// Standard deviation of the noise that takes points off the manifold, as published.
@@ -54,6 +56,11 @@ pub trait Simulator: Debug + Send + Sync {
         self.parameters().len()
     }
 
+    /// What is known of each parameter before any data: `[P]`.
+    fn priors(&self) -> Vec<Prior> {
+        self.parameters().iter().map(|p| p.prior).collect()
+    }
+
     /// The parameter point that published results are for: `[P]`.
     fn default_parameters(&self) -> Vec<f64> {
         self.parameters().iter().map(|p| p.default).collect()
@@ -67,7 +74,7 @@ pub trait Simulator: Debug + Send + Sync {
 
     /// Draws `n` parameter points from the prior: `[n, P]`.
     fn sample_prior(&self, n: usize, rng: &mut dyn Rng) -> Vec<f64> {
-        let mut draw = |p: &Parameter| (p.high - p.low) * rng.random::<f64>() + p.low;
+        let mut draw = |p: &Parameter| p.prior.sample(rng);
         (0..n).flat_map(|_| self.parameters().iter().map(&mut draw).collect::<Vec<_>>()).collect()
     }
 
@@ -80,6 +87,28 @@ pub trait Simulator: Debug + Send + Sync {
     /// [`Error::BatchSize`] where `parameters` is not `[n, P]`, and [`Error::Parameter`] for a
     /// value outside the prior's support.
     fn sample(&self, n: usize, parameters: &[f64], rng: &mut dyn Rng) -> Result<Vec<f64>>;
+
+    /// Whether [`sample_joint`](Self::sample_joint) is known.
+    fn has_scores(&self) -> bool {
+        false
+    }
+
+    /// Draws the same points as [`sample`](Self::sample) does given `parameters` (`[n, P]`), with their joint
+    /// scores and ratios at `hypotheses` (`[n, P]`), which may be other parameters.
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Self::sample), and [`Error::Intractable`] where the density of latent variables has
+    /// no formula.
+    fn sample_joint(
+        &self,
+        _n: usize,
+        _parameters: &[f64],
+        _hypotheses: &[f64],
+        _rng: &mut dyn Rng,
+    ) -> Result<JointSample> {
+        Err(Error::Intractable { simulator: self.name(), what: "joint score" })
+    }
 
     /// The logarithm of the density at each of the points `x` (`[n, D]`) given the parameters of
     /// the same row (`[n, P]`): `[n]`, in nats.
@@ -159,10 +188,10 @@ pub(crate) fn parameter_rows<'a>(
     }
     let row = |row: usize| {
         let values = &parameters[row * cols..(row + 1) * cols];
-        match of.iter().zip(values).find(|(p, value)| !p.contains(**value)) {
+        match of.iter().zip(values).find(|(p, value)| !p.prior.contains(**value)) {
             None => Ok(values),
-            Some((&Parameter { name, low, high, .. }, &found)) => {
-                Err(Error::Parameter { row, name, low, high, found })
+            Some((&Parameter { name, prior, .. }, &found)) => {
+                Err(Error::Parameter { row, name, prior, found })
             }
         }
     };

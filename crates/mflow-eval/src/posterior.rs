@@ -5,10 +5,10 @@ use crate::{Error, Result};
 use mflow_bijectors::host;
 use mflow_core::candle::{D, DType, Device, Tensor, Var};
 use mflow_core::{Density, Model};
-use mflow_data::{Parameter, Simulator};
+use mflow_data::{Prior, Simulator};
 
-/// `log p(theta | x_1 ... x_n) = sum_i log p(x_i | theta) + log p(theta) + constant`, with a uniform prior
-/// within bounds.
+/// `log p(theta | x_1 ... x_n) = sum_i log p(x_i | theta) + log p(theta) + constant`, with a prior
+/// in which parameters are independent.
 ///
 /// Where the model's manifold does not depend on the context, neither do the coordinates `u_i` of
 /// the rows nor the volume of the manifold there, which then cancels in differences: the sum is
@@ -17,7 +17,7 @@ use mflow_data::{Parameter, Simulator};
 #[derive(Debug)]
 pub struct Posterior<'a> {
     model: &'a dyn Model,
-    prior: &'a [Parameter],
+    prior: Vec<Prior>,
     rows: Rows,
 }
 
@@ -35,13 +35,13 @@ impl<'a> Posterior<'a> {
     ///
     /// # Errors
     /// If there is no parameter, or the model has no likelihood, or not one context feature for each parameter.
-    pub fn new(of: Evaluated<'a>, prior: &'a [Parameter], x: &[f64]) -> Result<Self> {
+    pub fn new(of: Evaluated<'a>, prior: &[Prior], x: &[f64]) -> Result<Self> {
         let mut posterior = Self::with_volume(of, prior, x)?;
         let signature = of.model.signature();
         if let (Rows::Data(x), false, Some(Density::Manifold)) =
             (&posterior.rows, signature.conditional_manifold, signature.density)
         {
-            let anywhere: Vec<f64> = prior.iter().map(|p| p.default).collect();
+            let anywhere: Vec<f64> = prior.iter().map(|p| p.quantile(0.5)).collect();
             let context = of.context(&anywhere.repeat(x.dim(0)?))?;
             posterior.rows = Rows::Coordinates(of.model.coordinates(x, context.as_ref())?.detach());
         }
@@ -52,7 +52,7 @@ impl<'a> Posterior<'a> {
     ///
     /// # Errors
     /// As [`Posterior::new`].
-    pub fn with_volume(of: Evaluated<'a>, prior: &'a [Parameter], x: &[f64]) -> Result<Self> {
+    pub fn with_volume(of: Evaluated<'a>, prior: &[Prior], x: &[f64]) -> Result<Self> {
         let signature = of.model.signature();
         if prior.is_empty() {
             let (expected, found) = ("parameters with a prior".to_owned(), "none".to_owned());
@@ -68,7 +68,7 @@ impl<'a> Posterior<'a> {
             return Err(Error::Model { what: "posterior", expected, found });
         }
         let x = of.tensor(x, signature.data_dim)?;
-        Ok(Self { model: of.model, prior, rows: Rows::Data(x) })
+        Ok(Self { model: of.model, prior: prior.to_vec(), rows: Rows::Data(x) })
     }
 }
 
@@ -106,7 +106,10 @@ impl DifferentiableTarget for Posterior<'_> {
             let score = host::tensor(score)?.to_dtype(DType::F64)?.sum(0)?;
             gradient.copy_from_slice(&score.to_vec1::<f64>()?);
         }
-        Ok(sum.to_scalar()?)
+        for ((gradient, prior), theta) in gradient.iter_mut().zip(&self.prior).zip(theta) {
+            *gradient += prior.gradient(*theta);
+        }
+        Ok(sum.to_scalar::<f64>()? + self.log_prior(theta))
     }
 }
 
@@ -124,6 +127,11 @@ impl Posterior<'_> {
     /// Whether the prior is not 0.
     fn contains(&self, theta: &[f64]) -> bool {
         self.prior.iter().zip(theta).all(|(p, t)| p.contains(*t))
+    }
+
+    /// The logarithm of the prior, up to a constant.
+    fn log_prior(&self, theta: &[f64]) -> f64 {
+        self.prior.iter().zip(theta).map(|(p, t)| p.log_prob(*t)).sum()
     }
 
     /// Each of `thetas` for each of `rows` rows of data, `[n * rows, P]`: parameters change slowly, rows fast.
@@ -145,8 +153,7 @@ impl Posterior<'_> {
         })
     }
 
-    /// The log-likelihoods given each of `thetas`, `[n, P]`, of all `rows` rows together, where the prior
-    /// is not 0.
+    /// The log-posteriors at each of `thetas`, `[n, P]`, given all `rows` rows together, where the prior is not 0.
     fn block(&self, thetas: &[f64], rows: usize) -> Result<Vec<f64>> {
         let all = thetas.chunks(self.dim());
         let inside: Vec<&[f64]> = all.clone().filter(|theta| self.contains(theta)).collect();
@@ -159,7 +166,7 @@ impl Posterior<'_> {
         let sums = host::tensor(&each)?.to_dtype(DType::F64)?.reshape((n, rows))?.sum(D::Minus1)?;
         let mut sums = sums.to_vec1::<f64>()?.into_iter();
         let of = |theta| match self.contains(theta) {
-            true => sums.next().unwrap_or(f64::NAN),
+            true => sums.next().unwrap_or(f64::NAN) + self.log_prior(theta),
             false => f64::NEG_INFINITY,
         };
         Ok(all.map(of).collect())
@@ -186,10 +193,13 @@ impl Target for TruePosterior<'_> {
     }
 
     fn log_prob(&self, theta: &[f64]) -> Result<f64> {
-        if !self.simulator.parameters().iter().zip(theta).all(|(p, t)| p.contains(*t)) {
-            return Ok(f64::NEG_INFINITY);
+        let priors = self.simulator.priors();
+        let log_prior: f64 = priors.iter().zip(theta).map(|(p, t)| p.log_prob(*t)).sum();
+        if log_prior == f64::NEG_INFINITY {
+            return Ok(log_prior);
         }
         let rows = self.x.len() / self.simulator.data_dim();
-        Ok(self.simulator.log_prob(self.x, &theta.repeat(rows))?.iter().sum())
+        let likelihoods = self.simulator.log_prob(self.x, &theta.repeat(rows))?;
+        Ok(likelihoods.iter().sum::<f64>() + log_prior)
     }
 }

@@ -6,8 +6,8 @@ mod nearest;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-use crate::Result;
 use crate::simulator::{Parameter, Simulator, parameter_rows, points};
+use crate::{Prior, Result};
 
 pub use height::HeightJet;
 
@@ -17,7 +17,8 @@ const WIDE_WEIGHT: f64 = 0.6;
 const WIDE_MEAN: [f64; 2] = [1.0, -1.0];
 const WIDE_WIDTH: f64 = 2.0;
 /// The parameter, and what is published for it.
-const THETA: &[Parameter] = &[Parameter { name: "theta", low: -1.0, high: 1.0, default: 0.0 }];
+const THETA: &[Parameter] =
+    &[Parameter { name: "theta", prior: Prior::Uniform { low: -1.0, high: 1.0 }, default: 0.0 }];
 /// The mean of the other component; its width is [`width`].
 const NARROW_MEAN: [f64; 2] = [-1.0, 1.0];
 

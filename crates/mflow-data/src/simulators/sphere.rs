@@ -10,6 +10,7 @@ use super::angles;
 use super::charted::Charted;
 use super::directional::{log_normal, log_sum_exp, log_wrapped_normal};
 use super::number::Number;
+use crate::Prior;
 use crate::simulator::{Parameter, Simulator as _};
 
 /// Points near the unit sphere `S^n` whose angles are Gaussian.
@@ -34,7 +35,8 @@ pub struct GaussianOnSphere {
 }
 
 /// What is added to the mean of the last angle.
-const SHIFT: &[Parameter] = &[Parameter { name: "theta", low: -1.0, high: 1.0, default: 0.0 }];
+const SHIFT: &[Parameter] =
+    &[Parameter { name: "theta", prior: Prior::Uniform { low: -1.0, high: 1.0 }, default: 0.0 }];
 /// The angle on the circle as published.
 const CIRCLE: &[(f64, f64)] = &[(FRAC_PI_2, FRAC_PI_4)];
 /// The polar angle is narrow enough to leave the poles, where angles are no chart, nearly empty.

@@ -12,6 +12,7 @@ mod npy_files;
 mod npy_header;
 mod npz_files;
 mod parts;
+mod prior;
 mod simulators;
 mod surface_distance;
 mod surface_geometry;

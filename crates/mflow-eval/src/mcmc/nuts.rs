@@ -4,7 +4,7 @@ use super::bounded::Bounded;
 use super::chains::{Chain, DifferentiableTarget, Lengths, rows};
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
-use mflow_data::Parameter;
+use mflow_data::Prior;
 use mflow_train::Pool;
 use nuts_rs::rand::Rng;
 use nuts_rs::{
@@ -57,7 +57,7 @@ impl Nuts {
         pool.map(starts.len(), one).into_iter().collect()
     }
 
-    /// The same for a density within bounds, those of `bounds`: steps are taken in the reals ([`Bounded`]),
+    /// The same for a density within the bounds of `priors`: steps are taken in the reals ([`Bounded`]),
     /// starts and draws are in the units of the density. No chain can start at a bound.
     ///
     /// # Errors
@@ -65,13 +65,13 @@ impl Nuts {
     pub fn sample_within(
         &self,
         target: &dyn DifferentiableTarget,
-        bounds: &[Parameter],
+        priors: &[Prior],
         starts: &[f64],
         lengths: Lengths,
         seed: u64,
         pool: &Pool,
     ) -> Result<Vec<Chain>> {
-        let unbounded = Bounded::new(target, bounds)?;
+        let unbounded = Bounded::new(target, priors)?;
         let starts = unbounded.to_unbounded(starts);
         let mut chains = self.sample(&unbounded, &starts, lengths, seed, pool)?;
         for chain in &mut chains {

@@ -3,31 +3,27 @@ use super::chains::Target;
 use super::tabulated::largest;
 use crate::statistics::Field;
 use crate::{Error, Result};
-use mflow_data::Parameter;
+use mflow_data::Prior;
 
 /// The log-density of two parameters on a grid of `points` x `points` where its mass is: first over all of
-/// their bounds, then over the part of them that holds what is within `DEPTH` nats of the highest value.
+/// their [ranges](Prior::range), then over the part of them that holds what is within `DEPTH` nats of the highest value.
 ///
 /// # Errors
 /// [`Error::Rows`] for a target of another number of parameters, [`Error::Table`] for less than 2 points or
 /// bounds that are none, [`Error::Density`] if the density is zero at all of the first points or undefined at
 /// one, and those of the target.
-pub fn tabulated_plane(
-    target: &dyn Target,
-    parameters: &[Parameter; 2],
-    points: usize,
-) -> Result<Field> {
+pub fn tabulated_plane(target: &dyn Target, priors: &[Prior; 2], points: usize) -> Result<Field> {
     /// Less than 1e-4 of a Gaussian lies deeper.
     const DEPTH: f64 = 10.;
     if target.dim() != 2 {
         return Err(Error::Rows { cols: 2, found: target.dim() });
     }
-    for &Parameter { low, high, .. } in parameters {
+    let bounds = priors.map(|prior| prior.range());
+    for [low, high] in bounds {
         if points < 2 || !(low < high && low.is_finite() && high.is_finite()) {
             return Err(Error::Table { low, high, points });
         }
     }
-    let bounds = parameters.map(|p| [p.low, p.high]);
     let coarse = table(target, bounds, points)?;
     let theta = |i: usize| vec![coarse.x[i / points], coarse.y[i % points]];
     let highest = largest(&coarse.values, theta)?;

@@ -1,7 +1,7 @@
 //! A density of one parameter from a table.
 use super::chains::Target;
 use crate::{Error, Result};
-use mflow_data::Parameter;
+use mflow_data::Prior;
 use rand::{Rng, RngExt};
 
 /// The log-density of one parameter, evaluated once on an equidistant grid between its bounds and straight
@@ -18,13 +18,13 @@ pub struct Tabulated {
 }
 
 impl Tabulated {
-    /// Of `target` at `points` points between the bounds of `parameter`, both included.
+    /// Of `target` at `points` points over the [range](Prior::range) of its prior, both ends included.
     ///
     /// # Errors
     /// [`Error::Rows`] for a target of several parameters, [`Error::Table`] for less than 2 points or bounds
     /// that are none, and those of the target.
-    pub fn new(target: &dyn Target, parameter: &Parameter, points: usize) -> Result<Self> {
-        let Parameter { low, high, .. } = *parameter;
+    pub fn new(target: &dyn Target, prior: &Prior, points: usize) -> Result<Self> {
+        let [low, high] = prior.range();
         if target.dim() != 1 {
             return Err(Error::Rows { cols: 1, found: target.dim() });
         }

@@ -117,10 +117,10 @@ fn posterior_draws(
     truth: &[f64],
     stream: &mut Stream,
 ) -> Result<Vec<f64>> {
-    let prior = simulator.parameters();
+    let prior = &simulator.priors()[..];
     let posterior = Posterior::new(of, prior, x)?;
-    if let [parameter] = prior {
-        return Tabulated::new(&posterior, parameter, TABLE)?.sample(DRAWS, stream);
+    if let [prior] = prior {
+        return Tabulated::new(&posterior, prior, TABLE)?.sample(DRAWS, stream);
     }
     const BURN_IN: usize = 200;
     const DOUBLINGS: u32 = 3;

@@ -4,7 +4,7 @@ use crate::mcmc::{Lengths, Metropolis, Tabulated, Target, sample_chains};
 use crate::statistics::{Sample, kde_log_prob, median_distance, scott, squared_mmd};
 use crate::{Posterior, Result, TruePosterior};
 use mflow_bijectors::Stream;
-use mflow_data::{Parameter, Simulator};
+use mflow_data::{Prior, Simulator};
 
 /// What chains are like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,9 +46,9 @@ pub struct Posteriors {
 pub(super) const TABLE: usize = 1001;
 
 /// What chains sample: the target itself, or its table where it has one parameter.
-fn sampled<'a>(target: impl Target + 'a, prior: &[Parameter]) -> Result<Box<dyn Target + 'a>> {
+fn sampled<'a>(target: impl Target + 'a, prior: &[Prior]) -> Result<Box<dyn Target + 'a>> {
     match prior {
-        [parameter] => Ok(Box::new(Tabulated::new(&target, parameter, TABLE)?)),
+        [prior] => Ok(Box::new(Tabulated::new(&target, prior, TABLE)?)),
         _ => Ok(Box::new(target)),
     }
 }
@@ -81,7 +81,7 @@ pub fn posteriors(
     seed: u64,
 ) -> Result<Posteriors> {
     let PosteriorConfig { sets, rows, burn_in, draws, step } = config;
-    let (truth, prior) = (simulator.default_parameters(), simulator.parameters());
+    let (truth, prior) = (simulator.default_parameters(), &simulator.priors()[..]);
     let dim = simulator.parameter_dim();
     let sample = |target: &dyn Target, purpose: u64, set: usize| -> Result<Vec<f64>> {
         let seed = seed.wrapping_mul(1000).wrapping_add(3 * set as u64 + purpose);

@@ -4,7 +4,7 @@ use crate::metrics::{Hand, SURFACE};
 use mflow_bijectors::Domain;
 use mflow_core::candle::{D, DType, Device, Tensor};
 use mflow_core::{Density, Model, ModelSignature};
-use mflow_data::{Parameter, Simulator};
+use mflow_data::{Parameter, Prior, Simulator};
 use mflow_eval::Error;
 use mflow_eval::metrics::{
     CalibrationConfig, Evaluated, PosteriorCalibration, calibration as calibrate,
@@ -71,8 +71,8 @@ struct Shifted {
 }
 
 const PRIOR: &[Parameter] = &[
-    Parameter { name: "a", low: -1., high: 1., default: 0. },
-    Parameter { name: "b", low: 0., high: 3., default: 1. },
+    Parameter { name: "a", prior: Prior::Uniform { low: -1., high: 1. }, default: 0. },
+    Parameter { name: "b", prior: Prior::Uniform { low: 0., high: 3. }, default: 1. },
 ];
 
 impl Shifted {

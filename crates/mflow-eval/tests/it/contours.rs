@@ -1,7 +1,7 @@
 //! Contours and the levels of densities. Oracle: circles of known radii, and a Gaussian, of which a circle of
 //! radius `sqrt(-2 ln(1 - share))` standard deviations holds a share.
 
-use mflow_data::Parameter;
+use mflow_data::Prior;
 use mflow_eval::Error;
 use mflow_eval::mcmc::{Tabulated, Target, tabulated_plane};
 use mflow_eval::statistics::{Field, highest_density_level};
@@ -84,8 +84,8 @@ impl Target for Gaussian {
     }
 }
 
-fn parameter(low: f64, high: f64) -> Parameter {
-    Parameter { name: "theta", low, high, default: 0. }
+fn parameter(low: f64, high: f64) -> Prior {
+    Prior::Uniform { low, high }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::candle::{DType, Device};
 use mflow_core::{Model, ModelConfig};
-use mflow_data::{Parameter, PolynomialSurface, Simulator};
+use mflow_data::{PolynomialSurface, Prior, Simulator};
 use mflow_eval::mcmc::{
     Chain, Kernel, Lengths, Metropolis, Slice, Tabulated, Target, effective_sample_size, r_hat,
     sample_chains,
@@ -116,8 +116,8 @@ fn differences_of_posteriors_need_no_volume() {
         for conditional in [false, true] {
             let model = model(dtype, 1, conditional);
             let of = Evaluated { model: model.as_ref(), pool: &pool };
-            let quick = Posterior::new(of, surface.parameters(), &x).unwrap();
-            let whole = Posterior::with_volume(of, surface.parameters(), &x).unwrap();
+            let quick = Posterior::new(of, &surface.priors(), &x).unwrap();
+            let whole = Posterior::with_volume(of, &surface.priors(), &x).unwrap();
             let difference = |p: &Posterior<'_>, theta: f64| {
                 p.log_prob(&[theta]).unwrap() - p.log_prob(&[0.]).unwrap()
             };
@@ -135,7 +135,7 @@ fn differences_of_posteriors_need_no_volume() {
     let of = Evaluated { model: model.as_ref(), pool: &pool };
     let error = Posterior::new(of, &[], &x).unwrap_err().to_string();
     assert!(error.contains("expected parameters with a prior, found none"), "{error}");
-    let two = [surface.parameters(), surface.parameters()].concat();
+    let two = [surface.priors(), surface.priors()].concat();
     let error = Posterior::new(of, &two, &x).unwrap_err().to_string();
     assert!(error.contains("given 2 context features, found 1"), "{error}");
 }
@@ -155,7 +155,7 @@ impl Target for Narrow {
 
 #[test]
 fn a_table_is_the_density_within_its_spacing() {
-    let parameter = Parameter { name: "theta", low: -1., high: 1., default: 0. };
+    let parameter = Prior::Uniform { low: -1., high: 1. };
     let table = Tabulated::new(&Narrow, &parameter, 201).unwrap();
     let bound = 0.01_f64.powi(2) / 8. / 0.01;
     let mut largest = 0_f64;
@@ -190,7 +190,7 @@ impl Target for Jagged {
 #[test]
 #[expect(clippy::cast_possible_truncation, reason = "a bin of the unit interval")]
 fn draws_from_a_table_have_its_distribution() {
-    let parameter = Parameter { name: "theta", low: 0., high: 1., default: 0. };
+    let parameter = Prior::Uniform { low: 0., high: 1. };
     let table = Tabulated::new(&Jagged, &parameter, 11).unwrap();
     // The midpoint rule on 50 cells of each interval, of which bins of 5 are counted.
     let cells = 500_000;
@@ -245,7 +245,7 @@ fn a_posterior_in_batches_is_that_point_by_point() {
     for conditional in [false, true] {
         let model = model(DType::F64, 1, conditional);
         let of = Evaluated { model: model.as_ref(), pool: &pool };
-        let posterior = Posterior::new(of, surface.parameters(), &x).unwrap();
+        let posterior = Posterior::new(of, &surface.priors(), &x).unwrap();
         // More than fit into one batch, and some outside of the prior.
         let thetas: Vec<f64> = (0..400).map(|k| f64::from(k) / 180. - 1.1).collect();
         let together = posterior.log_probs(&thetas).unwrap();

@@ -4,7 +4,7 @@ use crate::mcmc::{Cut, check_mean, check_moments_of_cut, model};
 use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream};
 use mflow_core::candle::{DType, Device, Tensor};
 use mflow_core::{Model, ModelConfig};
-use mflow_data::{Parameter, PolynomialSurface, Simulator};
+use mflow_data::{PolynomialSurface, Prior, Simulator};
 use mflow_eval::mcmc::{
     Bounded, Chain, DifferentiableTarget, Lengths, Nuts, Tabulated, Target, effective_sample_size,
     r_hat,
@@ -14,8 +14,8 @@ use mflow_eval::{Error, Posterior, Result};
 use mflow_train::Pool;
 use std::collections::BTreeMap;
 
-fn between(low: f64, high: f64) -> Parameter {
-    Parameter { name: "theta", low, high, default: 0. }
+fn between(low: f64, high: f64) -> Prior {
+    Prior::Uniform { low, high }
 }
 
 const LENGTHS: Lengths = Lengths { burn_in: 300, draws: 2000 };
@@ -29,7 +29,7 @@ impl DifferentiableTarget for Cut {
     }
 }
 
-fn within(bounds: &[Parameter], threads: usize) -> Vec<Chain> {
+fn within(bounds: &[Prior], threads: usize) -> Vec<Chain> {
     let pool = Pool::new(threads).unwrap();
     Nuts::default().sample_within(&Cut, bounds, &STARTS, LENGTHS, 3, &pool).unwrap()
 }
@@ -63,7 +63,7 @@ fn draws_have_the_moments_of_a_gaussian_in_a_box() {
     let chains = Nuts::default().sample_within(&Cut, &box_, &starts, LENGTHS, 5, &pool).unwrap();
     // The midpoint rule.
     let cells = 500;
-    let at = |p: &Parameter, i: usize| p.low + (p.high - p.low) * (i as f64 + 0.5) / cells as f64;
+    let at = |p: &Prior, i: usize| p.quantile((i as f64 + 0.5) / cells as f64);
     let mean = |of: &dyn Fn(&[f64]) -> f64| {
         let (mut sum, mut total) = (0., 0.);
         for i in 0..cells * cells {
@@ -414,4 +414,37 @@ fn derivatives_that_vanish_are_no_obstacle_between_bounds() {
     check_mean("its square", &chains, |t| t[1] * t[1], 1. / 3.);
     let improper = nuts.sample(&Flat, &[0., 0.5], LENGTHS, 1, &pool);
     assert!(matches!(improper, Err(Error::Sampler { chain: 0, .. })), "{improper:?}");
+}
+
+/// A line's slope as log-density: with a Gaussian prior the posterior is that Gaussian, moved.
+#[derive(Debug)]
+struct Tilted(Prior);
+
+impl Target for Tilted {
+    fn dim(&self) -> usize {
+        1
+    }
+    fn log_prob(&self, theta: &[f64]) -> Result<f64> {
+        Ok(0.5 * theta[0] + self.0.log_prob(theta[0]))
+    }
+}
+
+impl DifferentiableTarget for Tilted {
+    fn log_prob_and_gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<f64> {
+        gradient[0] = 0.5 + self.0.gradient(theta[0]);
+        self.log_prob(theta)
+    }
+}
+
+#[test]
+fn a_gaussian_prior_has_no_bounds() {
+    let prior = Prior::Normal { mean: 1., std: 2. };
+    let pool = Pool::new(1).unwrap();
+    let starts = [0., 1., 2., 30.];
+    let target = Tilted(prior);
+    let chains =
+        Nuts::default().sample_within(&target, &[prior], &starts, LENGTHS, 7, &pool).unwrap();
+    // exp(θ/2) moves the mean by half a variance, and leaves that.
+    check_mean("mean", &chains, |t| t[0], 3.);
+    check_mean("variance", &chains, |t| (t[0] - 3.).powi(2), 4.);
 }

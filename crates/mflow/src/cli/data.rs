@@ -120,7 +120,7 @@ fn list() -> Result<()> {
     result(format_args!("{:20} {:>9} {:>9}  parameters", "name", "features", "manifold"))?;
     for name in simulator_names() {
         let simulator = simulator_by_name(name)?;
-        let range = |p: &Parameter| format!("{} from {} to {}", p.name, p.low, p.high);
+        let range = |p: &Parameter| format!("{} {}", p.name, p.prior);
         let parameters: Vec<String> = simulator.parameters().iter().map(range).collect();
         let (d, n) = (simulator.data_dim(), simulator.manifold_dim());
         let density = if simulator.is_tractable() { "" } else { "no exact density" };

@@ -28,12 +28,10 @@ impl EvaluationConfig {
             at_least("evaluation.test_rows", self.test_rows, NEIGHBOURS + 1, why)?;
         }
         for parameter in simulator.parameters() {
-            if !(parameter.low..=parameter.high).contains(&self.parameter) {
-                let (name, found) = (parameter.name, self.parameter);
-                let reason = format!(
-                    "must be within the prior of `{name}`, {} to {}, found {found}",
-                    parameter.low, parameter.high
-                );
+            if !parameter.prior.contains(self.parameter) {
+                let (name, prior, found) = (parameter.name, parameter.prior, self.parameter);
+                let reason =
+                    format!("must be within the prior of `{name}`, {prior}, found {found}");
                 return refuse("evaluation.parameter", reason);
             }
         }

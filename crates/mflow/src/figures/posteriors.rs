@@ -1,7 +1,7 @@
 //! Posteriors of parameters given a few observed sets: those of models, and the exact ones.
 use super::Sheet;
 use crate::Result;
-use mflow_data::{Parameter, Simulator};
+use mflow_data::{Parameter, Prior, Simulator};
 use mflow_eval::figures::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
 use mflow_eval::mcmc::{Tabulated, Target, tabulated_plane};
 use mflow_eval::metrics::{PosteriorConfig, observed_set};
@@ -28,7 +28,7 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
         return Ok(());
     }
     let panels = TRUTHS.iter().enumerate().map(|(set, share)| {
-        let theta: Vec<f64> = prior.iter().map(|p| p.low + share * (p.high - p.low)).collect();
+        let theta: Vec<f64> = prior.iter().map(|p| p.prior.quantile(*share)).collect();
         panel(sheet, simulator, &theta, set)
     });
     let panels = panels.collect::<Result<Vec<_>>>()?;
@@ -37,12 +37,13 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
 
 /// The posteriors given the observed set of the number `set`, drawn at `theta`.
 fn panel(sheet: &Sheet<'_>, simulator: &dyn Simulator, theta: &[f64], set: usize) -> Result<Panel> {
-    let prior = simulator.parameters();
+    let parameters = simulator.parameters();
+    let prior: Vec<Prior> = parameters.iter().map(|p| p.prior).collect();
     let rows = PosteriorConfig::default().rows;
     let x = observed_set(simulator, theta, rows, sheet.experiment.seed, set)?;
     let layer = |name: &str, ink: Ink, target: &dyn Target| -> Result<Layer> {
-        let lines = match prior {
-            [a, b] => contours(target, &[*a, *b])?,
+        let lines = match prior[..] {
+            [a, b] => contours(target, &[a, b])?,
             _ => Tabulated::new(target, &prior[0], TABLE)?.density()?,
         };
         Ok(Layer::new(name, ink, Shape::Line(lines)))
@@ -50,18 +51,18 @@ fn panel(sheet: &Sheet<'_>, simulator: &dyn Simulator, theta: &[f64], set: usize
     let mut layers = vec![layer("truth", Ink::Truth, &TruePosterior::new(simulator, &x))?];
     for (k, run) in sheet.runs.iter().enumerate() {
         if run.of.model.signature().density.is_some() {
-            let posterior = Posterior::new(run.of, prior, &x)?;
+            let posterior = Posterior::new(run.of, &prior, &x)?;
             layers.push(layer(&run.title, Ink::Series(k), &posterior)?);
         }
     }
-    let values = prior.iter().zip(theta).map(|(p, t)| format!("{} = {t}", symbol(p)));
+    let values = parameters.iter().zip(theta).map(|(p, t)| format!("{} = {t}", symbol(p)));
     let values = values.collect::<Vec<_>>().join(", ").replace('-', "\u{2212}");
     let panel = Panel {
         title: format!("{rows} rows at {values}"),
-        x_label: symbol(&prior[0]).to_owned(),
+        x_label: symbol(&parameters[0]).to_owned(),
         ..Panel::default()
     };
-    Ok(match prior {
+    Ok(match parameters {
         [_, second] => {
             let at = Shape::Dots(vec![(theta[0], theta[1])]);
             layers.push(Layer::new("true parameters", Ink::Truth, at));
@@ -93,7 +94,7 @@ fn window(layers: &[Layer]) -> [[f64; 2]; 2] {
 }
 
 /// The lines around [`SHARES`] of a posterior, one after the other.
-fn contours(target: &dyn Target, prior: &[Parameter; 2]) -> Result<Vec<(f64, f64)>> {
+fn contours(target: &dyn Target, prior: &[Prior; 2]) -> Result<Vec<(f64, f64)>> {
     let field = tabulated_plane(target, prior, SIDE)?;
     let mut all = vec![];
     for share in SHARES {

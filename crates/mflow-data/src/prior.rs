@@ -1,0 +1,97 @@
+//! What is known of a parameter before any data.
+
+use std::fmt;
+
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+
+/// The distribution of a parameter before any data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Prior {
+    /// The same density everywhere between two bounds, both included, and none beyond.
+    Uniform {
+        /// The least value.
+        low: f64,
+        /// The greatest value.
+        high: f64,
+    },
+    /// A Gaussian.
+    Normal {
+        /// Its mean.
+        mean: f64,
+        /// Its standard deviation.
+        std: f64,
+    },
+}
+
+/// Standard deviations of a Gaussian to either side of its mean that [`Prior::range`] spans: 6e-7 of it
+/// lie beyond.
+const TAILS: f64 = 5.0;
+
+impl Prior {
+    /// Whether its density is not 0 at a value; NaN and infinities are outside of any.
+    #[must_use]
+    pub fn contains(&self, value: f64) -> bool {
+        match *self {
+            Self::Uniform { low, high } => (low..=high).contains(&value),
+            Self::Normal { .. } => value.is_finite(),
+        }
+    }
+
+    /// The logarithm of its density at a value, up to a constant that is the same for all values: 0 at the
+    /// highest density, negative infinity outside of the support.
+    #[must_use]
+    pub fn log_prob(&self, value: f64) -> f64 {
+        match *self {
+            _ if !self.contains(value) => f64::NEG_INFINITY,
+            Self::Uniform { .. } => 0.0,
+            Self::Normal { mean, std } => -0.5 * ((value - mean) / std).powi(2),
+        }
+    }
+
+    /// The derivative of [`log_prob`](Self::log_prob) within the support.
+    #[must_use]
+    pub fn gradient(&self, value: f64) -> f64 {
+        match *self {
+            Self::Uniform { .. } => 0.0,
+            Self::Normal { mean, std } => -(value - mean) / std.powi(2),
+        }
+    }
+
+    /// Bounds that hold all of it, or all but 6e-7 of a Gaussian: for tables and figures.
+    #[must_use]
+    pub fn range(&self) -> [f64; 2] {
+        match *self {
+            Self::Uniform { low, high } => [low, high],
+            Self::Normal { mean, std } => [mean - TAILS * std, mean + TAILS * std],
+        }
+    }
+
+    /// The value below which the share `p` of it lies, for `p` between 0 and 1.
+    #[must_use]
+    pub fn quantile(&self, p: f64) -> f64 {
+        use statrs::distribution::{ContinuousCDF, Normal};
+        match *self {
+            Self::Uniform { low, high } => low + p * (high - low),
+            Self::Normal { mean, std } => mean + std * Normal::standard().inverse_cdf(p),
+        }
+    }
+
+    /// Draws a value.
+    pub fn sample(&self, rng: &mut dyn Rng) -> f64 {
+        match *self {
+            Self::Uniform { low, high } => (high - low) * rng.random::<f64>() + low,
+            Self::Normal { mean, std } => mean + std * rng.sample::<f64, _>(StandardNormal),
+        }
+    }
+}
+
+/// As in `uniform from -1 to 1`.
+impl fmt::Display for Prior {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uniform { low, high } => write!(f, "uniform from {low} to {high}"),
+            Self::Normal { mean, std } => write!(f, "normal with mean {mean} and deviation {std}"),
+        }
+    }
+}
