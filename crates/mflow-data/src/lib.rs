@@ -11,6 +11,7 @@ mod noise;
 mod prior;
 mod simulator;
 mod simulators;
+pub mod wbf;
 
 pub use error::{Error, Place, Result};
 pub use noise::add_noise;

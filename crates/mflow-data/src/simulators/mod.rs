@@ -14,7 +14,7 @@ mod linear_subspace;
 pub(crate) mod lorenz;
 mod moons;
 mod nearest;
-mod number;
+pub(crate) mod number;
 mod planar_arm;
 pub(crate) mod polynomial_surface;
 mod projected_gaussian;

@@ -1,5 +1,6 @@
 //! Numbers that embeddings are written in: plain ones, and dual ones for exact Jacobians.
 
+use std::f64::consts::{PI, TAU};
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -17,6 +18,12 @@ pub(crate) trait Number:
     fn sin(self) -> Self;
     fn cos(self) -> Self;
     fn sqrt(self) -> Self;
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
+    /// The angle of the point (other, self).
+    fn atan2(self, other: Self) -> Self;
+    /// An angle, from -pi to pi.
+    fn wrapped(self) -> Self;
     /// 1 or -1, with the derivative 0.
     fn signum(self) -> Self;
 
@@ -40,6 +47,18 @@ impl Number for f64 {
     }
     fn sqrt(self) -> Self {
         self.sqrt()
+    }
+    fn exp(self) -> Self {
+        self.exp()
+    }
+    fn ln(self) -> Self {
+        self.ln()
+    }
+    fn atan2(self, other: Self) -> Self {
+        self.atan2(other)
+    }
+    fn wrapped(self) -> Self {
+        (self + PI).rem_euclid(TAU) - PI
     }
     fn signum(self) -> Self {
         self.signum()
@@ -112,6 +131,21 @@ impl Number for Dual {
     fn sqrt(self) -> Self {
         let root = self.value.sqrt();
         self.chain(root, 0.5 / root)
+    }
+    fn exp(self) -> Self {
+        let exp = self.value.exp();
+        self.chain(exp, exp)
+    }
+    fn ln(self) -> Self {
+        self.chain(self.value.ln(), 1.0 / self.value)
+    }
+    fn atan2(self, other: Self) -> Self {
+        let squared = self.value * self.value + other.value * other.value;
+        let tangent = (other.value * self.tangent - self.value * other.tangent) / squared;
+        Self { value: self.value.atan2(other.value), tangent }
+    }
+    fn wrapped(self) -> Self {
+        self.chain(self.value.wrapped(), 1.0)
     }
     fn signum(self) -> Self {
         Self::constant(self.value.signum())

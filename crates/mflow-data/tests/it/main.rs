@@ -18,4 +18,5 @@ mod surface_distance;
 mod surface_geometry;
 mod surface_samples;
 mod tables;
+mod wbf;
 mod written_files;

@@ -1,0 +1,303 @@
+//! Events: a grid adapted to the process, rates, and unweighting.
+
+use std::sync::Arc;
+
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
+
+use super::cuts::Cuts;
+use super::detector::{COORDINATES, Detector, decay};
+use super::hard::{Flavours, Hard};
+use super::partons::{AnalyticDensities, PartonDensities};
+use super::phase_space::{DIM, Point, Variables};
+use super::quadratic::Quadratic;
+use super::rate::{Rate, Sums};
+use super::vector::FourVector;
+use super::vegas::{Grid, Seen};
+
+/// The physics of a simulation.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which events are kept.
+    pub cuts: Cuts,
+    /// What a detector sees.
+    pub detector: Detector,
+    /// Densities of partons.
+    pub densities: Arc<dyn PartonDensities>,
+}
+
+impl Default for Settings {
+    /// The published cuts, our detector and our densities.
+    fn default() -> Self {
+        Self {
+            cuts: Cuts::default(),
+            detector: Detector::default(),
+            densities: Arc::new(AnalyticDensities),
+        }
+    }
+}
+
+/// An event with all that lies behind it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event {
+    /// What was seen.
+    pub coordinates: [f64; COORDINATES],
+    /// Which partons met.
+    pub flavours: Flavours,
+    /// Their momenta.
+    pub incoming: [FourVector; 2],
+    /// What they became, before it was measured.
+    pub outgoing: [FourVector; 2],
+    /// The photons, before they were measured.
+    pub photons: [FourVector; 2],
+    /// `|M|²` for these momenta and flavours as a polynomial in θ, in 1/GeV².
+    pub squared_amplitude: Quadratic,
+    /// 1, or by how much the event was more likely than the largest weight that unweighting allows for.
+    pub weight: f64,
+}
+
+/// Draws events.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    settings: Settings,
+    grid: Grid<DIM>,
+    /// The largest weight, that of [`Quadratic::bound`].
+    most: f64,
+    total: Rate,
+    selected: Rate,
+    excess: f64,
+}
+
+/// Points of a block: what one thread does at a time, with a random stream of its own.
+const BLOCK: usize = 4096;
+/// Blocks of each pass that adapts the grid.
+const PASS: usize = 16;
+const PASSES: usize = 10;
+/// Blocks of the pass that measures rates.
+const SURVEY: usize = 512;
+/// The seed of grid and rates: they are part of the simulator, not of a sample.
+const SEED: u64 = 2003;
+
+/// What a block of the survey finds.
+#[derive(Clone, Debug)]
+struct Surveyed {
+    seen: Seen<DIM>,
+    weights: Vec<f64>,
+    total: Sums,
+    selected: Sums,
+}
+
+impl Generator {
+    /// Adapts the grid and measures rates: a second or two on two cores.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self::with_survey(settings, SURVEY)
+    }
+
+    /// The same with rates from so many blocks of 4096 points.
+    #[must_use]
+    pub fn with_survey(settings: Settings, blocks: usize) -> Self {
+        let mut grid = Grid::uniform();
+        for pass in 0..PASSES {
+            let found = survey(&settings, &grid, pass, PASS, false);
+            grid = grid.refined(&found.seen);
+        }
+        let Surveyed { mut weights, total, selected, .. } =
+            survey(&settings, &grid, PASSES, blocks, true);
+        let (most, excess) = largest(&mut weights);
+        let (total, selected) = (total.rate(), selected.rate());
+        Self { settings, grid, most, total, selected, excess }
+    }
+
+    /// The physics.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The cross section of `p p -> H j j` before cuts, in picobarn, without the branching ratio of the decay.
+    #[must_use]
+    pub fn total(&self) -> &Rate {
+        &self.total
+    }
+
+    /// That of events which are kept.
+    #[must_use]
+    pub fn selected(&self) -> &Rate {
+        &self.selected
+    }
+
+    /// The share of the cross section that lies beyond the largest weight.
+    #[must_use]
+    pub fn excess(&self) -> f64 {
+        self.excess
+    }
+
+    /// One event at θ, with the number of trials that it took.
+    pub fn draw(&self, theta: [f64; 2], rng: &mut dyn Rng) -> (Event, u64) {
+        let bound = (1.0 + theta[0] * theta[0] + theta[1] * theta[1]) * self.most;
+        let mut trials = 0;
+        loop {
+            trials += 1;
+            let Some(trial) = self.trial(rng) else { continue };
+            let weight = trial.cross_section.at(theta) * trial.volume / bound;
+            if rng.random::<f64>() >= weight {
+                continue;
+            }
+            let Point { momenta, higgs, .. } = trial.point;
+            let photons = decay(higgs, rng);
+            let coordinates = self.settings.detector.observe(photons, momenta.outgoing, rng);
+            if !self.settings.cuts.keep(&coordinates) {
+                continue;
+            }
+            let (flavours, squared_amplitude) = trial.hard.draw(theta, rng);
+            let event = Event {
+                coordinates,
+                flavours,
+                incoming: momenta.incoming,
+                outgoing: momenta.outgoing,
+                photons,
+                squared_amplitude,
+                weight: weight.max(1.0),
+            };
+            return (event, trials);
+        }
+    }
+
+    /// `n` events, the i-th at `theta(i)`: the same ones on any number of threads, those of the rayon pool that this
+    /// is called on.
+    pub fn events(
+        &self,
+        n: usize,
+        theta: impl Fn(usize) -> [f64; 2] + Sync,
+        rng: &mut dyn Rng,
+    ) -> Vec<Event> {
+        let key = rng.next_u64();
+        self.events_of(key, 0..n, theta)
+    }
+
+    /// Events of the numbers `rows`, which start at a multiple of [`Self::ROWS`], out of the sequence `key`.
+    pub fn events_of(
+        &self,
+        key: u64,
+        rows: std::ops::Range<usize>,
+        theta: impl Fn(usize) -> [f64; 2] + Sync,
+    ) -> Vec<Event> {
+        let blocks = rows.start / Self::ROWS..rows.end.div_ceil(Self::ROWS);
+        let block = |block: usize| {
+            let mut rng = stream(key, block as u64);
+            let rows = block * Self::ROWS..((block + 1) * Self::ROWS).min(rows.end);
+            rows.map(|row| self.draw(theta(row), &mut rng).0).collect::<Vec<_>>()
+        };
+        blocks.into_par_iter().flat_map_iter(block).collect()
+    }
+
+    /// Events of one random stream.
+    pub const ROWS: usize = 256;
+
+    fn trial(&self, rng: &mut dyn Rng) -> Option<Trial> {
+        Trial::draw(&self.settings, &self.grid, rng).1
+    }
+}
+
+/// The random stream of a block.
+fn stream(key: u64, block: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(key);
+    rng.set_stream(block);
+    rng
+}
+
+/// A point drawn from the grid, within the reach of the protons.
+struct Trial {
+    point: Point,
+    hard: Hard,
+    cross_section: Quadratic,
+    /// Of phase space per number between 0 and 1.
+    volume: f64,
+}
+
+impl Trial {
+    fn draw(
+        settings: &Settings,
+        grid: &Grid<DIM>,
+        rng: &mut dyn Rng,
+    ) -> ([f64; DIM], Option<Self>) {
+        let quantiles: [f64; DIM] = std::array::from_fn(|_| rng.random());
+        let (unit, density) = grid.point(&quantiles);
+        let (variables, volume) = Variables::from_unit(&unit, rng.random());
+        let trial = variables.point().map(|point| {
+            let hard = Hard::new(&point, settings.densities.as_ref());
+            let cross_section = hard.cross_section();
+            Self { point, hard, cross_section, volume: volume * density }
+        });
+        (quantiles, trial)
+    }
+}
+
+/// Looks at `blocks` blocks of points: how much is where, and, if asked for, what passes the cuts.
+fn survey(
+    settings: &Settings,
+    grid: &Grid<DIM>,
+    pass: usize,
+    blocks: usize,
+    rates: bool,
+) -> Surveyed {
+    let one = |block: usize| {
+        let mut rng = stream(SEED, (pass * 1_000_000 + block) as u64);
+        let mut found = Surveyed {
+            seen: Seen::new(),
+            weights: Vec::with_capacity(BLOCK),
+            total: Sums::default(),
+            selected: Sums::default(),
+        };
+        for _ in 0..BLOCK {
+            let (quantiles, trial) = Trial::draw(settings, grid, &mut rng);
+            let weight = trial.as_ref().map(|t| t.cross_section * t.volume).unwrap_or_default();
+            found.seen.add(&quantiles, weight.bound());
+            if !rates {
+                continue;
+            }
+            found.weights.push(weight.bound());
+            found.total.add(weight);
+            let kept = trial.is_some_and(|trial| {
+                let photons = decay(trial.point.higgs, &mut rng);
+                let outgoing = trial.point.momenta.outgoing;
+                settings.cuts.keep(&settings.detector.observe(photons, outgoing, &mut rng))
+            });
+            found.selected.add(if kept { weight } else { Quadratic::default() });
+        }
+        found
+    };
+    let mut all = (0..blocks).into_par_iter().map(one).collect::<Vec<_>>().into_iter();
+    let mut sum = all.next().unwrap_or_else(|| one(0));
+    for found in all {
+        sum.seen.merge(&found.seen);
+        sum.weights.extend(found.weights);
+        sum.total.merge(&found.total);
+        sum.selected.merge(&found.selected);
+    }
+    sum
+}
+
+/// The share of the cross section that may lie beyond the largest weight.
+const EXCESS: f64 = 1e-4;
+
+/// The weight beyond which lies at most the share [`EXCESS`] of all weights, and that share.
+fn largest(weights: &mut [f64]) -> (f64, f64) {
+    weights.sort_unstable_by(|a, b| b.total_cmp(a));
+    let total: f64 = weights.iter().sum();
+    let (mut sum, mut beyond) = (0.0, 0.0);
+    let mut most = weights.first().copied().unwrap_or_default();
+    for (count, weight) in weights.iter().enumerate() {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let excess = sum - weight * count as f64;
+        if excess > EXCESS * total {
+            break;
+        }
+        (most, beyond) = (*weight, excess);
+        sum += weight;
+    }
+    (most, beyond / total)
+}

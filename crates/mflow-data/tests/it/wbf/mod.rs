@@ -1,0 +1,4 @@
+//! Weak-boson fusion.
+
+mod amplitude;
+mod events;
