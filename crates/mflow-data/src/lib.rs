@@ -16,5 +16,5 @@ pub mod wbf;
 pub use error::{Error, Place, Result};
 pub use noise::add_noise;
 pub use prior::Prior;
-pub use simulator::{JointSample, Parameter, Simulator};
+pub use simulator::{JointSample, Likelihood, Parameter, Simulator};
 pub use simulators::*;

@@ -30,6 +30,29 @@ pub struct JointSample {
     pub log_ratios: Vec<f64>,
 }
 
+/// The likelihood function of given points: what a posterior evaluates again and again.
+pub trait Likelihood: Debug + Send + Sync {
+    /// The log-density of each of the points given the parameters `theta`, `[P]`: `[n]`, in nats.
+    ///
+    /// # Errors
+    ///
+    /// As [`Simulator::log_prob`].
+    fn log_prob(&self, theta: &[f64]) -> Result<Vec<f64>>;
+}
+
+/// Points whose density is evaluated anew for each parameter.
+#[derive(Debug)]
+struct Points<'a, S: ?Sized> {
+    of: &'a S,
+    x: &'a [f64],
+}
+
+impl<S: Simulator + ?Sized> Likelihood for Points<'_, S> {
+    fn log_prob(&self, theta: &[f64]) -> Result<Vec<f64>> {
+        self.of.log_prob(self.x, &theta.repeat(self.x.len() / self.of.data_dim()))
+    }
+}
+
 /// Standard deviation of the noise that takes points off the manifold, as published.
 const NOISE: f64 = 0.1;
 
@@ -126,6 +149,17 @@ pub trait Simulator: Debug + Send + Sync {
     /// [`Error::Coordinate`] for a point that is not finite. [`Error::Intractable`] where the density
     /// has no formula.
     fn log_prob(&self, x: &[f64], parameters: &[f64]) -> Result<Vec<f64>>;
+
+    /// The likelihood function of the points `x`, `[n, D]`: [`log_prob`](Self::log_prob) with what depends on the points
+    /// alone computed once, where a simulator can do that.
+    ///
+    /// # Errors
+    ///
+    /// As [`log_prob`](Self::log_prob).
+    fn likelihood<'a>(&'a self, x: &'a [f64]) -> Result<Box<dyn Likelihood + 'a>> {
+        points(x, self.data_dim())?;
+        Ok(Box::new(Points { of: self, x }))
+    }
 
     /// The point of the manifold nearest to each of the points `x` (`[n, D]`): `[n, D]`.
     ///

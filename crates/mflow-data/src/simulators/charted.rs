@@ -46,22 +46,39 @@ pub(crate) trait Charted: Debug + Send + Sync {
     }
 }
 
+/// A map from coordinates to points: all that Jacobians and nearest points ask for.
+pub(crate) trait Embedding {
+    /// The point at z.
+    fn point<T: Number>(&self, z: &[T]) -> Vec<T>;
+    /// As [`Charted::clamp`].
+    fn limit(&self, _z: &mut [f64]) {}
+}
+
+impl<C: Charted> Embedding for C {
+    fn point<T: Number>(&self, z: &[T]) -> Vec<T> {
+        self.embed(z)
+    }
+    fn limit(&self, z: &mut [f64]) {
+        self.clamp(z);
+    }
+}
+
 /// `J`, row by row: `D` rows of `N`.
-pub(super) fn jacobian<C: Charted>(of: &C, z: &[f64]) -> Vec<Vec<f64>> {
+pub(crate) fn jacobian(of: &impl Embedding, z: &[f64]) -> Vec<Vec<f64>> {
     let column = |j: usize| -> Vec<f64> {
         let direction = z.iter().enumerate();
         let z: Vec<Dual> = direction
             .map(|(i, &value)| Dual { value, tangent: if i == j { 1.0 } else { 0.0 } })
             .collect();
-        of.embed(&z).into_iter().map(|x| x.tangent).collect()
+        of.point(&z).into_iter().map(|x| x.tangent).collect()
     };
     let columns: Vec<Vec<f64>> = (0..z.len()).map(column).collect();
-    let (d, _) = of.dims();
+    let d = columns.first().map_or(0, Vec::len);
     (0..d).map(|i| columns.iter().map(|column| column[i]).collect()).collect()
 }
 
 /// The lower Cholesky factor of the metric `J^T J`, with `1 + damping` times its diagonal.
-pub(super) fn cholesky(jacobian: &[Vec<f64>], damping: f64) -> Vec<Vec<f64>> {
+pub(crate) fn cholesky(jacobian: &[Vec<f64>], damping: f64) -> Vec<Vec<f64>> {
     let n = jacobian.first().map_or(0, Vec::len);
     let mut factor = vec![vec![0.0; n]; n];
     for i in 0..n {
@@ -76,7 +93,7 @@ pub(super) fn cholesky(jacobian: &[Vec<f64>], damping: f64) -> Vec<Vec<f64>> {
 }
 
 /// `log sqrt(det J^T J)`: half the log-determinant of the metric.
-fn log_volume(jacobian: &[Vec<f64>]) -> f64 {
+pub(crate) fn log_volume(jacobian: &[Vec<f64>]) -> f64 {
     cholesky(jacobian, 0.0).iter().enumerate().map(|(i, row)| row[i].ln()).sum()
 }
 

@@ -2,7 +2,7 @@
 
 mod angles;
 mod arcs;
-mod charted;
+pub(crate) mod charted;
 mod directional;
 mod helix;
 mod hyperboloid;
@@ -13,7 +13,7 @@ mod line_and_plane;
 mod linear_subspace;
 pub(crate) mod lorenz;
 mod moons;
-mod nearest;
+pub(crate) mod nearest;
 pub(crate) mod number;
 mod planar_arm;
 pub(crate) mod polynomial_surface;

@@ -3,7 +3,7 @@
 //! Levenberg's and Marquardt's method on `|embed(z) - x|^2` from the best few points of a grid. A manifold
 //! can have several local minima; the grid makes sure of the global one where it is fine enough.
 
-use super::charted::{Charted, cholesky, jacobian};
+use super::charted::{Charted, Embedding, cholesky, jacobian};
 
 /// Local searches per point.
 const SEARCHES: usize = 4;
@@ -39,38 +39,36 @@ impl<'a, C: Charted> Nearest<'a, C> {
         if searches < starts.len() {
             starts.select_nth_unstable_by(searches, |a, b| a.0.total_cmp(&b.0));
         }
-        let found = starts[..searches].iter().map(|(_, z)| self.descend(x, z));
+        let found = starts[..searches].iter().map(|(_, z)| descend(self.of, x, z));
         let best = found.min_by(|a, b| a.0.total_cmp(&b.0));
         best.map_or_else(|| vec![0.0; self.of.dims().1], |(_, z)| z)
     }
+}
 
-    /// The local minimum reached from `start`: half the squared distance, and z.
-    fn descend(&self, x: &[f64], start: &[f64]) -> (f64, Vec<f64>) {
-        let mut z = start.to_vec();
-        let mut error = squared(&self.of.embed(&z), x);
-        let mut damping = 1e-6;
-        for _ in 0..MAX_STEPS {
-            let residual: Vec<f64> = self.of.embed(&z).iter().zip(x).map(|(a, b)| a - b).collect();
-            let step = damped_step(&jacobian(self.of, &z), &residual, damping);
-            let mut moved: Vec<f64> = z.iter().zip(&step).map(|(z, step)| z - step).collect();
-            self.of.clamp(&mut moved);
-            let small = moved
-                .iter()
-                .zip(&z)
-                .all(|(m, z)| (m - z).abs() <= STEP_TOLERANCE * (1.0 + z.abs()));
-            let now = squared(&self.of.embed(&moved), x);
-            if now <= error {
-                (z, error) = (moved, now);
-                damping = (damping * 0.1).max(1e-15);
-            } else {
-                damping *= 10.0;
-            }
-            if small || damping > 1e12 {
-                break;
-            }
+/// The local minimum reached from `start`: the squared distance, and z.
+pub(crate) fn descend(of: &impl Embedding, x: &[f64], start: &[f64]) -> (f64, Vec<f64>) {
+    let mut z = start.to_vec();
+    let mut error = squared(&of.point(&z), x);
+    let mut damping = 1e-6;
+    for _ in 0..MAX_STEPS {
+        let residual: Vec<f64> = of.point(&z).iter().zip(x).map(|(a, b)| a - b).collect();
+        let step = damped_step(&jacobian(of, &z), &residual, damping);
+        let mut moved: Vec<f64> = z.iter().zip(&step).map(|(z, step)| z - step).collect();
+        of.limit(&mut moved);
+        let small =
+            moved.iter().zip(&z).all(|(m, z)| (m - z).abs() <= STEP_TOLERANCE * (1.0 + z.abs()));
+        let now = squared(&of.point(&moved), x);
+        if now <= error {
+            (z, error) = (moved, now);
+            damping = (damping * 0.1).max(1e-15);
+        } else {
+            damping *= 10.0;
         }
-        (error, z)
+        if small || damping > 1e12 {
+            break;
+        }
     }
+    (error, z)
 }
 
 fn squared(a: &[f64], b: &[f64]) -> f64 {
@@ -78,7 +76,7 @@ fn squared(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Solves `(J^T J + damping diag(J^T J)) step = J^T residual`.
-fn damped_step(jacobian: &[Vec<f64>], residual: &[f64], damping: f64) -> Vec<f64> {
+pub(crate) fn damped_step(jacobian: &[Vec<f64>], residual: &[f64], damping: f64) -> Vec<f64> {
     let factor = cholesky(jacobian, damping);
     let n = factor.len();
     let mut step: Vec<f64> =

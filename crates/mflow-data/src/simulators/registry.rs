@@ -5,6 +5,7 @@ use super::{
     Moons, PlanarArm, PolynomialSurface, ProjectedGaussian, RobotArm, SCurve, SphereMixture,
     SwissRoll, ThinSpiral, Torus, VonMisesCircle,
 };
+use crate::wbf::{FeatureSet, Settings, WeakBosonFusion};
 use crate::{Error, Result, Simulator};
 
 /// All of them.
@@ -35,6 +36,8 @@ fn all() -> Vec<Box<dyn Simulator>> {
         Box::new(RobotArm),
         Box::new(PolynomialSurface),
         Box::new(Lorenz),
+        Box::new(WeakBosonFusion::default()),
+        Box::new(WeakBosonFusion::new(FeatureSet::WithAzimuths, Settings::default())),
     ]
 }
 

@@ -62,21 +62,41 @@ pub struct Event {
 #[derive(Clone, Debug)]
 pub struct Generator {
     settings: Settings,
+    levels: Vec<Level>,
+    total: Rate,
+    selected: Rate,
+}
+
+/// Trials that suit parameters of a size: the larger they are, the more energy events have.
+#[derive(Clone, Debug)]
+struct Level {
+    /// The size.
+    scale: f64,
     grid: Grid<DIM>,
     /// The largest weight, that of [`Quadratic::bound`].
     most: f64,
-    total: Rate,
-    selected: Rate,
+    /// The share of weights beyond it.
     excess: f64,
 }
+
+impl Level {
+    /// What no weight at θ exceeds, but for the excess: in proportion to the number of trials that an event takes.
+    fn bound(&self, theta: [f64; 2]) -> f64 {
+        let squared = theta[0] * theta[0] + theta[1] * theta[1];
+        (1.0 + squared / (self.scale * self.scale)) * self.most
+    }
+}
+
+/// Their sizes.
+const SCALES: [f64; 3] = [0.1, 0.4, 1.5];
 
 /// Points of a block: what one thread does at a time, with a random stream of its own.
 const BLOCK: usize = 4096;
 /// Blocks of each pass that adapts the grid.
-const PASS: usize = 16;
-const PASSES: usize = 10;
-/// Blocks of the pass that measures rates.
-const SURVEY: usize = 512;
+const PASS: usize = 12;
+const PASSES: usize = 8;
+/// Blocks of the pass that measures rates, at each level.
+const SURVEY: usize = 192;
 /// The seed of grid and rates: they are part of the simulator, not of a sample.
 const SEED: u64 = 2003;
 
@@ -99,16 +119,23 @@ impl Generator {
     /// The same with rates from so many blocks of 4096 points.
     #[must_use]
     pub fn with_survey(settings: Settings, blocks: usize) -> Self {
-        let mut grid = Grid::uniform();
-        for pass in 0..PASSES {
-            let found = survey(&settings, &grid, pass, PASS, false);
-            grid = grid.refined(&found.seen);
+        let mut levels = Vec::with_capacity(SCALES.len());
+        let (mut total, mut selected) = (Rate::default(), Rate::default());
+        for scale in SCALES {
+            let mut grid = Grid::uniform();
+            for pass in 0..PASSES {
+                let found = survey(&settings, &grid, scale, pass, PASS, false);
+                grid = grid.refined(&found.seen);
+            }
+            let mut found = survey(&settings, &grid, scale, PASSES, blocks, true);
+            let (most, excess) = largest(&mut found.weights);
+            levels.push(Level { scale, grid, most, excess });
+            total = total + found.total.rate();
+            selected = selected + found.selected.rate();
         }
-        let Surveyed { mut weights, total, selected, .. } =
-            survey(&settings, &grid, PASSES, blocks, true);
-        let (most, excess) = largest(&mut weights);
-        let (total, selected) = (total.rate(), selected.rate());
-        Self { settings, grid, most, total, selected, excess }
+        // Each level knows the rates without bias.
+        let [total, selected] = [total, selected].map(|rate| rate * (1.0 / SCALES.len() as f64));
+        Self { settings, levels, total, selected }
     }
 
     /// The physics.
@@ -129,19 +156,27 @@ impl Generator {
         &self.selected
     }
 
-    /// The share of the cross section that lies beyond the largest weight.
+    /// The share of the cross section that lies beyond the largest weight, at the worst parameters.
     #[must_use]
     pub fn excess(&self) -> f64 {
-        self.excess
+        self.levels.iter().map(|level| level.excess).fold(0.0, f64::max)
+    }
+
+    /// The level that takes the fewest trials at θ.
+    fn level(&self, theta: [f64; 2]) -> &Level {
+        let bound = |level: &Level| level.bound(theta);
+        let better = |a, b| if bound(b) < bound(a) { b } else { a };
+        self.levels.iter().fold(&self.levels[0], better)
     }
 
     /// One event at θ, with the number of trials that it took.
     pub fn draw(&self, theta: [f64; 2], rng: &mut dyn Rng) -> (Event, u64) {
-        let bound = (1.0 + theta[0] * theta[0] + theta[1] * theta[1]) * self.most;
+        let level = self.level(theta);
+        let bound = level.bound(theta);
         let mut trials = 0;
         loop {
             trials += 1;
-            let Some(trial) = self.trial(rng) else { continue };
+            let Some(trial) = Trial::draw(&self.settings, &level.grid, rng).1 else { continue };
             let weight = trial.cross_section.at(theta) * trial.volume / bound;
             if rng.random::<f64>() >= weight {
                 continue;
@@ -196,10 +231,6 @@ impl Generator {
 
     /// Events of one random stream.
     pub const ROWS: usize = 256;
-
-    fn trial(&self, rng: &mut dyn Rng) -> Option<Trial> {
-        Trial::draw(&self.settings, &self.grid, rng).1
-    }
 }
 
 /// The random stream of a block.
@@ -240,6 +271,7 @@ impl Trial {
 fn survey(
     settings: &Settings,
     grid: &Grid<DIM>,
+    scale: f64,
     pass: usize,
     blocks: usize,
     rates: bool,
@@ -255,11 +287,11 @@ fn survey(
         for _ in 0..BLOCK {
             let (quantiles, trial) = Trial::draw(settings, grid, &mut rng);
             let weight = trial.as_ref().map(|t| t.cross_section * t.volume).unwrap_or_default();
-            found.seen.add(&quantiles, weight.bound());
+            found.seen.add(&quantiles, weight.bound(scale));
             if !rates {
                 continue;
             }
-            found.weights.push(weight.bound());
+            found.weights.push(weight.bound(scale));
             found.total.add(weight);
             let kept = trial.is_some_and(|trial| {
                 let photons = decay(trial.point.higgs, &mut rng);

@@ -50,8 +50,10 @@ fn emitters(of: &QuarkMomenta, plus: bool, line: Line) -> f64 {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hard {
     momenta: [QuarkMomenta; 2],
-    /// `|M|²` by the lines of the first and of the second beam.
-    amplitudes: [[Quadratic; 2]; 2],
+    /// `|M|²` where the same runs along both lines, and where a quark and an antiquark do: conjugation of both currents
+    /// changes nothing.
+    same: Quadratic,
+    mixed: Quadratic,
     measure: f64,
 }
 
@@ -60,7 +62,8 @@ impl Hard {
         let amplitudes = Amplitudes::new(point.momenta);
         Self {
             momenta: point.fractions.map(|x| densities.momentum(x)),
-            amplitudes: Line::ALL.map(|a| Line::ALL.map(|b| amplitudes.squared([a, b]))),
+            same: amplitudes.squared([Line::Quark, Line::Quark]),
+            mixed: amplitudes.squared([Line::Quark, Line::Antiquark]),
             measure: point.measure,
         }
     }
@@ -68,23 +71,27 @@ impl Hard {
     /// `dσ` per unit of [`Variables`](super::phase_space::Variables), in picobarn, summed over flavours.
     pub(super) fn cross_section(&self) -> Quadratic {
         let [first, second] = &self.momenta;
-        let mut sum = Quadratic::default();
-        for (i, a) in Line::ALL.into_iter().enumerate() {
-            for (j, b) in Line::ALL.into_iter().enumerate() {
-                let luminosity = emitters(first, true, a) * emitters(second, false, b)
-                    + emitters(first, false, a) * emitters(second, true, b);
-                sum += self.amplitudes[i][j] * luminosity;
-            }
-        }
-        sum * self.measure
+        let luminosity = |a: Line, b: Line| {
+            emitters(first, true, a) * emitters(second, false, b)
+                + emitters(first, false, a) * emitters(second, true, b)
+        };
+        let [quark, antiquark] = Line::ALL;
+        let same = luminosity(quark, quark) + luminosity(antiquark, antiquark);
+        let mixed = luminosity(quark, antiquark) + luminosity(antiquark, quark);
+        (self.same * same + self.mixed * mixed) * self.measure
+    }
+
+    /// `|M|²` for what runs along the lines.
+    fn amplitude(&self, [a, b]: [Line; 2]) -> Quadratic {
+        if a == b { self.same } else { self.mixed }
     }
 
     /// Flavours, drawn in proportion to their parts of the cross section at θ, with `|M|²` for them.
     pub(super) fn draw(&self, theta: [f64; 2], rng: &mut dyn Rng) -> (Flavours, Quadratic) {
         let mut all = Vec::with_capacity(32);
-        for (i, a) in Line::ALL.into_iter().enumerate() {
-            for (j, b) in Line::ALL.into_iter().enumerate() {
-                let amplitude = self.amplitudes[i][j];
+        for a in Line::ALL {
+            for b in Line::ALL {
+                let amplitude = self.amplitude([a, b]);
                 let squared = amplitude.at(theta);
                 for plus in [true, false] {
                     for (g, h) in [(0, 0), (0, 1), (1, 0), (1, 1)] {

@@ -34,10 +34,11 @@ impl Quadratic {
         self.gradient(theta).map(|slope| slope / value)
     }
 
-    /// What bounds a squared amplitude from above: `|A + θ_1 B + θ_2 C|² <= (1 + |θ|²) (|A|² + |B|² + |C|²)`,
-    /// by Cauchy and Schwarz. This is the second factor, and its mean over θ from N(0, 1)².
-    pub(super) fn bound(&self) -> f64 {
-        self.0[0] + self.0[3] + self.0[5]
+    /// What bounds a squared amplitude from above, by Cauchy and Schwarz:
+    /// `|A + θ_1 B + θ_2 C|² <= (1 + |θ|²/s²) (|A|² + s² |B|² + s² |C|²)`. This is the second factor, and the mean of
+    /// the left side over θ from N(0, s²)².
+    pub(super) fn bound(&self, s: f64) -> f64 {
+        self.0[0] + s * s * (self.0[3] + self.0[5])
     }
 }
 

@@ -1,9 +1,11 @@
 //! Cross sections as functions of the parameters, with their errors.
 
+use std::ops::{Add, Mul};
+
 use super::quadratic::Quadratic;
 
 /// A cross section in picobarn: a polynomial in θ that was integrated by chance.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rate {
     mean: Quadratic,
     /// Of the six coefficients.
@@ -24,6 +26,25 @@ impl Rate {
         let row = |row: &[f64; 6]| row.iter().zip(m).map(|(c, m)| c * m).sum::<f64>();
         let variance: f64 = self.covariance.iter().zip(m).map(|(c, m)| m * row(c)).sum();
         (self.mean.at(theta), variance.max(0.0).sqrt())
+    }
+}
+
+/// The sum of two that were integrated with points of their own.
+impl Add for Rate {
+    type Output = Self;
+    fn add(mut self, other: Self) -> Self {
+        self.mean += other.mean;
+        let entries = self.covariance.iter_mut().flatten();
+        entries.zip(other.covariance.iter().flatten()).for_each(|(a, b)| *a += b);
+        self
+    }
+}
+
+impl Mul<f64> for Rate {
+    type Output = Self;
+    fn mul(self, factor: f64) -> Self {
+        let covariance = self.covariance.map(|row| row.map(|c| c * factor * factor));
+        Self { mean: self.mean * factor, covariance }
     }
 }
 
