@@ -117,7 +117,21 @@ impl Way<'_> {
         let photon = |i: usize| FourVector::from_direction(z[i].exp(), z[i + 1], z[i + 2], 0.0);
         let pair = photon(0) + photon(3);
         let rapidity = (pair.z / pair.e).atanh();
-        Hidden([a[0], a[1], a[2], b[0], b[1], b[2], rapidity, z[1], z[2]])
+        let mut v = Hidden([a[0], a[1], a[2], b[0], b[1], b[2], rapidity, z[1], z[2]]);
+        // What was seen may have more energy than there is.
+        const TRIES: usize = 100;
+        for _ in 0..TRIES {
+            if v.explain().is_some() && self.slopes(&v).is_some() {
+                break;
+            }
+            for at in [0, 3] {
+                v.0[at] -= 0.05;
+            }
+            for at in [1, 4, 6] {
+                v.0[at] *= 0.95;
+            }
+        }
+        v
     }
 
     /// `∂ residuals / ∂v`, by differences: they shape the proposal alone, no value of the integrand.

@@ -100,6 +100,9 @@ const SEA: [f64; 3] = [-0.38, 7.0, 0.085];
 const SHARES: [f64; 5] = [1.1, 1.0, 0.85, 0.6, 0.35];
 
 impl AnalyticDensities {
+    /// The share of the momentum that is left for the gluon.
+    pub const GLUON: f64 = 0.4163;
+
     /// `x` times the densities of the valence of u and of d, and of the sea with a share of 1.
     fn parts(x: f64) -> [f64; 3] {
         let (log_x, log_rest) = (x.ln(), (-x).ln_1p());

@@ -28,6 +28,7 @@ use crate::{Prior, Result};
 pub struct WeakBosonFusion {
     features: FeatureSet,
     settings: Settings,
+    points: usize,
     generator: OnceLock<Generator>,
 }
 
@@ -59,7 +60,21 @@ impl WeakBosonFusion {
     /// With features and physics of one's choice. Nothing is computed yet.
     #[must_use]
     pub fn new(features: FeatureSet, settings: Settings) -> Self {
-        Self { features, settings, generator: OnceLock::new() }
+        Self { features, settings, points: POINTS, generator: OnceLock::new() }
+    }
+
+    /// With a generator that is at hand.
+    #[must_use]
+    pub fn with_generator(features: FeatureSet, generator: Generator) -> Self {
+        let settings = generator.settings().clone();
+        Self { features, settings, points: POINTS, generator: generator.into() }
+    }
+
+    /// With so many points for the integral of a density, for each of the two ways to explain an event; 1000 else. The error
+    /// falls with their square root.
+    #[must_use]
+    pub fn with_points(self, points: usize) -> Self {
+        Self { points, ..self }
     }
 
     /// Which features a row has.
@@ -95,6 +110,12 @@ impl WeakBosonFusion {
     /// As [`log_prob`](Simulator::log_prob).
     pub fn log_prob_with_error(&self, x: &[f64], theta: [f64; 2]) -> Result<Vec<(f64, f64)>> {
         Ok(self.evidence(x)?.iter().map(|of| of.log_prob(self.generator(), theta)).collect())
+    }
+
+    /// `log sqrt(det JᵀJ)` of the map from coordinates to features: what the density per unit of coordinates is divided by.
+    #[must_use]
+    pub fn log_volume(&self, z: &[f64; COORDINATES]) -> f64 {
+        log_volume(&jacobian(&Events { features: self.features, massless: [false; 2] }, z))
     }
 
     /// The joint score of an event, `∂ log p(x, z|θ)/∂θ`: with the rate after cuts, as only events that pass are seen.
@@ -164,10 +185,8 @@ impl WeakBosonFusion {
                 return Seen(None);
             }
             let rng = &mut ChaCha8Rng::seed_from_u64(SEED);
-            let evidence = evidence(&self.settings, &z, POINTS, rng);
-            let events = Events { features: self.features, massless: [false; 2] };
-            let volume = log_volume(&jacobian(&events, &z));
-            Seen(Some((evidence, volume)))
+            let evidence = evidence(&self.settings, &z, self.points, rng);
+            Seen(Some((evidence, self.log_volume(&z))))
         };
         Ok(points(x, self.data_dim())?.into_par_iter().map(one).collect())
     }

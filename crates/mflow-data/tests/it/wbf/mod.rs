@@ -2,3 +2,5 @@
 
 mod amplitude;
 mod events;
+mod likelihood;
+mod partons;
