@@ -36,6 +36,11 @@ impl Pool {
         self.0.current_num_threads()
     }
 
+    /// `f()`, with the threads of the pool for what it does in parallel.
+    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        self.0.install(f)
+    }
+
     /// `f(0), f(1), .., f(n - 1)`, in order.
     pub fn map<R: Send>(&self, n: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
         self.0.install(|| (0..n).into_par_iter().with_max_len(1).map(f).collect())

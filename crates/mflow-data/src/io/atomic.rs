@@ -25,25 +25,55 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<()> {
-    let failed = |action| {
-        move |source: io::Error| match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                Error::StorageFull { path: path.to_path_buf(), source }
-            }
-            _ => Error::Io { action, place: Place::file(path), source },
+    let mut pending = Pending::create(path)?;
+    pending.write(write)?;
+    pending.finish()
+}
+
+/// A file on its way, as [`write_atomically`] has it: what is written is nowhere to be seen until it is finished, and gone if
+/// it never is.
+#[derive(Debug)]
+pub(super) struct Pending {
+    path: PathBuf,
+    writer: BufWriter<File>,
+    temporary: Temporary,
+}
+
+impl Pending {
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let (file, temporary) = Temporary::create(path).map_err(failed(path, "create"))?;
+        Ok(Self { path: path.to_path_buf(), writer: BufWriter::new(file), temporary })
+    }
+
+    pub(super) fn write(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<()> {
+        write(&mut self.writer).map_err(failed(&self.path, "write"))
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        let Self { path, writer, temporary } = self;
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error);
+        let file = file.map_err(failed(&path, "write"))?;
+        file.sync_all().map_err(failed(&path, "write"))?;
+        drop(file); // some systems do not rename an open file
+        temporary.rename_to(&path).map_err(failed(&path, "replace"))
+    }
+}
+
+/// What to make of an error of the system.
+fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Error::StorageFull { path: path.to_path_buf(), source }
         }
-    };
-    let (file, temporary) = Temporary::create(path).map_err(failed("create"))?;
-    let mut writer = BufWriter::new(file);
-    write(&mut writer).map_err(failed("write"))?;
-    let file = writer.into_inner().map_err(io::IntoInnerError::into_error);
-    let file = file.map_err(failed("write"))?;
-    file.sync_all().map_err(failed("write"))?;
-    drop(file); // some systems do not rename an open file
-    temporary.rename_to(path).map_err(failed("replace"))
+        _ => Error::Io { action, place: Place::file(path), source },
+    }
 }
 
 /// A file that is removed when dropped, unless it was renamed before.
+#[derive(Debug)]
 struct Temporary {
     path: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ mod npy;
 mod npy_dtype;
 mod npy_file;
 mod npy_header;
+mod npy_writer;
 mod npz;
 mod table;
 
@@ -23,6 +24,7 @@ pub use atomic::write_atomically;
 pub use csv::{read_csv, write_csv};
 pub use npy::{read_npy, write_npy};
 pub use npy_file::NpyFile;
+pub use npy_writer::NpyWriter;
 pub use npz::{npz_names, read_npz, read_npz_array, write_npz};
 pub use table::Table;
 

@@ -209,8 +209,12 @@ impl Generator {
         theta: impl Fn(usize) -> [f64; 2] + Sync,
         rng: &mut dyn Rng,
     ) -> Vec<Event> {
-        let key = rng.next_u64();
-        self.events_of(key, 0..n, theta)
+        self.events_of(Self::key(rng), 0..n, theta)
+    }
+
+    /// What names a sequence of events: the next number of a generator.
+    pub fn key(rng: &mut dyn Rng) -> u64 {
+        rng.next_u64()
     }
 
     /// Events of the numbers `rows`, which start at a multiple of [`Self::ROWS`], out of the sequence `key`.

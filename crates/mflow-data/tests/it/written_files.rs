@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use mflow_data::Error;
 use mflow_data::io::{
-    Array, Dtype, Table, read_npz_array, read_table, write_array, write_atomically, write_csv,
-    write_npy, write_npz,
+    Array, Dtype, NpyWriter, Table, read_npz_array, read_table, write_array, write_atomically,
+    write_csv, write_npy, write_npz,
 };
 use proptest::prelude::*;
 
@@ -152,4 +152,29 @@ fn places_that_cannot_be_written_are_named() {
     fs::create_dir(&folder).expect("a directory");
     assert_error(write_array(&folder, &array), &["cannot create", "folder.npy"]);
     assert_error(write_array(&directory.path().join("a.txt"), &array), &["`.txt`"]);
+}
+
+#[test]
+fn rows_that_come_one_by_one_make_the_same_file() {
+    let directory = directory();
+    let [whole, parts] = ["whole.npy", "parts.npy"].map(|name| directory.path().join(name));
+    let values: Vec<f64> = (0..60).map(f64::from).collect();
+    write_npy(&whole, &Array::matrix(20, 3, &values, Dtype::F64).unwrap()).unwrap();
+    let mut writer = NpyWriter::create(&parts, 20, Some(3)).unwrap();
+    for part in values.chunks(7) {
+        writer.write(part).unwrap();
+    }
+    assert!(!parts.exists(), "not there before it is finished");
+    writer.finish().unwrap();
+    assert_eq!(fs::read(&whole).unwrap(), fs::read(&parts).unwrap());
+    // Too few and too many numbers leave what was there.
+    let short = NpyWriter::create(&parts, 20, Some(3)).unwrap();
+    assert!(matches!(short.finish(), Err(Error::Truncated { expected: 480, found: 0, .. })));
+    let mut long = NpyWriter::create(&parts, 1, None).unwrap();
+    assert!(matches!(long.write(&[1.0, 2.0]), Err(Error::TrailingBytes { .. })));
+    drop(long);
+    assert_eq!(fs::read(&whole).unwrap(), fs::read(&parts).unwrap());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no temporary file is left");
+    let missing = directory.path().join("none").join("x.npy");
+    assert!(matches!(NpyWriter::create(&missing, 1, None), Err(Error::Io { .. })));
 }

@@ -1,6 +1,8 @@
 //! `mflow data`: points of a known manifold.
 use super::exit::{Done, Usage};
+use super::options::Threads;
 use super::output::result;
+use super::wbf::{self, Wanted};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use mflow::bijectors::Stream;
@@ -11,12 +13,14 @@ use std::path::PathBuf;
 /// Draw points of a known manifold, with their exact density, to try models on
 ///
 /// Writes x.npy [n, D], for a simulator with parameters context.npy [n, P], and where the density has a
-/// formula `log_prob.npy` [n]: nats per area of the manifold, none for points that are moved off it.
+/// formula `log_prob.npy` [n]: nats per area of the manifold, none for points that are moved off it. For wbf and wbf-48,
+/// Higgs production in collisions, also the joint scores `scores.npy` [n, 2], and `features.json`.
 /// Without a name, lists the simulators.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  mflow data\n  mflow data torus -n 10000 --out torus\n  \
     mflow data polynomial-surface -n 1000 --at 0 --out test\n  \
-    mflow data s-curve -n 1000 --noise 0.05 --out noisy")]
+    mflow data s-curve -n 1000 --noise 0.05 --out noisy\n  \
+    mflow data wbf -n 100000 --events --out collisions    with joint scores, and what lies behind")]
 pub(super) struct Options {
     /// The simulator
     name: Option<String>,
@@ -49,11 +53,15 @@ pub(super) struct Options {
     /// Folder for the files; it is made if there is none
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
+    wbf: wbf::Options,
 }
 
 /// Files that not all data have.
-const CONTEXT: &str = "context.npy";
-const LOG_PROB: &str = "log_prob.npy";
+pub(super) const CONTEXT: &str = "context.npy";
+pub(super) const LOG_PROB: &str = "log_prob.npy";
 
 pub(super) fn run(options: &Options) -> Result<Done> {
     let Some(name) = &options.name else {
@@ -68,6 +76,22 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         bail!(Usage(format!("{name} has no parameters: leave out --at")));
     }
     let noise = options.noise.unwrap_or(0.0);
+    if let Some(events) = options.wbf.simulator(name)? {
+        if options.out_of_distribution || noise != 0.0 {
+            bail!(Usage(format!(
+                "{name} writes what a detector sees, and its scores: leave out --noise and --out-of-distribution"
+            )));
+        }
+        let wanted = Wanted {
+            rows: usize::try_from(options.n)?,
+            at: &options.at,
+            seed: options.seed,
+            threads: options.threads,
+            out,
+        };
+        return wbf::run(&events, &options.wbf, &wanted);
+    }
+    options.wbf.check_unused(name)?;
     // The density of a noisy point is not that of the manifold below it.
     let is_on_manifold = !options.out_of_distribution && noise == 0.0;
     let has_density = simulator.is_tractable() && is_on_manifold;

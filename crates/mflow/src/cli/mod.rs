@@ -23,6 +23,7 @@ mod score;
 mod settings;
 mod tables;
 pub(crate) mod threads;
+mod wbf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

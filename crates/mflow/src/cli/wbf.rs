@@ -1,0 +1,231 @@
+//! `mflow data wbf`: events of weak-boson fusion, with what lies behind each.
+use super::data::{CONTEXT, LOG_PROB};
+use super::exit::{Done, Usage};
+use super::output::result;
+use super::threads;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use mflow::bijectors::Stream;
+use mflow::data::Simulator;
+use mflow::data::io::NpyWriter;
+use mflow::data::wbf::{
+    COORDINATES, Cuts, Event, FeatureSet, Generator, Settings, WeakBosonFusion,
+};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// What only these events have.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "For wbf and wbf-48")]
+pub(super) struct Options {
+    /// Also write what lies behind each row, one file for each
+    ///
+    /// coordinates.npy [n, 14]: ln pT, eta and phi of two photons, ln pT, eta, phi and ln m of two jets. flavours.npy [n, 4]:
+    /// PDG numbers of the partons that come in and go out. momenta.npy [n, 24]: E, px, py, pz of these partons and of the two
+    /// photons, before they are measured, in GeV. coefficients.npy [n, 6]: the squared amplitude in 1/GeV^2 as a polynomial,
+    /// its terms 1, t1, t2, t1^2, t1 t2, t2^2. weights.npy [n]: 1, or more for the few events beyond the largest weight that
+    /// unweighting allows for.
+    #[arg(long)]
+    events: bool,
+    /// Write `log_prob.npy` too: each density is an integral, a millisecond or two
+    #[arg(long)]
+    log_prob: bool,
+    /// Least invariant mass of the two jets, in GeV [default: 0]
+    #[arg(long, value_name = "GEV")]
+    min_jets_mass: Option<f64>,
+    /// Least difference between the pseudorapidities of the two jets [default: 0]
+    #[arg(long, value_name = "ETA")]
+    min_delta_eta: Option<f64>,
+}
+
+impl Options {
+    /// Refuse them for another simulator.
+    pub(super) fn check_unused(&self, name: &str) -> Result<()> {
+        let given = [
+            ("--events", self.events),
+            ("--log-prob", self.log_prob),
+            ("--min-jets-mass", self.min_jets_mass.is_some()),
+            ("--min-delta-eta", self.min_delta_eta.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => bail!(Usage(format!(
+                "{option} is for wbf and wbf-48, the simulators of collisions; leave it out for {name}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The simulator of this name, if it is one of these.
+    pub(super) fn simulator(&self, name: &str) -> Result<Option<WeakBosonFusion>> {
+        let features = match name {
+            WeakBosonFusion::NAME => FeatureSet::Smooth,
+            WeakBosonFusion::NAME_WITH_AZIMUTHS => FeatureSet::WithAzimuths,
+            _ => return Ok(None),
+        };
+        let least = |option: &str, value: Option<f64>| match value.unwrap_or(0.) {
+            value if (0. ..f64::INFINITY).contains(&value) => Ok(value),
+            value => Err(Usage(format!("{option}: expected a number from 0, found {value}"))),
+        };
+        let cuts = Cuts {
+            jets_mass: least("--min-jets-mass", self.min_jets_mass)?,
+            jets_delta_eta: least("--min-delta-eta", self.min_delta_eta)?,
+            ..Cuts::default()
+        };
+        let settings = Settings { cuts, ..Settings::default() };
+        Ok(Some(WeakBosonFusion::new(features, settings)))
+    }
+}
+
+/// What all data have.
+pub(super) struct Wanted<'a> {
+    pub(super) rows: usize,
+    /// The parameters of all events; none for draws from the prior.
+    pub(super) at: &'a [f64],
+    pub(super) seed: u64,
+    pub(super) threads: super::options::Threads,
+    pub(super) out: &'a Path,
+}
+
+/// Events that are in memory at a time.
+const AT_ONCE: usize = 64 * Generator::ROWS;
+
+pub(super) fn run(
+    simulator: &WeakBosonFusion,
+    options: &Options,
+    wanted: &Wanted<'_>,
+) -> Result<Done> {
+    let Wanted { rows, out, .. } = *wanted;
+    let pool = threads::pool(wanted.threads)?;
+    let stream = &mut Stream::new(wanted.seed, "data");
+    let parameters = match wanted.at {
+        [] => simulator.sample_prior(rows, stream),
+        at => at.repeat(rows),
+    };
+    let generator = pool.install(|| simulator.generator());
+    if !wanted.at.is_empty() {
+        // Parameters that are none are refused before there are files.
+        simulator.sample(1, wanted.at, &mut Stream::new(0, "check"))?;
+    }
+    let theta = |row: usize| [parameters[2 * row], parameters[2 * row + 1]];
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let mut files = Files::create(simulator, options, rows, out)?;
+    let key = Generator::key(stream);
+    let bar = bar(rows);
+    for start in (0..rows).step_by(AT_ONCE) {
+        let end = (start + AT_ONCE).min(rows);
+        let events = pool.install(|| generator.events_of(key, start..end, theta));
+        pool.install(|| files.write(simulator, &events, &parameters[2 * start..2 * end]))?;
+        if let Some(bar) = &bar {
+            bar.set_position(end as u64);
+        }
+    }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    files.finish()?;
+    keep_features(simulator, out)?;
+    let (rate, error) = generator.selected().at([0., 0.]);
+    let line = "cross section after cuts, without operators and decay";
+    result(format_args!("{line}: {rate:.3} +- {error:.3} pb"))?;
+    Ok(Done::Finished)
+}
+
+/// Progress, on a terminal.
+fn bar(rows: usize) -> Option<ProgressBar> {
+    std::io::stderr().is_terminal().then(|| {
+        let bar = ProgressBar::new(rows as u64);
+        // The template is a constant; were it wrong, the default style would do.
+        let style = ProgressStyle::with_template("events {wide_bar} {pos}/{len}, {eta} left");
+        style.map(|style| bar.set_style(style)).ok();
+        bar
+    })
+}
+
+/// What a row of a file is made of.
+type Row = fn(&WeakBosonFusion, &Event, [f64; 2]) -> Vec<f64>;
+
+/// The files, each with a row for each event.
+struct Files(Vec<(PathBuf, NpyWriter, Row, Vec<usize>)>);
+
+impl Files {
+    fn create(
+        simulator: &WeakBosonFusion,
+        options: &Options,
+        rows: usize,
+        out: &Path,
+    ) -> Result<Self> {
+        let mut all: Vec<(&str, Option<usize>, Row)> = vec![
+            ("x.npy", Some(simulator.data_dim()), |of, e, _| of.embed(&e.coordinates)),
+            (CONTEXT, Some(2), |_, _, theta| theta.to_vec()),
+            ("scores.npy", Some(2), |of, e, theta| of.joint_score(e, theta).to_vec()),
+        ];
+        if options.log_prob {
+            all.push((LOG_PROB, None, |of, e, theta| {
+                let density = of.log_prob(&of.embed(&e.coordinates), &theta);
+                density.unwrap_or_else(|_| vec![f64::NAN])
+            }));
+        }
+        if options.events {
+            let behind: [(&str, Option<usize>, Row); 5] = [
+                ("coordinates.npy", Some(COORDINATES), |_, e, _| e.coordinates.to_vec()),
+                ("flavours.npy", Some(4), |_, e, _| {
+                    let partons = [e.flavours.incoming, e.flavours.outgoing()].concat();
+                    partons.iter().map(|parton| f64::from(parton.pdg())).collect()
+                }),
+                ("momenta.npy", Some(24), |_, e, _| {
+                    let all = [e.incoming, e.outgoing, e.photons].concat();
+                    all.iter().flat_map(|p| [p.e, p.x, p.y, p.z]).collect()
+                }),
+                ("coefficients.npy", Some(6), |_, e, _| e.squared_amplitude.0.to_vec()),
+                ("weights.npy", None, |_, e, _| vec![e.weight]),
+            ];
+            all.extend(behind);
+        }
+        let open = |(name, cols, row): (&str, Option<usize>, Row)| {
+            let path = out.join(name);
+            let writer = NpyWriter::create(&path, rows, cols)?;
+            let shape = std::iter::once(rows).chain(cols).collect();
+            Ok((path, writer, row, shape))
+        };
+        Ok(Self(all.into_iter().map(open).collect::<Result<_>>()?))
+    }
+
+    fn write(
+        &mut self,
+        simulator: &WeakBosonFusion,
+        events: &[Event],
+        parameters: &[f64],
+    ) -> Result<()> {
+        for (_, writer, row, _) in &mut self.0 {
+            let rows = events.iter().zip(parameters.chunks_exact(2));
+            let rows = rows.flat_map(|(event, theta)| row(simulator, event, [theta[0], theta[1]]));
+            writer.write(&rows.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        for (path, writer, _, shape) in self.0 {
+            writer.finish()?;
+            result(format_args!("{}: {shape:?}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Write the names of the features, and what they were standardised with.
+fn keep_features(simulator: &WeakBosonFusion, out: &Path) -> Result<()> {
+    let features = simulator.features();
+    let [means, scales] = features.standardization();
+    let rows: Vec<serde_json::Value> = features
+        .names()
+        .into_iter()
+        .zip(means.into_iter().zip(scales))
+        .map(|(name, (mean, scale))| serde_json::json!({ "name": name, "mean": mean, "scale": scale }))
+        .collect();
+    let path = out.join("features.json");
+    let text = serde_json::to_string_pretty(&rows)?;
+    mflow::core::write_atomically(&path, |file| writeln!(file, "{text}"))?;
+    result(format_args!("{}: mean and scale of each feature, GeV", path.display()))
+}
