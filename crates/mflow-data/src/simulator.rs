@@ -161,6 +161,16 @@ pub trait Simulator: Debug + Send + Sync {
         Ok(Box::new(Points { of: self, x }))
     }
 
+    /// The likelihood function as [`likelihood`](Self::likelihood) has it, integrated anew by other random points where it is
+    /// an integral by chance: the two differ by its error. None where the density has a formula.
+    ///
+    /// # Errors
+    ///
+    /// As [`log_prob`](Self::log_prob).
+    fn likelihood_again<'a>(&'a self, _x: &'a [f64]) -> Result<Option<Box<dyn Likelihood + 'a>>> {
+        Ok(None)
+    }
+
     /// The point of the manifold nearest to each of the points `x` (`[n, D]`): `[n, D]`.
     ///
     /// # Errors

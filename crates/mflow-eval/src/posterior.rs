@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use mflow_bijectors::host;
 use mflow_core::candle::{D, DType, Device, Tensor, Var};
 use mflow_core::{Density, Model};
-use mflow_data::{Prior, Simulator};
+use mflow_data::{Likelihood, Prior, Simulator};
 
 /// `log p(theta | x_1 ... x_n) = sum_i log p(x_i | theta) + log p(theta) + constant`, with a prior
 /// in which parameters are independent.
@@ -173,33 +173,42 @@ impl Posterior<'_> {
     }
 }
 
-/// The exact posterior given observed rows, by the density of a simulator.
+/// The posterior given observed rows by the density of a simulator: exact, or as well as that is known.
 #[derive(Debug)]
 pub struct TruePosterior<'a> {
-    simulator: &'a dyn Simulator,
-    x: &'a [f64],
+    prior: Vec<Prior>,
+    likelihood: Box<dyn Likelihood + 'a>,
 }
 
 impl<'a> TruePosterior<'a> {
     /// Of the rows `x`, `[n, D]`.
-    pub fn new(simulator: &'a dyn Simulator, x: &'a [f64]) -> Self {
-        Self { simulator, x }
+    ///
+    /// # Errors
+    /// Those of the simulator.
+    pub fn new(simulator: &'a dyn Simulator, x: &'a [f64]) -> Result<Self> {
+        Ok(Self { prior: simulator.priors(), likelihood: simulator.likelihood(x)? })
+    }
+
+    /// The same where the density is an integral by chance, integrated anew; none where it has a formula.
+    ///
+    /// # Errors
+    /// Those of the simulator.
+    pub fn again(simulator: &'a dyn Simulator, x: &'a [f64]) -> Result<Option<Self>> {
+        let likelihood = simulator.likelihood_again(x)?;
+        Ok(likelihood.map(|likelihood| Self { prior: simulator.priors(), likelihood }))
     }
 }
 
 impl Target for TruePosterior<'_> {
     fn dim(&self) -> usize {
-        self.simulator.parameter_dim()
+        self.prior.len()
     }
 
     fn log_prob(&self, theta: &[f64]) -> Result<f64> {
-        let priors = self.simulator.priors();
-        let log_prior: f64 = priors.iter().zip(theta).map(|(p, t)| p.log_prob(*t)).sum();
+        let log_prior: f64 = self.prior.iter().zip(theta).map(|(p, t)| p.log_prob(*t)).sum();
         if log_prior == f64::NEG_INFINITY {
             return Ok(log_prior);
         }
-        let rows = self.x.len() / self.simulator.data_dim();
-        let likelihoods = self.simulator.log_prob(self.x, &theta.repeat(rows))?;
-        Ok(likelihoods.iter().sum::<f64>() + log_prior)
+        Ok(self.likelihood.log_prob(theta)?.iter().sum::<f64>() + log_prior)
     }
 }

@@ -5,12 +5,14 @@
 //! events came from programs of others and are no longer to be had.
 
 mod amplitude;
+mod closure;
 mod cuts;
 mod detector;
 mod features;
 mod generator;
 mod hard;
 mod likelihood;
+mod observables;
 mod partons;
 mod phase_space;
 mod quadratic;
@@ -21,11 +23,13 @@ mod vector;
 mod vegas;
 
 pub use amplitude::{Amplitudes, COUPLING, G_F, Line, M_H, M_W, Momenta};
+pub use closure::{IDENTITIES, closure, violations};
 pub use cuts::Cuts;
 pub use detector::{COORDINATES, Detector};
 pub use features::{FeatureSet, coordinates, objects};
 pub use generator::{Event, Generator, Settings};
 pub use hard::Flavours;
+pub use observables::Observables;
 pub use partons::{AnalyticDensities, Parton, PartonDensities, QuarkMomenta};
 pub use quadratic::Quadratic;
 pub use rate::Rate;

@@ -11,6 +11,7 @@ use super::detector::COORDINATES;
 use super::features::{FeatureSet, coordinates};
 use super::generator::{Event, Generator, Settings};
 use super::likelihood::{Evidence, evidence};
+use super::observables::Observables;
 use super::vector::FourVector;
 use crate::simulator::{JointSample, Likelihood, Parameter, Simulator, parameter_rows, points};
 use crate::simulators::charted::{Embedding, jacobian, log_volume};
@@ -56,6 +57,8 @@ impl WeakBosonFusion {
     pub const NAME: &'static str = "wbf";
     /// The name with 48.
     pub const NAME_WITH_AZIMUTHS: &'static str = "wbf-48";
+    /// The parameters that published posteriors are for.
+    pub const TRUTHS: [[f64; 2]; 3] = [[0.0, 0.0], [0.5, 0.0], [-1.0, -1.0]];
 
     /// With features and physics of one's choice. Nothing is computed yet.
     #[must_use]
@@ -109,7 +112,7 @@ impl WeakBosonFusion {
     ///
     /// As [`log_prob`](Simulator::log_prob).
     pub fn log_prob_with_error(&self, x: &[f64], theta: [f64; 2]) -> Result<Vec<(f64, f64)>> {
-        Ok(self.evidence(x)?.iter().map(|of| of.log_prob(self.generator(), theta)).collect())
+        Ok(self.evidence(x, SEED)?.iter().map(|of| of.log_prob(self.generator(), theta)).collect())
     }
 
     /// `log sqrt(det JᵀJ)` of the map from coordinates to features: what the density per unit of coordinates is divided by.
@@ -155,36 +158,49 @@ impl WeakBosonFusion {
         }
     }
 
-    /// Coordinates as the momenta among the features have them.
-    fn start(&self, x: &[f64]) -> [f64; COORDINATES] {
+    /// The momenta among the features of a row, as they stand there: photons, then jets, in GeV.
+    #[must_use]
+    pub fn momenta(&self, x: &[f64]) -> [FourVector; 4] {
         let [means, scales] = self.features.standardization();
         let of_object = if self.features == FeatureSet::WithAzimuths { 7 } else { 6 };
-        let momenta: [FourVector; 4] = std::array::from_fn(|i| {
+        std::array::from_fn(|i| {
             let feature = |k: usize| {
                 let at = of_object * i + k;
                 x[at] * scales[at] + means[at]
             };
+            FourVector { e: feature(0), x: feature(1), y: feature(2), z: feature(3) }
+        })
+    }
+
+    /// Observables of the jets of a row of features, by their momenta there.
+    #[must_use]
+    pub fn observables(&self, x: &[f64]) -> Observables {
+        let [_, _, a, b] = self.momenta(x);
+        Observables::of_jets([a, b])
+    }
+
+    /// Coordinates as the momenta among the features have them.
+    fn start(&self, x: &[f64]) -> [f64; COORDINATES] {
+        coordinates(self.momenta(x).map(|mut p| {
             // What is off the manifold may have no transverse momentum, and less energy than momentum.
             const LEAST: f64 = 0.01;
-            let mut p = FourVector { e: 0.0, x: feature(1), y: feature(2), z: feature(3) };
             if p.pt() < LEAST {
                 p.x += LEAST;
             }
             let momentum = p.pt().hypot(p.z);
-            FourVector { e: feature(0).max(momentum.hypot(LEAST * momentum)), ..p }
-        });
-        coordinates(momenta)
+            FourVector { e: p.e.max(momentum.hypot(LEAST * momentum)), ..p }
+        }))
     }
 
-    /// The likelihood of each point, with the factor from coordinates to features.
-    fn evidence(&self, x: &[f64]) -> Result<Vec<Seen>> {
+    /// The likelihood of each point by the points of a seed, with the factor from coordinates to features.
+    fn evidence(&self, x: &[f64], seed: u64) -> Result<Vec<Seen>> {
         let cuts = &self.settings.cuts;
         let one = |x: &[f64]| {
             let z = self.nearest(x);
             if !cuts.allow(&z) {
                 return Seen(None);
             }
-            let rng = &mut ChaCha8Rng::seed_from_u64(SEED);
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
             let evidence = evidence(&self.settings, &z, self.points, rng);
             Seen(Some((evidence, self.log_volume(&z))))
         };
@@ -327,14 +343,18 @@ impl Simulator for WeakBosonFusion {
     }
 
     fn log_prob(&self, x: &[f64], parameters: &[f64]) -> Result<Vec<f64>> {
-        let seen = self.evidence(x)?;
+        let seen = self.evidence(x, SEED)?;
         let rows = pairs(parameters, seen.len())?;
         let generator = self.generator();
         Ok(seen.iter().zip(rows).map(|(seen, theta)| seen.log_prob(generator, theta).0).collect())
     }
 
     fn likelihood<'a>(&'a self, x: &'a [f64]) -> Result<Box<dyn Likelihood + 'a>> {
-        Ok(Box::new(Observed { of: self, points: self.evidence(x)? }))
+        Ok(Box::new(Observed { of: self, points: self.evidence(x, SEED)? }))
+    }
+
+    fn likelihood_again<'a>(&'a self, x: &'a [f64]) -> Result<Option<Box<dyn Likelihood + 'a>>> {
+        Ok(Some(Box::new(Observed { of: self, points: self.evidence(x, SEED + 1)? })))
     }
 
     fn project(&self, x: &[f64]) -> Result<Vec<f64>> {

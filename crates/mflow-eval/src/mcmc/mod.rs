@@ -14,6 +14,6 @@ pub use chains::{Chain, DifferentiableTarget, Kernel, Lengths, Target, sample_ch
 pub use diagnostics::{effective_sample_size, r_hat};
 pub use metropolis::Metropolis;
 pub use nuts::Nuts;
-pub use plane::tabulated_plane;
+pub use plane::{tabulated_plane, tabulated_window};
 pub use slice::Slice;
 pub use tabulated::Tabulated;

@@ -24,7 +24,7 @@ pub fn tabulated_plane(target: &dyn Target, priors: &[Prior; 2], points: usize) 
             return Err(Error::Table { low, high, points });
         }
     }
-    let coarse = table(target, bounds, points)?;
+    let coarse = tabulated_window(target, bounds, points)?;
     let theta = |i: usize| vec![coarse.x[i / points], coarse.y[i % points]];
     let highest = largest(&coarse.values, theta)?;
     let part = |axis: usize| {
@@ -37,11 +37,18 @@ pub fn tabulated_plane(target: &dyn Target, priors: &[Prior; 2], points: usize) 
         // A point more on either side.
         [grid[first.saturating_sub(1).min(points - 2)], grid[(last + 1).clamp(1, points - 1)]]
     };
-    table(target, [part(0), part(1)], points)
+    tabulated_window(target, [part(0), part(1)], points)
 }
 
-/// The values between bounds, these included.
-fn table(target: &dyn Target, bounds: [[f64; 2]; 2], points: usize) -> Result<Field> {
+/// The log-density of two parameters on a grid of `points` x `points` between bounds, these included.
+///
+/// # Errors
+/// Those of the target.
+pub fn tabulated_window(
+    target: &dyn Target,
+    bounds: [[f64; 2]; 2],
+    points: usize,
+) -> Result<Field> {
     let [x, y] = bounds.map(|[low, high]| -> Vec<f64> {
         let share = |i: usize| i as f64 / (points - 1) as f64;
         // Both ends as they are: rounding must not put them outside of the support.

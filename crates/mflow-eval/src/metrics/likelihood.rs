@@ -35,7 +35,7 @@ pub fn log_likelihood_gap(
     x: &[f64],
     parameters: &[f64],
 ) -> Result<Estimate> {
-    let of_truth = truth.log_prob(x, parameters)?;
+    let of_truth = of.pool.install(|| truth.log_prob(x, parameters))?;
     let of_model = log_density(of, Density::Manifold, (x, truth.data_dim()), parameters)?;
     let gaps: Vec<f64> = of_truth.iter().zip(&of_model).map(|(t, m)| t - m).collect();
     Estimate::mean(&gaps)

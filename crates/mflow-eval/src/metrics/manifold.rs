@@ -49,12 +49,12 @@ pub fn sample_distance(
     stream: &mut Stream,
 ) -> Result<Estimate> {
     let x = model_samples(of, simulator, samples, stream)?;
-    let distance = simulator.distance(&x)?.into_iter().map(|d| d.min(CLIP));
+    let distance = of.pool.install(|| simulator.distance(&x))?.into_iter().map(|d| d.min(CLIP));
     Estimate::mean(&distance.collect::<Vec<_>>())
 }
 
 /// Samples of the model on its manifold, parameters from the prior: `[samples, D]`.
-fn model_samples(
+pub(super) fn model_samples(
     of: Evaluated<'_>,
     simulator: &dyn Simulator,
     samples: usize,

@@ -7,6 +7,7 @@ mod contours;
 mod curves;
 mod estimate;
 mod gallery;
+mod histograms;
 mod mcmc;
 mod metrics;
 mod nuts;

@@ -448,12 +448,18 @@ fn data_that_do_not_fit_are_errors() {
 #[test]
 fn posteriors_of_the_true_density_are_at_the_floor() {
     let pool = pool();
-    let config = PosteriorConfig { sets: 3, rows: 20, burn_in: 200, draws: 2000, step: 0.4 };
+    let config = PosteriorConfig {
+        sets: 3,
+        burn_in: 200,
+        draws: 2000,
+        step: 0.4,
+        ..PosteriorConfig::default()
+    };
     let mut model = Hand::new(true);
     // So that its density is asked, not that of coordinates.
     model.signature.conditional_manifold = true;
     let compare =
-        |model: &Hand| posteriors(Evaluated { model, pool: &pool }, &SURFACE, config, 1).unwrap();
+        |model: &Hand| posteriors(Evaluated { model, pool: &pool }, &SURFACE, &config, 1).unwrap();
     // One component alone: the data of the other are far out, and say that it is wide.
     let wrong = compare(&model);
     model.exact = true;
@@ -467,6 +473,9 @@ fn posteriors_of_the_true_density_are_at_the_floor() {
         assert!(right.abs() < 0.03, "set {set}: {right}");
         assert!(*wrong > 0.1, "set {set}: {wrong}");
     }
+    assert!(right.kl.iter().all(|kl| kl.abs() < 1e-3), "{:?}", right.kl);
+    assert!(wrong.kl.iter().all(|kl| *kl > 0.5), "{:?}", wrong.kl);
+    assert!(right.kl_floor.is_empty(), "its density has a formula");
     for set in 0..3 {
         // Bayes' rule by the trapezoid rule, at the truth 0.
         let x = SURFACE.sample(20, &[0.; 20], &mut Stream::new(1, &format!("observed set {set}")));
@@ -486,7 +495,7 @@ fn posteriors_of_the_true_density_are_at_the_floor() {
     }
     let unconditional = Hand::new(false);
     let of = Evaluated { model: &unconditional, pool: &pool };
-    assert!(posteriors(of, &SURFACE, config, 1).is_err(), "no parameter, no posterior");
+    assert!(posteriors(of, &SURFACE, &config, 1).is_err(), "no parameter, no posterior");
 }
 
 #[test]

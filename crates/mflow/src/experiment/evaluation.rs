@@ -4,11 +4,13 @@ use super::{EvaluationConfig, ExperimentConfig};
 use crate::Result;
 use mflow_bijectors::Stream;
 use mflow_core::{Density, Model};
+use mflow_data::wbf::WeakBosonFusion;
 use mflow_data::{GaussianOnSphere, Lorenz, PolynomialSurface, Simulator};
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
-    Evaluated, chart_kl, circle_samples, log_likelihood, log_likelihood_gap, lorenz_section_tv,
-    manifold_distance, outlier_auc, reconstruction_error, sample_distance,
+    Evaluated, chart_kl, circle_samples, closure_of_samples, log_likelihood, log_likelihood_gap,
+    lorenz_section_tv, manifold_distance, observable_distances, outlier_auc, reconstruction_error,
+    sample_distance,
 };
 use std::collections::BTreeMap;
 
@@ -66,6 +68,20 @@ pub(super) fn evaluate(
             let [left, right] = lorenz_section_tv(of)?;
             put("lorenz_section_tv_left", left);
             put("lorenz_section_tv_right", right);
+        }
+        WeakBosonFusion::NAME => {
+            let collisions = &WeakBosonFusion::default();
+            let stream = &mut stream("model samples");
+            let distance = sample_distance(of, collisions, samples, &mut stream.clone())?;
+            put("manifold_distance", distance);
+            put("closure", closure_of_samples(of, collisions, samples, stream)?);
+            let theta = vec![parameter; collisions.parameter_dim()];
+            let found = observable_distances(of, collisions, &x, &theta, stream)?;
+            let plain =
+                |value| Estimate { value, standard_error: None, count: parameters.len() / 2 };
+            put("ks_jets_mass", plain(found.jets_mass));
+            put("ks_delta_phi", plain(found.delta_phi));
+            put("ks_floor", plain(found.floor));
         }
         _ if simulator.is_tractable() => {
             let distance = sample_distance(of, simulator, samples, &mut stream("model samples"))?;

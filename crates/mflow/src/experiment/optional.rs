@@ -3,6 +3,7 @@ use super::{EvaluationConfig, ExperimentConfig};
 use crate::Result;
 use mflow_bijectors::Stream;
 use mflow_data::Simulator;
+use mflow_data::wbf::WeakBosonFusion;
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
     CalibrationConfig, Evaluated, PosteriorConfig, calibration, posteriors, two_samples,
@@ -26,14 +27,20 @@ pub(super) fn evaluate_optional<T>(
     let EvaluationConfig { posteriors: sets, parameter, .. } = config.evaluation;
     let has_density = of.model.signature().density.is_some();
     if sets > 0 && has_density {
-        let sizes = PosteriorConfig { sets, ..PosteriorConfig::default() };
-        let all = posteriors(of, simulator, sizes, config.seed)?;
+        let sizes = posterior_config(simulator, sets);
+        let all = posteriors(of, simulator, &sizes, config.seed)?;
         put("posterior_mmd_published", Estimate::mean(&all.mmd[..1])?);
         put("posterior_mmd", Estimate::median(&all.mmd)?);
         put("posterior_mmd_spread", Estimate::interquartile_range(&all.mmd)?);
         put("posterior_mmd_floor", Estimate::median(&all.mmd_floor)?);
         put("log_posterior", Estimate::mean(&all.log_posterior)?);
         put("log_posterior_of_truth", Estimate::mean(&all.log_posterior_of_truth)?);
+        if !all.kl.is_empty() {
+            put("posterior_kl", Estimate::mean(&all.kl)?);
+        }
+        if !all.kl_floor.is_empty() {
+            put("posterior_kl_floor", Estimate::mean(&all.kl_floor)?);
+        }
     }
     let sets = config.evaluation.calibration;
     if sets > 0 && has_density {
@@ -58,6 +65,16 @@ pub(super) fn evaluate_optional<T>(
         put("dimension_local_pca", local_pca(rows, NEIGHBOURS)?);
     }
     Ok(())
+}
+
+/// Chains as they are published for the data.
+fn posterior_config(simulator: &dyn Simulator, sets: usize) -> PosteriorConfig {
+    match simulator.name() {
+        WeakBosonFusion::NAME | WeakBosonFusion::NAME_WITH_AZIMUTHS => {
+            PosteriorConfig::collisions(sets)
+        }
+        _ => PosteriorConfig { sets, ..PosteriorConfig::default() },
+    }
 }
 
 fn without_error(value: f64, count: usize) -> Estimate {

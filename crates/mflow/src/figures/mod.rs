@@ -3,6 +3,7 @@
 mod circle;
 mod learning;
 mod lorenz;
+mod observables;
 mod outliers;
 mod posteriors;
 mod surface;
@@ -137,6 +138,7 @@ impl<'a> Sheet<'a> {
             surface::draw(&mut self, simulator)?;
             circle::draw(&mut self, simulator)?;
             lorenz::draw(&mut self, simulator)?;
+            observables::draw(&mut self, simulator)?;
             outliers::draw(&mut self, simulator)?;
             posteriors::draw(&mut self, simulator)?;
         }

@@ -48,7 +48,7 @@ fn panel(sheet: &Sheet<'_>, simulator: &dyn Simulator, theta: &[f64], set: usize
         };
         Ok(Layer::new(name, ink, Shape::Line(lines)))
     };
-    let mut layers = vec![layer("truth", Ink::Truth, &TruePosterior::new(simulator, &x))?];
+    let mut layers = vec![layer("truth", Ink::Truth, &TruePosterior::new(simulator, &x)?)?];
     for (k, run) in sheet.runs.iter().enumerate() {
         if run.of.model.signature().density.is_some() {
             let posterior = Posterior::new(run.of, &prior, &x)?;
