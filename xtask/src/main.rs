@@ -1,9 +1,10 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `fixtures`, `data`, `device` and `check-devices`.
+//! `instability`, `collisions`, `fixtures`, `data`, `device` and `check-devices`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
 mod ci;
+mod collisions;
 mod data;
 mod devices;
 mod files;
@@ -47,6 +48,8 @@ enum Task {
     Stability,
     /// What maximum likelihood alone does to a manifold: docs/results/instability.md
     Instability,
+    /// What simulated collisions look like, and how fast they come: docs/results/collisions.md
+    Collisions,
     /// The files that our code is compared with, from the Python packages nflows, geomloss and torch
     Fixtures(fixtures::Options),
     /// Real data sets from public packages; lists them without a name
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Task::Reproduce(options) => reproduce::run(&options),
         Task::Stability => stability::run(),
         Task::Instability => instability::run(),
+        Task::Collisions => collisions::run(),
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Data(options) => data::run(&options),
         Task::Device(options) => devices::run(&options),
