@@ -4,6 +4,7 @@ mod data;
 mod decode;
 mod encode;
 mod evaluate;
+mod events;
 mod exit;
 mod fit;
 mod geographic;
@@ -20,6 +21,7 @@ mod run;
 mod run_folder;
 mod sample;
 mod score;
+mod scores;
 mod settings;
 mod tables;
 pub(crate) mod threads;
@@ -61,6 +63,7 @@ enum Verb {
     Info(info::Options),
     Data(data::Options),
     Geographic(geographic::Options),
+    Events(events::Options),
     Plot(plot::Options),
 }
 
@@ -78,6 +81,7 @@ impl Cli {
             Verb::Info(options) => info::run(options),
             Verb::Data(options) => data::run(options),
             Verb::Geographic(options) => geographic::run(options),
+            Verb::Events(options) => events::run(options),
             Verb::Plot(options) => plot::run(options),
         }
     }

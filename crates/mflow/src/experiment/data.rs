@@ -220,6 +220,8 @@ pub(super) struct Training {
     pub(super) cols: usize,
     /// Their context `[rows, C]` and `C`, if there is one.
     pub(super) context: Option<(Vec<f64>, usize)>,
+    /// Their joint scores `[rows, C]`, if the training fits any.
+    pub(super) scores: Option<Vec<f64>>,
 }
 
 impl Source {
@@ -237,12 +239,17 @@ impl Source {
         match self {
             Self::Simulator(simulator) => {
                 let (x, parameters) = training_data(config, simulator.as_ref())?;
+                let scores = match config.train.uses_scores() {
+                    true => Some(training_scores(config, simulator.as_ref())?),
+                    false => None,
+                };
                 let conditional = simulator.parameter_dim() > 0;
                 let context = conditional.then(|| (parameters, simulator.parameter_dim()));
-                Ok(Training { x, cols: simulator.data_dim(), context })
+                Ok(Training { x, cols: simulator.data_dim(), context, scores })
             }
             Self::Rows(split) => {
-                Ok(Training { x: split.train.clone(), cols: split.cols, context: None })
+                let (x, cols) = (split.train.clone(), split.cols);
+                Ok(Training { x, cols, context: None, scores: None })
             }
         }
     }
@@ -257,14 +264,35 @@ pub fn training_data(
     config: &ExperimentConfig,
     simulator: &dyn Simulator,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
-    let Origin::Simulator { rows, .. } = config.data.origin else {
-        let reason = "is missing: the data come from a file".to_owned();
-        return Err(Error::Config { field: "data.rows", reason });
-    };
-    let mut stream = Stream::new(config.seed, "training data");
+    let rows = simulated_rows(config)?;
+    let mut stream = training_stream(config);
     let parameters = simulator.sample_prior(rows, &mut stream);
     let x = simulator.sample(rows, &parameters, &mut stream)?;
     Ok((x, parameters))
+}
+
+/// The joint scores of the same rows at the parameters that they were drawn at, `[rows, P]`.
+fn training_scores(config: &ExperimentConfig, simulator: &dyn Simulator) -> Result<Vec<f64>> {
+    let rows = simulated_rows(config)?;
+    // As `sample_joint` draws the points of `sample`, these are the histories of the same rows.
+    let mut stream = training_stream(config);
+    let parameters = simulator.sample_prior(rows, &mut stream);
+    Ok(simulator.sample_joint(rows, &parameters, &parameters, &mut stream)?.scores)
+}
+
+fn training_stream(config: &ExperimentConfig) -> Stream {
+    Stream::new(config.seed, "training data")
+}
+
+/// How many rows are drawn.
+fn simulated_rows(config: &ExperimentConfig) -> Result<usize> {
+    match config.data.origin {
+        Origin::Simulator { rows, .. } => Ok(rows),
+        Origin::File { .. } => {
+            let reason = "is missing: the data come from a file".to_owned();
+            Err(Error::Config { field: "data.rows", reason })
+        }
+    }
 }
 
 /// The rows that it is measured on: data `[rows, D]` at the parameter of its evaluation, repeated as
