@@ -99,7 +99,10 @@ fn the_end_of_lines_and_the_version_do_not_matter() {
     let expected = whole(FILE);
     assert_eq!(whole(&FILE.replace('\n', "\r\n")), expected, "windows");
     assert_eq!(whole(&format!("\u{feff}{FILE}")), expected, "byte order mark");
-    let events = whole(&format!("<?xml version='1.0'?>\n{}", FILE.replace("3.0", "1.0")));
+    let events = whole(&format!(
+        "<?xml version='1.0'?>\n{}",
+        FILE.replace("version=\"3.0\"", "version=\"1.0\"")
+    ));
     let (events, expected): (Vec<_>, Vec<_>) = (
         events.into_iter().map(without_lines).collect(),
         expected.into_iter().map(without_lines).collect(),
@@ -195,7 +198,7 @@ fn what_is_malformed_is_named_by_its_line() {
         ),
         ("-->", "", ["line 38", "`-->` of the comment in line 2", "end of the file"]),
         ("</header>", "", ["line 38", "`</header>` of the block in line 4", "end of the file"]),
-        ("</LesHouchesEvents>", "", ["line 38", "`</LesHouchesEvents>`", "end of the file"]),
+        ("</LesHouchesEvents>", "", ["line 38", "`</event>` of the event in line 38", "end of"]),
     ] {
         assert!(FILE.contains(good), "{good}");
         let message = error(&FILE.replacen(good, bad, 1));
@@ -203,6 +206,10 @@ fn what_is_malformed_is_named_by_its_line() {
             assert!(message.contains(part), "{bad:?}: {message:?} lacks {part:?}");
         }
     }
+    let (cut, _) = FILE.split_once("</LesHouchesEvents>").unwrap();
+    assert!(
+        error(cut).contains("line 36: expected `</LesHouchesEvents>`, found the end of the file")
+    );
     assert!(error("").contains("`<LesHouchesEvents>`, found the end of the file"));
     assert!(error("x,y\n1,2\n").contains("line 2: expected `<LesHouchesEvents>`"));
     let mut long = FILE.replace("free text", &"long ".repeat(4_000_000));

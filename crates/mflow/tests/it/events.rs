@@ -51,7 +51,7 @@ fn what_cannot_be_taken_is_refused() {
     let parts = ["toy.lhe, line 9", "expected the weights weight, up", "found weight"];
     folder.fails("events toy.lhe --particles 22 --out out", 1, &parts);
     folder.write("cut.lhe", &EVENTS.as_bytes()[..EVENTS.len() - 30]);
-    let parts = ["cut.lhe, line 18", "expected `</event>`", "found the end of the file"];
+    let parts = ["cut.lhe, line 17", "expected `</event>`", "found the end of the file"];
     folder.fails("events cut.lhe --particles jet,22 --out out", 1, &parts);
     folder.fails("events absent.lhe --particles 22 --out out", 1, &["absent.lhe", "No such file"]);
     assert!(!folder.path("out").exists(), "nothing is written");

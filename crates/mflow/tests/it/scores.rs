@@ -91,7 +91,8 @@ fn scores_that_cannot_be_fitted_are_refused() {
     refused(&ot, 1, &["train.scandal", "a phase with a likelihood", "found the phases divergence"]);
     for model in ["pae", "vae", "rif"] {
         let parts = ["train.scandal", "a model with a density", &format!("found `{model}`")];
-        refused(&format!("{scandal} --model {model}"), 1, &parts);
+        let fit = format!("fit data.csv --context context.csv --manifold-dim 1 --model {model}");
+        folder.fails(&format!("{fit} {scandal} --out run"), 1, &parts);
     }
     refused(&format!("{scandal} --conditional-manifold"), 1, &["does not depend on the context"]);
     let parts = ["train.scandal", "needs a context", "found none"];
