@@ -53,7 +53,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Fit(fit::Options),
+    // By far the largest.
+    Fit(Box<fit::Options>),
     Run(run::Options),
     Score(score::Options),
     Sample(sample::Options),

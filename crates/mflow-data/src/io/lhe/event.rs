@@ -5,7 +5,7 @@ use std::path::Path;
 use super::weights::weights;
 use crate::{Error, Result};
 
-/// A particle of an event. Units are GeV, and mm for the lifetime.
+/// A particle of an event. Energies are in gigaelectronvolts, lifetimes in millimetres.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LheParticle {
     /// Its kind, by the numbers of the Particle Data Group: 22 a photon, 21 a gluon, 1 to 6 quarks.
