@@ -271,8 +271,11 @@ pub fn training_data(
     Ok((x, parameters))
 }
 
-/// The joint scores of the same rows at the parameters that they were drawn at, `[rows, P]`.
-fn training_scores(config: &ExperimentConfig, simulator: &dyn Simulator) -> Result<Vec<f64>> {
+/// The joint scores of the rows of [`training_data`] at the parameters that they were drawn at, `[rows, P]`.
+///
+/// # Errors
+/// If the data come from a file, or the simulator cannot draw them or has no joint scores.
+pub fn training_scores(config: &ExperimentConfig, simulator: &dyn Simulator) -> Result<Vec<f64>> {
     let rows = simulated_rows(config)?;
     // As `sample_joint` draws the points of `sample`, these are the histories of the same rows.
     let mut stream = training_stream(config);
