@@ -4,7 +4,7 @@ use crate::fit::Normalize;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
 use mflow_data::io::read_table;
-use mflow_data::{Error as DataError, Simulator, simulator_by_name};
+use mflow_data::{Error as DataError, JointSample, Simulator, simulator_by_name};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -238,10 +238,15 @@ impl Source {
     pub(super) fn training(&self, config: &ExperimentConfig) -> Result<Training> {
         match self {
             Self::Simulator(simulator) => {
-                let (x, parameters) = training_data(config, simulator.as_ref())?;
-                let scores = match config.train.uses_scores() {
-                    true => Some(training_scores(config, simulator.as_ref())?),
-                    false => None,
+                let (x, scores, parameters) = match config.train.uses_scores() {
+                    true => {
+                        let (joint, parameters) = training_joint(config, simulator.as_ref())?;
+                        (joint.x, Some(joint.scores), parameters)
+                    }
+                    false => {
+                        let (x, parameters) = training_data(config, simulator.as_ref())?;
+                        (x, None, parameters)
+                    }
                 };
                 let conditional = simulator.parameter_dim() > 0;
                 let context = conditional.then(|| (parameters, simulator.parameter_dim()));
@@ -271,16 +276,20 @@ pub fn training_data(
     Ok((x, parameters))
 }
 
-/// The joint scores of the rows of [`training_data`] at the parameters that they were drawn at, `[rows, P]`.
+/// The rows of [`training_data`] with their joint scores at the parameters that they were drawn at, and these
+/// parameters, `[rows, P]`.
 ///
 /// # Errors
 /// If the data come from a file, or the simulator cannot draw them or has no joint scores.
-pub fn training_scores(config: &ExperimentConfig, simulator: &dyn Simulator) -> Result<Vec<f64>> {
+pub fn training_joint(
+    config: &ExperimentConfig,
+    simulator: &dyn Simulator,
+) -> Result<(JointSample, Vec<f64>)> {
     let rows = simulated_rows(config)?;
-    // As `sample_joint` draws the points of `sample`, these are the histories of the same rows.
     let mut stream = training_stream(config);
     let parameters = simulator.sample_prior(rows, &mut stream);
-    Ok(simulator.sample_joint(rows, &parameters, &parameters, &mut stream)?.scores)
+    let joint = simulator.sample_joint(rows, &parameters, &parameters, &mut stream)?;
+    Ok((joint, parameters))
 }
 
 fn training_stream(config: &ExperimentConfig) -> Stream {

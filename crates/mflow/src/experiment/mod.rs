@@ -9,7 +9,7 @@ use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, place_charts};
 use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 use check::check_scores;
-pub use data::{DataConfig, Origin, Split, test_data, training_data, training_scores};
+pub use data::{DataConfig, Origin, Split, test_data, training_data, training_joint};
 use data::{Source, Training};
 pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;

@@ -209,14 +209,15 @@ scandal = 2.0
 /// On the circle, the angle of a point and its parameter give the score.
 #[test]
 fn scores_of_an_experiment_are_those_of_its_points() {
-    use mflow::experiment::{DataConfig, ExperimentConfig, training_data, training_scores};
+    use mflow::experiment::{DataConfig, ExperimentConfig, training_data, training_joint};
     use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, TAU};
     let config: ExperimentConfig = toml::from_str(TINY).expect("an experiment");
     let simulator = config.data.simulator().expect("a simulator");
     let (x, theta) = training_data(&config, simulator.as_ref()).expect("points");
-    let scores = training_scores(&config, simulator.as_ref()).expect("scores");
-    assert_eq!(scores.len(), 300);
-    for ((x, theta), found) in x.chunks(2).zip(theta).zip(scores) {
+    let (joint, same) = training_joint(&config, simulator.as_ref()).expect("scores");
+    assert!(joint.x == x && same == theta, "the same points");
+    assert_eq!(joint.scores.len(), 300);
+    for ((x, theta), found) in x.chunks(2).zip(theta).zip(joint.scores) {
         let difference = (x[1].atan2(x[0]) - FRAC_PI_2 - theta) / TAU;
         let angle = TAU * (difference - difference.round());
         let expected = angle / FRAC_PI_4.powi(2);
@@ -225,7 +226,7 @@ fn scores_of_an_experiment_are_those_of_its_points() {
     let torus = DataConfig::simulated("torus", 3, config.data.normalize);
     let config = ExperimentConfig { data: torus, ..config };
     let simulator = config.data.simulator().expect("a simulator");
-    let error = training_scores(&config, simulator.as_ref()).unwrap_err().to_string();
+    let error = training_joint(&config, simulator.as_ref()).unwrap_err().to_string();
     assert!(error.contains("torus"), "{error}");
 }
 
