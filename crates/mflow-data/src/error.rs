@@ -361,6 +361,30 @@ pub enum Error {
         line: u64,
     },
 
+    /// A line goes on and on.
+    #[error("{}, line {line}: expected a line of less than {limit} bytes, found a longer one", path.display())]
+    LongLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// Bytes that a line has at most.
+        limit: u64,
+    },
+
+    /// A Les Houches event file is not as it should be.
+    #[error("{}, line {line}: expected {expected}, found {found}", path.display())]
+    Lhe {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What there should be.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
+
     /// No simulator has this name.
     #[error("expected one of the simulators {}, found `{name}`", quoted(known))]
     UnknownSimulator {

@@ -49,6 +49,7 @@ mod optim;
 mod presets;
 mod progress;
 mod run_dir;
+mod scandal;
 mod schedule;
 mod shards;
 mod sinkhorn;

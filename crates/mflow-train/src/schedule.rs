@@ -333,8 +333,10 @@ impl Stage {
 
     /// Whether both are of the same kind, with phases that train the same groups on the same losses.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
+        // Scores beside a likelihood leave a schedule what it is.
         let kinds = |losses: &[WeightedLoss]| -> Vec<_> {
-            losses.iter().map(|w| std::mem::discriminant(&w.loss)).collect()
+            let losses = losses.iter().filter(|w| w.loss != Loss::Score {});
+            losses.map(|w| std::mem::discriminant(&w.loss)).collect()
         };
         let (a, b) = (self.phases(), other.phases());
         std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -395,6 +397,9 @@ pub struct TrainConfig {
     /// How often the nodes of a schedule by its name that learn a manifold are started anew, if not found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarts: Option<usize>,
+    /// Fit joint scores beside each likelihood, with so many times its weight; see [`TrainConfig::set_scandal`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scandal: Option<f64>,
     /// Share of the rows that is held out to choose weights, if there are no rows of their own for that.
     #[serde(default = "default_validation")]
     pub validation_fraction: f64,
@@ -422,6 +427,7 @@ impl TrainConfig {
             epochs: None,
             settings: None,
             restarts: None,
+            scandal: None,
             validation_fraction: default_validation(),
             shards: 0,
             checkpoint_seconds: default_checkpoint_seconds(),
@@ -429,11 +435,19 @@ impl TrainConfig {
     }
 
     /// Write the phases out if only the name of their schedule is there: with the settings that are asked
-    /// for, in `epochs` epochs.
+    /// for, in `epochs` epochs. Write the losses out that `scandal` asks for.
     ///
     /// # Errors
-    /// If there is neither, or both, or the schedule does not fit the model.
+    /// If there is neither, or both, or the schedule does not fit the model, or scores do not.
     pub fn resolve(&mut self, model: &ModelConfig) -> Result<()> {
+        self.resolve_schedule(model)?;
+        match self.scandal.take() {
+            Some(weight) => self.set_scandal(weight, model),
+            None => Ok(()),
+        }
+    }
+
+    fn resolve_schedule(&mut self, model: &ModelConfig) -> Result<()> {
         let alone = |field: &str| {
             Err(Error::config(field, "goes with train.schedule; phases have their own"))
         };
@@ -485,6 +499,10 @@ impl TrainConfig {
         if self.schedule.is_some() {
             let reason = "must be resolved to phases first, see TrainConfig::resolve";
             return Err(Error::config("train.schedule", reason));
+        }
+        if self.scandal.is_some() {
+            let reason = "must be resolved to losses first, see TrainConfig::resolve";
+            return Err(Error::config("train.scandal", reason));
         }
         if self.phases.is_empty() {
             return Err(Error::config("train.phases", "must not be empty"));

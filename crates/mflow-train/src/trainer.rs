@@ -235,6 +235,17 @@ impl Trainer<'_> {
             let (expected, found) = (format!("at least {least}"), self.data.rows().to_string());
             return Err(Error::Data { what: "number of rows", expected, found });
         }
+        // Before the first epoch, not when it comes to the rows that lack them.
+        if self.config.uses_scores() {
+            for (source, what) in [(Some(self.data), "data"), (self.validation, "validation data")]
+            {
+                let Some(source) = source else { continue };
+                if source.gather(&[0])?.score.is_none() {
+                    let expected = "the joint score of each row, for the loss `score`".to_owned();
+                    return Err(Error::Data { what, expected, found: "none".to_owned() });
+                }
+            }
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use mflow_core::{ModelConfig, ModelParts};
 use mflow_train::{Schedule, TrainConfig};
 
 impl ExperimentConfig {
-    /// Model and schedule, as in "M-flow, M/D sequential". A schedule goes without saying for models that have
+    /// Model and schedule, as in "M-flow, M/D sequential"; "M-flow (SCANDAL), .." if scores are fitted. A schedule goes without saying for models that have
     /// one only; one that is not published has the names of its phases.
     pub fn title(&self) -> String {
         title(&self.model, &self.train)
@@ -31,11 +31,12 @@ pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
         ModelParts::Rif { .. } => "RIF",
         _ => model.name(),
     };
+    let scandal = if train.uses_scores() { " (SCANDAL)" } else { "" };
     let schedule = Schedule::recognize(model, &train.phases);
     let default = Schedule::of(model);
     let schedule = match schedule {
         Some(schedule) if schedule == default && schedule == Schedule::Likelihood => {
-            return kind.to_owned();
+            return format!("{kind}{scandal}");
         }
         Some(Schedule::Sequential) => "M/D sequential".to_owned(),
         Some(Schedule::Alternating) => "M/D alternating".to_owned(),
@@ -48,5 +49,5 @@ pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
             names.join(", then ")
         }
     };
-    format!("{kind}, {schedule}")
+    format!("{kind}{scandal}, {schedule}")
 }

@@ -1,10 +1,11 @@
 //! Comma-separated values, with or without a header line.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::path::Path;
 
 use super::array::Numbers;
+use super::lines::Lines;
 use super::table::column_label;
 use super::{Array, Table, write_atomically};
 use crate::{Error, Place, Result};
@@ -27,10 +28,11 @@ const SHOWN: usize = 40;
 pub fn read_csv(path: &Path) -> Result<Table> {
     let place = Place::file(path);
     let file = File::open(path).map_err(Error::io("open", &place))?;
-    let mut lines = Lines { reader: BufReader::new(file), path, line: 0, bytes: Vec::new() };
+    let mut lines = Lines::new(BufReader::new(file), path, u64::MAX);
     let mut parser = Parser { path, columns: None, cols: 0, rows: 0, values: Vec::new() };
     let mut blank = None;
-    while let Some((line, text)) = lines.next()? {
+    while let Some((line, bytes)) = lines.next()? {
+        let text = text(path, line, bytes)?;
         if text.trim().is_empty() {
             blank.get_or_insert(line);
         } else if let Some(line) = blank {
@@ -92,27 +94,11 @@ fn write_rows<T: std::fmt::Debug>(
     Ok(())
 }
 
-/// The lines of a file, with their numbers from 1.
-struct Lines<'a> {
-    reader: BufReader<File>,
-    path: &'a Path,
-    line: u64,
-    bytes: Vec<u8>,
-}
-
-impl Lines<'_> {
-    fn next(&mut self) -> Result<Option<(u64, &str)>> {
-        self.bytes.clear();
-        let read = self.reader.read_until(b'\n', &mut self.bytes);
-        if read.map_err(Error::io("read", &Place::file(self.path)))? == 0 {
-            return Ok(None);
-        }
-        self.line += 1;
-        let not_text = |_| Error::NotText { path: self.path.to_path_buf(), line: self.line };
-        let text = str::from_utf8(&self.bytes).map_err(not_text)?;
-        let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text };
-        Ok(Some((self.line, text.trim_end_matches(['\n', '\r']))))
-    }
+/// A line as text, without a byte order mark.
+fn text<'a>(path: &Path, line: u64, bytes: &'a [u8]) -> Result<&'a str> {
+    let not_text = |_| Error::NotText { path: path.to_path_buf(), line };
+    let text = str::from_utf8(bytes).map_err(not_text)?;
+    Ok(if line == 1 { text.trim_start_matches('\u{feff}') } else { text })
 }
 
 /// The fields of one line. Lines without quotes, as all that NumPy writes, need no CSV reader.

@@ -1,4 +1,4 @@
-//! Tables of numbers on disk: NumPy's `.npy` and `.npz`, and `.csv`.
+//! Tables of numbers on disk: NumPy's `.npy` and `.npz`, and `.csv`; and events of generators, `.lhe`.
 //!
 //! The `.npy` header is parsed here and not by the `npyz` crate, which multiplies the shape that
 //! the header claims unchecked and allocates the header before it is read; the tests read what is
@@ -7,6 +7,8 @@
 mod array;
 mod atomic;
 mod csv;
+mod lhe;
+mod lines;
 mod npy;
 mod npy_dtype;
 mod npy_file;
@@ -22,6 +24,7 @@ use crate::{Error, Result};
 pub use array::{Array, Dtype};
 pub use atomic::write_atomically;
 pub use csv::{read_csv, write_csv};
+pub use lhe::{LheEvent, LheParticle, LheReader, Species};
 pub use npy::{read_npy, write_npy};
 pub use npy_file::NpyFile;
 pub use npy_writer::NpyWriter;
@@ -45,6 +48,20 @@ pub fn read_table(path: &Path) -> Result<Table> {
         Format::Npy => read_npy(path),
         Format::Npz => read_npz(path),
         Format::Csv => read_csv(path),
+    }
+}
+
+/// As [`read_table`], but of a `.npz` archive that has an array called `array` that one, whatever else there is.
+///
+/// # Errors
+///
+/// As [`read_table`].
+pub fn read_table_or_array(path: &Path, array: &str) -> Result<Table> {
+    match format(path)? {
+        Format::Npz if npz_names(path)?.iter().any(|name| name == array) => {
+            read_npz_array(path, array)
+        }
+        _ => read_table(path),
     }
 }
 

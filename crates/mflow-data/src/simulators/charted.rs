@@ -6,8 +6,8 @@ use rand::Rng;
 
 use super::nearest::Nearest;
 use super::number::{Dual, Number};
-use crate::Result;
-use crate::simulator::{Parameter, Simulator, parameter_rows, points};
+use crate::simulator::{JointSample, Parameter, Simulator, parameter_rows, points};
+use crate::{Error, Result};
 
 /// A manifold `x = embed(z)` of dimension `N` in `R^D`, with a density of `z` given parameters.
 ///
@@ -29,6 +29,11 @@ pub(crate) trait Charted: Debug + Send + Sync {
     fn thicken(&self, _x: &mut [f64], _rng: &mut dyn Rng) {}
     /// `log p(z | theta)`, summed over all z of the same point of the manifold, per unit of z.
     fn log_prob_chart(&self, z: &[f64], theta: &[f64]) -> f64;
+    /// `log p(z | theta)` of a z as [`draw`](Self::draw) gives it, up to what does not depend on theta, and its
+    /// gradient with respect to theta. None where there are no parameters, or no formula.
+    fn latent_density(&self, _z: &[f64], _theta: &[f64]) -> Option<(f64, Vec<f64>)> {
+        None
+    }
     /// The point of the manifold at z.
     fn embed<T: Number>(&self, z: &[T]) -> Vec<T>;
     /// Points of the chart from which the search for the nearest point starts, where
@@ -97,6 +102,14 @@ pub(crate) fn log_volume(jacobian: &[Vec<f64>]) -> f64 {
     cholesky(jacobian, 0.0).iter().enumerate().map(|(i, row)| row[i].ln()).sum()
 }
 
+/// A z with the point of the data that comes of it.
+fn draw_point<C: Charted>(of: &C, theta: &[f64], rng: &mut dyn Rng) -> (Vec<f64>, Vec<f64>) {
+    let z = of.draw(theta, rng);
+    let mut x = of.embed(&z);
+    of.thicken(&mut x, rng);
+    (z, x)
+}
+
 impl<C: Charted> Simulator for C {
     fn name(&self) -> &'static str {
         Charted::name(self)
@@ -112,13 +125,37 @@ impl<C: Charted> Simulator for C {
     }
 
     fn sample(&self, n: usize, parameters: &[f64], rng: &mut dyn Rng) -> Result<Vec<f64>> {
-        let draw = |theta| {
-            let mut x = self.embed(&self.draw(theta, rng));
-            self.thicken(&mut x, rng);
-            x
-        };
         let parameters = parameter_rows(Charted::parameters(self), parameters, n)?;
-        Ok(parameters.into_iter().flat_map(draw).collect())
+        Ok(parameters.into_iter().flat_map(|theta| draw_point(self, theta, rng).1).collect())
+    }
+
+    fn has_scores(&self) -> bool {
+        let anywhere = vec![0.0; self.manifold_dim()];
+        self.latent_density(&anywhere, &self.default_parameters()).is_some()
+    }
+
+    fn sample_joint(
+        &self,
+        n: usize,
+        parameters: &[f64],
+        hypotheses: &[f64],
+        rng: &mut dyn Rng,
+    ) -> Result<JointSample> {
+        let unknown = || Error::Intractable { simulator: self.name(), what: "joint score" };
+        let parameters = parameter_rows(Charted::parameters(self), parameters, n)?;
+        let hypotheses = parameter_rows(Charted::parameters(self), hypotheses, n)?;
+        let reference = self.default_parameters();
+        let mut joint = JointSample::default();
+        for (theta, hypothesis) in parameters.into_iter().zip(hypotheses) {
+            let (z, x) = draw_point(self, theta, rng);
+            // Whatever else is drawn does not depend on theta.
+            let (log_prob, score) = self.latent_density(&z, hypothesis).ok_or_else(unknown)?;
+            let (of_reference, _) = self.latent_density(&z, &reference).ok_or_else(unknown)?;
+            joint.x.extend(x);
+            joint.scores.extend(score);
+            joint.log_ratios.push(log_prob - of_reference);
+        }
+        Ok(joint)
     }
 
     fn log_prob(&self, x: &[f64], parameters: &[f64]) -> Result<Vec<f64>> {

@@ -127,6 +127,15 @@ impl Charted for GaussianOnSphere {
         log_sum_exp(&(0..subsets).map(of_subset).collect::<Vec<_>>())
     }
 
+    fn latent_density(&self, z: &[f64], theta: &[f64]) -> Option<(f64, Vec<f64>)> {
+        // Only the last angle depends on theta, and before whole turns are dropped it is normal.
+        let ([theta], Some(z), Some(&(mean, width))) = (theta, z.last(), self.angles.last()) else {
+            return None;
+        };
+        let score = (z - mean - theta) / (width * width);
+        Some((log_normal(*z, mean + theta, width), vec![score]))
+    }
+
     fn embed<T: Number>(&self, z: &[T]) -> Vec<T> {
         angles::embed(z)
     }

@@ -5,6 +5,8 @@ mod circle;
 mod csv_files;
 mod files;
 mod geographic;
+mod joint;
+mod lhe;
 mod lorenz;
 mod noise;
 mod npy_file;

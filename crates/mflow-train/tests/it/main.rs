@@ -18,6 +18,7 @@ mod optimizer;
 mod published;
 mod resume;
 mod run_dir;
+mod scandal;
 mod schedules;
 mod shards;
 mod starts;

@@ -7,8 +7,9 @@ use super::output::{message, result};
 use super::plot::report_on;
 use super::progress::Watch;
 use super::run_folder::{RunOptions, keep_config};
+use super::scores::ScoreOptions;
 use super::settings::{self, Setting};
-use super::tables::{Numbers, Tables};
+use super::tables::{Files, Numbers, Tables};
 use super::{interrupt, threads};
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
@@ -36,16 +37,20 @@ use std::path::{Path, PathBuf};
     mflow fit data.csv --manifold-dim 2 --out run\n  \
     mflow fit loop.csv --chart circle --out run\n  \
     mflow fit data.npy --context theta.npy --manifold-dim 2 --epochs 200 --out run\n  \
+    mflow fit data.npy --context theta.npy --scores t.npy --scandal --manifold-dim 2 --out run\n  \
     mflow fit data.npy --manifold-dim 2 --set model.outer.layers=8 --out run\n  \
     mflow fit data.npy --config run/config.toml --seed 2 --out other\n\n\
     After an interruption:\n  \
     mflow fit data.csv --resume auto --out run")]
 pub(super) struct Options {
-    /// Points to learn from, [rows, D]: .npy, .npz or .csv
+    /// Points to learn from, [rows, D]: .npy, .npz or .csv. Of an .npz file with the arrays `x` and `theta`, the
+    /// latter is the context; `score` has the joint scores for --scandal
     data: PathBuf,
     /// Context of each point, [rows, C]: the density then depends on it
     #[arg(long, value_name = "CTX")]
     context: Option<PathBuf>,
+    #[command(flatten)]
+    scores: ScoreOptions,
     /// Read rows from DATA when they are needed, for data that do not fit in memory: .npy only
     #[arg(long)]
     stream: bool,
@@ -283,16 +288,30 @@ enum Normalize {
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    let read = |data, context| Tables::read(data, context, options.stream);
-    let tables = read(options.data.as_path(), options.context.as_deref())?;
-    let validation = options.validation.as_deref();
-    let validation = validation.map(|path| read(path, options.validation_context.as_deref()));
-    let validation = validation.transpose()?;
+    let mut tables = Tables::read(&Files {
+        data: &options.data,
+        context: options.context.as_deref(),
+        scores: options.scores.scores.as_deref(),
+        scores_option: "--scores",
+        stream: options.stream,
+    })?;
+    let of_validation = |data| {
+        Tables::read(&Files {
+            data,
+            context: options.validation_context.as_deref(),
+            scores: options.scores.validation_scores.as_deref(),
+            scores_option: "--validation-scores",
+            stream: options.stream,
+        })
+    };
+    let mut validation = options.validation.as_deref().map(of_validation).transpose()?;
     let pool = threads::pool(options.threads)?;
     let ways = choose::ways(options, &tables, &pool)?;
     for Way { config, .. } in &ways {
+        tables.find_scores(config)?;
         tables.check(config)?;
-        if let Some(validation) = &validation {
+        if let Some(validation) = &mut validation {
+            validation.find_scores(config)?;
             validation.check(config)?;
             validation.check_names(&tables)?;
         }
@@ -357,8 +376,10 @@ fn command_data(options: &Options) -> String {
     let mut command = options.data.display().to_string();
     for (name, path) in [
         ("context", &options.context),
+        ("scores", &options.scores.scores),
         ("validation", &options.validation),
         ("validation-context", &options.validation_context),
+        ("validation-scores", &options.scores.validation_scores),
     ] {
         command +=
             &path.as_ref().map_or_else(String::new, |p| format!(" --{name} {}", p.display()));
@@ -434,10 +455,15 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
         (sizes.manifold_dim, sizes.normalization.clone())
     };
     let of_file = units(&config);
+    // Scores go beside the likelihoods of the schedule that an option may put in the place of the file's.
+    let scandal = config.train.scandal.take();
     config.train.resolve(&config.model)?;
     override_by_options(&mut config, options, table)?;
+    config.train.scandal = options.scores.weight().or(scandal);
+    config.train.resolve(&config.model)?;
     if !options.set.is_empty() {
         config = settings::config(&settings::table(&config)?, &options.set)?;
+        config.train.resolve(&config.model)?;
     }
     // The charts of a run's config, and its frame, lie near its data, in units of its normalisation.
     if units(&config) != of_file {
@@ -545,8 +571,10 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
         ("rows".to_owned(), table.rows().to_string()),
         ("seed".to_owned(), config.seed.to_string()),
     ]);
-    if let Some(context) = &options.context {
-        provenance.insert("context".to_owned(), name(context));
+    for (key, path) in [("context", &options.context), ("scores", &options.scores.scores)] {
+        if let Some(path) = path {
+            provenance.insert(key.to_owned(), name(path));
+        }
     }
     provenance
 }

@@ -1,14 +1,22 @@
 //! Tables that come in, checked against what they are for.
 use super::output::message;
+use super::tables::CONTEXT;
 use anyhow::{Result, bail};
 use mflow::core::candle::{DType, Device, Tensor};
-use mflow::data::io::{Table, read_table};
+use mflow::data::io::{Table, read_table, read_table_or_array};
 use mflow::data::{Error, Place};
 use std::path::Path;
 
 /// A table that fits `dtype`.
 pub(super) fn read(path: &Path, dtype: DType) -> Result<Table> {
     let table = read_table(path)?;
+    check_range(path, &table, dtype)?;
+    Ok(table)
+}
+
+/// A context that fits `dtype`; of an .npz file the array of contexts, if it has one.
+pub(super) fn read_context(path: &Path, dtype: DType) -> Result<Table> {
+    let table = read_table_or_array(path, CONTEXT)?;
     check_range(path, &table, dtype)?;
     Ok(table)
 }

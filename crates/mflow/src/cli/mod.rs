@@ -4,6 +4,7 @@ mod data;
 mod decode;
 mod encode;
 mod evaluate;
+mod events;
 mod exit;
 mod fit;
 mod geographic;
@@ -20,6 +21,7 @@ mod run;
 mod run_folder;
 mod sample;
 mod score;
+mod scores;
 mod settings;
 mod tables;
 pub(crate) mod threads;
@@ -52,7 +54,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Fit(fit::Options),
+    // By far the largest.
+    Fit(Box<fit::Options>),
     Run(run::Options),
     Score(score::Options),
     Sample(sample::Options),
@@ -62,6 +65,7 @@ enum Verb {
     Info(info::Options),
     Data(data::Options),
     Geographic(geographic::Options),
+    Events(events::Options),
     Plot(plot::Options),
 }
 
@@ -79,6 +83,7 @@ impl Cli {
             Verb::Info(options) => info::run(options),
             Verb::Data(options) => data::run(options),
             Verb::Geographic(options) => geographic::run(options),
+            Verb::Events(options) => events::run(options),
             Verb::Plot(options) => plot::run(options),
         }
     }

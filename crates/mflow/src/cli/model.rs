@@ -105,7 +105,7 @@ impl Opened {
                 self.path.display()
             ),
             (Some(c), Some(path)) => {
-                let table = input::read(path, signature.dtype)?;
+                let table = input::read_context(path, signature.dtype)?;
                 input::check_columns(path, table.cols(), c, "the context features of the model")?;
                 Ok(Some(table))
             }

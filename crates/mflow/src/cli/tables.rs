@@ -1,11 +1,13 @@
-//! DATA of a fit, with its context: in memory, or on disk until its rows are needed.
+//! DATA of a fit, with its context and joint scores: in memory, or on disk until its rows are needed.
 use super::exit::Usage;
 use super::input;
+use super::output::message;
 use anyhow::{Result, bail};
 use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::candle::{DType, Device};
 use mflow::core::{standardize, standardize_blocks};
-use mflow::data::io::{NpyFile, Table, read_table};
+use mflow::data::Place;
+use mflow::data::io::{NpyFile, Table, npz_names, read_npz_array, read_table, read_table_or_array};
 use mflow::fit::FitConfig;
 use mflow::train::{RowSource, Rows, Stored};
 use std::path::{Path, PathBuf};
@@ -19,11 +21,15 @@ pub(super) enum Numbers {
 }
 
 impl Numbers {
-    fn read(path: &Path, stream: bool) -> Result<Self> {
+    /// Rows of a file; `array` says which array of an .npz file goes before `x`.
+    fn read(path: &Path, array: Option<&str>, stream: bool) -> Result<Self> {
         if !stream {
-            return Ok(Self::Table(read_table(path)?));
+            return Ok(Self::Table(match array {
+                Some(array) => read_table_or_array(path, array)?,
+                None => read_table(path)?,
+            }));
         }
-        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
+        if !has_extension(path, "npy") {
             bail!(Usage(format!(
                 "{}: expected a .npy file to --stream rows from; other files are read whole",
                 path.display()
@@ -66,32 +72,100 @@ impl Numbers {
     }
 }
 
-/// Data and their context, as read.
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
+}
+
+/// The array of contexts in an .npz file.
+pub(super) const CONTEXT: &str = "theta";
+/// The array of joint scores in an .npz file.
+const SCORES: &str = "score";
+
+/// The array called `array` beside `x` in an .npz file, if there is one, with what to call it in messages.
+fn beside_x(path: &Path, array: &str) -> Result<Option<(PathBuf, Table)>> {
+    if !has_extension(path, "npz") {
+        return Ok(None);
+    }
+    let names = npz_names(path)?;
+    if !["x", array].iter().all(|name| names.iter().any(|n| n == name)) {
+        return Ok(None);
+    }
+    let label = Place::archive(path, array).to_string().into();
+    Ok(Some((label, read_npz_array(path, array)?)))
+}
+
+/// What to read.
+pub(super) struct Files<'a> {
+    pub(super) data: &'a Path,
+    pub(super) context: Option<&'a Path>,
+    pub(super) scores: Option<&'a Path>,
+    /// The option that names the file of scores.
+    pub(super) scores_option: &'static str,
+    /// Whether rows are read as they are needed.
+    pub(super) stream: bool,
+}
+
+/// Data, their context and their joint scores, as read.
 pub(super) struct Tables {
     path: PathBuf,
     pub(super) data: Numbers,
     context: Option<(PathBuf, Numbers)>,
+    scores: Option<(PathBuf, Table)>,
+    scores_option: &'static str,
 }
 
 impl Tables {
-    /// Read data and context; with `stream` as their rows are needed.
-    pub(super) fn read(path: &Path, context: Option<&Path>, stream: bool) -> Result<Self> {
-        let data = Numbers::read(path, stream)?;
-        let read =
-            |path: &Path| Ok::<_, anyhow::Error>((path.to_owned(), Numbers::read(path, stream)?));
-        let context = context.map(read).transpose()?;
-        if let Some((context_path, table)) = &context
-            && table.rows() != data.rows()
-        {
-            bail!(
-                "{}: expected {} rows, as many as {}, found {}",
-                context_path.display(),
-                data.rows(),
-                path.display(),
-                table.rows()
-            );
+    /// Read data, context and scores. An .npz file may have the context of its rows beside them.
+    pub(super) fn read(files: &Files<'_>) -> Result<Self> {
+        let Files { data: path, stream, scores_option, .. } = *files;
+        let data = Numbers::read(path, None, stream)?;
+        let context = match files.context {
+            Some(path) => Some((path.to_owned(), Numbers::read(path, Some(CONTEXT), stream)?)),
+            None => match beside_x(path, CONTEXT)? {
+                Some((label, table)) => {
+                    message(format_args!(
+                        "note: {} has the array `{CONTEXT}`, which is taken for the context; --context names \
+                         another one, and a file with `x` alone has none",
+                        path.display()
+                    ));
+                    Some((label, Numbers::Table(table)))
+                }
+                None => None,
+            },
+        };
+        let scores = files
+            .scores
+            .map(|path| anyhow::Ok((path.to_owned(), read_table_or_array(path, SCORES)?)))
+            .transpose()?;
+        let tables = Self { path: path.to_owned(), data, context, scores, scores_option };
+        if let Some((path, table)) = &tables.context {
+            tables.check_rows(path, table.rows())?;
         }
-        Ok(Self { path: path.to_owned(), data, context })
+        if let Some((path, table)) = &tables.scores {
+            tables.check_rows(path, table.rows())?;
+        }
+        Ok(tables)
+    }
+
+    fn check_rows(&self, path: &Path, found: usize) -> Result<()> {
+        let expected = self.data.rows();
+        if found != expected {
+            let (path, data) = (path.display(), self.path.display());
+            bail!("{path}: expected {expected} rows, as many as {data}, found {found}");
+        }
+        Ok(())
+    }
+
+    /// Where training needs joint scores and no file was named, take those beside the data in an .npz file.
+    pub(super) fn find_scores(&mut self, config: &FitConfig) -> Result<()> {
+        if self.scores.is_none()
+            && config.train.uses_scores()
+            && let Some((label, table)) = beside_x(&self.path, SCORES)?
+        {
+            self.check_rows(&label, table.rows())?;
+            self.scores = Some((label, table));
+        }
+        Ok(())
     }
 
     /// Number of context features, 0 for none.
@@ -109,6 +183,7 @@ impl Tables {
         };
         in_range(&self.path, &self.data)?;
         self.data.check_columns(&self.path, sizes.data_dim, "`model.data_dim`")?;
+        self.check_scores(config)?;
         match (&self.context, sizes.context_dim) {
             (Some((path, context)), c) => {
                 context.check_columns(path, c, "`model.context_dim`")?;
@@ -119,6 +194,27 @@ impl Tables {
                 "expected a context for {}, as `model.context_dim` is {c}; found none",
                 self.path.display()
             ))),
+        }
+    }
+
+    fn check_scores(&self, config: &FitConfig) -> Result<()> {
+        let option = self.scores_option;
+        match (&self.scores, config.train.uses_scores()) {
+            (None, false) => Ok(()),
+            (None, true) => bail!(Usage(format!(
+                "expected {option} T, the joint score of each row of {}, to fit scores to (`train.scandal`); found \
+                 none",
+                self.path.display()
+            ))),
+            (Some(_), false) => bail!(Usage(format!(
+                "{option} has no effect by itself: expected --scandal beside it, `train.scandal` or a loss \
+                 `score` in a config; found none"
+            ))),
+            (Some((path, scores)), true) => {
+                let what = "one for each number of the context (`model.context_dim`)";
+                input::check_columns(path, scores.cols(), config.model.sizes.context_dim, what)?;
+                input::check_range(path, scores, config.dtype.into())
+            }
         }
     }
 
@@ -158,7 +254,11 @@ impl Tables {
                     Numbers::File(_) => None,
                 });
                 let cols = table.cols();
-                Ok(Box::new(Rows::new(table.into_values(), cols, context, dtype, device)?))
+                let rows = Rows::new(table.into_values(), cols, context, dtype, device)?;
+                Ok(match self.scores {
+                    Some((_, scores)) => Box::new(rows.with_scores(scores.into_values())?),
+                    None => Box::new(rows),
+                })
             }
         }
     }

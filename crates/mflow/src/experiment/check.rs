@@ -1,9 +1,29 @@
 //! Whether an experiment can be measured as it asks: told before the training, not after.
-use super::EvaluationConfig;
+use super::data::Source;
 use super::optional::NEIGHBOURS;
+use super::{EvaluationConfig, ExperimentConfig};
 use crate::{Error, Result};
-use mflow_data::Simulator;
+use mflow_data::{Simulator, simulator_by_name, simulator_names};
 use mflow_eval::metrics::{CalibrationConfig, TwoSamples};
+
+/// Refuse to fit joint scores that the data do not come with.
+pub(super) fn check_scores(config: &ExperimentConfig, source: &Source) -> Result<()> {
+    if !config.train.uses_scores() {
+        return Ok(());
+    }
+    let found = match source {
+        Source::Simulator(simulator) if simulator.has_scores() => return Ok(()),
+        Source::Simulator(simulator) => format!("`{}`", simulator.name()),
+        Source::Rows(_) => "the rows of a file".to_owned(),
+    };
+    let has_scores = |name: &&str| simulator_by_name(name).is_ok_and(|s| s.has_scores());
+    let known: Vec<&str> = simulator_names().into_iter().filter(has_scores).collect();
+    let reason = format!(
+        "fits joint scores (`scandal`, or the loss `score`), which `{}` tell; found {found}",
+        known.join("`, `")
+    );
+    Err(Error::Config { field: "train", reason })
+}
 
 impl EvaluationConfig {
     /// Refuse what cannot be measured with data of `simulator`.

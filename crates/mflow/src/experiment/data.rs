@@ -4,7 +4,7 @@ use crate::fit::Normalize;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
 use mflow_data::io::read_table;
-use mflow_data::{Error as DataError, Simulator, simulator_by_name};
+use mflow_data::{Error as DataError, JointSample, Simulator, simulator_by_name};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -220,6 +220,8 @@ pub(super) struct Training {
     pub(super) cols: usize,
     /// Their context `[rows, C]` and `C`, if there is one.
     pub(super) context: Option<(Vec<f64>, usize)>,
+    /// Their joint scores `[rows, C]`, if the training fits any.
+    pub(super) scores: Option<Vec<f64>>,
 }
 
 impl Source {
@@ -236,13 +238,23 @@ impl Source {
     pub(super) fn training(&self, config: &ExperimentConfig) -> Result<Training> {
         match self {
             Self::Simulator(simulator) => {
-                let (x, parameters) = training_data(config, simulator.as_ref())?;
+                let (x, scores, parameters) = match config.train.uses_scores() {
+                    true => {
+                        let (joint, parameters) = training_joint(config, simulator.as_ref())?;
+                        (joint.x, Some(joint.scores), parameters)
+                    }
+                    false => {
+                        let (x, parameters) = training_data(config, simulator.as_ref())?;
+                        (x, None, parameters)
+                    }
+                };
                 let conditional = simulator.parameter_dim() > 0;
                 let context = conditional.then(|| (parameters, simulator.parameter_dim()));
-                Ok(Training { x, cols: simulator.data_dim(), context })
+                Ok(Training { x, cols: simulator.data_dim(), context, scores })
             }
             Self::Rows(split) => {
-                Ok(Training { x: split.train.clone(), cols: split.cols, context: None })
+                let (x, cols) = (split.train.clone(), split.cols);
+                Ok(Training { x, cols, context: None, scores: None })
             }
         }
     }
@@ -257,14 +269,42 @@ pub fn training_data(
     config: &ExperimentConfig,
     simulator: &dyn Simulator,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
-    let Origin::Simulator { rows, .. } = config.data.origin else {
-        let reason = "is missing: the data come from a file".to_owned();
-        return Err(Error::Config { field: "data.rows", reason });
-    };
-    let mut stream = Stream::new(config.seed, "training data");
+    let rows = simulated_rows(config)?;
+    let mut stream = training_stream(config);
     let parameters = simulator.sample_prior(rows, &mut stream);
     let x = simulator.sample(rows, &parameters, &mut stream)?;
     Ok((x, parameters))
+}
+
+/// The rows of [`training_data`] with their joint scores at the parameters that they were drawn at, and these
+/// parameters, `[rows, P]`.
+///
+/// # Errors
+/// If the data come from a file, or the simulator cannot draw them or has no joint scores.
+pub fn training_joint(
+    config: &ExperimentConfig,
+    simulator: &dyn Simulator,
+) -> Result<(JointSample, Vec<f64>)> {
+    let rows = simulated_rows(config)?;
+    let mut stream = training_stream(config);
+    let parameters = simulator.sample_prior(rows, &mut stream);
+    let joint = simulator.sample_joint(rows, &parameters, &parameters, &mut stream)?;
+    Ok((joint, parameters))
+}
+
+fn training_stream(config: &ExperimentConfig) -> Stream {
+    Stream::new(config.seed, "training data")
+}
+
+/// How many rows are drawn.
+fn simulated_rows(config: &ExperimentConfig) -> Result<usize> {
+    match config.data.origin {
+        Origin::Simulator { rows, .. } => Ok(rows),
+        Origin::File { .. } => {
+            let reason = "is missing: the data come from a file".to_owned();
+            Err(Error::Config { field: "data.rows", reason })
+        }
+    }
 }
 
 /// The rows that it is measured on: data `[rows, D]` at the parameter of its evaluation, repeated as

@@ -8,7 +8,8 @@ use crate::figures::draw_run;
 use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, place_charts};
 use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
-pub use data::{DataConfig, Origin, Split, test_data, training_data};
+use check::check_scores;
+pub use data::{DataConfig, Origin, Split, test_data, training_data, training_joint};
 use data::{Source, Training};
 pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;
@@ -119,9 +120,13 @@ pub fn run(
     if let Source::Simulator(simulator) = &source {
         config.evaluation.check(simulator.as_ref())?;
     }
-    let Training { x, cols, context } = source.training(config)?;
+    check_scores(config, &source)?;
+    let Training { x, cols, context, scores } = source.training(config)?;
     let model = config.data.normalize.apply(config.model.clone(), &x, cols)?;
-    let data = Rows::new(x, cols, context, config.dtype.into(), &device)?;
+    let mut data = Rows::new(x, cols, context, config.dtype.into(), &device)?;
+    if let Some(scores) = scores {
+        data = data.with_scores(scores)?;
+    }
     let model = place_charts(model, &data)?;
     let settings = FitConfig {
         seed: config.seed,

@@ -157,7 +157,10 @@ fn what_cannot_be_measured_is_refused_before_the_training() {
     for (set, parts) in [
         ("test_rows=0", ["`evaluation.test_rows`", "at least 1"]),
         ("samples=0", ["`evaluation.samples`", "at least 1"]),
-        ("parameter=3.0", ["`evaluation.parameter`", "prior of `theta`, -1 to 1, found 3"]),
+        (
+            "parameter=3.0",
+            ["`evaluation.parameter`", "prior of `theta`, uniform from -1 to 1, found 3"],
+        ),
         ("calibration=19", ["`evaluation.calibration`", "at least 20"]),
         ("test_rows=5 --set evaluation.two_sample=true", ["at least 6", "found 5"]),
         ("test_rows=20 --set evaluation.intrinsic_dimension=true", ["at least 21", "found 20"]),

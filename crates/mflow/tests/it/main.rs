@@ -3,6 +3,7 @@
 mod bad_input;
 mod devices;
 mod evaluation;
+mod events;
 mod figures;
 mod fitting;
 mod folder;
@@ -10,5 +11,6 @@ mod held_out;
 mod interruption;
 mod models;
 mod report;
+mod scores;
 mod simulated;
 mod starts;
