@@ -11,12 +11,14 @@ mod estimate;
 pub mod figures;
 pub mod mcmc;
 pub mod metrics;
+mod number;
 mod posterior;
 mod posterior_sample;
 pub mod statistics;
 
 pub use error::{Error, Result};
 pub use estimate::Estimate;
+pub use number::to_digits_of;
 pub use posterior::{Posterior, TruePosterior};
 pub use posterior_sample::{
     ChainConfig, LEAST_EFFECTIVE_SAMPLE_SIZE, ParameterSummary, PosteriorSample, R_HAT_LIMIT,

@@ -10,7 +10,7 @@ use super::paint::{self, Font, HALF_CAPITAL, INK, TextSizes};
 use super::panels::{Ink, Layer, Shape, entries};
 use super::plane::Plane;
 use crate::statistics::{Window, highest_density_level, percentiles, smoothed_plane};
-use crate::{Error, Result};
+use crate::{Error, Result, to_digits_of};
 
 /// A sample of a few parameters, to be drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +84,16 @@ impl Corner<'_> {
         }
         crate::statistics::Sample::new(self.samples, expected)?;
         Ok(())
+    }
+
+    /// The name of a parameter, its first letters if it is long.
+    fn name(&self, k: usize) -> String {
+        const LONGEST: usize = 20;
+        let name = &self.names[k];
+        if name.chars().count() <= LONGEST {
+            return name.clone();
+        }
+        name.chars().take(LONGEST - 1).chain(['\u{2026}']).collect()
     }
 
     fn column(&self, k: usize) -> impl Iterator<Item = f64> {
@@ -177,32 +187,24 @@ impl Corner<'_> {
     fn title(&self, k: usize) -> Result<String> {
         let [lower, median, upper] =
             percentiles(self.column(k), [5., 50., 95.]).ok_or(Error::NoSamples)?;
-        // Two digits of the width.
-        let digits = (1.0 - (upper - lower).max(1e-300).log10().floor()).clamp(0.0, 8.0);
-        let number = |x: f64| {
-            let text = if (1e6..).contains(&x.abs()) {
-                format!("{x:.3e}")
-            } else {
-                format!("{x:.places$}", places = places(digits))
-            };
-            text.replace('-', "\u{2212}")
-        };
+        let half = 0.5 * (upper - lower);
+        let number = |x: f64| to_digits_of(x, half, 2).replace('-', "\u{2212}");
         let [lower, median, upper] = [lower, median, upper].map(number);
-        Ok(format!("{} = {median} ({lower} to {upper})", self.names[k]))
+        Ok(format!("{} = {median} ({lower} to {upper})", self.name(k)))
     }
 
     fn paint(&self, cells: Vec<Cell>, titles: &[String]) -> Scene {
         let count = titles.len();
-        let side = (1120.0 / count as f64).clamp(200.0, 420.0);
-        let sizes = TextSizes { tick: 16, label: 18 };
+        let side = (1120.0 / count as f64).clamp(230.0, 420.0);
+        let sizes = TextSizes { tick: 15, label: 17 };
         let [tick, label] = [sizes.tick, sizes.label].map(f64::from);
         let widest = |width: &mut dyn FnMut(&Cell) -> f64| {
             cells.iter().filter(|cell| cell.is_left()).map(width).fold(0.0, f64::max)
         };
         let grid = Grid { left: 0.0, top: 2.0 * label, side, sizes };
         let numbers = widest(&mut |cell| grid.place(cell).y_numbers(sizes));
-        let names = widest(&mut |cell| paint::text_width(&self.names[cell.row], sizes.label));
-        let left = if count > 1 { names.min(0.6 * side) + numbers + 2.6 * tick } else { tick };
+        let names = widest(&mut |cell| paint::text_width(&self.name(cell.row), sizes.label));
+        let left = if count > 1 { names + numbers + 2.6 * tick } else { tick };
         let grid = Grid { left, ..grid };
         let ends = titles
             .iter()
@@ -216,7 +218,7 @@ impl Corner<'_> {
         let mut scene =
             paint::canvas(width.round(), (bottom + legend.height() + 0.5 * tick).round());
         for cell in &cells {
-            cell.paint(&mut scene, &grid, self.names);
+            cell.paint(&mut scene, &grid, self);
         }
         for (k, title) in titles.iter().enumerate() {
             let at = [grid.corner(k), grid.top + (side + GAP) * k as f64 - 0.5 * label];
@@ -226,12 +228,6 @@ impl Corner<'_> {
         legend.draw(&mut scene, [0.5 * width, bottom]);
         scene
     }
-}
-
-/// A small whole number as one.
-#[expect(clippy::cast_possible_truncation, reason = "clamped to a few digits")]
-fn places(digits: f64) -> usize {
-    digits as usize
 }
 
 impl Grid {
@@ -261,7 +257,7 @@ impl Cell {
         self.column == 0 && self.row > 0
     }
 
-    fn paint(&self, scene: &mut Scene, grid: &Grid, names: &[String]) {
+    fn paint(&self, scene: &mut Scene, grid: &Grid, of: &Corner<'_>) {
         let (plane, sizes) = (grid.place(self), grid.sizes);
         let [tick, label] = [sizes.tick, sizes.label].map(f64::from);
         plane.draw_x_lines(scene, sizes);
@@ -279,13 +275,13 @@ impl Cell {
             let middle = 0.5 * (plane.top() + plane.bottom()) + HALF_CAPITAL * label;
             let at = [grid.left - plane.y_numbers(sizes) - 1.3 * tick, middle];
             let font = Font { anchor: TextAnchor::End, ..Font::centered(sizes.label) };
-            paint::text(scene, at, &names[self.row], font, INK);
+            paint::text(scene, at, &of.name(self.row), font, INK);
         }
-        let is_last = self.row + 1 == names.len().min(CORNER_PARAMETERS);
+        let is_last = self.row + 1 == of.names.len().min(CORNER_PARAMETERS);
         if is_last {
             plane.draw_x_numbers(scene, sizes);
             let at = [plane.center(), plane.bottom() + 1.9 * tick + label];
-            paint::text(scene, at, &names[self.column], Font::centered(sizes.label), INK);
+            paint::text(scene, at, &of.name(self.column), Font::centered(sizes.label), INK);
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Samples of posteriors. Oracle: Gaussians in closed form, cut off and not; integrals over grids; a density with two
 //! modes that no chain crosses.
 use crate::calibration::Shifted;
-use crate::mcmc::model;
+use crate::nuts::small;
 use mflow_bijectors::Stream;
-use mflow_core::candle::DType;
 use mflow_data::{PolynomialSurface, Prior, Simulator};
 use mflow_eval::mcmc::{DifferentiableTarget, Lengths, Target, prior_starts, tabulated_plane};
 use mflow_eval::metrics::Evaluated;
@@ -103,7 +102,7 @@ fn a_posterior_ends_where_its_prior_does() {
 #[test]
 fn a_posterior_on_a_manifold_is_that_of_a_grid() {
     let pool = Pool::new(2).unwrap();
-    let model = model(DType::F64, 2, false);
+    let model = small(2, false);
     let of = Evaluated { model: model.as_ref(), pool: &pool };
     let x = PolynomialSurface.sample(5, &[0.3; 5], &mut Stream::new(1, "observed")).unwrap();
     let priors = [NORMAL, Prior::Uniform { low: -1., high: 1. }];

@@ -14,6 +14,7 @@ mod model;
 mod options;
 mod output;
 mod plot;
+mod posterior;
 mod progress;
 mod project;
 mod run;
@@ -61,6 +62,7 @@ enum Verb {
     Info(info::Options),
     Data(data::Options),
     Geographic(geographic::Options),
+    Posterior(posterior::Options),
     Plot(plot::Options),
 }
 
@@ -78,6 +80,7 @@ impl Cli {
             Verb::Info(options) => info::run(options),
             Verb::Data(options) => data::run(options),
             Verb::Geographic(options) => geographic::run(options),
+            Verb::Posterior(options) => posterior::run(options),
             Verb::Plot(options) => plot::run(options),
         }
     }
