@@ -35,7 +35,7 @@ const CELLS: usize = 64;
 /// Draws that are points at most, of a pair.
 const DOTS: usize = 600;
 /// The space between panels, pixels.
-const GAP: f64 = 16.0;
+const GAP: f64 = 20.0;
 
 /// Draws a histogram of each parameter, with its median and its 5 % and 95 % quantiles, and of each pair draws
 /// and the lines around the smallest regions with 68 % and 95 % of them, into the PNG or SVG file `path`.
@@ -171,7 +171,7 @@ impl Corner<'_> {
         let mut layers = vec![
             Layer::new("", Ink::Tint(0), Shape::Dots(some)),
             Layer::new("68 % region", Ink::Series(0), Shape::Line(contour(0.68)?)),
-            Layer::new("95 % region", Ink::Series(0), Shape::Dashes(contour(0.95)?)),
+            Layer::new("95 % region", Ink::Series(5), Shape::Line(contour(0.95)?)),
         ];
         if let Some(truth) = self.truth {
             let [[left, right], [low, high]] = limits;
@@ -279,7 +279,7 @@ impl Cell {
         }
         let is_last = self.row + 1 == of.names.len().min(CORNER_PARAMETERS);
         if is_last {
-            plane.draw_x_numbers(scene, sizes);
+            plane.draw_x_numbers(scene, sizes, 0.5 * GAP - 1.0);
             let at = [plane.center(), plane.bottom() + 1.9 * tick + label];
             paint::text(scene, at, &of.name(self.column), Font::centered(sizes.label), INK);
         }

@@ -134,7 +134,7 @@ impl Plane {
     pub(super) fn draw_grid(&self, scene: &mut Scene, sizes: TextSizes) {
         self.draw_x_lines(scene, sizes);
         self.draw_y_lines(scene, sizes);
-        self.draw_x_numbers(scene, sizes);
+        self.draw_x_numbers(scene, sizes, f64::INFINITY);
         self.draw_y_numbers(scene, sizes);
     }
 
@@ -155,14 +155,19 @@ impl Plane {
         }
     }
 
-    /// Draws the ticks of the x axis with their numbers.
-    pub(super) fn draw_x_numbers(&self, scene: &mut Scene, sizes: TextSizes) {
+    /// Draws the ticks of the x axis with their numbers, but those that would reach more than `beyond` pixels
+    /// over its ends.
+    pub(super) fn draw_x_numbers(&self, scene: &mut Scene, sizes: TextSizes, beyond: f64) {
         let size = f64::from(sizes.tick);
+        let [left, right] = [self.top_left[0] - beyond, self.bottom_right[0] + beyond];
         for Tick { value, label } in self.x_ticks(sizes) {
             let x = self.x(value);
             paint::line(scene, [x, self.bottom()], [x, self.bottom() + 6.0], INK, 1.3);
-            let at = [x, self.bottom() + 10.0 + size];
-            paint::text(scene, at, &label, Font::centered(sizes.tick), INK);
+            let half = 0.5 * paint::text_width(&label, sizes.tick);
+            if left <= x - half && x + half <= right {
+                let at = [x, self.bottom() + 10.0 + size];
+                paint::text(scene, at, &label, Font::centered(sizes.tick), INK);
+            }
         }
     }
 

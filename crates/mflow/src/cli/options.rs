@@ -67,7 +67,7 @@ pub(super) struct FittedOptions {
     /// A run folder, or a model file
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// Precision of computation and output [default: that of the model file]
+    /// Precision of computation, and of points and scores that are written [default: that of the model file]
     #[arg(long, value_enum)]
     pub(super) dtype: Option<Precision>,
     #[command(flatten)]

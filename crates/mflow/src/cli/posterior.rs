@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 ///
 /// MODEL was fitted to simulated data with their parameters as the context, by `mflow fit x.npy --context
 /// theta.npy`. All rows of a set are taken as independent draws at the same parameters. Prints a table of the
-/// parameters and writes, for each set, posterior.npz with `samples` [chains, draws, P], `log_prob` [chains,
+/// parameters and writes, for each set, posterior.npz, in double precision, with `samples` [chains, draws, P], `log_prob` [chains,
 /// draws] (up to a constant), `r_hat` [P] and `ess` [P], and a corner plot; for all sets posterior.html.
 ///
 /// Chains start at draws of the prior. They can be trusted if R-hat is at most 1.01 and the effective sample
@@ -197,6 +197,13 @@ impl Parameters {
             ))),
         };
         fits("--names", names.len(), "")?;
+        if let Some(k) = (0..count).find(|&k| names[k].is_empty() || names[..k].contains(&names[k]))
+        {
+            let found = &names[k];
+            bail!(Usage(format!(
+                "--names: expected names that differ from each other, found `{found}`"
+            )));
+        }
         let priors = match options.prior.as_slice() {
             [one] => vec![*one; count],
             priors => {

@@ -35,7 +35,7 @@ fn gaussian(folder: &Folder, name: &str) {
     // u of the scale, exp(5 tanh(u/5)), and the shift.
     let u = 5. * (SCALE.ln() / 5.).atanh();
     let set = |(name, old): (String, Tensor)| {
-        let row = A[usize::from(name.contains("layers.1."))];
+        let row = A[usize::from(name.starts_with("inner.1."))];
         let values = match &name {
             name if name.ends_with("initial.weight") => initial.clone(),
             name if name.ends_with("initial.bias") => vec![0.; 2],
@@ -118,7 +118,7 @@ fn the_posterior_of_a_gaussian_is_that_in_closed_form() {
         assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "no warning");
         let archive = format!("{sampler}/posterior.npz");
         let names = npz_names(&folder.path(&archive)).expect("names");
-        assert_eq!(names, ["samples", "log_prob", "r_hat", "ess"]);
+        assert_eq!(names, ["ess", "log_prob", "r_hat", "samples"]);
         let (shape, draws) = samples(&folder, &archive);
         assert_eq!(shape, "4, 1000, 2");
         let array = |name: &str| read_npz_array(&folder.path(&archive), name).expect("an array");
@@ -314,6 +314,7 @@ fn what_does_not_fit_is_refused_before_the_work() {
             &["expected a lower bound below the upper one, found 1 and 1"],
         ),
         ("x.csv --prior normal:0,1 --names a", 2, &["--names", "expected 2", "found 1"]),
+        ("x.csv --prior normal:0,1 --names a,a", 2, &["--names", "differ", "found `a`"]),
         ("x.csv --prior normal:0,1 --truth 0,1,2", 2, &["--truth", "expected 2", "found 3"]),
         ("x.csv --prior normal:0,1 --truth -1,inf", 2, &["--truth", "finite numbers", "found inf"]),
         ("x.csv --prior normal:0,1 --chains 0", 2, &["--chains", "'0'"]),
