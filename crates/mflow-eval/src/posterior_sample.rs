@@ -104,7 +104,7 @@ pub fn sample_posterior(
             let (slice, starts) = (Slice { width: 1. }, units.to_units(&starts));
             let mut chains = sample_chains(&slice, &units, &starts, lengths, seed, pool)?;
             for chain in &mut chains {
-                chain.draws = units.from_units(&chain.draws);
+                chain.draws = units.to_parameters(&chain.draws);
             }
             chains
         }

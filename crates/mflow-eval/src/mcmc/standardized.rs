@@ -35,7 +35,7 @@ impl<'a> Standardized<'a> {
     }
 
     /// Rows of `z` as rows of `theta`.
-    pub(crate) fn from_units(&self, zs: &[f64]) -> Vec<f64> {
+    pub(crate) fn to_parameters(&self, zs: &[f64]) -> Vec<f64> {
         zs.iter()
             .zip(self.units.iter().cycle())
             .map(|(z, [median, range])| median + range * z)
@@ -49,6 +49,6 @@ impl Target for Standardized<'_> {
     }
 
     fn log_prob(&self, z: &[f64]) -> Result<f64> {
-        self.target.log_prob(&self.from_units(z))
+        self.target.log_prob(&self.to_parameters(z))
     }
 }

@@ -105,11 +105,9 @@ fn a_posterior_on_a_manifold_is_that_of_a_grid() {
     let model = small(2, false);
     let of = Evaluated { model: model.as_ref(), pool: &pool };
     let x = PolynomialSurface.sample(5, &[0.3; 5], &mut Stream::new(1, "observed")).unwrap();
-    let priors = [NORMAL, Prior::Uniform { low: -1., high: 1. }];
+    let priors = [Prior::Normal { mean: 0.2, std: 0.4 }, Prior::Uniform { low: -1., high: 1. }];
     let posterior = Posterior::new(of, &priors, &x).unwrap();
-    let lengths = Lengths { burn_in: 200, draws: 400 };
-    let short = ChainConfig { lengths, ..config(Sampler::Nuts) };
-    let found = sample_posterior(&posterior, &priors, &short, 3, &pool).unwrap();
+    let found = sample_posterior(&posterior, &priors, &config(Sampler::Nuts), 3, &pool).unwrap();
     let field = tabulated_plane(&posterior, &priors, 101).unwrap();
     let top = field.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // The trapezoidal rule.
