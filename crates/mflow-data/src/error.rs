@@ -434,6 +434,19 @@ pub enum Error {
         found: f64,
     },
 
+    /// The text of a prior says none.
+    #[error(
+        "prior `{text}`: expected {expected}, found {found}; write it as in `normal:0,1` or `uniform:-1,1`"
+    )]
+    PriorText {
+        /// The text.
+        text: String,
+        /// What it should have.
+        expected: &'static str,
+        /// What it has there.
+        found: String,
+    },
+
     /// Noise has no such size.
     #[error("noise: expected a finite number, 0 or more, found {found}")]
     Noise {

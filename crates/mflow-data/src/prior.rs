@@ -1,9 +1,12 @@
 //! What is known of a parameter before any data.
 
 use std::fmt;
+use std::str::FromStr;
 
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
+
+use crate::{Error, Result};
 
 /// The distribution of a parameter before any data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,6 +95,42 @@ impl fmt::Display for Prior {
         match self {
             Self::Uniform { low, high } => write!(f, "uniform from {low} to {high}"),
             Self::Normal { mean, std } => write!(f, "normal with mean {mean} and deviation {std}"),
+        }
+    }
+}
+
+/// As `normal:MEAN,STD` or `uniform:LOW,HIGH`, with finite numbers.
+impl FromStr for Prior {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let error = |expected: &'static str, found: String| Error::PriorText {
+            text: text.to_owned(),
+            expected,
+            found,
+        };
+        let (kind, numbers) = text.split_once(':').unwrap_or((text, ""));
+        let kind = kind.trim();
+        if !["normal", "uniform"].contains(&kind) {
+            return Err(error("`normal:MEAN,STD` or `uniform:LOW,HIGH`", format!("`{kind}`")));
+        }
+        let fields: Vec<&str> = numbers.split(',').map(str::trim).collect();
+        let [first, second] = fields[..] else {
+            let found = if numbers.is_empty() { 0 } else { fields.len() };
+            return Err(error("two numbers with a comma between them", found.to_string()));
+        };
+        let number = |field: &str| match field.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            _ => Err(error("a finite number", format!("`{field}`"))),
+        };
+        let (first, second) = (number(first)?, number(second)?);
+        match kind {
+            "normal" if second > 0.0 => Ok(Self::Normal { mean: first, std: second }),
+            "normal" => Err(error("a standard deviation above 0", second.to_string())),
+            _ if first < second && (second - first).is_finite() => {
+                Ok(Self::Uniform { low: first, high: second })
+            }
+            _ => Err(error("a lower bound below the upper one", format!("{first} and {second}"))),
         }
     }
 }

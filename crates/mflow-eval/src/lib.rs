@@ -2,16 +2,25 @@
 //!
 //! - [`metrics`]: distances, likelihoods and divergences of a model against a simulator.
 //! - [`Estimate`]: a mean with its standard error.
-//! - [`figures`]: surfaces in three dimensions coloured by log-density, training curves, panels of planes.
+//! - [`Posterior`], [`sample_posterior`]: parameters given observed rows, by the likelihood of a model.
+//! - [`figures`]: surfaces in three dimensions coloured by log-density, training curves, panels of planes, corner
+//!   plots.
 
 mod error;
 mod estimate;
 pub mod figures;
 pub mod mcmc;
 pub mod metrics;
+mod number;
 mod posterior;
+mod posterior_sample;
 pub mod statistics;
 
 pub use error::{Error, Result};
 pub use estimate::Estimate;
+pub use number::to_digits_of;
 pub use posterior::{Posterior, TruePosterior};
+pub use posterior_sample::{
+    ChainConfig, LEAST_EFFECTIVE_SAMPLE_SIZE, ParameterSummary, PosteriorSample, R_HAT_LIMIT,
+    Sampler, sample_posterior,
+};

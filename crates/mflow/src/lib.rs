@@ -2,7 +2,7 @@
 //!
 //! Re-exports the layers, and holds what the `mflow` program is made of: fitting a model to a table
 //! ([`fit`]), running an experiment on an exact simulator or a file ([`experiment`]), whether a density that hangs on an
-//! encoder can be trusted ([`cycle`]), and reports ([`html`]).
+//! encoder can be trusted ([`cycle`]), posteriors of parameters ([`InferredSet`]), and reports ([`html`]).
 pub mod cycle;
 pub mod experiment;
 pub mod figures;
@@ -11,6 +11,7 @@ pub mod html;
 
 mod error;
 mod finished;
+mod inferred;
 mod latents;
 mod report;
 mod title;
@@ -18,6 +19,7 @@ mod true_surface;
 
 pub use error::{Error, Result};
 pub use finished::{Finished, FinishedFit, FinishedRun};
+pub use inferred::InferredSet;
 pub use mflow_bijectors as bijectors;
 pub use mflow_core as core;
 pub use mflow_data as data;

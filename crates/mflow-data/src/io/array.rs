@@ -13,12 +13,14 @@ pub enum Dtype {
     F64,
 }
 
-/// A vector or a matrix to be written, borrowed. Values need not be finite.
+/// A vector, a matrix or a stack of matrices to be written, borrowed. Values need not be finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Array<'a> {
     rows: usize,
     /// `None` for a vector.
     cols: Option<usize>,
+    /// Of a stack: the length of its last axis, of which `cols` is a multiple.
+    last: Option<usize>,
     values: &'a [f64],
     columns: Option<&'a [String]>,
     dtype: Dtype,
@@ -28,7 +30,7 @@ impl<'a> Array<'a> {
     /// A vector of shape `[values.len()]`.
     #[must_use]
     pub fn vector(values: &'a [f64], dtype: Dtype) -> Self {
-        Self { rows: values.len(), cols: None, values, columns: None, dtype }
+        Self { rows: values.len(), cols: None, last: None, values, columns: None, dtype }
     }
 
     /// A matrix of shape `[rows, cols]`, its values row after row.
@@ -40,7 +42,19 @@ impl<'a> Array<'a> {
         if rows.checked_mul(cols) != Some(values.len()) {
             return Err(Error::TableSize { rows, cols, found: values.len() });
         }
-        Ok(Self { rows, cols: Some(cols), values, columns: None, dtype })
+        Ok(Self { rows, cols: Some(cols), last: None, values, columns: None, dtype })
+    }
+
+    /// A stack of matrices of this shape, its values row after row; in a `.csv` file a matrix is a row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableSize`] where the number of values is not the product of the shape.
+    pub fn stack(shape: [usize; 3], values: &'a [f64], dtype: Dtype) -> Result<Self> {
+        let [rows, cols, last] = shape;
+        let found = values.len();
+        let cols = cols.checked_mul(last).ok_or(Error::TableSize { rows, cols, found })?;
+        Ok(Self { last: Some(last), ..Self::matrix(rows, cols, values, dtype)? })
     }
 
     /// A table, with its columns' names.
@@ -49,6 +63,7 @@ impl<'a> Array<'a> {
         Self {
             rows: table.rows(),
             cols: Some(table.cols()),
+            last: None,
             values: table.values(),
             columns: table.columns(),
             dtype,
@@ -67,10 +82,13 @@ impl<'a> Array<'a> {
         Ok(Self { columns: Some(columns), ..self })
     }
 
-    /// The shape: `[rows]` or `[rows, cols]`.
+    /// The shape: `[rows]`, `[rows, cols]`, or the three numbers of a stack.
     #[must_use]
     pub fn shape(&self) -> Vec<usize> {
-        std::iter::once(self.rows).chain(self.cols).collect()
+        match (self.cols, self.last) {
+            (Some(cols), Some(last)) => vec![self.rows, cols / last.max(1), last],
+            (cols, _) => std::iter::once(self.rows).chain(cols).collect(),
+        }
     }
 
     /// The number of columns, 1 for a vector.

@@ -1,6 +1,6 @@
-//! Priors. Oracle: statrs, and integrals by the midpoint rule.
+//! Priors. Oracle: statrs, integrals by the midpoint rule, texts written by hand.
 
-use mflow_data::Prior;
+use mflow_data::{Error, Prior};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use statrs::distribution::{Continuous, Normal};
@@ -39,5 +39,38 @@ fn draws_are_below_quantiles_as_often_as_they_should() {
         }
         let [low, high] = prior.range();
         assert!(draws.iter().all(|d| (low..=high).contains(d)), "{prior}");
+    }
+}
+
+#[test]
+fn texts_are_priors_or_say_why_not() {
+    let read = |text: &str| text.parse::<Prior>();
+    assert_eq!(read("normal:1,2").unwrap(), NORMAL);
+    assert_eq!(read("uniform: -1, 3e0 ").unwrap(), UNIFORM);
+    for (text, expected, found) in [
+        ("gamma:1,2", "`normal:MEAN,STD` or `uniform:LOW,HIGH`", "`gamma`"),
+        ("", "`normal:MEAN,STD` or `uniform:LOW,HIGH`", "``"),
+        ("normal", "two numbers", "0"),
+        ("normal:1", "two numbers", "1"),
+        ("uniform:0,1,2", "two numbers", "3"),
+        ("normal:a,1", "a finite number", "`a`"),
+        ("uniform:0,", "a finite number", "``"),
+        ("normal:nan,1", "a finite number", "`nan`"),
+        ("uniform:0,inf", "a finite number", "`inf`"),
+        ("normal:0,0", "a standard deviation above 0", "0"),
+        ("normal:0,-1", "a standard deviation above 0", "-1"),
+        ("uniform:1,1", "a lower bound below the upper one", "1 and 1"),
+        ("uniform:2,1", "a lower bound below the upper one", "2 and 1"),
+        // Its width overflows.
+        ("uniform:-1e308,1e308", "a lower bound below the upper one", "and"),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(matches!(error, Error::PriorText { .. }), "{text}: {error:?}");
+        let said = error.to_string();
+        let parts =
+            [&format!("prior `{text}`"), expected, &format!("found {found}"), "`normal:0,1`"];
+        for part in parts {
+            assert!(said.contains(part) || found == "and", "{text}: {said:?} lacks {part:?}");
+        }
     }
 }

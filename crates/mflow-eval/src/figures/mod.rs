@@ -8,6 +8,7 @@ mod camera;
 mod clip;
 mod color_bar;
 mod color_scale;
+mod corner;
 mod curves;
 mod legend;
 mod limits;
@@ -21,6 +22,7 @@ mod surfaces;
 mod ticks;
 
 pub use camera::Camera;
+pub use corner::{CORNER_PARAMETERS, Corner, corner_svg, draw_corner};
 pub use curves::{Boundary, CurveStyle, Series, draw_curves};
 pub use limits::Limits;
 pub use panels::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};

@@ -34,8 +34,13 @@ impl Format {
                 .with_scale(1.0)
                 .render_scene(scene)
                 .map_err(|reason| Error::Rasterise { path: path.to_owned(), reason })?,
-            Self::Svg => SvgBackend::new().with_pretty(true).render_scene(scene).into_bytes(),
+            Self::Svg => svg(scene).into_bytes(),
         };
         fs::write(path, bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
     }
+}
+
+/// The text of an SVG with `scene`.
+pub(super) fn svg(scene: &Scene) -> String {
+    SvgBackend::new().with_pretty(true).render_scene(scene)
 }

@@ -17,6 +17,17 @@ pub(super) const HALF_CAPITAL: f64 = 0.36;
 /// Dashes and gaps of a line, pixels.
 pub(super) const DASHES: &str = "7 5";
 
+/// A light shade of a colour: it mixed with twice as much white.
+pub(super) fn tint(color: &Color) -> Color {
+    match *color {
+        Color::Rgb(r, g, b) => {
+            let [r, g, b] = [r, g, b].map(|part| 170 + part / 3);
+            Color::Rgb(r, g, b)
+        }
+        ref other => other.clone(),
+    }
+}
+
 /// How a text is set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Font {

@@ -22,6 +22,8 @@ pub enum Ink {
     Truth,
     /// One of six colours that can be told apart, in turn: those of Okabe and Ito.
     Series(usize),
+    /// A light shade of the colour with this number.
+    Tint(usize),
     /// Light grey: the background.
     Faint,
 }
@@ -136,7 +138,8 @@ pub fn draw_panels(panels: &[Panel], style: &PanelStyle, path: &Path) -> Result<
     let (full_width, rows) = (width * columns as f64, panels.len().div_ceil(columns));
     let values: Vec<f64> = panels.iter().flat_map(Panel::values).collect();
     let colors = (!values.is_empty()).then(|| ColorScale::of(&values));
-    let legend = Legend::lay_out(entries(panels), 0.97 * full_width, sizes);
+    let layers = panels.iter().flat_map(|panel| &panel.layers);
+    let legend = Legend::lay_out(entries(layers), 0.97 * full_width, sizes);
     let grid_height = height * rows as f64;
     let bar_height = if colors.is_some() { color_bar::height(sizes) } else { 0.0 };
     let space = if legend.height() > 0.0 { 0.4 * f64::from(sizes.tick) } else { 0.0 };
@@ -157,10 +160,10 @@ pub fn draw_panels(panels: &[Panel], style: &PanelStyle, path: &Path) -> Result<
     format.write(&scene, path)
 }
 
-/// The entries of the legend: those of all panels, each once.
-fn entries(panels: &[Panel]) -> Vec<Entry> {
+/// The entries of the legend: those of all layers, each once.
+pub(super) fn entries<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Entry> {
     let mut all: Vec<Entry> = Vec::new();
-    for layer in panels.iter().flat_map(|panel| &panel.layers) {
+    for layer in layers {
         let sample = match layer.shape {
             Shape::Line(_) => Sample::Line,
             Shape::Dashes(_) | Shape::Mark(_) => Sample::Dashes,
@@ -177,11 +180,17 @@ fn entries(panels: &[Panel]) -> Vec<Entry> {
     all
 }
 
+/// The colour of the series with this number.
+fn series(k: usize) -> Color {
+    COLORS[k % (COLORS.len() - 1)].clone()
+}
+
 impl Ink {
     fn color(self) -> Color {
         match self {
             Self::Truth => INK,
-            Self::Series(k) => COLORS[k % (COLORS.len() - 1)].clone(),
+            Self::Series(k) => series(k),
+            Self::Tint(k) => paint::tint(&series(k)),
             Self::Faint => Color::Rgb(0xc4, 0xc6, 0xcc),
         }
     }
@@ -306,7 +315,13 @@ impl Layer {
         }
     }
 
-    fn draw(&self, scene: &mut Scene, plane: &Plane, colors: Option<&ColorScale>, tick: f64) {
+    pub(super) fn draw(
+        &self,
+        scene: &mut Scene,
+        plane: &Plane,
+        colors: Option<&ColorScale>,
+        tick: f64,
+    ) {
         let [low, high] = plane.corners();
         let inside = |at: &[f64; 2]| (0..2).all(|k| low[k] <= at[k] && at[k] <= high[k]);
         let color = self.color();

@@ -132,22 +132,54 @@ impl Plane {
 
     /// Draws the grid and its numbers.
     pub(super) fn draw_grid(&self, scene: &mut Scene, sizes: TextSizes) {
-        let size = f64::from(sizes.tick);
-        let [left, right] = [self.top_left[0], self.bottom_right[0]];
-        for Tick { value, label } in self.x_ticks(sizes) {
+        self.draw_x_lines(scene, sizes);
+        self.draw_y_lines(scene, sizes);
+        self.draw_x_numbers(scene, sizes, f64::INFINITY);
+        self.draw_y_numbers(scene, sizes);
+    }
+
+    /// Draws the lines of the grid at the ticks of the x axis.
+    pub(super) fn draw_x_lines(&self, scene: &mut Scene, sizes: TextSizes) {
+        for Tick { value, .. } in self.x_ticks(sizes) {
             let x = self.x(value);
             paint::line(scene, [x, self.top()], [x, self.bottom()], GRID, 1.0);
-            paint::line(scene, [x, self.bottom()], [x, self.bottom() + 6.0], INK, 1.3);
-            let at = [x, self.bottom() + 10.0 + size];
-            paint::text(scene, at, &label, Font::centered(sizes.tick), INK);
         }
+    }
+
+    /// Draws the lines of the grid at the ticks of the y axis.
+    pub(super) fn draw_y_lines(&self, scene: &mut Scene, sizes: TextSizes) {
+        let [left, right] = [self.top_left[0], self.bottom_right[0]];
+        for Tick { value, .. } in self.y_ticks(sizes) {
+            let y = self.height_of(scaled(value, self.log[1]));
+            paint::line(scene, [left, y], [right, y], GRID, 1.0);
+        }
+    }
+
+    /// Draws the ticks of the x axis with their numbers, but those that would reach more than `beyond` pixels
+    /// over its ends.
+    pub(super) fn draw_x_numbers(&self, scene: &mut Scene, sizes: TextSizes, beyond: f64) {
+        let size = f64::from(sizes.tick);
+        let [left, right] = [self.top_left[0] - beyond, self.bottom_right[0] + beyond];
+        for Tick { value, label } in self.x_ticks(sizes) {
+            let x = self.x(value);
+            paint::line(scene, [x, self.bottom()], [x, self.bottom() + 6.0], INK, 1.3);
+            let half = 0.5 * paint::text_width(&label, sizes.tick);
+            if left <= x - half && x + half <= right {
+                let at = [x, self.bottom() + 10.0 + size];
+                paint::text(scene, at, &label, Font::centered(sizes.tick), INK);
+            }
+        }
+    }
+
+    /// Draws the ticks of the y axis with their numbers.
+    pub(super) fn draw_y_numbers(&self, scene: &mut Scene, sizes: TextSizes) {
+        let (size, left) = (f64::from(sizes.tick), self.top_left[0]);
         for value in self.minor_y_ticks(sizes) {
             let y = self.height_of(scaled(value, self.log[1]));
             paint::line(scene, [left - 4.0, y], [left, y], INK, 1.0);
         }
         for Tick { value, label } in self.y_ticks(sizes) {
             let y = self.height_of(scaled(value, self.log[1]));
-            paint::line(scene, [left, y], [right, y], GRID, 1.0);
             paint::line(scene, [left - 6.0, y], [left, y], INK, 1.3);
             let font = Font { anchor: TextAnchor::End, ..Font::centered(sizes.tick) };
             paint::text(scene, [left - 11.0, y + HALF_CAPITAL * size], &label, font, INK);

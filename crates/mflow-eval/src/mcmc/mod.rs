@@ -7,6 +7,8 @@ mod metropolis;
 mod nuts;
 mod plane;
 mod slice;
+mod standardized;
+mod starts;
 mod tabulated;
 
 pub use bounded::Bounded;
@@ -16,4 +18,6 @@ pub use metropolis::Metropolis;
 pub use nuts::Nuts;
 pub use plane::{tabulated_plane, tabulated_window};
 pub use slice::Slice;
+pub(crate) use standardized::Standardized;
+pub use starts::prior_starts;
 pub use tabulated::Tabulated;

@@ -15,6 +15,7 @@ mod neighbours;
 mod percentiles;
 mod roc;
 mod sample;
+mod smoothed;
 
 pub use c2st::{TwoSampleTest, c2st};
 pub use calibration::{Calibration, central_coverage, rank};
@@ -27,5 +28,6 @@ pub use mmd::{linear_time_mmd, median_distance, squared_mmd};
 pub use percentiles::percentiles;
 pub use roc::{auc, roc_curve};
 pub use sample::Sample;
+pub use smoothed::{Window, smoothed_plane};
 
 pub(crate) use sample::median;

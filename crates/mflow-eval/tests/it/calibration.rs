@@ -65,7 +65,7 @@ fn what_cannot_be_calibrated_is_refused() {
 
 /// `x ~ N(theta, width² 1)` in two dimensions: as a simulator with `width = 1`, as a model with any.
 #[derive(Clone, Debug)]
-struct Shifted {
+pub(crate) struct Shifted {
     width: f64,
     signature: ModelSignature,
 }
@@ -76,7 +76,7 @@ const PRIOR: &[Parameter] = &[
 ];
 
 impl Shifted {
-    fn new(width: f64) -> Self {
+    pub(crate) fn new(width: f64) -> Self {
         let signature = ModelSignature {
             name: "shifted",
             data_dim: 2,

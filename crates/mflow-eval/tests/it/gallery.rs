@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use mflow_bijectors::Stream;
 use mflow_eval::figures::{
-    Boundary, Camera, CurveStyle, Ink, Layer, Panel, PanelStyle, Series, Shape, SurfacePanel,
-    SurfaceStyle, draw_curves, draw_panels, draw_surfaces,
+    Boundary, Camera, Corner, CurveStyle, Ink, Layer, Panel, PanelStyle, Series, Shape,
+    SurfacePanel, SurfaceStyle, draw_corner, draw_curves, draw_panels, draw_surfaces,
 };
 use mflow_eval::statistics::{Field, highest_density_level};
 
@@ -71,6 +72,33 @@ fn gallery() {
     draw_curves(&series, &boundaries, &style, &folder.join("curves-linear.png")).unwrap();
     draw_panels(&planes(), &PanelStyle::default(), &folder.join("panels.png")).unwrap();
     draw_panels(&planes(), &PanelStyle::default(), &folder.join("panels.svg")).unwrap();
+}
+
+/// Corner plots of one to six parameters: correlated, bent, at a bound.
+#[test]
+#[ignore = "writes pictures to look at, to the directory FIGURES"]
+fn corners() {
+    let folder = PathBuf::from(std::env::var("FIGURES").expect("FIGURES names a directory"));
+    let all = ["theta_1", "rate", "log_scale", "phi", "kappa", "offset of the detector"];
+    for parameters in [1, 2, 3, 4, 6] {
+        let stream = &mut Stream::new(1, "corner");
+        let row = |_| -> Vec<f64> {
+            let z = stream.normal(6);
+            let second = 40. + 7. * (0.9 * z[0] + 0.44 * z[1]);
+            let bent = 0.01 * (z[2] + z[0] * z[0]);
+            let row =
+                [0.3 * z[0], second, bent, z[3].abs(), -1e4 + z[4], (3. * z[5]).sin() + 0.2 * z[4]];
+            row[..parameters].to_vec()
+        };
+        let samples: Vec<f64> = (0..4000).flat_map(row).collect();
+        let names: Vec<String> = all[..parameters].iter().map(|name| (*name).to_owned()).collect();
+        let bounds = [None, None, None, Some([0., 5.]), None, None];
+        let truth = [0.1, 43., 0.005, 0.4, -1e4, 0.5];
+        let truth = (parameters != 2).then_some(&truth[..parameters]);
+        let bounds = &bounds[..parameters];
+        let corner = Corner { samples: &samples, names: &names, bounds, truth };
+        draw_corner(&corner, &folder.join(format!("corner-{parameters}.png"))).unwrap();
+    }
 }
 
 /// One panel for each way to draw in a plane.

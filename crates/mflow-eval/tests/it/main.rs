@@ -4,6 +4,7 @@
 mod along;
 mod calibration;
 mod contours;
+mod corner;
 mod curves;
 mod estimate;
 mod gallery;
@@ -13,6 +14,7 @@ mod metrics;
 mod nuts;
 mod panels;
 mod picture;
+mod posterior_sample;
 mod statistics;
 mod surfaces;
 mod two_samples;

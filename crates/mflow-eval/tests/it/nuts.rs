@@ -214,7 +214,7 @@ fn randomise(store: &ParamStore, gain: f64) {
 }
 
 /// A small model with weights well away from the start.
-fn small(context_dim: usize, conditional_manifold: bool) -> Box<dyn Model> {
+pub(crate) fn small(context_dim: usize, conditional_manifold: bool) -> Box<dyn Model> {
     let mut flow = SplineFlowConfig::default();
     (flow.layers, flow.hidden, flow.blocks, flow.bins) = (2, 8, 1, 4);
     let mut config = ModelConfig::m_flow(3, 2)

@@ -25,7 +25,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
-    let opened = Opened::from_options(&options.model)?;
+    let opened = Opened::from_options(&options.model.fitted)?;
     let latents = opened.latents(&options.data)?;
     let points = map_rows(&opened, &options.model, &latents, |model, u, c| model.decode(u, c))?;
     options.out.write(&points, opened.columns())?;

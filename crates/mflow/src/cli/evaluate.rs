@@ -36,7 +36,7 @@ pub(super) fn map_rows(
     f: impl Fn(&dyn Model, &Tensor, Option<&Tensor>) -> core::Result<Tensor> + Sync + Send,
 ) -> Result<Tensor> {
     let context = opened.context(options.context.as_deref(), rows.dim(0)?)?;
-    let pool = threads::pool(options.threads)?;
+    let pool = threads::pool(options.fitted.threads)?;
     let model = opened.model();
     let results = by_rows(&pool, rows, context.as_ref(), |x, c| f(model, x, c))?;
     warn_of_non_finite(&results)?;

@@ -15,6 +15,7 @@ mod model;
 mod options;
 mod output;
 mod plot;
+mod posterior;
 mod progress;
 mod project;
 mod run;
@@ -66,6 +67,7 @@ enum Verb {
     Data(data::Options),
     Geographic(geographic::Options),
     Events(events::Options),
+    Posterior(posterior::Options),
     Plot(plot::Options),
 }
 
@@ -84,6 +86,7 @@ impl Cli {
             Verb::Data(options) => data::run(options),
             Verb::Geographic(options) => geographic::run(options),
             Verb::Events(options) => events::run(options),
+            Verb::Posterior(options) => posterior::run(options),
             Verb::Plot(options) => plot::run(options),
         }
     }

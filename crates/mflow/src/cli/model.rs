@@ -1,6 +1,6 @@
 //! MODEL: a run folder or a model file, and the context that goes with it.
 use super::input;
-use super::options::ModelOptions;
+use super::options::FittedOptions;
 use anyhow::{Result, bail};
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{LoadedModel, Model, ModelSignature, load_model};
@@ -45,7 +45,7 @@ fn file(path: &Path) -> Result<PathBuf> {
 
 impl Opened {
     /// The model that the options name.
-    pub(super) fn from_options(options: &ModelOptions) -> Result<Self> {
+    pub(super) fn from_options(options: &FittedOptions) -> Result<Self> {
         let dtype = options.dtype.map(Into::into);
         // What the model file has instead is checked when it is read.
         let device = options.place.device.open(dtype.unwrap_or(DType::F32))?;

@@ -2,6 +2,7 @@
 use clap::{Args, ValueEnum};
 use mflow::core::DeviceName;
 use mflow::core::candle::DType;
+use mflow::figures::Format;
 use mflow::fit::DTypeName;
 use std::path::PathBuf;
 
@@ -62,18 +63,51 @@ pub(super) struct Threads {
 
 /// Which model, and how it is evaluated.
 #[derive(Clone, Debug, Args)]
-pub(super) struct ModelOptions {
+pub(super) struct FittedOptions {
     /// A run folder, or a model file
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// Context of a conditional model, [B, C]; one row stands for all
-    #[arg(long, value_name = "CTX")]
-    pub(super) context: Option<PathBuf>,
-    /// Precision of computation and output [default: that of the model file]
+    /// Precision of computation, and of points and scores that are written [default: that of the model file]
     #[arg(long, value_enum)]
     pub(super) dtype: Option<Precision>,
     #[command(flatten)]
     pub(super) place: Place,
     #[command(flatten)]
     pub(super) threads: Threads,
+}
+
+/// The same, at a context.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ModelOptions {
+    /// Context of a conditional model, [B, C]; one row stands for all
+    #[arg(long, value_name = "CTX")]
+    pub(super) context: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) fitted: FittedOptions,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct FigureFormat {
+    /// What figures are made of
+    #[arg(long, value_enum, default_value_t = FormatName::Png)]
+    format: FormatName,
+}
+
+/// A format of figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    /// Pixels
+    Png,
+    /// Lines and texts
+    Svg,
+}
+
+impl From<FigureFormat> for Format {
+    fn from(options: FigureFormat) -> Self {
+        match options.format {
+            FormatName::Png => Self::Png,
+            FormatName::Svg => Self::Svg,
+        }
+    }
 }

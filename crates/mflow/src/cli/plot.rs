@@ -1,12 +1,12 @@
 //! `mflow plot`: a report on one run, or on several.
 use super::exit::{Done, Usage};
-use super::options::{Place, Threads};
+use super::options::{FigureFormat, Place, Threads};
 use super::output::result;
 use super::threads;
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mflow::core::candle::{DType, Device};
-use mflow::figures::{self, Format};
+use mflow::figures;
 use mflow::html;
 use mflow::train::Pool;
 use mflow::{Finished, FinishedRun};
@@ -30,31 +30,12 @@ pub(super) struct Options {
     /// Folder for the report and the figures; files in it are overwritten [default: RUN, if it is one]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// What figures are made of
-    #[arg(long, value_enum, default_value_t = FormatName::Png)]
-    format: FormatName,
+    #[command(flatten)]
+    format: FigureFormat,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
     threads: Threads,
-}
-
-/// A format of figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FormatName {
-    /// Pixels
-    Png,
-    /// Lines and texts
-    Svg,
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Png => Self::Png,
-            FormatName::Svg => Self::Svg,
-        }
-    }
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {

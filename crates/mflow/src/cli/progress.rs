@@ -141,8 +141,13 @@ pub(super) fn in_words(time: Duration) -> String {
 
 /// A bar over `rows` that are evaluated; hidden unless a terminal sees it.
 pub(super) fn of_rows(rows: usize) -> ProgressBar {
-    let bar = ProgressBar::new(rows as u64);
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} rows, {eta} left");
-    style.map(|style| bar.set_style(style)).ok();
+    of(rows, "rows")
+}
+
+/// A bar over so many of something, such as `rows`; hidden unless a terminal sees it.
+pub(super) fn of(count: usize, what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(count as u64);
+    let template = format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} left");
+    ProgressStyle::with_template(&template).map(|style| bar.set_style(style)).ok();
     bar
 }

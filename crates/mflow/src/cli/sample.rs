@@ -37,7 +37,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
-    let opened = Opened::from_options(&options.model)?;
+    let opened = Opened::from_options(&options.model.fitted)?;
     let context = options.model.context.as_deref();
     let rows = match options.n {
         Some(n) => usize::try_from(n)?,
@@ -47,7 +47,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         },
     };
     let context = opened.context(context, rows)?;
-    let pool = threads::pool(options.model.threads)?;
+    let pool = threads::pool(options.model.fitted.threads)?;
     let model = opened.model();
     let stream = &mut Stream::new(options.seed, "sample");
     let latents = model.sample_latent(rows, stream)?;

@@ -36,7 +36,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
-    let opened = Opened::from_options(&options.model)?;
+    let opened = Opened::from_options(&options.model.fitted)?;
     let x = opened.data(&options.data)?;
     let columns = Columns::of(opened.signature());
     if columns.0.is_empty() {

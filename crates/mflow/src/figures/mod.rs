@@ -28,7 +28,9 @@ pub enum Format {
 }
 
 impl Format {
-    fn ending(self) -> &'static str {
+    /// How the names of its files end.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
         match self {
             Self::Png => "png",
             Self::Svg => "svg",

@@ -11,6 +11,7 @@ mod metrics;
 mod number;
 mod page;
 mod plot;
+mod posterior;
 mod run;
 mod schedule;
 mod script;
@@ -21,9 +22,10 @@ mod truth;
 mod variants;
 mod view;
 
-use crate::{Finished, Result};
+use crate::{Finished, InferredSet, Result};
 use mflow_core::write_atomically;
 use mflow_train::Pool;
+use page::Page;
 use std::path::{Path, PathBuf};
 
 /// Name of the report in the folder of a run or suite.
@@ -39,8 +41,23 @@ pub fn write_report(runs: &[Finished], pool: &Pool, folder: &Path) -> Result<Pat
         [run] => run::page(run, pool)?,
         runs => suite::page(runs, pool)?,
     };
-    let path = folder.join(REPORT_FILE);
+    write(&page, &folder.join(REPORT_FILE))
+}
+
+/// Name of the page about posteriors.
+pub const POSTERIOR_FILE: &str = "posterior.html";
+
+/// Write the page about the posteriors of a model given some observed sets, of which there is at least one, into
+/// `folder`; its path. Of many sets the first ones are shown in full.
+///
+/// # Errors
+/// If a figure cannot be drawn or the file not written.
+pub fn write_posteriors(sets: &[InferredSet], model: &str, folder: &Path) -> Result<PathBuf> {
+    write(&posterior::page(sets, model)?, &folder.join(POSTERIOR_FILE))
+}
+
+fn write(page: &Page, path: &Path) -> Result<PathBuf> {
     let text = page.finish()?;
-    write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
-    Ok(path)
+    write_atomically(path, |file| file.write_all(text.as_bytes()))?;
+    Ok(path.to_owned())
 }

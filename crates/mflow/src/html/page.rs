@@ -55,6 +55,11 @@ impl Page {
         self.body += &format!("<h2>{}</h2>\n", escape(title));
     }
 
+    /// The headline of a part of a section.
+    pub(super) fn subsection(&mut self, title: &str) {
+        self.body += &format!("<h3 class=\"part\">{}</h3>\n", escape(title));
+    }
+
     /// A paragraph of explanation.
     pub(super) fn note(&mut self, text: &str) {
         self.body += &format!("<p class=\"note\">{}</p>\n", escape(text.trim()));
@@ -69,6 +74,13 @@ impl Page {
     pub(super) fn figure(&mut self, plot: &Plot) {
         let json = json(&plot.json());
         self.body += &format!("<figure class=\"plot large\">{json}</figure>\n");
+    }
+
+    /// A picture that is the text of an SVG.
+    pub(super) fn picture(&mut self, svg: &str) {
+        // In a page the name space is known, and an address would look like a request.
+        let svg = svg.replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1);
+        self.body += &format!("<figure class=\"picture\">{svg}</figure>\n");
     }
 
     /// Small figures side by side, with a headline each.

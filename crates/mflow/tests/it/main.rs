@@ -10,6 +10,7 @@ mod folder;
 mod held_out;
 mod interruption;
 mod models;
+mod posterior;
 mod report;
 mod scores;
 mod simulated;
