@@ -6,7 +6,7 @@ use crate::source::Batch;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::Diff;
-use mflow_core::{Model, ModelConfig, Projected};
+use mflow_core::{Density, Model, ModelConfig, Projected};
 use serde::{Deserialize, Serialize};
 
 /// What a phase minimises.
@@ -255,9 +255,14 @@ impl Loss {
                 let u = model.coordinates(&batch.x, context)?;
                 nll(model.coordinate_log_prob(&u, context)?, *unit, signature.manifold_dim)?
             }
+            (Self::Likelihood { .. }, _) if signature.density == Some(Density::Ratio) => {
+                // A ratio can grow without end: it is no density that sums to 1.
+                let reason = "must not have `likelihood` for `ratio`, which has no density; its loss is `ratio`";
+                return Err(Error::config("losses", reason));
+            }
             (Self::Likelihood { unit }, _) => {
                 let dim = match signature.density {
-                    Some(mflow_core::Density::Manifold) => signature.manifold_dim,
+                    Some(Density::Manifold) => signature.manifold_dim,
                     _ => signature.data_dim,
                 };
                 let log_prob = match shared {
@@ -297,7 +302,7 @@ impl Loss {
                     let found = "none".to_owned();
                     return Err(Error::Data { what: "ratio", expected, found });
                 };
-                let log_ratio = model.log_density(mflow_core::Density::Ratio, &batch.x, context)?;
+                let log_ratio = model.log_density(Density::Ratio, &batch.x, context)?;
                 cross_entropy(&log_ratio, &joint)?.sum_all()?
             }
             (Self::Guided { .. }, _) => {
