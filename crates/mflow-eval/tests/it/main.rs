@@ -12,6 +12,7 @@ mod metrics;
 mod nuts;
 mod panels;
 mod picture;
+mod ratio;
 mod statistics;
 mod surfaces;
 mod two_samples;

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
     mflow fit data.csv --manifold-dim 2 --out run\n  \
     mflow fit loop.csv --chart circle --out run\n  \
     mflow fit data.npy --context theta.npy --manifold-dim 2 --epochs 200 --out run\n  \
+    mflow fit data.npy --context theta.npy --ratios ratios.npy --model ratio --out run\n  \
     mflow fit data.npy --manifold-dim 2 --set model.outer.layers=8 --out run\n  \
     mflow fit data.npy --config run/config.toml --seed 2 --out other\n\n\
     After an interruption:\n  \
@@ -46,6 +47,13 @@ pub(super) struct Options {
     /// Context of each point, [rows, C]: the density then depends on it
     #[arg(long, value_name = "CTX")]
     context: Option<PathBuf>,
+    /// What `ratio` learns from: for each point the log of its joint likelihood ratio, and a label, [rows, 2]
+    ///
+    /// The ratio is log p(x, z | CTX) - log p(x, z | reference), in nats, with the latent variables z of the simulator
+    /// that drew the point; the label is 1 if it drew the point at CTX, 0 if at the reference. Draw half of the points
+    /// each way. If you know no joint ratios, write 50 beside the label 1 and -50 beside 0: then the labels alone teach.
+    #[arg(long, value_name = "RATIOS", requires = "context")]
+    ratios: Option<PathBuf>,
     /// Read rows from DATA when they are needed, for data that do not fit in memory: .npy only
     #[arg(long)]
     stream: bool,
@@ -55,11 +63,14 @@ pub(super) struct Options {
     /// Context of each point for validation
     #[arg(long, value_name = "CTX", requires = "validation")]
     validation_context: Option<PathBuf>,
+    /// Ratios and labels of each point for validation
+    #[arg(long, value_name = "RATIOS", requires = "validation")]
+    validation_ratios: Option<PathBuf>,
     /// Kind of model [default: auto; m-flow beside a config, a chart, another schedule than sequential, or
     /// a `--set` for phases or parts of the model]
     #[arg(long, value_enum)]
     pub(super) model: Option<Kind>,
-    /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae and rif]
+    /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae, rif and ratio]
     #[arg(long, value_enum)]
     pub(super) schedule: Option<ScheduleName>,
     /// The shape that m-flow deforms onto the data, or the known manifold of fom; `auto` tries those of
@@ -73,7 +84,7 @@ pub(super) struct Options {
     #[arg(long, value_enum)]
     pub(super) start: Option<StartName>,
     /// Dimension of the manifold, at least 1 and less than D; needed unless a config or a chart has it,
-    /// or the model has no choice (af, fom)
+    /// or the model has no choice (af, fom, ratio)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     manifold_dim: Option<u32>,
     /// Epochs of all phases together, at least one of each [default: 100, of free-form
@@ -197,6 +208,9 @@ pub(super) enum Kind {
     Vae,
     /// Relaxed injective flow; no likelihood
     Rif,
+    /// Estimator of likelihood ratios, for posteriors of the context: no manifold, no density, no samples. Needs
+    /// --context and --ratios
+    Ratio,
 }
 
 impl Kind {
@@ -217,11 +231,12 @@ impl Kind {
             Self::FreeFormAtlas => ModelConfig::free_form_atlas(data_dim, 1, 8),
             Self::Vae => ModelConfig::vae(data_dim, 1),
             Self::Rif => ModelConfig::rif(data_dim, 1),
+            Self::Ratio => ModelConfig::ratio(data_dim, 1),
         }
     }
     /// Whether the dimension of its manifold is to be chosen.
     fn has_choice(self) -> bool {
-        !matches!(self, Self::Af | Self::Fom)
+        !matches!(self, Self::Af | Self::Fom | Self::Ratio)
     }
     /// Whether it may have a chart.
     fn takes_chart(self) -> bool {
@@ -283,10 +298,18 @@ enum Normalize {
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    let read = |data, context| Tables::read(data, context, options.stream);
-    let tables = read(options.data.as_path(), options.context.as_deref())?;
+    if options.ratios.is_some() && options.model().is_none() && options.config.is_none() {
+        bail!(Usage(
+            "expected --model ratio beside --ratios, as it alone learns from them".to_owned()
+        ));
+    }
+    let read = |data, context: &Option<PathBuf>, ratios: &Option<PathBuf>| {
+        Tables::read(data, context.as_deref(), ratios.as_deref(), options.stream)
+    };
+    let tables = read(options.data.as_path(), &options.context, &options.ratios)?;
     let validation = options.validation.as_deref();
-    let validation = validation.map(|path| read(path, options.validation_context.as_deref()));
+    let validation =
+        validation.map(|path| read(path, &options.validation_context, &options.validation_ratios));
     let validation = validation.transpose()?;
     let pool = threads::pool(options.threads)?;
     let ways = choose::ways(options, &tables, &pool)?;
@@ -357,8 +380,10 @@ fn command_data(options: &Options) -> String {
     let mut command = options.data.display().to_string();
     for (name, path) in [
         ("context", &options.context),
+        ("ratios", &options.ratios),
         ("validation", &options.validation),
         ("validation-context", &options.validation_context),
+        ("validation-ratios", &options.validation_ratios),
     ] {
         command +=
             &path.as_ref().map_or_else(String::new, |p| format!(" --{name} {}", p.display()));
@@ -369,10 +394,6 @@ fn command_data(options: &Options) -> String {
 /// Defaults for these data, under the config file, under the options, under `--set`.
 pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     let table = &tables.data;
-    if table.cols() < 2 {
-        let path = options.data.display();
-        bail!("{path}: expected at least 2 columns, as a manifold has fewer dimensions; found 1");
-    }
     let mut file = options.config.as_deref().map_or(Ok(vec![]), settings::read)?;
     let of_chart = |setting: &Setting| setting.is_under("model.chart");
     if options.chart.is_some() {
@@ -382,6 +403,10 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     file.extend(options.set.iter().filter(|setting| of_chart(setting)).cloned());
     let all = || file.iter().chain(&options.set);
     let kind = kind(options, all())?;
+    if table.cols() < 2 && kind != Kind::Ratio {
+        let path = options.data.display();
+        bail!("{path}: expected at least 2 columns, as a manifold has fewer dimensions; found 1");
+    }
     let has_chart = options.chart.is_some() || file.iter().any(of_chart);
     if options.chart.is_some() && !kind.takes_chart() {
         return Err(no_chart());
@@ -545,8 +570,8 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
         ("rows".to_owned(), table.rows().to_string()),
         ("seed".to_owned(), config.seed.to_string()),
     ]);
-    if let Some(context) = &options.context {
-        provenance.insert("context".to_owned(), name(context));
+    for (what, path) in [("context", &options.context), ("ratios", &options.ratios)] {
+        provenance.extend(path.as_ref().map(|path| (what.to_owned(), name(path))));
     }
     provenance
 }

@@ -1,10 +1,10 @@
-//! DATA of a fit, with its context: in memory, or on disk until its rows are needed.
+//! DATA of a fit, with its context and ratios: in memory, or on disk until its rows are needed.
 use super::exit::Usage;
 use super::input;
 use anyhow::{Result, bail};
 use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::candle::{DType, Device};
-use mflow::core::{standardize, standardize_blocks};
+use mflow::core::{ModelParts, standardize, standardize_blocks};
 use mflow::data::io::{NpyFile, Table, read_table};
 use mflow::fit::FitConfig;
 use mflow::train::{RowSource, Rows, Stored};
@@ -71,27 +71,43 @@ pub(super) struct Tables {
     path: PathBuf,
     pub(super) data: Numbers,
     context: Option<(PathBuf, Numbers)>,
+    /// Log-ratios and labels.
+    ratios: Option<(PathBuf, Table)>,
 }
 
+/// Columns of a table of ratios: log-ratio and label.
+const OF_RATIOS: usize = 2;
+
 impl Tables {
-    /// Read data and context; with `stream` as their rows are needed.
-    pub(super) fn read(path: &Path, context: Option<&Path>, stream: bool) -> Result<Self> {
+    /// Read data, context and ratios; with `stream` as their rows are needed.
+    pub(super) fn read(
+        path: &Path,
+        context: Option<&Path>,
+        ratios: Option<&Path>,
+        stream: bool,
+    ) -> Result<Self> {
         let data = Numbers::read(path, stream)?;
         let read =
             |path: &Path| Ok::<_, anyhow::Error>((path.to_owned(), Numbers::read(path, stream)?));
         let context = context.map(read).transpose()?;
-        if let Some((context_path, table)) = &context
-            && table.rows() != data.rows()
-        {
-            bail!(
-                "{}: expected {} rows, as many as {}, found {}",
-                context_path.display(),
-                data.rows(),
-                path.display(),
-                table.rows()
-            );
+        if stream && ratios.is_some() {
+            bail!(Usage("expected --ratios without --stream: they are held in memory".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), data, context })
+        let table = |path: &Path| Ok::<_, anyhow::Error>((path.to_owned(), read_table(path)?));
+        let ratios = ratios.map(table).transpose()?;
+        let of_context = context.iter().map(|(path, table)| (path, table.rows()));
+        let of_ratios = ratios.iter().map(|(path, table)| (path, table.rows()));
+        for (other, found) in of_context.chain(of_ratios) {
+            if found != data.rows() {
+                bail!(
+                    "{}: expected {} rows, as many as {}, found {found}",
+                    other.display(),
+                    data.rows(),
+                    path.display()
+                );
+            }
+        }
+        Ok(Self { path: path.to_owned(), data, context, ratios })
     }
 
     /// Number of context features, 0 for none.
@@ -109,6 +125,7 @@ impl Tables {
         };
         in_range(&self.path, &self.data)?;
         self.data.check_columns(&self.path, sizes.data_dim, "`model.data_dim`")?;
+        self.check_ratios(config)?;
         match (&self.context, sizes.context_dim) {
             (Some((path, context)), c) => {
                 context.check_columns(path, c, "`model.context_dim`")?;
@@ -119,6 +136,37 @@ impl Tables {
                 "expected a context for {}, as `model.context_dim` is {c}; found none",
                 self.path.display()
             ))),
+        }
+    }
+
+    /// Ratios are for the model that learns from them, and it needs them.
+    fn check_ratios(&self, config: &FitConfig) -> Result<()> {
+        let needed = matches!(config.model.parts, ModelParts::Ratio { .. });
+        match &self.ratios {
+            None if needed => bail!(Usage(format!(
+                "expected --context and --ratios for {}, with --validation-context and --validation-ratios if it is \
+                 for validation: `ratio` learns from joint likelihood ratios and labels; found none",
+                self.path.display()
+            ))),
+            Some((path, _)) if !needed => bail!(Usage(format!(
+                "{}: ratios are for the model `ratio` alone, found `{}`; leave them out",
+                path.display(),
+                config.model.name()
+            ))),
+            Some((path, table)) => {
+                let what = "the logarithm of the joint ratio and the label";
+                input::check_columns(path, table.cols(), OF_RATIOS, what)?;
+                let labels = table.values().iter().skip(1).step_by(OF_RATIOS);
+                if let Some((row, label)) = labels.enumerate().find(|(_, y)| ![0., 1.].contains(*y))
+                {
+                    bail!(
+                        "{}: expected the label 0 or 1 in the second column, found {label} in row {row}, counting from 0",
+                        path.display()
+                    );
+                }
+                input::check_range(path, table, config.dtype.into())
+            }
+            None => Ok(()),
         }
     }
 
@@ -158,7 +206,12 @@ impl Tables {
                     Numbers::File(_) => None,
                 });
                 let cols = table.cols();
-                Ok(Box::new(Rows::new(table.into_values(), cols, context, dtype, device)?))
+                let rows = Rows::new(table.into_values(), cols, context, dtype, device)?;
+                let Some((_, ratios)) = self.ratios else { return Ok(Box::new(rows)) };
+                let column = |k: usize| -> Vec<f64> {
+                    ratios.values().iter().skip(k).step_by(OF_RATIOS).copied().collect()
+                };
+                Ok(Box::new(rows.with_ratios(&column(0), &column(1))?))
             }
         }
     }

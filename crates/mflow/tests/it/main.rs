@@ -9,6 +9,7 @@ mod folder;
 mod held_out;
 mod interruption;
 mod models;
+mod ratio;
 mod report;
 mod simulated;
 mod starts;
