@@ -39,7 +39,7 @@ pub struct ModelSignature {
     pub name: &'static str,
     /// Number of features `D` of the data.
     pub data_dim: usize,
-    /// Dimension `N` of the manifold; `D` for a flow of all of `R^D`.
+    /// Dimension `N` of the manifold; `D` for a flow of all of `R^D` and for a ratio estimator.
     pub manifold_dim: usize,
     /// Number of charts of the manifold: 1, or of an atlas several.
     pub charts: usize,
@@ -47,7 +47,7 @@ pub struct ModelSignature {
     pub context_dim: Option<usize>,
     /// Whether the manifold and the coordinates on it depend on the context, not only the density.
     pub conditional_manifold: bool,
-    /// What [`Model::log_prob`] is; none if the likelihood is intractable.
+    /// What [`Model::log_prob`] is: a density, or a ratio of two; none if the likelihood is intractable.
     pub density: Option<Density>,
     /// Numbers of noise `K` that [`Model::surrogate_log_prob`] takes for each row.
     pub noise_dim: usize,

@@ -47,7 +47,7 @@ fn estimator(pool: &Pool) -> Box<dyn Model> {
         run: None,
     };
     let outcome = trainer.run(&mut Silent, &AtomicBool::new(false)).unwrap();
-    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(outcome, Outcome::Finished, "nobody stops it");
     model.build(&mut store, |_| false).unwrap()
 }
 

@@ -107,7 +107,7 @@ fn scores_alone_train_a_ratio_up_to_a_function_of_x() {
 fn extreme_ratios_leave_all_finite() {
     for dtype in [DType::F32, DType::F64] {
         let n = 40;
-        let sign = |i: usize| if i % 2 == 0 { 1. } else { -1. };
+        let sign = |i: usize| if i.is_multiple_of(2) { 1. } else { -1. };
         let log_ratios: Vec<f64> = (0..n).map(|i| 50. * sign(i)).collect();
         let labels: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i % 4 < 2))).collect();
         let x: Vec<f64> = (0..n).map(|i| 1e4 * sign(i)).collect();

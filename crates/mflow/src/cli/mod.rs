@@ -51,7 +51,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Fit(fit::Options),
+    Fit(Box<fit::Options>),
     Run(run::Options),
     Score(score::Options),
     Sample(sample::Options),

@@ -133,7 +133,8 @@ fn what_is_missing_or_does_not_fit_is_told() {
         &["the model has no manifold"],
     );
     folder.succeeds("data polynomial-surface -n 20 --out d");
-    let stream = "fit d/x.npy --context d/context.npy --ratios r.csv --model ratio --stream --out o";
+    let stream =
+        "fit d/x.npy --context d/context.npy --ratios r.csv --model ratio --stream --out o";
     folder.fails(stream, 2, &["--ratios without --stream"]);
 }
 
