@@ -6,8 +6,8 @@ use mflow_bijectors::{Domain, Noise, Stream, host};
 use std::f64::consts::TAU;
 use std::fmt::Debug;
 
-/// The densities that models of data near a manifold have; they are with respect to different volumes
-/// and must not be compared with each other.
+/// The densities that models of data near a manifold have, and the ratio of densities that stands for one in posteriors.
+/// They are with respect to different volumes and must not be compared with each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Density {
@@ -26,6 +26,10 @@ pub enum Density {
         /// Where to clip, in units of `ε`.
         clip: f64,
     },
+    /// No density: an estimate of `log p(x|c) - log p(x|c_ref)`, with a reference context that the training rows
+    /// settle. It differs from a log-likelihood by a function of `x` alone, so posteriors of `c` are those of a
+    /// likelihood; it says nothing of how likely `x` is.
+    Ratio,
 }
 
 /// Sizes and capabilities of a model.
@@ -35,7 +39,7 @@ pub struct ModelSignature {
     pub name: &'static str,
     /// Number of features `D` of the data.
     pub data_dim: usize,
-    /// Dimension `N` of the manifold; `D` for a flow of all of `R^D`.
+    /// Dimension `N` of the manifold; `D` for a flow of all of `R^D` and for a ratio estimator.
     pub manifold_dim: usize,
     /// Number of charts of the manifold: 1, or of an atlas several.
     pub charts: usize,
@@ -43,7 +47,7 @@ pub struct ModelSignature {
     pub context_dim: Option<usize>,
     /// Whether the manifold and the coordinates on it depend on the context, not only the density.
     pub conditional_manifold: bool,
-    /// What [`Model::log_prob`] is; none if the likelihood is intractable.
+    /// What [`Model::log_prob`] is: a density, or a ratio of two; none if the likelihood is intractable.
     pub density: Option<Density>,
     /// Numbers of noise `K` that [`Model::surrogate_log_prob`] takes for each row.
     pub noise_dim: usize,
@@ -58,6 +62,11 @@ pub struct ModelSignature {
 }
 
 impl ModelSignature {
+    /// Whether the model says where data lie: whether it has samples, latents and a projection. An estimator of
+    /// likelihood ratios does not.
+    pub fn is_generative(&self) -> bool {
+        self.density != Some(Density::Ratio)
+    }
     /// Columns of latents and of coordinates: `N`, and of an atlas one more, for the number of the chart,
     /// counted from 0.
     pub fn latent_dim(&self) -> usize {
@@ -303,6 +312,39 @@ pub(crate) fn check_columns(
             Err(Error::Shape { op, arg, expected, found: found.to_vec() })
         }
     }
+}
+
+/// Refuse arguments that layers would not: a context nobody asked for, a wrong shape of data (named as the caller knows
+/// it). Data are a name, a tensor and its number of columns; of a context the features, if there are to be some, and the
+/// tensor.
+pub(crate) fn check_shapes(
+    op: &'static str,
+    (arg, x, columns): (&'static str, &Tensor, usize),
+    (context_dim, context): (Option<usize>, Option<&Tensor>),
+) -> Result<()> {
+    let shape = |arg, expected: String, t: &Tensor| {
+        Err(Error::Shape { op, arg, expected, found: t.dims().to_vec() })
+    };
+    check_columns(op, arg, x, columns)?;
+    match (context_dim, context) {
+        (Some(c), Some(t)) if t.dims() != [x.dims()[0], c] => {
+            shape("context", format!("[{}, {c}]", x.dims()[0]), t)
+        }
+        (Some(c), None) => Err(mflow_bijectors::Error::MissingContext { op, expected: c }.into()),
+        (None, Some(t)) => shape("context", "none: the model is unconditional".into(), t),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
+    }
+}
+
+/// [`check_shapes`], and refuse non-finite values.
+pub(crate) fn check_arguments(
+    op: &'static str,
+    data: (&'static str, &Tensor, usize),
+    context: (Option<usize>, Option<&Tensor>),
+) -> Result<()> {
+    check_shapes(op, data, context)?;
+    check_finite(op, data.0, data.1)?;
+    context.1.map_or(Ok(()), |c| check_finite(op, "context", c))
 }
 
 /// Refuse non-finite values, naming the first.

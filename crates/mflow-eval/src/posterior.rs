@@ -1,4 +1,4 @@
-//! The posterior of parameters given observed rows, by the likelihood of a model.
+//! The posterior of parameters given observed rows, by the likelihood of a model, or by its likelihood ratios.
 use crate::mcmc::{DifferentiableTarget, Target};
 use crate::metrics::Evaluated;
 use crate::{Error, Result};

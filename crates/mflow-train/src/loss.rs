@@ -5,7 +5,8 @@ use crate::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::source::Batch;
 use crate::{Error, Result};
 use candle_core::Tensor;
-use mflow_core::{Model, ModelConfig, Projected};
+use mflow_bijectors::Diff;
+use mflow_core::{Density, Model, ModelConfig, Projected};
 use serde::{Deserialize, Serialize};
 
 /// What a phase minimises.
@@ -46,7 +47,20 @@ pub enum Loss {
     /// Mean over rows and context features of `(d log p/dc - t)²`, with the joint score `t` of each row
     /// that the data come with. SCANDAL: Brehmer, Louppe, Pavez & Cranmer (2020), *Mining gold from
     /// implicit models*, arXiv 1805.12244.
+    ///
+    /// Rows of a ratio estimator with the label 0 count as 0 in the mean: their `x` were drawn at the reference, and
+    /// the mean of a joint score over the histories of such an `x` is not the score at `c`.
     Score {},
+    /// Mean over rows of the improved cross-entropy of a ratio estimator, in nats,
+    ///
+    /// ```text
+    /// -[s* log s + (1 - s*) log(1 - s)],    s = r̂/(1 + r̂),    s* = r/(1 + r)
+    /// ```
+    ///
+    /// with `log r̂ = ` [`Model::log_prob`] and the joint ratio `r` of each row that the data come with; see
+    /// [`crate::Rows::with_ratios`]. ALICE, and with [`Loss::Score`] beside it ALICES: Stoye, Brehmer, Louppe, Pavez &
+    /// Cranmer (2018), *Likelihood-free inference with an improved cross-entropy estimator*, arXiv 1808.00973.
+    Ratio {},
     /// Mean over rows and features of `|f⁻¹(x) - (u, 0)|² + |f(u, 0) - x|²`, the second term in units of the
     /// normalised data, with coordinates `u` of each row that were found before the training. It gives a folded
     /// manifold a start; see [`crate::Start`]. The first term teaches the projection, the second the manifold. A
@@ -241,9 +255,14 @@ impl Loss {
                 let u = model.coordinates(&batch.x, context)?;
                 nll(model.coordinate_log_prob(&u, context)?, *unit, signature.manifold_dim)?
             }
+            (Self::Likelihood { .. }, _) if signature.density == Some(Density::Ratio) => {
+                // A ratio can grow without end: it is no density that sums to 1.
+                let reason = "must not have `likelihood` for `ratio`, which has no density; its loss is `ratio`";
+                return Err(Error::config("losses", reason));
+            }
             (Self::Likelihood { unit }, _) => {
                 let dim = match signature.density {
-                    Some(mflow_core::Density::Manifold) => signature.manifold_dim,
+                    Some(Density::Manifold) => signature.manifold_dim,
                     _ => signature.data_dim,
                 };
                 let log_prob = match shared {
@@ -270,7 +289,21 @@ impl Loss {
                     RowKind::Data => model.score(&batch.x, context)?,
                     RowKind::Coordinates => model.coordinate_score(&batch.x, context)?,
                 };
-                ((score - expected)?.sqr()?.sum_all()? / expected.dim(1)? as f64)?
+                let squares = (score - expected)?.sqr()?;
+                let squares = match batch.label()? {
+                    Some(label) => squares.broadcast_mul(&label)?,
+                    None => squares,
+                };
+                (squares.sum_all()? / expected.dim(1)? as f64)?
+            }
+            (Self::Ratio {}, _) => {
+                let Some(joint) = batch.log_ratio()? else {
+                    let expected = "the joint log-ratio and the label of each row".to_owned();
+                    let found = "none".to_owned();
+                    return Err(Error::Data { what: "ratio", expected, found });
+                };
+                let log_ratio = model.log_density(Density::Ratio, &batch.x, context)?;
+                cross_entropy(&log_ratio, &joint)?.sum_all()?
             }
             (Self::Guided { .. }, _) => {
                 let (Some(u), Some(embedding)) = (&batch.guide, model.embedding()) else {
@@ -290,6 +323,14 @@ impl Loss {
         };
         Ok(Some(sum))
     }
+}
+
+/// `-[s* log s + (1 - s*) log(1 - s)]` of `s = r̂/(1 + r̂)` and `s* = r/(1 + r)`, element-wise.
+fn cross_entropy(log_ratio: &Tensor, joint: &Tensor) -> Result<Tensor> {
+    // -log s and -log(1 - s) are softplus functions of ∓log r̂: nothing is infinite, however large the ratios.
+    let (is_at_context, is_at_reference) = (joint.sigmoid()?, joint.neg()?.sigmoid()?);
+    let (below, above) = (log_ratio.neg()?.softplus()?, log_ratio.softplus()?);
+    Ok(((is_at_context * below)? + (is_at_reference * above)?)?)
 }
 
 /// `d²/(2β)` up to `|d| = β`, `|d| - β/2` beyond.

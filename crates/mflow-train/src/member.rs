@@ -111,9 +111,9 @@ impl<'a> Member<'a> {
         let only_coordinates =
             phase.losses.iter().all(|w| w.loss.needs_only_coordinates(conditional));
         // With the manifold at rest a point is no more than its coordinates: find them once.
-        // Those of an atlas are drawn anew in each epoch, with their charts.
-        let kind = match setting.manifold_rests && only_coordinates && model.signature().charts == 1
-        {
+        // Those of an atlas are drawn anew in each epoch, with their charts; a ratio estimator has none.
+        let has_coordinates = model.embedding().is_some();
+        let kind = match setting.manifold_rests && only_coordinates && has_coordinates {
             true => RowKind::Coordinates,
             false => RowKind::Data,
         };

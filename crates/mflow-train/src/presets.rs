@@ -226,6 +226,9 @@ impl Schedule {
                  `ot-alternating`"
             }
             (Self::Likelihood, _) => return Ok(()),
+            (_, ModelParts::Ratio { .. }) => {
+                "trains a manifold, and `ratio` has none; it fits `likelihood`, which trains it on its ratios"
+            }
             (_, ModelParts::Af { .. } | ModelParts::Fom { .. }) => {
                 "trains a manifold, and that of `af` and `fom` is fixed; they fit `likelihood`"
             }
@@ -252,6 +255,7 @@ fn is_free(model: &ModelConfig) -> bool {
 fn likelihood(model: &ModelConfig) -> Loss {
     match model.parts {
         ModelParts::Vae { .. } | ModelParts::Rif { .. } => Loss::surrogate(),
+        ModelParts::Ratio { .. } => Loss::Ratio {},
         _ => Loss::likelihood(),
     }
 }

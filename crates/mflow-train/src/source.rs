@@ -15,18 +15,34 @@ pub struct Batch {
     /// Joint scores, the gradients of `log p(x, z | c)` with respect to the context where the row's
     /// latent history `z` is known, `[B, C]`, if the data come with them.
     pub score: Option<Tensor>,
+    /// What rows that train a ratio estimator come with beside their scores, `[B, 2]`; see [`Rows::with_ratios`].
+    pub ratios: Option<Tensor>,
     /// Coordinates to which a guided phase brings the rows, `[B, N]`; none in all other phases. See [`crate::Guide`].
     pub guide: Option<Tensor>,
 }
 
 impl Batch {
-    /// Rows without scores and without a guide.
+    /// Rows without scores, ratios and a guide.
     pub fn new(x: Tensor, context: Option<Tensor>) -> Self {
-        Self { x, context, score: None, guide: None }
+        Self { x, context, score: None, ratios: None, guide: None }
     }
     /// Number of rows `B`.
     pub fn rows(&self) -> usize {
         self.x.dims()[0]
+    }
+    /// The joint log-ratio of each row, `[B]`, if the data come with them.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    pub fn log_ratio(&self) -> Result<Option<Tensor>> {
+        Ok(self.ratios.as_ref().map(|t| t.narrow(1, 0, 1)?.squeeze(1)).transpose()?)
+    }
+    /// The label of each row, `[B, 1]`, if the data come with them.
+    ///
+    /// # Errors
+    /// If the tensor operation fails.
+    pub fn label(&self) -> Result<Option<Tensor>> {
+        Ok(self.ratios.as_ref().map(|t| t.narrow(1, 1, 1)).transpose()?)
     }
     /// The rows `start .. start + len`, without a copy.
     ///
@@ -38,6 +54,7 @@ impl Batch {
             x: self.x.narrow(0, start, len)?,
             context: narrow(&self.context)?,
             score: narrow(&self.score)?,
+            ratios: narrow(&self.ratios)?,
             guide: narrow(&self.guide)?,
         })
     }
@@ -238,6 +255,42 @@ impl Rows {
         Ok(self)
     }
 
+    /// With what an estimator of likelihood ratios is trained on beside the context `θ` of each row: the joint log-ratio
+    /// `log p(x, z | θ) - log p(x, z | θ_ref)` at the row's latent history `z`, in nats, and a label: 1 where `x` was
+    /// drawn at `θ`, 0 where it was drawn at `θ_ref`. About half of the rows should have each label.
+    ///
+    /// Where joint ratios are unknown, 50 with the label 1 and -50 with the label 0 make the improved cross-entropy of
+    /// [`crate::Loss::Ratio`] the plain one, of labels alone.
+    ///
+    /// # Errors
+    /// If there is no context, or not one number of each for each row; if a log-ratio is not finite, or a label neither 0
+    /// nor 1.
+    pub fn with_ratios(mut self, log_ratios: &[f64], labels: &[f64]) -> Result<Self> {
+        let refuse = |what, expected: String, found| Err(Error::Data { what, expected, found });
+        if self.all.context.is_none() {
+            return refuse("ratios", "a context to go with them".to_owned(), "none".to_owned());
+        }
+        let rows = self.rows();
+        let is_finite: fn(f64) -> bool = f64::is_finite;
+        for (what, values, kind, fits) in [
+            ("log-ratios", log_ratios, "finite numbers", is_finite),
+            ("labels", labels, "0 or 1", |v| v == 0. || v == 1.),
+        ] {
+            if values.len() != rows {
+                return refuse(what, format!("{rows} values"), values.len().to_string());
+            }
+            if let Some((row, value)) = values.iter().enumerate().find(|(_, v)| !fits(**v)) {
+                return refuse(what, kind.to_owned(), format!("{value} in row {row}"));
+            }
+        }
+        self.fingerprint = hash(labels, hash(log_ratios, self.fingerprint));
+        let pairs = log_ratios.iter().zip(labels).flat_map(|(r, y)| [*r, *y]).collect();
+        let pairs = Tensor::from_vec(pairs, (rows, 2), &Device::Cpu)?;
+        let x = &self.all.x;
+        self.all.ratios = Some(host::place(&pairs, x.dtype(), x.device())?);
+        Ok(self)
+    }
+
     /// All rows.
     pub fn all(&self) -> &Batch {
         &self.all
@@ -280,6 +333,7 @@ impl RowSource for Rows {
             x: pick(&self.all.x)?,
             context: self.all.context.as_ref().map(pick).transpose()?,
             score: self.all.score.as_ref().map(pick).transpose()?,
+            ratios: self.all.ratios.as_ref().map(pick).transpose()?,
             guide: self.all.guide.as_ref().map(pick).transpose()?,
         })
     }

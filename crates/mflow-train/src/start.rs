@@ -62,6 +62,9 @@ impl Start {
             ModelParts::Af { .. } | ModelParts::Fom { .. } => {
                 return (self != Self::Random).then_some("the manifold of the model is known");
             }
+            ModelParts::Ratio { .. } => {
+                return (self != Self::Random).then_some("the model has no manifold");
+            }
             ModelParts::Atlas { .. }
             | ModelParts::FreeFormAtlas { .. }
             | ModelParts::MFlow { chart: Some(_), .. } => false,

@@ -36,8 +36,9 @@ pub struct Report {
     /// Largest resident memory of the process in MiB, where the system tells.
     pub peak_memory_mib: Option<f64>,
     /// Worst `|project(project(x)) - project(x)|` over the test data: how exactly the flow inverts
-    /// at the precision of the run.
-    pub round_trip_error: f64,
+    /// at the precision of the run. None of a model without a projection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_error: Option<f64>,
 }
 
 impl fmt::Display for Report {
@@ -46,7 +47,9 @@ impl fmt::Display for Report {
         for (name, estimate) in &self.metrics {
             writeln!(f, "  {name:<30} {estimate}")?;
         }
-        writeln!(f, "  {:<30} {:.1e}", "round-trip error", self.round_trip_error)?;
+        if let Some(error) = self.round_trip_error {
+            writeln!(f, "  {:<30} {error:.1e}", "round-trip error")?;
+        }
         let Seconds { train, total } = self.seconds;
         write!(f, "  trained in {train:.0} s, {total:.0} s in all")?;
         match self.peak_memory_mib {

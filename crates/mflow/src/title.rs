@@ -29,6 +29,7 @@ pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
         ModelParts::FreeForm { .. } => "Free-form flow",
         ModelParts::Vae { .. } => "VAE",
         ModelParts::Rif { .. } => "RIF",
+        ModelParts::Ratio { .. } => "ratio estimator",
         _ => model.name(),
     };
     let scandal = if train.uses_scores() { " (SCANDAL)" } else { "" };

@@ -3,6 +3,7 @@ use super::manifold::{ManifoldModel, Parts};
 use super::off_manifold::{
     InjectiveBound, NoDensity, NormalNoise, Nothing, OffManifold, Variational,
 };
+use super::ratio::Ratio;
 use super::{ModelConfig, ModelParts, ModelSizes};
 use crate::autoencoder::{Autoencoder, Encoded, Encoder};
 use crate::base::{BaseDensity, StandardNormal, UniformAngles};
@@ -68,17 +69,23 @@ impl ModelConfig {
             }
         }
         match &self.parts {
-            ModelParts::Af { .. } if n != d => {
+            ModelParts::Af { .. } | ModelParts::Ratio { .. } if n != d => {
                 return refuse(
                     "manifold_dim",
-                    format!("must be data_dim = {d} of `af`, found {n}"),
+                    format!("must be data_dim = {d} of `{}`, found {n}", self.name()),
                 );
+            }
+            ModelParts::Ratio { .. } if self.sizes.context_dim == 0 => {
+                let reason =
+                    "must be at least 1 of `ratio`, whose ratios are those of parameters, found 0";
+                return refuse("context_dim", reason.to_owned());
             }
             ModelParts::Fom { .. } if normalization.is_some() => {
                 let reason = "must be left out of `fom`, whose manifold is given in data units";
                 return refuse("normalization", reason.to_owned());
             }
             ModelParts::Af { .. }
+            | ModelParts::Ratio { .. }
             | ModelParts::Fom { .. }
             | ModelParts::Atlas { .. }
             | ModelParts::FreeFormAtlas { .. }
@@ -90,7 +97,7 @@ impl ModelConfig {
                 );
                 return refuse("frame", reason);
             }
-            ModelParts::Af { .. } | ModelParts::Fom { .. } => {}
+            ModelParts::Af { .. } | ModelParts::Ratio { .. } | ModelParts::Fom { .. } => {}
             _ if *n == 0 || n >= d => {
                 let reason = format!("must be at least 1 and less than data_dim = {d}, found {n}");
                 return refuse("manifold_dim", reason);
@@ -105,6 +112,7 @@ impl ModelConfig {
         let fixed = matches!(
             self.parts,
             ModelParts::Af { .. }
+                | ModelParts::Ratio { .. }
                 | ModelParts::Fom { .. }
                 | ModelParts::Vae { .. }
                 | ModelParts::Atlas { .. }
@@ -132,6 +140,10 @@ impl ModelConfig {
     }
 
     fn model(&self, params: &mut Params<'_>) -> Result<Box<dyn Model>> {
+        if let ModelParts::Ratio { network } = &self.parts {
+            let normalization = self.denormalization(params)?;
+            return Ok(Box::new(Ratio::build(self, network, normalization, params)?));
+        }
         let model = ManifoldModel::new(self.parts(params)?, params);
         match &self.parts {
             ModelParts::Atlas { tolerance, .. } | ModelParts::FreeFormAtlas { tolerance, .. } => {
@@ -211,6 +223,7 @@ impl ModelConfig {
                 let off_manifold = Arc::new(variational);
                 Ok(Parts { name, embedding, h, base, off_manifold, context_dim })
             }
+            ModelParts::Ratio { .. } => refuse("kind", "has no manifold".to_owned()),
         }
     }
 

@@ -28,8 +28,8 @@ pub struct ModelConfig {
 pub struct ModelSizes {
     /// Number of features `D` of the data.
     pub data_dim: usize,
-    /// Dimension `N` of the manifold, `1 <= N < D`; `D` for a flow of all of `R^D`. In a file it may be
-    /// left out where a chart says it.
+    /// Dimension `N` of the manifold, `1 <= N < D`; `D` for a flow of all of `R^D` and for a ratio
+    /// estimator. In a file it may be left out where there is no choice.
     pub manifold_dim: usize,
     /// Number of context features `C`, 0 for none.
     #[serde(default)]
@@ -216,6 +216,17 @@ pub enum ModelParts {
         #[serde(default)]
         inner: VectorFlowConfig,
     },
+    /// Neural estimator of likelihood ratios, `log r̂(x|θ) ≈ log p(x|θ) - log p(x|θ_ref)`, by a network of the
+    /// normalised data beside the context `θ`. It has no manifold, no density and no samples: what it is for are
+    /// posteriors of `θ`. Trained on the loss ALICES: Stoye, Brehmer, Louppe, Pavez & Cranmer (2018), *Likelihood-free
+    /// inference with an improved cross-entropy estimator*, arXiv 1808.00973.
+    ///
+    /// The reference `θ_ref` is no part of the model: it is the one that the training rows were made with.
+    Ratio {
+        /// The network from normalised data and context to `log r̂`.
+        #[serde(default = "default_ratio")]
+        network: NetConfig,
+    },
 }
 
 /// As deep as `f` and `h` of the other models together.
@@ -255,6 +266,11 @@ fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
 /// For decoders whose derivatives are part of a density or a loss: those of a network with kinks are piecewise constant.
 fn default_smooth() -> NetConfig {
     default_encoder().with_activation(mflow_bijectors::Activation::Silu)
+}
+
+/// Five hidden layers of 100 units, as published, with a smooth activation: the score is a derivative of the network.
+fn default_ratio() -> NetConfig {
+    NetConfig::new(100, 2).with_activation(mflow_bijectors::Activation::Silu)
 }
 
 /// Smaller than the published encoder: in the same time such networks make twice as many passes over the rows, and come
@@ -386,6 +402,11 @@ impl ModelConfig {
         let parts = ModelParts::Rif { encoder, decoder, inner: VectorFlowConfig::default() };
         Self::new(parts, data_dim, manifold_dim)
     }
+    /// An estimator of likelihood ratios given `context_dim` parameters, [`ModelParts::Ratio`].
+    pub fn ratio(data_dim: usize, context_dim: usize) -> Self {
+        let parts = ModelParts::Ratio { network: default_ratio() };
+        Self::new(parts, data_dim, data_dim).with_context(context_dim)
+    }
 
     /// With `context_dim` context features for the density.
     #[must_use]
@@ -443,11 +464,12 @@ impl ModelConfig {
         }
         self
     }
-    /// With other networks, where the model has an encoder or a decoder.
+    /// With other networks, where the model has an encoder or a decoder, or is one.
     #[must_use]
     pub fn with_networks(mut self, net: &NetConfig) -> Self {
         match &mut self.parts {
             ModelParts::MeFlow { encoder, .. } => *encoder = net.clone(),
+            ModelParts::Ratio { network } => *network = net.clone(),
             ModelParts::Pae { encoder, decoder, .. }
             | ModelParts::FreeForm { encoder, decoder, .. }
             | ModelParts::FreeFormAtlas { encoder, decoder, .. }
@@ -479,8 +501,8 @@ impl ModelConfig {
 
     /// With a manifold that starts as the plane of the first `N` principal axes of the rows of `x: [rows, data_dim]`,
     /// row-major, in data units, instead of at random weights: before the first update of training the reconstruction
-    /// error is that of principal components. A model that has no choice of a start (`af`, `fom`, `atlas`,
-    /// `free-form-atlas`, and M-flows on a chart) stays as it is. A flow `f` of the kind `circular` or `custom` cannot
+    /// error is that of principal components. A model that has no choice of a start (`af`, `ratio`, `fom`,
+    /// `atlas`, `free-form-atlas`, and M-flows on a chart) stays as it is. A flow `f` of the kind `circular` or `custom` cannot
     /// start as the identity: with it the manifold starts elsewhere than at the plane, in coordinates along the axes.
     ///
     /// # Errors
@@ -488,6 +510,7 @@ impl ModelConfig {
     pub fn start_flat(mut self, x: &[f64]) -> Result<Self> {
         let outer = match &mut self.parts {
             ModelParts::Af { .. }
+            | ModelParts::Ratio { .. }
             | ModelParts::Fom { .. }
             | ModelParts::Atlas { .. }
             | ModelParts::FreeFormAtlas { .. }
@@ -536,6 +559,7 @@ impl ModelConfig {
             ModelParts::FreeFormAtlas { .. } => "free-form-atlas",
             ModelParts::Vae { .. } => "vae",
             ModelParts::Rif { .. } => "rif",
+            ModelParts::Ratio { .. } => "ratio",
         }
     }
 
@@ -558,6 +582,7 @@ impl ModelConfig {
             | ModelParts::FreeFormAtlas { .. }
             | ModelParts::Rif { .. } => groups(&["encoder", "decoder"], &["inner"]),
             ModelParts::Vae { .. } => groups(&["encoder", "decoder"], &[]),
+            ModelParts::Ratio { .. } => groups(&[], &["network"]),
         }
     }
 }
@@ -617,7 +642,9 @@ impl<'de> Deserialize<'de> for ModelConfig {
         if let Some(chart) = parts.chart() {
             sizes.entry("manifold_dim").or_insert(chart.dims().1.into());
         }
-        if let (ModelParts::Af { .. }, Some(data)) = (&parts, sizes.get("data_dim").cloned()) {
+        if let (ModelParts::Af { .. } | ModelParts::Ratio { .. }, Some(data)) =
+            (&parts, sizes.get("data_dim").cloned())
+        {
             sizes.entry("manifold_dim").or_insert(data);
         }
         let sizes: ModelSizes =

@@ -2,7 +2,10 @@
 use super::off_manifold::OffManifold;
 use crate::base::{BaseDensity, StandardNormal};
 use crate::embedding::Embedding;
-use crate::model::{Density, Model, ModelSignature, Part, Projected, check_columns, check_finite};
+use crate::model::{
+    Density, Model, ModelSignature, Part, Projected, check_arguments, check_columns, check_finite,
+    check_shapes,
+};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{Bijector, Diff, Direction, Dual, Noise, Params, Stream, host};
@@ -60,7 +63,6 @@ impl ManifoldModel {
         Self { signature, embedding, h, base, off_manifold }
     }
 
-    /// [`Self::check_shapes`], and refuse non-finite values.
     fn check(
         &self,
         op: &'static str,
@@ -69,9 +71,7 @@ impl ManifoldModel {
         columns: usize,
         context: Option<&Tensor>,
     ) -> Result<()> {
-        self.check_shapes(op, arg, x, columns, context)?;
-        check_finite(op, arg, x)?;
-        context.map_or(Ok(()), |c| check_finite(op, "context", c))
+        check_arguments(op, (arg, x, columns), (self.signature.context_dim, context))
     }
 
     fn check_data(&self, op: &'static str, x: &Tensor, context: Option<&Tensor>) -> Result<()> {
@@ -81,8 +81,6 @@ impl ManifoldModel {
         self.check(op, "latent", u, self.signature.manifold_dim, context)
     }
 
-    /// Refuse arguments that the layers would not: a context nobody asked for, a wrong shape of data
-    /// (named as the caller knows it).
     fn check_shapes(
         &self,
         op: &'static str,
@@ -91,20 +89,7 @@ impl ManifoldModel {
         columns: usize,
         context: Option<&Tensor>,
     ) -> Result<()> {
-        let shape = |arg, expected: String, t: &Tensor| {
-            Err(Error::Shape { op, arg, expected, found: t.dims().to_vec() })
-        };
-        check_columns(op, arg, x, columns)?;
-        match (self.signature.context_dim, context) {
-            (Some(c), Some(t)) if t.dims() != [x.dims()[0], c] => {
-                shape("context", format!("[{}, {c}]", x.dims()[0]), t)
-            }
-            (Some(c), None) => {
-                Err(mflow_bijectors::Error::MissingContext { op, expected: c }.into())
-            }
-            (None, Some(t)) => shape("context", "none: the model is unconditional".into(), t),
-            (Some(_), Some(_)) | (None, None) => Ok(()),
-        }
+        check_shapes(op, (arg, x, columns), (self.signature.context_dim, context))
     }
 
     /// [`Model::coordinate_log_prob`] with tangents.

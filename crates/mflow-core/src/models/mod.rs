@@ -1,9 +1,10 @@
 //! The models: [`ModelConfig`], any of them as written in a config or model file, and what they are built
-//! into, a `ManifoldModel`, or of several charts an `Atlas`.
+//! into: a `ManifoldModel`, of several charts an `Atlas`, or a `Ratio`.
 mod build;
 mod config;
 mod manifold;
 mod off_manifold;
+mod ratio;
 
 pub(crate) use build::refuse;
 pub use config::{ModelConfig, ModelGroups, ModelParts, ModelSizes};

@@ -20,6 +20,7 @@ mod manifold;
 mod models;
 mod normalize;
 mod numbers;
+mod ratio;
 mod refined;
 mod refusals;
 mod scores;

@@ -6,7 +6,7 @@ mod nearest;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-use crate::simulator::{Parameter, Simulator, parameter_rows, points};
+use crate::simulator::{JointSample, Parameter, Simulator, parameter_rows, points};
 use crate::{Prior, Result};
 
 pub use height::HeightJet;
@@ -150,15 +150,32 @@ impl Simulator for PolynomialSurface {
     }
 
     fn sample(&self, n: usize, parameters: &[f64], rng: &mut dyn Rng) -> Result<Vec<f64>> {
-        let mut x = Vec::with_capacity(3 * n);
-        for theta in parameter_rows(THETA, parameters, n)? {
-            let wide = rng.random::<f64>() < WIDE_WEIGHT;
-            let (mean, width) =
-                if wide { (WIDE_MEAN, WIDE_WIDTH) } else { (NARROW_MEAN, width(theta[0])) };
-            let z = mean.map(|mean| mean + width * rng.sample::<f64, _>(StandardNormal));
-            x.extend(self.embed(z));
+        let z = draw(n, parameters, rng)?;
+        Ok(z.into_iter().flat_map(|z| self.embed(z)).collect())
+    }
+
+    fn has_scores(&self) -> bool {
+        true
+    }
+
+    /// The latent variables are z, which x tells: so these are the score and the ratio of x itself.
+    fn sample_joint(
+        &self,
+        n: usize,
+        parameters: &[f64],
+        hypotheses: &[f64],
+        rng: &mut dyn Rng,
+    ) -> Result<JointSample> {
+        let hypotheses = parameter_rows(THETA, hypotheses, n)?;
+        let reference = width(THETA[0].default);
+        let mut joint = JointSample::default();
+        for (z, theta) in draw(n, parameters, rng)?.into_iter().zip(hypotheses) {
+            let at = width(theta[0]);
+            joint.x.extend(self.embed(z));
+            joint.scores.push(score_chart(z, at) * WIDTH_SLOPE);
+            joint.log_ratios.push(log_prob_chart(z, at) - log_prob_chart(z, reference));
         }
-        Ok(x)
+        Ok(joint)
     }
 
     fn log_prob(&self, x: &[f64], parameters: &[f64]) -> Result<Vec<f64>> {
@@ -197,9 +214,31 @@ fn unrotate(x: [f64; 3]) -> [f64; 3] {
     [0, 1, 2].map(|j| r[0][j] * x[0] + r[1][j] * x[1] + r[2][j] * x[2])
 }
 
+/// Draws `n` z, the i-th given the i-th row of `parameters`.
+fn draw(n: usize, parameters: &[f64], rng: &mut dyn Rng) -> Result<Vec<[f64; 2]>> {
+    let draw = |theta: &[f64]| {
+        let wide = rng.random::<f64>() < WIDE_WEIGHT;
+        let (mean, width) =
+            if wide { (WIDE_MEAN, WIDE_WIDTH) } else { (NARROW_MEAN, width(theta[0])) };
+        mean.map(|mean| mean + width * rng.sample::<f64, _>(StandardNormal))
+    };
+    Ok(parameter_rows(THETA, parameters, n)?.into_iter().map(draw).collect())
+}
+
 /// sigma(theta) = 0.2 + 0.8 (0.5 + 0.5 theta).
 fn width(theta: f64) -> f64 {
     0.2 + 0.8 * (0.5 + 0.5 * theta)
+}
+/// Its derivative.
+const WIDTH_SLOPE: f64 = 0.4;
+
+/// The derivative of [`log_prob_chart`] with respect to the narrow width: that of the narrow component, as
+/// far as z belongs to it.
+fn score_chart(z: [f64; 2], narrow_width: f64) -> f64 {
+    let [a, b] = [z[0] - NARROW_MEAN[0], z[1] - NARROW_MEAN[1]];
+    let narrow = (1.0 - WIDE_WEIGHT).ln() + log_normal(z, NARROW_MEAN, narrow_width);
+    let share = (narrow - log_prob_chart(z, narrow_width)).exp();
+    share * ((a * a + b * b) / narrow_width.powi(3) - 2.0 / narrow_width)
 }
 
 /// The mixture's log density, where the narrow component has this width.

@@ -77,3 +77,31 @@ fn the_seed_decides_and_the_batch_is_checked() {
     assert_error(S.sample(2, &[0.0], &mut rng), &["parameters", "2 rows of 1", "found 1"]);
     assert_error(S.sample(1, &[-1.01], &mut rng), &["row 0", "theta", "-1.01"]);
 }
+
+#[test]
+fn joint_scores_and_ratios_are_those_of_the_density() {
+    let n = 2000;
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    let (parameters, hypotheses) = (S.sample_prior(n, &mut rng), S.sample_prior(n, &mut rng));
+    // Away from the ends, where differences would leave the prior.
+    let hypotheses: Vec<f64> = hypotheses.into_iter().map(|t| 0.99 * t).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let joint = S.sample_joint(n, &parameters, &hypotheses, &mut rng).expect("it knows z");
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    assert_eq!(joint.x, S.sample(n, &parameters, &mut rng).expect("samples"), "the same points");
+    assert!(S.has_scores());
+    let at = |by: f64| {
+        let moved: Vec<f64> = hypotheses.iter().map(|t| t + by).collect();
+        S.log_prob(&joint.x, &moved).expect("a density")
+    };
+    let (here, reference) = (at(0.0), S.log_prob(&joint.x, &vec![0.0; n]).expect("a density"));
+    let (above, below) = (at(1e-6), at(-1e-6));
+    for i in 0..n {
+        let (ratio, score) = (here[i] - reference[i], (above[i] - below[i]) / 2e-6);
+        assert!((joint.log_ratios[i] - ratio).abs() < 1e-7 * (1.0 + ratio.abs()), "row {i}");
+        assert!((joint.scores[i] - score).abs() < 1e-5 * (1.0 + score.abs()), "row {i}: {score}");
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(12);
+    assert_error(S.sample_joint(2, &[0.0; 2], &[0.0], &mut rng), &["2 rows of 1", "found 1"]);
+    assert_error(S.sample_joint(1, &[0.0], &[2.0], &mut rng), &["row 0", "theta", "2"]);
+}

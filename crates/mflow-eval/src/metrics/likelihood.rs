@@ -1,4 +1,4 @@
-//! Log-likelihood of test data, alone and against the truth.
+//! Log-likelihood of test data, alone and against the truth, and ratios of likelihoods.
 use super::Evaluated;
 use crate::{Estimate, Result};
 use mflow_core::Density;
@@ -39,6 +39,26 @@ pub fn log_likelihood_gap(
     let of_model = log_density(of, Density::Manifold, (x, truth.data_dim()), parameters)?;
     let gaps: Vec<f64> = of_truth.iter().zip(&of_model).map(|(t, m)| t - m).collect();
     Estimate::mean(&gaps)
+}
+
+/// Mean of `(log r̂(x|θ) - log p(x|θ) + log p(x|θ_ref))²` of an estimator of likelihood ratios over data `x: [rows, D]`
+/// beside parameters `[rows, P]`, in squared nats. `θ_ref` are the default parameters of the simulator.
+///
+/// # Errors
+/// If the model has no ratios or cannot be evaluated, the simulator has no density, or a result is not finite.
+pub fn log_ratio_error(
+    of: Evaluated<'_>,
+    truth: &dyn Simulator,
+    x: &[f64],
+    parameters: &[f64],
+) -> Result<Estimate> {
+    let rows = x.len() / truth.data_dim();
+    let at = truth.log_prob(x, parameters)?;
+    let at_reference = truth.log_prob(x, &truth.default_parameters().repeat(rows))?;
+    let found = log_density(of, Density::Ratio, (x, truth.data_dim()), parameters)?;
+    let exact = at.iter().zip(&at_reference).map(|(at, reference)| at - reference);
+    let squares: Vec<f64> = found.iter().zip(exact).map(|(f, e)| (f - e) * (f - e)).collect();
+    Estimate::mean(&squares)
 }
 
 /// The model's log-density at each row of `x: [rows, cols]`.

@@ -15,6 +15,7 @@ mod nuts;
 mod panels;
 mod picture;
 mod posterior_sample;
+mod ratio;
 mod statistics;
 mod surfaces;
 mod two_samples;

@@ -24,6 +24,45 @@ fn rows_come_in_the_order_asked_for() {
 }
 
 #[test]
+fn ratios_and_labels_go_with_their_rows() {
+    let plain = || rows((0..8).map(f64::from).collect(), 2, Some((vec![0.; 4], 1))).unwrap();
+    let (log_ratios, labels) = ([0.5, -1., 80., -3.], [1., 0., 1., 0.]);
+    let data = plain().with_ratios(&log_ratios, &labels).unwrap();
+    let batch = data.gather(&[2, 3, 0]).unwrap().narrow(1, 2).unwrap();
+    assert_eq!(numbers(&batch.log_ratio().unwrap().unwrap()), [-3., 0.5], "log-ratios");
+    assert_eq!(numbers(&batch.label().unwrap().unwrap()), [0., 1.], "labels");
+    assert!(plain().all().label().unwrap().is_none(), "no labels where there are none");
+    let others = [
+        plain(),
+        plain().with_ratios(&[0.5, -1., 80., -2.], &labels).unwrap(),
+        plain().with_ratios(&log_ratios, &[1., 0., 1., 1.]).unwrap(),
+    ];
+    for other in others {
+        assert_ne!(data.fingerprint(), other.fingerprint(), "they are part of the data");
+    }
+    let without = rows(vec![0.; 8], 2, None).unwrap().with_ratios(&log_ratios, &labels);
+    let bad = |log_ratios: &[f64], labels: &[f64]| plain().with_ratios(log_ratios, labels);
+    for (result, expected) in [
+        (without, "ratios: expected a context to go with them, found none"),
+        (bad(&log_ratios[..3], &labels), "log-ratios: expected 4 values, found 3"),
+        (bad(&log_ratios, &[1.; 5]), "labels: expected 4 values, found 5"),
+        (
+            bad(&[0., f64::NAN, 0., 0.], &labels),
+            "log-ratios: expected finite numbers, found NaN in row 1",
+        ),
+        (
+            bad(&[0., 0., f64::INFINITY, 0.], &labels),
+            "log-ratios: expected finite numbers, found inf in row 2",
+        ),
+        (bad(&log_ratios, &[1., 0., 0.5, 0.]), "labels: expected 0 or 1, found 0.5 in row 2"),
+    ] {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Data { .. }), "{error:?}");
+        assert_eq!(error.to_string(), format!("data do not fit the model: {expected}"));
+    }
+}
+
+#[test]
 fn lengths_that_do_not_fit_are_named() {
     for (result, expected) in [
         (rows(vec![0.; 7], 3, None), "data: expected a multiple of 3 values, found 7"),

@@ -21,6 +21,9 @@ fn phase(losses: Vec<WeightedLoss>, rate: f64) -> Phase {
     phase
 }
 
+/// Those of the rows that train a ratio estimator.
+const LABELS: [f64; 12] = [1., 1., 0., 0., 1., 0., 1., 0., 0., 1., 0., 1.];
+
 /// The model on bent data in space, with a context and joint scores if it wants them.
 fn toy(model: ModelConfig, losses: Vec<WeightedLoss>, rate: f64) -> Toy {
     let rows = 12;
@@ -30,9 +33,15 @@ fn toy(model: ModelConfig, losses: Vec<WeightedLoss>, rate: f64) -> Toy {
     let x: Vec<f64> = u.chunks(2).zip(&c).flat_map(point).collect();
     let context = (model.sizes.context_dim > 0).then_some((c, 1));
     let conditional = context.is_some();
+    let of_ratios = model.name() == "ratio";
     let mut data = Rows::new(x, 3, context, DType::F64, device()).unwrap();
     if conditional {
         data = data.with_scores(stream.normal(rows)).unwrap();
+    }
+    if of_ratios {
+        let mut log_ratios = stream.normal(rows);
+        (log_ratios[1], log_ratios[2]) = (50., -50.);
+        data = data.with_ratios(&log_ratios, &LABELS).unwrap();
     }
     let base = Toy::parabola(4, vec![phase(losses, rate)]);
     // All rows train: what validates is never looked at.
@@ -125,6 +134,9 @@ fn gradients_are_differences() {
             conditional(ModelConfig::pie(3, 2)).with_conditional_manifold(),
             vec![Loss::Score {}, Loss::likelihood()],
         ),
+        ("ratio", small(ModelConfig::ratio(3, 1)), vec![Loss::Ratio {}]),
+        ("score of a ratio", small(ModelConfig::ratio(3, 1)), vec![Loss::Score {}]),
+        ("ALICES", small(ModelConfig::ratio(3, 1)), vec![Loss::Ratio {}, Loss::Score {}]),
         ("divergence", m(), vec![sink(Compare::X)]),
         (
             "divergence with contexts",
@@ -147,9 +159,10 @@ fn gradients_are_differences() {
         // The gradient of a divergence is that of converged potentials; these are nearly so.
         let tolerance = if what.starts_with("divergence") { 2e-4 } else { 2e-5 };
         let (mut compared, mut largest) = (0, 0_f64);
+        let of_each = if names.len() == 1 { 16 } else { 4 };
         for (k, name) in names.iter().enumerate() {
             let n = before[k].len();
-            for i in (0..n).step_by((n / 4).max(1)) {
+            for i in (0..n).step_by((n / of_each).max(1)) {
                 let gradient = before[k][i] - after[k][i];
                 let at = |by: f64| {
                     let mut store = store(&still);
@@ -237,6 +250,35 @@ fn values_are_those_of_the_model() {
     let expected = numbers(all.score.as_ref().unwrap());
     let squares: f64 = score.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum();
     check("score", Loss::Score {}, squares / rows);
+}
+
+/// By logarithms of the numbers that the formulas of ALICES have, where they are not too large.
+#[test]
+fn values_of_ratio_losses_are_their_formulas() {
+    let model = small(ModelConfig::ratio(3, 1));
+    let of = |loss: Loss| {
+        let toy = toy(model.clone(), vec![loss.weighted(2.)], 0.);
+        let mut store = store(&toy);
+        (value(&toy, &mut store) / 2., toy)
+    };
+    let (cross_entropy, at) = of(Loss::Ratio {});
+    let built = model.build(&mut store(&at), |_| false).unwrap();
+    let all = at.data.all();
+    let context = all.context.as_ref().unwrap();
+    let log_ratio = numbers(&built.log_prob(&all.x, Some(context)).unwrap());
+    let joint = numbers(&all.log_ratio().unwrap().unwrap());
+    let of_row = |(found, joint): (&f64, &f64)| {
+        let [s, true_s] = [found, joint].map(|log| log.exp() / (1. + log.exp()));
+        -(true_s * s.ln() + (1. - true_s) * (1. - s).ln())
+    };
+    let expected = log_ratio.iter().zip(&joint).map(of_row).sum::<f64>() / 12.;
+    assert!((cross_entropy - expected).abs() < 1e-12, "{cross_entropy}, expected {expected}");
+    // Rows that were drawn at the reference count as rows, but say nothing of the score.
+    let score = numbers(&built.score(&all.x, context).unwrap());
+    let pairs = score.iter().zip(numbers(all.score.as_ref().unwrap())).zip(LABELS);
+    let expected = pairs.map(|((a, b), y)| y * (a - b).powi(2)).sum::<f64>() / 12.;
+    let (found, _) = of(Loss::Score {});
+    assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
 }
 
 #[test]

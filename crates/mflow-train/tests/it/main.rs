@@ -16,6 +16,7 @@ mod losses;
 mod modes;
 mod optimizer;
 mod published;
+mod ratio;
 mod resume;
 mod run_dir;
 mod scandal;

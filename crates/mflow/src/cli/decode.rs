@@ -26,6 +26,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
+    opened.check_generative("latents")?;
     let latents = opened.latents(&options.data)?;
     let points = map_rows(&opened, &options.model, &latents, |model, u, c| model.decode(u, c))?;
     options.out.write(&points, opened.columns())?;

@@ -28,6 +28,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
+    opened.check_generative("latents")?;
     let x = opened.data(&options.data)?;
     let latents = map_rows(&opened, &options.model, &x, |model, x, c| model.encode(x, c))?;
     options.out.write(&latents, Some(&latent_names(opened.signature())))?;

@@ -38,6 +38,7 @@ use std::path::{Path, PathBuf};
     mflow fit loop.csv --chart circle --out run\n  \
     mflow fit data.npy --context theta.npy --manifold-dim 2 --epochs 200 --out run\n  \
     mflow fit data.npy --context theta.npy --scores t.npy --scandal --manifold-dim 2 --out run\n  \
+    mflow fit data.npy --context theta.npy --ratios ratios.npy --model ratio --out run\n  \
     mflow fit data.npy --manifold-dim 2 --set model.outer.layers=8 --out run\n  \
     mflow fit data.npy --config run/config.toml --seed 2 --out other\n\n\
     After an interruption:\n  \
@@ -51,6 +52,13 @@ pub(super) struct Options {
     context: Option<PathBuf>,
     #[command(flatten)]
     scores: ScoreOptions,
+    /// What `ratio` learns from: for each point the log of its joint likelihood ratio, and a label, [rows, 2]
+    ///
+    /// The ratio is log p(x, z | CTX) - log p(x, z | reference), in nats, with the latent variables z of the simulator
+    /// that drew the point; the label is 1 if it drew the point at CTX, 0 if at the reference. Draw half of the points
+    /// each way. If you know no joint ratios, write 50 beside the label 1 and -50 beside 0: then the labels alone teach.
+    #[arg(long, value_name = "RATIOS", requires = "context")]
+    ratios: Option<PathBuf>,
     /// Read rows from DATA when they are needed, for data that do not fit in memory: .npy only
     #[arg(long)]
     stream: bool,
@@ -60,11 +68,14 @@ pub(super) struct Options {
     /// Context of each point for validation
     #[arg(long, value_name = "CTX", requires = "validation")]
     validation_context: Option<PathBuf>,
+    /// Ratios and labels of each point for validation
+    #[arg(long, value_name = "RATIOS", requires = "validation")]
+    validation_ratios: Option<PathBuf>,
     /// Kind of model [default: auto; m-flow beside a config, a chart, another schedule than sequential, or
     /// a `--set` for phases or parts of the model]
     #[arg(long, value_enum)]
     pub(super) model: Option<Kind>,
-    /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae and rif]
+    /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae, rif and ratio]
     #[arg(long, value_enum)]
     pub(super) schedule: Option<ScheduleName>,
     /// The shape that m-flow deforms onto the data, or the known manifold of fom; `auto` tries those of
@@ -78,7 +89,7 @@ pub(super) struct Options {
     #[arg(long, value_enum)]
     pub(super) start: Option<StartName>,
     /// Dimension of the manifold, at least 1 and less than D; needed unless a config or a chart has it,
-    /// or the model has no choice (af, fom)
+    /// or the model has no choice (af, fom, ratio)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     manifold_dim: Option<u32>,
     /// Epochs of all phases together, at least one of each [default: 100, of free-form
@@ -202,6 +213,9 @@ pub(super) enum Kind {
     Vae,
     /// Relaxed injective flow; no likelihood
     Rif,
+    /// Estimator of likelihood ratios, for posteriors of the context: no manifold, no density, no samples. Needs
+    /// --context and --ratios
+    Ratio,
 }
 
 impl Kind {
@@ -222,11 +236,12 @@ impl Kind {
             Self::FreeFormAtlas => ModelConfig::free_form_atlas(data_dim, 1, 8),
             Self::Vae => ModelConfig::vae(data_dim, 1),
             Self::Rif => ModelConfig::rif(data_dim, 1),
+            Self::Ratio => ModelConfig::ratio(data_dim, 1),
         }
     }
     /// Whether the dimension of its manifold is to be chosen.
     fn has_choice(self) -> bool {
-        !matches!(self, Self::Af | Self::Fom)
+        !matches!(self, Self::Af | Self::Fom | Self::Ratio)
     }
     /// Whether it may have a chart.
     fn takes_chart(self) -> bool {
@@ -288,11 +303,17 @@ enum Normalize {
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {
+    if options.ratios.is_some() && options.model().is_none() && options.config.is_none() {
+        bail!(Usage(
+            "expected --model ratio beside --ratios, as it alone learns from them".to_owned()
+        ));
+    }
     let mut tables = Tables::read(&Files {
         data: &options.data,
         context: options.context.as_deref(),
         scores: options.scores.scores.as_deref(),
         scores_option: "--scores",
+        ratios: options.ratios.as_deref(),
         stream: options.stream,
     })?;
     let of_validation = |data| {
@@ -301,6 +322,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             context: options.validation_context.as_deref(),
             scores: options.scores.validation_scores.as_deref(),
             scores_option: "--validation-scores",
+            ratios: options.validation_ratios.as_deref(),
             stream: options.stream,
         })
     };
@@ -377,9 +399,11 @@ fn command_data(options: &Options) -> String {
     for (name, path) in [
         ("context", &options.context),
         ("scores", &options.scores.scores),
+        ("ratios", &options.ratios),
         ("validation", &options.validation),
         ("validation-context", &options.validation_context),
         ("validation-scores", &options.scores.validation_scores),
+        ("validation-ratios", &options.validation_ratios),
     ] {
         command +=
             &path.as_ref().map_or_else(String::new, |p| format!(" --{name} {}", p.display()));
@@ -390,10 +414,6 @@ fn command_data(options: &Options) -> String {
 /// Defaults for these data, under the config file, under the options, under `--set`.
 pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     let table = &tables.data;
-    if table.cols() < 2 {
-        let path = options.data.display();
-        bail!("{path}: expected at least 2 columns, as a manifold has fewer dimensions; found 1");
-    }
     let mut file = options.config.as_deref().map_or(Ok(vec![]), settings::read)?;
     let of_chart = |setting: &Setting| setting.is_under("model.chart");
     if options.chart.is_some() {
@@ -403,6 +423,10 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     file.extend(options.set.iter().filter(|setting| of_chart(setting)).cloned());
     let all = || file.iter().chain(&options.set);
     let kind = kind(options, all())?;
+    if table.cols() < 2 && kind != Kind::Ratio {
+        let path = options.data.display();
+        bail!("{path}: expected at least 2 columns, as a manifold has fewer dimensions; found 1");
+    }
     let has_chart = options.chart.is_some() || file.iter().any(of_chart);
     if options.chart.is_some() && !kind.takes_chart() {
         return Err(no_chart());
@@ -571,10 +595,12 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
         ("rows".to_owned(), table.rows().to_string()),
         ("seed".to_owned(), config.seed.to_string()),
     ]);
-    for (key, path) in [("context", &options.context), ("scores", &options.scores.scores)] {
-        if let Some(path) = path {
-            provenance.insert(key.to_owned(), name(path));
-        }
+    for (what, path) in [
+        ("context", &options.context),
+        ("scores", &options.scores.scores),
+        ("ratios", &options.ratios),
+    ] {
+        provenance.extend(path.as_ref().map(|path| (what.to_owned(), name(path))));
     }
     provenance
 }

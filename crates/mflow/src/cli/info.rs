@@ -52,6 +52,10 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let device = options.place.device.open(DType::F32)?;
     let opened = model::open(model, None, &device)?;
     describe(&opened)?;
+    if !opened.signature().is_generative() {
+        // There are no samples to check with.
+        return Ok(Done::Finished);
+    }
     let context = options.context.as_deref();
     if opened.signature().context_dim.is_some() && context.is_none() {
         result(format_args!("\nTo check how exactly it inverts, give --context CTX."))?;
@@ -101,6 +105,7 @@ fn describe(opened: &Opened) -> Result<()> {
     let line = |name: &str, text: String| result(format_args!("  {name:<14} {text}"));
     let what = match signature.density {
         Some(Density::Manifold) => "a density on a manifold",
+        Some(Density::Ratio) => "ratios of likelihoods, without a density and samples,",
         Some(_) if d == n => "a density",
         Some(_) => "a density around a manifold",
         None => "samples on a manifold, without a density of data,",
@@ -125,6 +130,7 @@ fn describe(opened: &Opened) -> Result<()> {
         "context",
         match (sizes.context_dim, sizes.conditional_manifold) {
             (0, _) => "none".to_owned(),
+            (c, false) if !signature.is_generative() => format!("{c} features, for the ratio"),
             (c, false) => format!("{c} features, for the density"),
             (c, true) => format!("{c} features, for the manifold and the density"),
         },
@@ -178,6 +184,7 @@ fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
             ("decoder", network(decoder)),
             ("inner flow", flow(inner)),
         ],
+        ModelParts::Ratio { network: net } => vec![("network", network(net))],
         ModelParts::Vae { encoder, decoder } => {
             vec![("encoder", network(encoder)), ("decoder", network(decoder))]
         }

@@ -62,6 +62,19 @@ impl Opened {
         self.model().signature()
     }
 
+    /// Refuse a model that has nothing but ratios of likelihoods; `what` is what it lacks.
+    pub(super) fn check_generative(&self, what: &str) -> Result<()> {
+        let signature = self.signature();
+        match signature.is_generative() {
+            true => Ok(()),
+            false => bail!(
+                "{}: `{}` estimates ratios of likelihoods: it has no {what}; ask `mflow score` for the ratios",
+                self.path.display(),
+                signature.name
+            ),
+        }
+    }
+
     /// Names of the data columns.
     pub(super) fn columns(&self) -> Option<&[String]> {
         self.loaded.card.columns.as_deref()

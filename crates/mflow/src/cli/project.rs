@@ -26,6 +26,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
+    opened.check_generative("manifold")?;
     let x = opened.data(&options.data)?;
     let projected = map_rows(&opened, &options.model, &x, |model, x, c| model.project(x, c))?;
     options.out.write(&projected, opened.columns())?;

@@ -38,6 +38,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
+    opened.check_generative("samples")?;
     let context = options.model.context.as_deref();
     let rows = match options.n {
         Some(n) => usize::try_from(n)?,

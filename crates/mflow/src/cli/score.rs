@@ -20,7 +20,9 @@ use std::path::PathBuf;
 ///
 /// The `log_prob` of af and pie is with respect to volume of the whole space, at the point itself; pie
 /// adds `log_prob_manifold`. That of me-flow and free-form is exact only where their encoder inverts their
-/// decoder; `mflow info` tells how nearly it does. pae, vae and rif have no density, and write no `log_prob`.
+/// decoder; `mflow info` tells how nearly it does. pae, vae and rif have no density, and write no `log_prob`. ratio
+/// writes `log_ratio` [B] alone, in nats: the log-likelihood ratio of the context to the reference that it was fitted
+/// with.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mflow score run data.csv --out scores.npz\n\n\
     In Python:\n  s = numpy.load('scores.npz'); s['log_prob'].mean()")]
@@ -50,11 +52,17 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         for density in columns.densities() {
             all.push(model.log_density(density, x, c)?.unsqueeze(1)?);
         }
-        all.push(model.reconstruction_error(x, c)?.unsqueeze(1)?);
-        all.push(model.encode(x, c)?);
+        if model.signature().is_generative() {
+            all.push(model.reconstruction_error(x, c)?.unsqueeze(1)?);
+            all.push(model.encode(x, c)?);
+        }
         Ok(Tensor::cat(&all, 1)?)
     })?;
-    write(&options.out, &scores, &columns, &latent_names(opened.signature()))?;
+    let latents = match opened.signature().is_generative() {
+        true => Some(latent_names(opened.signature())),
+        false => None,
+    };
+    write(&options.out, &scores, &columns, latents.as_deref())?;
     Ok(Done::Finished)
 }
 
@@ -63,8 +71,9 @@ struct Columns(Vec<(&'static str, Density)>);
 
 impl Columns {
     fn of(signature: &ModelSignature) -> Self {
+        let name = if signature.is_generative() { "log_prob" } else { "log_ratio" };
         let mut all: Vec<(&str, Density)> =
-            signature.density.iter().map(|&density| ("log_prob", density)).collect();
+            signature.density.iter().map(|&density| (name, density)).collect();
         if signature.density == Some(Density::Ambient)
             && signature.manifold_dim < signature.data_dim
         {
@@ -77,15 +86,20 @@ impl Columns {
     }
 }
 
-/// Write the densities, `reconstruction_error`, and the latents of `scores`.
-fn write(out: &OutFile, scores: &Tensor, columns: &Columns, latents: &[String]) -> Result<()> {
+/// Write the densities of `scores`, and `reconstruction_error` and the latents if there are some.
+fn write(
+    out: &OutFile,
+    scores: &Tensor,
+    columns: &Columns,
+    latents: Option<&[String]>,
+) -> Result<()> {
     let (rows, width) = scores.dims2()?;
     let mut names: Vec<&str> = columns.0.iter().map(|(name, _)| *name).collect();
-    names.push("reconstruction_error");
+    names.extend(latents.map(|_| "reconstruction_error"));
     let (n, dtype) = (width - names.len(), precision(scores));
     if out.is_csv() {
         let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        names.extend_from_slice(latents);
+        names.extend_from_slice(latents.unwrap_or_default());
         let values = values(scores)?;
         let array = Array::matrix(rows, width, &values, dtype)?.with_columns(&names)?;
         write_csv(out.path(), &array)?;
@@ -93,13 +107,16 @@ fn write(out: &OutFile, scores: &Tensor, columns: &Columns, latents: &[String]) 
     }
     let column = |start, len| values(&scores.narrow(1, start, len)?.contiguous()?);
     let vectors: Vec<Vec<f64>> = (0..names.len()).map(|i| column(i, 1)).collect::<Result<_>>()?;
-    let latent = column(names.len(), n)?;
+    let latent = if latents.is_some() { column(names.len(), n)? } else { vec![] };
     let mut arrays: Vec<(&str, Array<'_>)> = vec![];
     for (name, values) in names.iter().zip(&vectors) {
         arrays.push((name, Array::vector(values, dtype)));
     }
-    arrays.push(("latent", Array::matrix(rows, n, &latent, dtype)?));
+    let mut shapes: Vec<String> = names.iter().map(|name| format!("{name} [{rows}]")).collect();
+    if latents.is_some() {
+        arrays.push(("latent", Array::matrix(rows, n, &latent, dtype)?));
+        shapes.push(format!("latent [{rows}, {n}]"));
+    }
     write_npz(out.path(), &arrays)?;
-    let shapes: Vec<String> = names.iter().map(|name| format!("{name} [{rows}]")).collect();
-    out.announce(format_args!("{}, latent [{rows}, {n}]", shapes.join(", ")))
+    out.announce(format_args!("{}", shapes.join(", ")))
 }

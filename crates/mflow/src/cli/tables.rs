@@ -1,11 +1,11 @@
-//! DATA of a fit, with its context and joint scores: in memory, or on disk until its rows are needed.
+//! DATA of a fit, with its context, joint scores and ratios: in memory, or on disk until its rows are needed.
 use super::exit::Usage;
 use super::input;
 use super::output::message;
 use anyhow::{Result, bail};
 use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::candle::{DType, Device};
-use mflow::core::{standardize, standardize_blocks};
+use mflow::core::{ModelParts, standardize, standardize_blocks};
 use mflow::data::Place;
 use mflow::data::io::{NpyFile, Table, npz_names, read_npz_array, read_table, read_table_or_array};
 use mflow::fit::FitConfig;
@@ -101,21 +101,27 @@ pub(super) struct Files<'a> {
     pub(super) scores: Option<&'a Path>,
     /// The option that names the file of scores.
     pub(super) scores_option: &'static str,
+    pub(super) ratios: Option<&'a Path>,
     /// Whether rows are read as they are needed.
     pub(super) stream: bool,
 }
 
-/// Data, their context and their joint scores, as read.
+/// Data, their context, joint scores and ratios, as read.
 pub(super) struct Tables {
     path: PathBuf,
     pub(super) data: Numbers,
     context: Option<(PathBuf, Numbers)>,
     scores: Option<(PathBuf, Table)>,
     scores_option: &'static str,
+    /// Log-ratios and labels.
+    ratios: Option<(PathBuf, Table)>,
 }
 
+/// Columns of a table of ratios: log-ratio and label.
+const OF_RATIOS: usize = 2;
+
 impl Tables {
-    /// Read data, context and scores. An .npz file may have the context of its rows beside them.
+    /// Read data, context, scores and ratios. An .npz file may have the context of its rows beside them.
     pub(super) fn read(files: &Files<'_>) -> Result<Self> {
         let Files { data: path, stream, scores_option, .. } = *files;
         let data = Numbers::read(path, None, stream)?;
@@ -137,11 +143,18 @@ impl Tables {
             .scores
             .map(|path| anyhow::Ok((path.to_owned(), read_table_or_array(path, SCORES)?)))
             .transpose()?;
-        let tables = Self { path: path.to_owned(), data, context, scores, scores_option };
+        if stream && files.ratios.is_some() {
+            bail!(Usage("expected --ratios without --stream: they are held in memory".to_owned()));
+        }
+        let ratios = files
+            .ratios
+            .map(|path| anyhow::Ok((path.to_owned(), read_table(path)?)))
+            .transpose()?;
+        let tables = Self { path: path.to_owned(), data, context, scores, scores_option, ratios };
         if let Some((path, table)) = &tables.context {
             tables.check_rows(path, table.rows())?;
         }
-        if let Some((path, table)) = &tables.scores {
+        for (path, table) in tables.scores.iter().chain(&tables.ratios) {
             tables.check_rows(path, table.rows())?;
         }
         Ok(tables)
@@ -184,6 +197,7 @@ impl Tables {
         in_range(&self.path, &self.data)?;
         self.data.check_columns(&self.path, sizes.data_dim, "`model.data_dim`")?;
         self.check_scores(config)?;
+        self.check_ratios(config)?;
         match (&self.context, sizes.context_dim) {
             (Some((path, context)), c) => {
                 context.check_columns(path, c, "`model.context_dim`")?;
@@ -215,6 +229,37 @@ impl Tables {
                 input::check_columns(path, scores.cols(), config.model.sizes.context_dim, what)?;
                 input::check_range(path, scores, config.dtype.into())
             }
+        }
+    }
+
+    /// Ratios are for the model that learns from them, and it needs them.
+    fn check_ratios(&self, config: &FitConfig) -> Result<()> {
+        let needed = matches!(config.model.parts, ModelParts::Ratio { .. });
+        match &self.ratios {
+            None if needed => bail!(Usage(format!(
+                "expected --context and --ratios for {}, with --validation-context and --validation-ratios if it is \
+                 for validation: `ratio` learns from joint likelihood ratios and labels; found none",
+                self.path.display()
+            ))),
+            Some((path, _)) if !needed => bail!(Usage(format!(
+                "{}: ratios are for the model `ratio` alone, found `{}`; leave them out",
+                path.display(),
+                config.model.name()
+            ))),
+            Some((path, table)) => {
+                let what = "the logarithm of the joint ratio and the label";
+                input::check_columns(path, table.cols(), OF_RATIOS, what)?;
+                let labels = table.values().iter().skip(1).step_by(OF_RATIOS);
+                if let Some((row, label)) = labels.enumerate().find(|(_, y)| ![0., 1.].contains(*y))
+                {
+                    bail!(
+                        "{}: expected the label 0 or 1 in the second column, found {label} in row {row}, counting from 0",
+                        path.display()
+                    );
+                }
+                input::check_range(path, table, config.dtype.into())
+            }
+            None => Ok(()),
         }
     }
 
@@ -255,10 +300,15 @@ impl Tables {
                 });
                 let cols = table.cols();
                 let rows = Rows::new(table.into_values(), cols, context, dtype, device)?;
-                Ok(match self.scores {
-                    Some((_, scores)) => Box::new(rows.with_scores(scores.into_values())?),
-                    None => Box::new(rows),
-                })
+                let rows = match self.scores {
+                    Some((_, scores)) => rows.with_scores(scores.into_values())?,
+                    None => rows,
+                };
+                let Some((_, ratios)) = self.ratios else { return Ok(Box::new(rows)) };
+                let column = |k: usize| -> Vec<f64> {
+                    ratios.values().iter().skip(k).step_by(OF_RATIOS).copied().collect()
+                };
+                Ok(Box::new(rows.with_ratios(&column(0), &column(1))?))
             }
         }
     }

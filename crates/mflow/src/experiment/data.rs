@@ -1,10 +1,12 @@
 //! Where the data of an experiment come from: a simulator, or the rows of a file.
-use super::{EvaluationConfig, ExperimentConfig};
+use super::{EvaluationConfig, ExperimentConfig, ratio};
 use crate::fit::Normalize;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
+use mflow_core::candle::{DType, Device};
 use mflow_data::io::read_table;
 use mflow_data::{Error as DataError, JointSample, Simulator, simulator_by_name};
+use mflow_train::Rows;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -220,14 +222,36 @@ pub(super) struct Training {
     pub(super) cols: usize,
     /// Their context `[rows, C]` and `C`, if there is one.
     pub(super) context: Option<(Vec<f64>, usize)>,
-    /// Their joint scores `[rows, C]`, if the training fits any.
+    /// Their joint scores `[rows, C]`, if they come with some.
     pub(super) scores: Option<Vec<f64>>,
+    /// Their joint log-ratios and labels, `[rows]` each, of an estimator of ratios.
+    pub(super) ratios: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Training {
+    /// Rows with nothing beside them.
+    fn of(x: Vec<f64>, cols: usize) -> Self {
+        Self { x, cols, context: None, scores: None, ratios: None }
+    }
+    /// What a trainer eats.
+    pub(super) fn into_rows(self, dtype: DType, device: &Device) -> Result<Rows> {
+        let Self { x, cols, context, scores, ratios } = self;
+        let mut rows = Rows::new(x, cols, context, dtype, device)?;
+        if let Some(scores) = scores {
+            rows = rows.with_scores(scores)?;
+        }
+        if let Some((log_ratios, labels)) = ratios {
+            rows = rows.with_ratios(&log_ratios, &labels)?;
+        }
+        Ok(rows)
+    }
 }
 
 impl Source {
     pub(super) fn open(config: &ExperimentConfig) -> Result<Self> {
         match &config.data.origin {
             Origin::Simulator { .. } => Ok(Self::Simulator(config.data.simulator()?)),
+            Origin::File { .. } if ratio::is_ratio(&config.model) => Err(ratio::no_file()),
             Origin::File { path, test_fraction } => {
                 let cols = config.model.sizes.data_dim;
                 Ok(Self::Rows(Split::read(path, cols, *test_fraction, config.seed)?))
@@ -237,6 +261,9 @@ impl Source {
 
     pub(super) fn training(&self, config: &ExperimentConfig) -> Result<Training> {
         match self {
+            Self::Simulator(simulator) if ratio::is_ratio(&config.model) => {
+                ratio::training(config, simulator.as_ref())
+            }
             Self::Simulator(simulator) => {
                 let (x, scores, parameters) = match config.train.uses_scores() {
                     true => {
@@ -250,12 +277,9 @@ impl Source {
                 };
                 let conditional = simulator.parameter_dim() > 0;
                 let context = conditional.then(|| (parameters, simulator.parameter_dim()));
-                Ok(Training { x, cols: simulator.data_dim(), context, scores })
+                Ok(Training { context, scores, ..Training::of(x, simulator.data_dim()) })
             }
-            Self::Rows(split) => {
-                let (x, cols) = (split.train.clone(), split.cols);
-                Ok(Training { x, cols, context: None, scores: None })
-            }
+            Self::Rows(split) => Ok(Training::of(split.train.clone(), split.cols)),
         }
     }
 }

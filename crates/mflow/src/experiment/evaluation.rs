@@ -14,10 +14,10 @@ use mflow_eval::metrics::{
 };
 use std::collections::BTreeMap;
 
-/// The metrics of a model by name, and how exactly it inverts.
+/// The metrics of a model by name, and how exactly it inverts, if it has a projection.
 pub(super) struct Evaluation {
     pub(super) metrics: BTreeMap<String, Estimate>,
-    pub(super) round_trip_error: f64,
+    pub(super) round_trip_error: Option<f64>,
 }
 
 /// Whether a model has a density on its manifold: all of R^D is none.
@@ -32,6 +32,10 @@ pub(super) fn evaluate(
     simulator: &dyn Simulator,
     of: Evaluated<'_>,
 ) -> Result<Evaluation> {
+    if !of.model.signature().is_generative() {
+        let metrics = super::ratio::evaluate(config, simulator, of)?;
+        return Ok(Evaluation { metrics, round_trip_error: None });
+    }
     let EvaluationConfig { samples, parameter, .. } = config.evaluation;
     let stream = |purpose: &str| Stream::new(config.seed, purpose);
     let (x, parameters) = super::test_data(config, simulator)?;
@@ -105,7 +109,8 @@ pub(super) fn evaluate(
         }
     }
     evaluate_optional(config, simulator, of, &x, &mut put)?;
-    Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, &x, &parameters)? })
+    let round_trip_error = Some(round_trip_error(of, &x, &parameters)?);
+    Ok(Evaluation { metrics, round_trip_error })
 }
 
 /// Measure what held-out rows `test: [rows, D]` tell by themselves: the error, and the mean log-density of
@@ -120,7 +125,7 @@ pub(super) fn evaluate_held_out(test: &[f64], of: Evaluated<'_>) -> Result<Evalu
     if of.model.signature().density == Some(Density::Ambient) {
         put("test_log_prob_ambient", log_likelihood(of, Density::Ambient, test, &[])?);
     }
-    Ok(Evaluation { metrics, round_trip_error: round_trip_error(of, test, &[])? })
+    Ok(Evaluation { metrics, round_trip_error: Some(round_trip_error(of, test, &[])?) })
 }
 
 /// A projected point is on the manifold: projecting it again must not move it, where the model has an

@@ -3,20 +3,21 @@ mod check;
 mod data;
 mod evaluation;
 mod optional;
+mod ratio;
 
 use crate::figures::draw_run;
 use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, place_charts};
 use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 use check::check_scores;
+use data::Source;
 pub use data::{DataConfig, Origin, Split, test_data, training_data, training_joint};
-use data::{Source, Training};
 pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
 use mflow_core::{DeviceName, ModelConfig, load_model, write_atomically};
 use mflow_eval::metrics::Evaluated;
-use mflow_train::{Observer, Outcome, Pool, Rows, RunDir, TrainConfig};
+use mflow_train::{Observer, Outcome, Pool, RunDir, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -119,14 +120,14 @@ pub fn run(
     let source = Source::open(config)?;
     if let Source::Simulator(simulator) = &source {
         config.evaluation.check(simulator.as_ref())?;
+        if ratio::is_ratio(&config.model) {
+            ratio::check(config, simulator.as_ref())?;
+        }
     }
     check_scores(config, &source)?;
-    let Training { x, cols, context, scores } = source.training(config)?;
-    let model = config.data.normalize.apply(config.model.clone(), &x, cols)?;
-    let mut data = Rows::new(x, cols, context, config.dtype.into(), &device)?;
-    if let Some(scores) = scores {
-        data = data.with_scores(scores)?;
-    }
+    let training = pool.install(|| source.training(config))?;
+    let model = config.data.normalize.apply(config.model.clone(), &training.x, training.cols)?;
+    let data = training.into_rows(config.dtype.into(), &device)?;
     let model = place_charts(model, &data)?;
     let settings = FitConfig {
         seed: config.seed,

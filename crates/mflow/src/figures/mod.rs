@@ -39,7 +39,7 @@ impl Format {
 }
 
 /// A model to draw, under its title.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Drawn<'a> {
     title: String,
     of: Evaluated<'a>,
@@ -137,11 +137,17 @@ impl<'a> Sheet<'a> {
         if let Origin::Simulator { .. } = self.experiment.data.origin {
             let simulator = self.experiment.data.simulator()?;
             let simulator = simulator.as_ref();
-            surface::draw(&mut self, simulator)?;
-            circle::draw(&mut self, simulator)?;
-            lorenz::draw(&mut self, simulator)?;
-            observables::draw(&mut self, simulator)?;
-            outliers::draw(&mut self, simulator)?;
+            // An estimator of ratios has posteriors, but nothing that says where data lie.
+            let all = self.runs.clone();
+            self.runs.retain(|run| run.of.model.signature().is_generative());
+            if !self.runs.is_empty() {
+                surface::draw(&mut self, simulator)?;
+                circle::draw(&mut self, simulator)?;
+                lorenz::draw(&mut self, simulator)?;
+                observables::draw(&mut self, simulator)?;
+                outliers::draw(&mut self, simulator)?;
+            }
+            self.runs = all;
             posteriors::draw(&mut self, simulator)?;
         }
         Ok(self.written)

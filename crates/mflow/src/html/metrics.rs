@@ -3,7 +3,7 @@ use super::number::short;
 use mflow_eval::Estimate;
 
 /// Title and meaning.
-const KNOWN: [(&str, &str, &str); 18] = [
+const KNOWN: [(&str, &str, &str); 19] = [
     (
         "manifold_distance",
         "manifold distance",
@@ -30,6 +30,11 @@ const KNOWN: [(&str, &str, &str); 18] = [
         "log-likelihood gap",
         "mean of the true log-density of test data less that of the model, nats; no divergence, as the \
          densities are on different manifolds",
+    ),
+    (
+        "log_ratio_error",
+        "error of log-ratios",
+        "mean squared difference of the log-likelihood ratio of model and truth, squared nats",
     ),
     (
         "kl_chart",

@@ -17,10 +17,12 @@ const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
 pub(super) fn page(run: &Finished, pool: &Pool) -> Result<Page> {
     let mut page = Page::new(&run.name(), &format!("{}, seed {}", run.title(), run.seed()));
     page.facts(&facts(run));
-    let view = view(run, pool, DETAIL)?;
-    page.section("Manifold and density");
-    page.figure(&view.plot);
-    page.note(&view.caption);
+    if run.model().signature().is_generative() {
+        let view = view(run, pool, DETAIL)?;
+        page.section("Manifold and density");
+        page.figure(&view.plot);
+        page.note(&view.caption);
+    }
     if cycle::depends_on_encoder(run.model()) {
         page.note(&exactness(run, pool));
     }
@@ -86,8 +88,11 @@ fn facts(run: &Finished) -> Vec<(&'static str, String)> {
         ("Dimensions", if n < d { format!("{n} in {d}") } else { d.to_string() }),
     ];
     if let Some(context) = signature.context_dim {
-        let for_what =
-            if signature.conditional_manifold { "manifold and density" } else { "density" };
+        let for_what = match signature.conditional_manifold {
+            true => "manifold and density",
+            false if signature.is_generative() => "density",
+            false => "ratio",
+        };
         let features = if context == 1 { "feature" } else { "features" };
         facts.push(("Context", format!("{context} {features}, for the {for_what}")));
     }
@@ -112,13 +117,15 @@ fn metric_table(run: &FinishedRun) -> Table {
             estimate.count.to_string(),
         ]);
     }
-    let name = "round_trip_error";
-    table.row(vec![
-        metrics::title(name),
-        metrics::meaning(name).to_owned(),
-        format!("{:.1e}", run.report.round_trip_error),
-        run.config.evaluation.test_rows.to_string(),
-    ]);
+    if let Some(error) = run.report.round_trip_error {
+        let name = "round_trip_error";
+        table.row(vec![
+            metrics::title(name),
+            metrics::meaning(name).to_owned(),
+            format!("{error:.1e}"),
+            run.config.evaluation.test_rows.to_string(),
+        ]);
+    }
     table
 }
 

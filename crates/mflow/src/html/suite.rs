@@ -22,8 +22,11 @@ pub(super) fn page(runs: &[Finished], pool: &Pool) -> Result<Page> {
         format!("{} of {}", count(runs.len(), "run"), count(variants.len(), "configuration"));
     let mut page = Page::new(&title, &subtitle);
 
-    page.section("Manifolds and densities");
-    page.panes(PANES.min(variants.len()), &compare::views(&variants, pool)?);
+    let views = compare::views(&variants, pool)?;
+    if !views.is_empty() {
+        page.section("Manifolds and densities");
+        page.panes(PANES.min(views.len()), &views.into());
+    }
     let metrics = metric_names(runs);
     if !metrics.is_empty() {
         page.section("Medians over seeds");

@@ -11,6 +11,7 @@ mod held_out;
 mod interruption;
 mod models;
 mod posterior;
+mod ratio;
 mod report;
 mod scores;
 mod simulated;

@@ -72,6 +72,9 @@ impl OffManifold for NormalNoise {
             Density::Clipped { clip } => self.log_prob(of, x, context, Some(clip)),
             Density::Slice => self.log_prob(of, &of.project(x, context)?, context, None),
             Density::Manifold => of.log_density_on_manifold(kind, x, context),
+            Density::Ratio => {
+                of.lacks("log_density", "it has densities, not ratios; ask for those")
+            }
         }
     }
     fn score(&self, of: &ManifoldModel, x: &Tensor, context: &Tensor) -> Result<Tensor> {
