@@ -73,7 +73,12 @@ impl TrainConfig {
 
 /// The weight of the likelihoods of a phase; none if it has none.
 fn likelihood_weight(phase: &Phase) -> Option<f64> {
-    let is_likelihood =
-        |loss: &Loss| matches!(loss, Loss::CoordinateLikelihood { .. } | Loss::Likelihood { .. });
+    // What a ratio estimator is trained on stands for a likelihood: with scores it is ALICES.
+    let is_likelihood = |loss: &Loss| {
+        matches!(
+            loss,
+            Loss::CoordinateLikelihood { .. } | Loss::Likelihood { .. } | Loss::Ratio { .. }
+        )
+    };
     phase.losses.iter().filter(|w| is_likelihood(&w.loss)).map(|w| w.weight).reduce(|a, b| a + b)
 }

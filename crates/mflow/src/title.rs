@@ -29,10 +29,12 @@ pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
         ModelParts::FreeForm { .. } => "Free-form flow",
         ModelParts::Vae { .. } => "VAE",
         ModelParts::Rif { .. } => "RIF",
-        ModelParts::Ratio { .. } => "ratio estimator",
+        ModelParts::Ratio { .. } if train.uses_scores() => "ALICES",
+        ModelParts::Ratio { .. } => "ALICE",
         _ => model.name(),
     };
-    let scandal = if train.uses_scores() { " (SCANDAL)" } else { "" };
+    let is_ratio = matches!(model.parts, ModelParts::Ratio { .. });
+    let scandal = if train.uses_scores() && !is_ratio { " (SCANDAL)" } else { "" };
     let schedule = Schedule::recognize(model, &train.phases);
     let default = Schedule::of(model);
     let schedule = match schedule {

@@ -6,7 +6,7 @@ mod optional;
 mod ratio;
 
 use crate::figures::draw_run;
-use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, place_charts};
+use crate::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, place_charts, start_from};
 use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 use check::check_scores;
@@ -17,7 +17,7 @@ pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
 use mflow_core::{DeviceName, ModelConfig, load_model, write_atomically};
 use mflow_eval::metrics::Evaluated;
-use mflow_train::{Observer, Outcome, Pool, RunDir, TrainConfig};
+use mflow_train::{Observer, Outcome, Pool, RunDir, Start, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -42,6 +42,9 @@ pub struct ExperimentConfig {
     pub data: DataConfig,
     /// The model.
     pub model: ModelConfig,
+    /// Where the manifold starts; none leaves model and schedule as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
     /// The schedule.
     pub train: TrainConfig,
     /// What is measured.
@@ -129,13 +132,12 @@ pub fn run(
     let model = config.data.normalize.apply(config.model.clone(), &training.x, training.cols)?;
     let data = training.into_rows(config.dtype.into(), &device)?;
     let model = place_charts(model, &data)?;
-    let settings = FitConfig {
-        seed: config.seed,
-        dtype: config.dtype,
-        device: config.device,
-        model,
-        train: config.train.clone(),
+    let (model, train) = match config.start {
+        Some(start) => start_from(start, model, config.train.clone(), &data)?,
+        None => (model, config.train.clone()),
     };
+    let settings =
+        FitConfig { seed: config.seed, dtype: config.dtype, device: config.device, model, train };
     let provenance = BTreeMap::from([
         ("data".to_owned(), config.data.name()),
         ("experiment".to_owned(), config.name.clone()),

@@ -14,6 +14,7 @@ fn experiment(model: ModelConfig, train: TrainConfig) -> ExperimentConfig {
         device: DeviceName::Cpu,
         data: DataConfig::simulated("circle", 100, Normalize::default()),
         model,
+        start: None,
         train,
         evaluation: EvaluationConfig::default(),
     }

@@ -347,6 +347,7 @@ fn experiments_run_with_every_model_and_schedule() {
                     device: DeviceName::Cpu,
                     data: DataConfig::simulated(simulator, 100, normalize),
                     model: model.clone(),
+                    start: None,
                     train,
                     evaluation,
                 };

@@ -153,6 +153,7 @@ fn experiment(simulator: &str, data_dim: usize) -> ExperimentConfig {
         device: DeviceName::Cpu,
         data: DataConfig::simulated(simulator, 4000, Normalize::Standardize),
         model,
+        start: None,
         train,
         evaluation,
     }
@@ -190,7 +191,7 @@ fn an_experiment_measures_ratios_and_posteriors() {
     folder.succeeds("run experiment.toml --out flow");
     folder.succeeds("plot flow run --out both");
     let report = String::from_utf8(folder.read("both/report.html")).expect("text");
-    assert!(report.contains("ratio estimator") && report.contains("error of log-ratios"));
+    assert!(report.contains("ALICES") && report.contains("error of log-ratios"));
     assert!(
         folder.path("both/surface.png").exists() && folder.path("both/posteriors.png").exists()
     );
