@@ -16,3 +16,4 @@ mod report;
 mod scores;
 mod simulated;
 mod starts;
+mod tutorial;
