@@ -5,12 +5,11 @@
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 use mflow::bijectors::Stream;
 use mflow::data::Simulator;
-use mflow::data::wbf::{Generator, Observables, Settings, WeakBosonFusion, objects};
+use mflow::data::wbf::{Generator, Observable, Observables, Settings, WeakBosonFusion, objects};
 use mflow::eval::figures::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
 use mflow::eval::statistics::histogram;
 use mflow::train::Pool;
 use serde::Serialize;
-use std::f64::consts::PI;
 use std::path::Path;
 use std::time::Instant;
 
@@ -138,13 +137,7 @@ fn draw(
     seen: &[([f64; 2], Vec<Observables>)],
     path: &Path,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    type Axis = (&'static str, [f64; 2], fn(&Observables) -> f64);
-    let axes: [Axis; 3] = [
-        ("invariant mass of the two jets, GeV", [0., 3000.], |o| o.jets_mass),
-        ("difference of their pseudorapidities", [0., 9.], |o| o.delta_eta),
-        ("angle between them, with a sign", [-PI, PI], |o| o.delta_phi),
-    ];
-    let panel = |(label, range, of): Axis| {
+    let panel = |Observable { label, range, of }: Observable| {
         let layer = |(k, (theta, observables)): (usize, &([f64; 2], Vec<Observables>))| {
             let values: Vec<f64> = observables.iter().map(of).collect();
             let name = format!("θ = ({}, {})", theta[0], theta[1]).replace('-', "\u{2212}");
@@ -159,6 +152,6 @@ fn draw(
             ..Panel::default()
         }
     };
-    let panels: Vec<Panel> = axes.into_iter().map(panel).collect();
+    let panels: Vec<Panel> = Observables::ALL.into_iter().map(panel).collect();
     Ok(draw_panels(&panels, &PanelStyle::default(), path)?)
 }

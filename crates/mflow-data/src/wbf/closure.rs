@@ -44,7 +44,7 @@ const CLIP: f64 = 10.0;
 /// - `p_T² = p_x² + p_y²` of a1, a2, j1, j2, aa, jj;
 /// - the pseudorapidity of the direction, of the same;
 /// - `E² = p² + m²` of a1 and a2, without a mass, and of aa and jj, with theirs;
-/// - E, p_x, p_y, p_z of aa and of jj are sums of the two, each component in turn;
+/// - E, `p_x`, `p_y`, `p_z` of aa and of jj are sums of the two, each component in turn;
 /// - Δη of aa and of jj, up to a sign.
 #[must_use]
 pub fn violations(standardised: &[f64]) -> [f64; IDENTITIES] {

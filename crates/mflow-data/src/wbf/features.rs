@@ -8,7 +8,7 @@ use crate::simulators::number::Number;
 /// Which features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FeatureSet {
-    /// The 40 of the paper: of photons and jets `a1, a2, j1, j2` the energy, p_x, p_y, p_z, p_T and the pseudorapidity η; of the
+    /// The 40 of the paper: of photons and jets `a1, a2, j1, j2` the energy, `p_x`, `p_y`, `p_z`, `p_T` and the pseudorapidity η; of the
     /// pairs `aa, jj` these, the mass, and the difference of the η of the two. All of them are smooth.
     #[default]
     Smooth,

@@ -29,7 +29,7 @@ pub use detector::{COORDINATES, Detector};
 pub use features::{FeatureSet, coordinates, objects};
 pub use generator::{Event, Generator, Settings};
 pub use hard::Flavours;
-pub use observables::Observables;
+pub use observables::{Observable, Observables};
 pub use partons::{AnalyticDensities, Parton, PartonDensities, QuarkMomenta};
 pub use quadratic::Quadratic;
 pub use rate::Rate;

@@ -1,5 +1,7 @@
 //! What one looks at: a few numbers of an event that tell about its kind.
 
+use std::f64::consts::PI;
+
 use super::vector::{FourVector, angle_between};
 
 /// Observables of the two jets.
@@ -14,7 +16,37 @@ pub struct Observables {
     pub delta_phi: f64,
 }
 
+/// One of them, as it is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Observable {
+    /// What it is, with its unit.
+    pub label: &'static str,
+    /// Where most events are.
+    pub range: [f64; 2],
+    /// Its value.
+    pub of: fn(&Observables) -> f64,
+}
+
 impl Observables {
+    /// All of them.
+    pub const ALL: [Observable; 3] = [
+        Observable {
+            label: "invariant mass of the two jets, GeV",
+            range: [0.0, 3000.0],
+            of: |o| o.jets_mass,
+        },
+        Observable {
+            label: "difference of their pseudorapidities",
+            range: [0.0, 9.0],
+            of: |o| o.delta_eta,
+        },
+        Observable {
+            label: "angle between them, with a sign",
+            range: [-PI, PI],
+            of: |o| o.delta_phi,
+        },
+    ];
+
     /// Of two jets, in any order.
     #[must_use]
     pub fn of_jets(jets: [FourVector; 2]) -> Self {

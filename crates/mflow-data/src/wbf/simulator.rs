@@ -248,12 +248,9 @@ impl Embedding for Events {
     }
 
     fn limit(&self, z: &mut [f64]) {
-        let mut at = 0;
-        for coordinate in (0..COORDINATES).filter(|at| self.is_free(*at)) {
-            if MASSES.contains(&coordinate) {
-                z[at] = z[at].max(LEAST_MASS.ln());
-            }
-            at += 1;
+        let free = (0..COORDINATES).filter(|at| self.is_free(*at));
+        for (z, _) in z.iter_mut().zip(free).filter(|(_, at)| MASSES.contains(at)) {
+            *z = z.max(LEAST_MASS.ln());
         }
     }
 }

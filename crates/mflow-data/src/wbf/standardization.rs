@@ -6,7 +6,7 @@
 
 use super::features::ALL;
 
-/// Of all 48 features, in GeV: E, p_x, p_y, p_z, p_T, η, φ of objects, E, p_x, p_y, p_z, p_T, m, η, φ, Δη, Δφ of pairs.
+/// Of all 48 features, in GeV: E, `p_x`, `p_y`, `p_z`, `p_T`, η, φ of objects, E, `p_x`, `p_y`, `p_z`, `p_T`, m, η, φ, Δη, Δφ of pairs.
 #[rustfmt::skip]
 pub(super) const MEANS: [f64; ALL] = [
     // a1

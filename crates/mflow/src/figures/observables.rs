@@ -4,20 +4,12 @@ use crate::Result;
 use crate::experiment::test_data;
 use mflow_bijectors::Stream;
 use mflow_data::Simulator;
-use mflow_data::wbf::{Observables, WeakBosonFusion};
+use mflow_data::wbf::{Observable, Observables, WeakBosonFusion};
 use mflow_eval::figures::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
 use mflow_eval::statistics::histogram;
-use std::f64::consts::PI;
 
 /// Bins of a histogram.
 const BINS: usize = 40;
-
-/// What is drawn: its name, where, and how it is read off.
-const ALL: [(&str, [f64; 2], fn(&Observables) -> f64); 3] = [
-    ("invariant mass of the two jets, GeV", [0., 3000.], |o| o.jets_mass),
-    ("difference of their pseudorapidities", [0., 9.], |o| o.delta_eta),
-    ("angle between them, with a sign", [-PI, PI], |o| o.delta_phi),
-];
 
 /// `observables`: those of the jets of events, and of samples of the models, at the parameters of the evaluation.
 pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<()> {
@@ -30,16 +22,12 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
     let mut samples = vec![("events".to_owned(), Ink::Truth, x)];
     for (k, run) in sheet.runs.iter().enumerate() {
         let model = run.of.model;
-        // A ratio has no samples.
-        if model.signature().latent_dim() == 0 {
-            continue;
-        }
         let stream = &mut Stream::new(sheet.experiment.seed, "observables");
         let (latent, context) = (model.sample_latent(rows, stream)?, run.of.context(&parameters)?);
         let drawn = run.of.by_rows(&latent, context.as_ref(), |z, c| model.decode(z, c))?;
         samples.push((run.title.clone(), Ink::Series(k), drawn));
     }
-    let panel = |(label, range, of): (&str, [f64; 2], fn(&Observables) -> f64)| {
+    let panel = |Observable { label, range, of }: Observable| {
         let layer = |(name, ink, x): &(String, Ink, Vec<f64>)| {
             let rows = x.chunks_exact(simulator.data_dim());
             let values: Vec<f64> = rows.map(|x| of(&collisions.observables(x))).collect();
@@ -53,6 +41,6 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
             ..Panel::default()
         }
     };
-    let panels: Vec<Panel> = ALL.into_iter().map(panel).collect();
+    let panels: Vec<Panel> = Observables::ALL.into_iter().map(panel).collect();
     Ok(draw_panels(&panels, &PanelStyle::default(), &sheet.path("observables"))?)
 }

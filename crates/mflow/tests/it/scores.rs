@@ -250,10 +250,10 @@ fn experiments_take_scores_from_their_simulator() {
     let html = String::from_utf8(folder.read("with/report.html")).expect("text");
     assert!(html.contains("M-flow (SCANDAL)"), "the title says so");
 
-    let parts = ["`train` fits joint scores", "`conditional-circle`", "found `polynomial-surface`"];
-    let surface = "--set data.simulator=polynomial-surface --set model.data_dim=3 \
+    let parts = ["`train` fits joint scores", "`conditional-circle`", "found `torus`"];
+    let torus = "--set data.simulator=torus --set model.data_dim=3 \
                    --set model.manifold_dim=2";
-    folder.fails(&format!("run tiny.toml {surface} --out no"), 1, &parts);
+    folder.fails(&format!("run tiny.toml {torus} --out no"), 1, &parts);
     let parts = ["train.scandal", "needs a context"];
     folder.fails("run tiny.toml --set model.context_dim=0 --out none", 1, &parts);
 }
