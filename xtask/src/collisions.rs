@@ -114,7 +114,7 @@ events are like those of the programs of the field. {events} events for each θ,
 - **Jets.** They have a large mass and are far apart in pseudorapidity, as fusion has it.
 - **Angle.** Δφ_jj is the azimuth of the forward jet less that of the backward one. A reflection changes its sign. So its
   distribution is even without the second operator, and the asymmetry (events with Δφ_jj above 0 less those below, as a
-  share) has the sign of θ_2.
+  share) has a sign, opposite to that of θ_2, and grows with it.
 - **Scores.** The mean of the joint score is 0, within the error of events and that of the rates.
 - **Speed.** {drawn} unweighted events with their scores, at θ from the prior, took {seconds:.0} s on {threads} threads, after
   {setup:.1} s to adapt the generator. Of the cross section the share {excess} lies beyond the largest weight that

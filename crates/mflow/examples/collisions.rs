@@ -51,7 +51,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let toy = std::env::var_os("MFLOW_TOY").is_some();
     let events = if toy { 2_000 } else { 200_000 };
     let drawn = if toy { 2_000 } else { 1_000_000 };
-    let pool = Pool::new(0)?;
+    // Not what candle is told.
+    let pool = Pool::new(std::thread::available_parallelism().map_or(1, usize::from))?;
     let start = Instant::now();
     let generator = pool.install(|| match toy {
         true => Generator::with_survey(Settings::default(), 8),
