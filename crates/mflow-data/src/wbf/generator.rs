@@ -217,7 +217,7 @@ impl Generator {
         rng.next_u64()
     }
 
-    /// Events of the numbers `rows`, which start at a multiple of [`Self::ROWS`], out of the sequence `key`.
+    /// Events of the numbers `rows` out of the sequence `key`. Cheapest where they start at a multiple of [`Self::ROWS`].
     pub fn events_of(
         &self,
         key: u64,
@@ -227,8 +227,10 @@ impl Generator {
         let blocks = rows.start / Self::ROWS..rows.end.div_ceil(Self::ROWS);
         let block = |block: usize| {
             let mut rng = stream(key, block as u64);
-            let rows = block * Self::ROWS..((block + 1) * Self::ROWS).min(rows.end);
-            rows.map(|row| self.draw(theta(row), &mut rng).0).collect::<Vec<_>>()
+            let first = block * Self::ROWS;
+            let all = first..(first + Self::ROWS).min(rows.end);
+            let events = all.map(|row| self.draw(theta(row), &mut rng).0);
+            events.skip(rows.start.saturating_sub(first)).collect::<Vec<_>>()
         };
         blocks.into_par_iter().flat_map_iter(block).collect()
     }

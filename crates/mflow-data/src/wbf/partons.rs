@@ -44,7 +44,8 @@ impl Parton {
 
 /// Momentum densities `x f(x)` of the quarks of two generations, at the scale of the process.
 ///
-/// Implement this for densities of your own, for instance those of a grid at a fixed scale.
+/// Implement this for densities of your own, for instance those of an LHAPDF grid at a fixed scale. (The maintained reader of
+/// such grids in Rust, the crate `neopdf`, has the GPL for its licence, so this library does not depend on it.)
 pub trait PartonDensities: Debug + Send + Sync {
     /// At the momentum fraction `x`, between 0 and 1.
     fn momentum(&self, x: f64) -> QuarkMomenta;

@@ -67,7 +67,7 @@ impl FourVector {
         self.dot(self).max(0.0).sqrt()
     }
 
-    /// The vector, given in the rest frame of `frame`, in the frame where `frame` is given.
+    /// The vector, given in the rest frame of `frame`, in the frame where `frame` is given; `frame` must have a mass.
     #[must_use]
     pub fn boosted(self, frame: Self) -> Self {
         let mass = frame.mass();

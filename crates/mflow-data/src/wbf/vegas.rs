@@ -107,7 +107,7 @@ fn refine(edges: &[f64; BINS + 1], seen: &[f64; BINS]) -> [f64; BINS + 1] {
             before += importances[bin];
             bin += 1;
         }
-        let share = ((level - before) / importances[bin]).clamp(0.0, 1.0);
+        let share = ((level - before) / importances[bin].max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
         edges[bin] + share * (edges[bin + 1] - edges[bin])
     };
     std::array::from_fn(|i| match i {

@@ -32,10 +32,10 @@ pub(super) struct Options {
     #[arg(long)]
     log_prob: bool,
     /// Least invariant mass of the two jets, in GeV [default: 0]
-    #[arg(long, value_name = "GEV")]
+    #[arg(long, value_name = "GEV", allow_negative_numbers = true)]
     min_jets_mass: Option<f64>,
     /// Least difference between the pseudorapidities of the two jets [default: 0]
-    #[arg(long, value_name = "ETA")]
+    #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     min_delta_eta: Option<f64>,
 }
 
@@ -142,6 +142,10 @@ fn bar(rows: usize) -> Option<ProgressBar> {
     })
 }
 
+/// The files of `--events`.
+const BEHIND: [&str; 5] =
+    ["coordinates.npy", "flavours.npy", "momenta.npy", "coefficients.npy", "weights.npy"];
+
 /// What a row of a file is made of.
 type Row = fn(&WeakBosonFusion, &Event, [f64; 2]) -> Vec<f64>;
 
@@ -167,20 +171,32 @@ impl Files {
             }));
         }
         if options.events {
-            let behind: [(&str, Option<usize>, Row); 5] = [
-                ("coordinates.npy", Some(COORDINATES), |_, e, _| e.coordinates.to_vec()),
-                ("flavours.npy", Some(4), |_, e, _| {
+            let behind: [(Option<usize>, Row); 5] = [
+                (Some(COORDINATES), |_, e, _| e.coordinates.to_vec()),
+                (Some(4), |_, e, _| {
                     let partons = [e.flavours.incoming, e.flavours.outgoing()].concat();
                     partons.iter().map(|parton| f64::from(parton.pdg())).collect()
                 }),
-                ("momenta.npy", Some(24), |_, e, _| {
+                (Some(24), |_, e, _| {
                     let all = [e.incoming, e.outgoing, e.photons].concat();
                     all.iter().flat_map(|p| [p.e, p.x, p.y, p.z]).collect()
                 }),
-                ("coefficients.npy", Some(6), |_, e, _| e.squared_amplitude.0.to_vec()),
-                ("weights.npy", None, |_, e, _| vec![e.weight]),
+                (Some(6), |_, e, _| e.squared_amplitude.0.to_vec()),
+                (None, |_, e, _| vec![e.weight]),
             ];
-            all.extend(behind);
+            let named = BEHIND.into_iter().zip(behind);
+            all.extend(named.map(|(name, (cols, row))| (name, cols, row)));
+        }
+        let written: Vec<&str> = all.iter().map(|(name, ..)| *name).collect();
+        let stale = [LOG_PROB]
+            .into_iter()
+            .chain(BEHIND)
+            .find(|name| !written.contains(name) && out.join(name).exists());
+        if let Some(name) = stale {
+            bail!(Usage(format!(
+                "{}: there is a file of other data, which would not fit these events; remove it or choose another --out",
+                out.join(name).display()
+            )));
         }
         let open = |(name, cols, row): (&str, Option<usize>, Row)| {
             let path = out.join(name);

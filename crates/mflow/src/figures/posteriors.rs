@@ -1,6 +1,7 @@
 //! Posteriors of parameters given a few observed sets: those of models, and the exact ones.
 use super::Sheet;
 use crate::Result;
+use mflow_data::wbf::WeakBosonFusion;
 use mflow_data::{Parameter, Prior, Simulator};
 use mflow_eval::figures::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
 use mflow_eval::mcmc::{Tabulated, Target, tabulated_plane};
@@ -8,8 +9,8 @@ use mflow_eval::metrics::{PosteriorConfig, observed_set};
 use mflow_eval::statistics::highest_density_level;
 use mflow_eval::{Posterior, TruePosterior};
 
-/// Where in the prior the true parameters of the observed sets are.
-const TRUTHS: [f64; 3] = [0.25, 0.5, 0.75];
+/// The shares of the prior below the true parameters of the observed sets, where none are published.
+const SHARES_BELOW: [f64; 3] = [0.25, 0.5, 0.75];
 /// Points of a table of one parameter.
 const TABLE: usize = 401;
 /// Points per side of a table of two parameters.
@@ -27,10 +28,13 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
     if !simulator.is_tractable() || !has_likelihood || !(1..=2).contains(&prior.len()) {
         return Ok(());
     }
-    let panels = TRUTHS.iter().enumerate().map(|(set, share)| {
-        let theta: Vec<f64> = prior.iter().map(|p| p.prior.quantile(*share)).collect();
-        panel(sheet, simulator, &theta, set)
-    });
+    let truths: Vec<Vec<f64>> = match simulator.name() {
+        WeakBosonFusion::NAME => WeakBosonFusion::TRUTHS.map(|theta| theta.to_vec()).to_vec(),
+        _ => SHARES_BELOW
+            .map(|share| prior.iter().map(|p| p.prior.quantile(share)).collect())
+            .to_vec(),
+    };
+    let panels = truths.iter().enumerate().map(|(set, theta)| panel(sheet, simulator, theta, set));
     let panels = panels.collect::<Result<Vec<_>>>()?;
     Ok(draw_panels(&panels, &PanelStyle::default(), &sheet.path("posteriors"))?)
 }
@@ -55,8 +59,11 @@ fn panel(sheet: &Sheet<'_>, simulator: &dyn Simulator, theta: &[f64], set: usize
             layers.push(layer(&run.title, Ink::Series(k), &posterior)?);
         }
     }
-    let values = parameters.iter().zip(theta).map(|(p, t)| format!("{} = {t}", symbol(p)));
-    let values = values.collect::<Vec<_>>().join(", ").replace('-', "\u{2212}");
+    let values = match theta {
+        [one] => format!("{} = {one}", symbol(&parameters[0])),
+        _ => format!("({})", theta.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    let values = values.replace('-', "\u{2212}");
     let panel = Panel {
         title: format!("{rows} rows at {values}"),
         x_label: symbol(&parameters[0]).to_owned(),
@@ -105,5 +112,10 @@ fn contours(target: &dyn Target, prior: &[Prior; 2]) -> Result<Vec<(f64, f64)>> 
 
 /// How a parameter is written.
 fn symbol(parameter: &Parameter) -> &'static str {
-    if parameter.name == "theta" { "θ" } else { parameter.name }
+    match parameter.name {
+        "theta" => "θ",
+        "theta_1" => "θ₁",
+        "theta_2" => "θ₂",
+        other => other,
+    }
 }

@@ -1,6 +1,7 @@
 //! The program from outside: exit codes, messages, files.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 mod bad_input;
+mod collisions;
 mod devices;
 mod evaluation;
 mod events;

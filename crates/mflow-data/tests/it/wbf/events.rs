@@ -169,6 +169,19 @@ fn threads_make_no_difference() {
 }
 
 #[test]
+fn parts_of_a_sequence_are_its_events() {
+    let generator = WBF.generator();
+    let theta = |row: usize| [row as f64 * 1e-3, 0.1];
+    let all = generator.events_of(9, 0..700, theta);
+    for part in [0..256, 256..700, 300..310, 511..513, 5..5] {
+        assert_eq!(generator.events_of(9, part.clone(), theta), all[part.clone()], "{part:?}");
+    }
+    assert!(generator.excess() <= 1e-4, "{}", generator.excess());
+    assert!(all.iter().filter(|event| event.weight > 1.0).count() < 5);
+    assert!(all.iter().all(|event| event.weight >= 1.0));
+}
+
+#[test]
 fn joint_samples_are_the_same_points() {
     let theta: Vec<f64> = (0..600).map(|i| f64::from(i) / 300.0 - 1.0).collect();
     let x = WBF.sample(300, &theta, &mut rng(5)).unwrap();
