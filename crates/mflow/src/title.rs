@@ -33,8 +33,10 @@ pub(crate) fn title(model: &ModelConfig, train: &TrainConfig) -> String {
         ModelParts::Ratio { .. } => "ALICE",
         _ => model.name(),
     };
-    let is_ratio = matches!(model.parts, ModelParts::Ratio { .. });
-    let scandal = if train.uses_scores() && !is_ratio { " (SCANDAL)" } else { "" };
+    if matches!(model.parts, ModelParts::Ratio { .. }) {
+        return kind.to_owned();
+    }
+    let scandal = if train.uses_scores() { " (SCANDAL)" } else { "" };
     let schedule = Schedule::recognize(model, &train.phases);
     let default = Schedule::of(model);
     let schedule = match schedule {
