@@ -40,7 +40,7 @@ impl Default for WeakBosonFusion {
     }
 }
 
-/// What the posterior is taken for; the prior of the paper.
+/// The prior of the paper.
 const NORMAL: Prior = Prior::Normal { mean: 0.0, std: 1.0 };
 const PARAMETERS: &[Parameter] = &[
     Parameter { name: "theta_1", prior: NORMAL, default: 0.0 },

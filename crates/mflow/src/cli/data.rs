@@ -29,7 +29,13 @@ pub(super) struct Options {
         value_parser = clap::value_parser!(u64).range(1..))]
     n: u64,
     /// Parameters of all points, separated by commas [default: drawn from the prior]
-    #[arg(long, value_name = "THETA", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(
+        long,
+        visible_alias = "parameters",
+        value_name = "THETA",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
     at: Vec<f64>,
     /// Move the points off the manifold: Gaussian noise of standard deviation 0.1
     #[arg(long)]
