@@ -106,7 +106,8 @@ impl WeakBosonFusion {
         Ok(points(x, self.data_dim())?.into_par_iter().map(|x| self.nearest(x)).collect())
     }
 
-    /// The logarithm of the density, as [`log_prob`](Simulator::log_prob), of each point with its standard error.
+    /// The logarithm of the density, as [`log_prob`](Simulator::log_prob), of each point with its standard error;
+    /// infinite where no point of the integral explains the event.
     ///
     /// # Errors
     ///
@@ -266,6 +267,10 @@ impl Seen {
             return (f64::NEG_INFINITY, 0.0);
         };
         let (value, error) = rate.at(theta);
+        if value <= 0.0 {
+            // No point was near enough to explain it: nothing is known of how small it is.
+            return (f64::NEG_INFINITY, f64::INFINITY);
+        }
         let selected = generator.selected().mean().at(theta);
         (value.ln() + log_scale - selected.ln() - log_volume, error / value)
     }

@@ -2,6 +2,8 @@
 
 use std::ops::{Add, Neg, Sub};
 
+use crate::simulators::number::Number;
+
 /// A four-vector in GeV, in the metric (+, -, -, -).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FourVector {
@@ -106,6 +108,5 @@ impl Sub for FourVector {
 
 /// The smallest angle from one azimuth to another, from -pi to pi.
 pub(super) fn angle_between(from: f64, to: f64) -> f64 {
-    use std::f64::consts::{PI, TAU};
-    (to - from + PI).rem_euclid(TAU) - PI
+    (to - from).wrapped()
 }

@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mflow::bijectors::Stream;
-use mflow::data::Simulator;
 use mflow::data::io::NpyWriter;
 use mflow::data::wbf::{
     COORDINATES, Cuts, Event, FeatureSet, Generator, Settings, WeakBosonFusion,
 };
+use mflow::data::{Result as DataResult, Simulator};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -146,11 +146,28 @@ fn bar(rows: usize) -> Option<ProgressBar> {
 const BEHIND: [&str; 5] =
     ["coordinates.npy", "flavours.npy", "momenta.npy", "coefficients.npy", "weights.npy"];
 
-/// What a row of a file is made of.
-type Row = fn(&WeakBosonFusion, &Event, [f64; 2]) -> Vec<f64>;
+/// What a file has of some events at their parameters, row after row.
+type Rows = fn(&WeakBosonFusion, &[Event], &[f64]) -> DataResult<Vec<f64>>;
+
+/// The numbers of each event.
+fn each<N: IntoIterator<Item = f64>>(
+    events: &[Event],
+    numbers: impl Fn(&Event) -> N,
+) -> DataResult<Vec<f64>> {
+    Ok(events.iter().flat_map(numbers).collect())
+}
+
+fn features(of: &WeakBosonFusion, events: &[Event], _: &[f64]) -> DataResult<Vec<f64>> {
+    each(events, |e| of.embed(&e.coordinates))
+}
+
+fn scores(of: &WeakBosonFusion, events: &[Event], parameters: &[f64]) -> DataResult<Vec<f64>> {
+    let rows = events.iter().zip(parameters.as_chunks().0);
+    Ok(rows.flat_map(|(event, theta)| of.joint_score(event, *theta)).collect())
+}
 
 /// The files, each with a row for each event.
-struct Files(Vec<(PathBuf, NpyWriter, Row, Vec<usize>)>);
+struct Files(Vec<(PathBuf, NpyWriter, Rows, Vec<usize>)>);
 
 impl Files {
     fn create(
@@ -159,33 +176,36 @@ impl Files {
         rows: usize,
         out: &Path,
     ) -> Result<Self> {
-        let mut all: Vec<(&str, Option<usize>, Row)> = vec![
-            ("x.npy", Some(simulator.data_dim()), |of, e, _| of.embed(&e.coordinates)),
-            (CONTEXT, Some(2), |_, _, theta| theta.to_vec()),
-            ("scores.npy", Some(2), |of, e, theta| of.joint_score(e, theta).to_vec()),
+        let mut all: Vec<(&str, Option<usize>, Rows)> = vec![
+            ("x.npy", Some(simulator.data_dim()), features),
+            (CONTEXT, Some(2), |_, _, parameters| Ok(parameters.to_vec())),
+            ("scores.npy", Some(2), scores),
         ];
         if options.log_prob {
-            all.push((LOG_PROB, None, |of, e, theta| {
-                let density = of.log_prob(&of.embed(&e.coordinates), &theta);
-                density.unwrap_or_else(|_| vec![f64::NAN])
+            all.push((LOG_PROB, None, |of, events, parameters| {
+                of.log_prob(&features(of, events, parameters)?, parameters)
             }));
         }
         if options.events {
-            let behind: [(Option<usize>, Row); 5] = [
-                (Some(COORDINATES), |_, e, _| e.coordinates.to_vec()),
-                (Some(4), |_, e, _| {
-                    let partons = [e.flavours.incoming, e.flavours.outgoing()].concat();
-                    partons.iter().map(|parton| f64::from(parton.pdg())).collect()
+            let behind: [(Option<usize>, Rows); 5] = [
+                (Some(COORDINATES), |_, events, _| each(events, |e| e.coordinates)),
+                (Some(4), |_, events, _| {
+                    each(events, |e| {
+                        let partons = [e.flavours.incoming, e.flavours.outgoing()].concat();
+                        partons.into_iter().map(|parton| f64::from(parton.pdg()))
+                    })
                 }),
-                (Some(24), |_, e, _| {
-                    let all = [e.incoming, e.outgoing, e.photons].concat();
-                    all.iter().flat_map(|p| [p.e, p.x, p.y, p.z]).collect()
+                (Some(24), |_, events, _| {
+                    each(events, |e| {
+                        let all = [e.incoming, e.outgoing, e.photons].concat();
+                        all.into_iter().flat_map(|p| [p.e, p.x, p.y, p.z])
+                    })
                 }),
-                (Some(6), |_, e, _| e.squared_amplitude.0.to_vec()),
-                (None, |_, e, _| vec![e.weight]),
+                (Some(6), |_, events, _| each(events, |e| e.squared_amplitude.0)),
+                (None, |_, events, _| each(events, |e| [e.weight])),
             ];
             let named = BEHIND.into_iter().zip(behind);
-            all.extend(named.map(|(name, (cols, row))| (name, cols, row)));
+            all.extend(named.map(|(name, (cols, rows))| (name, cols, rows)));
         }
         let written: Vec<&str> = all.iter().map(|(name, ..)| *name).collect();
         let stale = [LOG_PROB]
@@ -198,11 +218,11 @@ impl Files {
                 out.join(name).display()
             )));
         }
-        let open = |(name, cols, row): (&str, Option<usize>, Row)| {
+        let open = |(name, cols, of): (&str, Option<usize>, Rows)| {
             let path = out.join(name);
             let writer = NpyWriter::create(&path, rows, cols)?;
             let shape = std::iter::once(rows).chain(cols).collect();
-            Ok((path, writer, row, shape))
+            Ok((path, writer, of, shape))
         };
         Ok(Self(all.into_iter().map(open).collect::<Result<_>>()?))
     }
@@ -213,10 +233,8 @@ impl Files {
         events: &[Event],
         parameters: &[f64],
     ) -> Result<()> {
-        for (_, writer, row, _) in &mut self.0 {
-            let rows = events.iter().zip(parameters.chunks_exact(2));
-            let rows = rows.flat_map(|(event, theta)| row(simulator, event, [theta[0], theta[1]]));
-            writer.write(&rows.collect::<Vec<_>>())?;
+        for (_, writer, rows, _) in &mut self.0 {
+            writer.write(&rows(simulator, events, parameters)?)?;
         }
         Ok(())
     }
