@@ -9,6 +9,7 @@ mod manifold;
 mod outliers;
 mod posterior_kl;
 mod posteriors;
+mod score;
 mod section;
 mod two_samples;
 
@@ -21,6 +22,7 @@ pub use likelihood::{log_likelihood, log_likelihood_gap, log_ratio_error};
 pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error, sample_distance};
 pub use outliers::{OutlierAuc, OutlierScores, outlier_auc, outlier_scores};
 pub use posteriors::{PosteriorConfig, Posteriors, observed_set, posteriors};
+pub use score::score_error;
 pub use section::{
     LORENZ_SLAB, SECTION_CELLS, Section, lorenz_section_tv, lorenz_sections, total_variation,
 };

@@ -53,6 +53,14 @@ impl PosteriorConfig {
         let (chains, draws, burn_in, bandwidth) = (4, 2500, 500, Some(0.15));
         Self { truths, sets, chains, draws, burn_in, bandwidth, ..Self::default() }
     }
+
+    /// The truths that are meant.
+    pub(super) fn truths_of(&self, simulator: &dyn Simulator) -> Vec<Vec<f64>> {
+        match self.truths.is_empty() {
+            true => vec![simulator.default_parameters()],
+            false => self.truths.clone(),
+        }
+    }
 }
 
 /// What each observed set says of the posteriors.
@@ -112,8 +120,8 @@ pub fn posteriors(
     config: &PosteriorConfig,
     seed: u64,
 ) -> Result<Posteriors> {
-    let PosteriorConfig { ref truths, chains, bandwidth, sets, rows, burn_in, draws, step } =
-        *config;
+    let PosteriorConfig { chains, bandwidth, sets, rows, burn_in, draws, step, .. } = *config;
+    let truths = config.truths_of(simulator);
     let prior = &simulator.priors()[..];
     let dim = simulator.parameter_dim();
     let sample = |target: &dyn Target, purpose: u64, set: usize, truth: &[f64]| {
@@ -123,25 +131,22 @@ pub fn posteriors(
         Ok::<Vec<f64>, Error>(chains.into_iter().flat_map(|chain| chain.draws).collect())
     };
     let one = |set: usize| -> Result<([f64; 4], Option<f64>, Option<f64>)> {
-        let truth = match truths.get(set % truths.len().max(1)) {
-            Some(truth) => truth.clone(),
-            None => simulator.default_parameters(),
-        };
-        let x = observed_set(simulator, &truth, rows, seed, set)?;
+        let truth = &truths[set % truths.len()];
+        let x = observed_set(simulator, truth, rows, seed, set)?;
         let exact = sampled(TruePosterior::new(simulator, &x)?, prior)?;
         let learned = sampled(Posterior::new(of, prior, &x)?, prior)?;
         let again = TruePosterior::again(simulator, &x)?;
         let kl = posterior_kl(exact.as_ref(), learned.as_ref(), prior)?;
         let floor = again.map(|again| posterior_kl(exact.as_ref(), &again, prior)).transpose()?;
-        let first = sample(exact.as_ref(), 0, set, &truth)?;
-        let second = sample(exact.as_ref(), 1, set, &truth)?;
-        let model = sample(learned.as_ref(), 2, set, &truth)?;
+        let first = sample(exact.as_ref(), 0, set, truth)?;
+        let second = sample(exact.as_ref(), 1, set, truth)?;
+        let model = sample(learned.as_ref(), 2, set, truth)?;
         let [first, second, model] = [&first, &second, &model].map(|draws| Sample::new(draws, dim));
         let (first, second, model) = (first?, second?, model?);
         let scale = median_distance(first)?;
         let at_truth = |draws| {
             let width = bandwidth.map_or_else(|| scott(draws), Ok)?;
-            kde_log_prob(draws, Sample::new(&truth, dim)?, width)
+            kde_log_prob(draws, Sample::new(truth, dim)?, width)
         };
         let distances = [
             squared_mmd(model, first, scale)?,

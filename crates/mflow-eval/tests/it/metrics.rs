@@ -7,7 +7,7 @@ use mflow_core::{Density, Model, ModelSignature, Result};
 use mflow_data::{PolynomialSurface, Simulator};
 use mflow_eval::metrics::{
     Evaluated, PosteriorConfig, chart_kl, log_likelihood, log_likelihood_gap, manifold_distance,
-    outlier_auc, posteriors, reconstruction_error,
+    outlier_auc, posteriors, reconstruction_error, score_error,
 };
 use mflow_eval::{Error, Estimate};
 use mflow_train::Pool;
@@ -74,6 +74,16 @@ impl Hand {
         -0.5 * square - std::f64::consts::TAU.ln() - 2. * width.ln()
     }
 
+    /// `d log q(z)/dθ`, of the width alone.
+    fn slope(&self, z: [f64; 2], theta: f64) -> f64 {
+        if !self.conditional {
+            return 0.;
+        }
+        let (mean, width) = self.gaussian(theta);
+        let square = ((z[0] - mean[0]) / width).powi(2) + ((z[1] - mean[1]) / width).powi(2);
+        (square - 2.) * 0.4 * self.stretch / width
+    }
+
     /// Map rows of `t`, each with its parameter (0 without a context).
     fn rows<const I: usize, const O: usize>(
         &self,
@@ -104,6 +114,13 @@ fn lifted(x: [f64; 3], by: f64) -> [f64; 3] {
     [0, 1, 2].map(|i| x[i] + by * PolynomialSurface::ROTATION[i][2])
 }
 
+/// The score of the truth: that of its narrow component, by its share of the density.
+fn true_score(x: [f64; 3], theta: f64) -> f64 {
+    let (z, narrow) = (SURFACE.chart(x), Hand::new(true));
+    let log_share = narrow.log_q(z, theta) - SURFACE.log_prob_chart(z, theta).unwrap();
+    0.4 * log_share.exp() * narrow.slope(z, theta)
+}
+
 impl Model for Hand {
     fn signature(&self) -> &ModelSignature {
         &self.signature
@@ -118,6 +135,12 @@ impl Model for Hand {
             [self.log_q(z, theta) - 0.5 * (1. + a * a + b * b).ln() + self.boast]
         });
         tensor(values, &[x.dims()[0]])
+    }
+    fn score(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let values = self.rows(x, self.conditional.then_some(context), |x, theta| {
+            if self.exact { [true_score(x, theta)] } else { [self.slope(SURFACE.chart(x), theta)] }
+        });
+        tensor(values, &[x.dims()[0], 1])
     }
     fn project(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         let project = |x, _| lifted(SURFACE.embed(SURFACE.chart(x)), self.lift);
@@ -277,6 +300,38 @@ fn the_reconstruction_error_is_the_distance_to_the_projection() {
         let gap = (found.value - expected).abs();
         assert!(gap < 1e-12, "lift {lift}: {found:?}, expected {expected}");
     }
+}
+
+#[test]
+fn the_error_of_scores_is_relative_to_the_information() {
+    let pool = pool();
+    let truths = [-0.5, 0.7];
+    let config =
+        PosteriorConfig { truths: truths.map(|t| vec![t]).to_vec(), ..PosteriorConfig::default() };
+    let stream = || Stream::new(3, "scores");
+    let of = |model: &Hand| {
+        let of = Evaluated { model, pool: &pool };
+        score_error(of, &SURFACE, &config, 300, &mut stream()).unwrap()
+    };
+    // A score of 0 loses all the information, the true one nothing.
+    let nothing = of(&Hand { conditional: false, ..Hand::new(true) });
+    assert!((nothing.value - 1.).abs() < 1e-6 && nothing.count == 600, "{nothing:?}");
+    let exact = of(&Hand { exact: true, ..Hand::new(true) });
+    assert!(exact.value < 1e-12, "{exact:?}");
+    // Another: by the formula.
+    let model = Hand::new(true);
+    let mut stream = stream();
+    let errors = truths.map(|theta| {
+        let x = SURFACE.sample(300, &[theta; 300], &mut stream).unwrap();
+        let both = x.as_chunks::<3>().0.iter().map(|&x| {
+            let (s, found) = (true_score(x, theta), model.slope(SURFACE.chart(x), theta));
+            [(found - s).powi(2), s * s]
+        });
+        let [error, information] = both.fold([0.; 2], |sum, v| [sum[0] + v[0], sum[1] + v[1]]);
+        error / information
+    });
+    let (found, expected) = (of(&model).value, 0.5 * (errors[0] + errors[1]));
+    assert!((found - expected).abs() < 1e-6 * expected, "{found}, expected {expected}");
 }
 
 #[test]

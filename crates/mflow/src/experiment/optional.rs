@@ -6,12 +6,16 @@ use mflow_data::Simulator;
 use mflow_data::wbf::WeakBosonFusion;
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
-    CalibrationConfig, Evaluated, PosteriorConfig, calibration, posteriors, two_samples,
+    CalibrationConfig, Evaluated, PosteriorConfig, calibration, posteriors, score_error,
+    two_samples,
 };
 use mflow_eval::statistics::{Sample, levina_bickel, local_pca, two_nn};
 
 /// Rows that dimensions are estimated from at most: time grows with their square.
 const ROWS: usize = 2000;
+
+/// Rows at each truth that scores are compared on.
+const SCORES: usize = 1000;
 
 /// Neighbours of a row that tell the dimension there.
 pub(super) const NEIGHBOURS: usize = 20;
@@ -28,6 +32,10 @@ pub(super) fn evaluate_optional<T>(
     let has_density = of.model.signature().density.is_some();
     if sets > 0 && has_density {
         let sizes = posterior_config(simulator, sets);
+        if simulator.has_scores() {
+            let stream = &mut Stream::new(config.seed, "rows for scores");
+            put("score_error", score_error(of, simulator, &sizes, SCORES, stream)?);
+        }
         let all = posteriors(of, simulator, &sizes, config.seed)?;
         put("posterior_mmd_published", Estimate::mean(&all.mmd[..1])?);
         put("posterior_mmd", Estimate::median(&all.mmd)?);

@@ -93,6 +93,52 @@ const KNOWN: [(&str, &str, &str); 19] = [
         "the same of the true posterior, to compare with",
     ),
     (
+        "posterior_kl",
+        "KL from the true posterior",
+        "divergence of the model's posterior from the true one, mean of the observed sets, nats",
+    ),
+    (
+        "posterior_kl_floor",
+        "KL, truth against truth",
+        "the same of the true posterior, integrated by other random points",
+    ),
+    (
+        "score_error",
+        "error of the score",
+        "squared error of the score over its information: 0 if it is exact, 1 if it knows nothing of the parameters",
+    ),
+    (
+        "coverage_50",
+        "coverage of 50 %",
+        "how often the true parameter is in the half of the posterior around its middle; 0.5 is right",
+    ),
+    (
+        "coverage_90",
+        "coverage of 90 %",
+        "how often the true parameter is in nine tenths of the posterior; 0.9 is right",
+    ),
+    (
+        "calibration_p_value",
+        "p-value of ranks",
+        "how likely ranks of the true parameter as uneven as these are, if the posterior is right",
+    ),
+    (
+        "closure",
+        "closure",
+        "how far samples are from fulfilling the identities between the features of an event; 0 is exact",
+    ),
+    (
+        "ks_jets_mass",
+        "m_jj, distance of distributions",
+        "largest difference of the distribution functions of the jets' invariant mass, samples against events",
+    ),
+    (
+        "ks_delta_phi",
+        "Δφ_jj, distance of distributions",
+        "the same of the angle between the jets across the beams",
+    ),
+    ("ks_floor", "events against events", "the same between two samples of events"),
+    (
         "round_trip_error",
         "round-trip error",
         "largest distance by which a projected point moves when it is projected again",
