@@ -3,7 +3,7 @@ use super::number::short;
 use mflow_eval::Estimate;
 
 /// Title and meaning.
-const KNOWN: [(&str, &str, &str); 19] = [
+const KNOWN: &[(&str, &str, &str)] = &[
     (
         "manifold_distance",
         "manifold distance",
