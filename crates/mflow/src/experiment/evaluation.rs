@@ -8,9 +8,9 @@ use mflow_data::wbf::WeakBosonFusion;
 use mflow_data::{GaussianOnSphere, Lorenz, PolynomialSurface, Simulator};
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
-    Evaluated, chart_kl, circle_samples, closure_of_samples, log_likelihood, log_likelihood_gap,
-    lorenz_section_tv, manifold_distance, observable_distances, outlier_auc, reconstruction_error,
-    sample_distance,
+    Evaluated, chart_kl, circle_samples, closure_of_samples, excess_volume, log_likelihood,
+    log_likelihood_gap, lorenz_section_tv, manifold_distance, observable_distances, outlier_auc,
+    reconstruction_error, sample_distance,
 };
 use std::collections::BTreeMap;
 
@@ -19,6 +19,9 @@ pub(super) struct Evaluation {
     pub(super) metrics: BTreeMap<String, Estimate>,
     pub(super) round_trip_error: Option<f64>,
 }
+
+/// Rows of test data that the tangents of a model are compared at.
+const EXCESS_ROWS: usize = 500;
 
 /// Whether a model has a density on its manifold: all of R^D is none.
 pub(crate) fn has_manifold_density(model: &dyn Model) -> bool {
@@ -79,6 +82,14 @@ pub(super) fn evaluate(
             let distance = sample_distance(of, collisions, samples, &mut stream.clone())?;
             put("manifold_distance", distance);
             put("closure", closure_of_samples(of, collisions, samples, stream)?);
+            if has_manifold_density(of.model) {
+                let rows = EXCESS_ROWS.min(parameters.len() / collisions.parameter_dim());
+                let (x, parameters) = (
+                    &x[..rows * collisions.data_dim()],
+                    &parameters[..rows * collisions.parameter_dim()],
+                );
+                put("excess_volume", excess_volume(of, collisions, x, parameters)?);
+            }
             let theta = vec![parameter; collisions.parameter_dim()];
             let found = observable_distances(of, collisions, &x, &theta, stream)?;
             let plain =

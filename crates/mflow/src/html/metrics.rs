@@ -32,6 +32,12 @@ const KNOWN: &[(&str, &str, &str)] = &[
          densities are on different manifolds",
     ),
     (
+        "excess_volume",
+        "excess volume",
+        "how much larger the model's tangents are than their projection onto the true tangent space, nats; 0 if they are \
+         parallel",
+    ),
+    (
         "log_ratio_error",
         "error of log-ratios",
         "mean squared difference of the log-likelihood ratio of model and truth, squared nats",
