@@ -3,8 +3,8 @@ use crate::folder::Folder;
 
 /// What makes them small.
 const SMALL: [(&str, &str); 3] = [
-    ("-n 100000 ", "-n 600 "),
-    ("--epochs 30 ", "--epochs 2 "),
+    ("-n 500000 ", "-n 600 "),
+    ("--epochs 6 ", "--epochs 2 "),
     (" --out posterior", " --draws 60 --burn-in 60 --out posterior"),
 ];
 
