@@ -9,7 +9,7 @@ const STEP: f64 = 1e-4;
 
 /// The mean over test data `x: [rows, D]` on the true manifold, with parameters `[rows, P]`, of
 /// `log vol(T) - log vol(P T) = -Σ log cos α_i`, in nats. `T` are the tangents of the model at the projection of a row, `P`
-/// projects onto the tangent space of the true manifold at the row, and `α_i` are the principal angles between the two.
+/// projects onto the tangent space of the true manifold at the row, and `α_i` are the principal angles between the two (Björck & Golub 1973).
 ///
 /// It is 0 if they are parallel. A model that is near the true manifold everywhere may still be crumpled, and its area larger;
 /// its log-density is then too small by so much, which is a part of [`log_likelihood_gap`](super::log_likelihood_gap).

@@ -54,7 +54,7 @@ impl PosteriorConfig {
         Self { truths, sets, chains, draws, burn_in, bandwidth, ..Self::default() }
     }
 
-    /// The truths that are meant.
+    /// The truths; where none are given, the default parameters of the simulator.
     pub(super) fn truths_of(&self, simulator: &dyn Simulator) -> Vec<Vec<f64>> {
         match self.truths.is_empty() {
             true => vec![simulator.default_parameters()],
