@@ -44,6 +44,8 @@ mod error;
 mod flows;
 pub mod host;
 mod kernel;
+#[cfg(feature = "laws")]
+pub mod laws;
 mod linear;
 mod nn;
 mod noise;

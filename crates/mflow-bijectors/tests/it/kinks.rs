@@ -1,5 +1,5 @@
 //! The ReLU: smooth pieces are covered by the table of laws; here it sits exactly on its kink.
-use crate::cases::{Case, DIRECTIONS, Inputs, Probe, Subject, evaluate, net, small};
+use crate::cases::{Case, DIRECTIONS, Probe, Subject, evaluate, net, random, small};
 use crate::gradients::{gradients, losses, variables};
 use crate::numbers::{close, gap_in_all, numbers, tensor};
 use mflow_bijectors::candle::Tensor;
@@ -33,7 +33,7 @@ fn the_derivative_at_the_kink_is_zero() {
     clear(&subject, &["initial", "bias"]);
     for direction in DIRECTIONS {
         for probe in [None, Some(Probe::X), Some(Probe::ALL)] {
-            let (inputs, vars) = Inputs::random(&case, direction, 5).tracked();
+            let (inputs, vars) = random(&case, direction, 5).tracked().unwrap();
             let variables = variables(&subject, vars);
             let fused = losses(subject.map.as_ref(), direction, &inputs, probe);
             let plain = losses(subject.composed.as_ref(), direction, &inputs, probe);
@@ -48,7 +48,7 @@ fn the_derivative_at_the_kink_is_zero() {
                 }
             }
         }
-        let inputs = Inputs::random(&case, direction, 5);
+        let inputs = random(&case, direction, 5);
         let value = losses(subject.map.as_ref(), direction, &inputs, None).remove(0).1;
         let parameter = subject.store.parameters().next().unwrap();
         let gradient = value.backward().unwrap();
@@ -73,7 +73,7 @@ fn kernels_and_compositions_agree_near_the_kink() {
     let subject = Subject::new(&case);
     clear(&subject, &["net.initial.bias", "linear.0.bias"]);
     for direction in DIRECTIONS {
-        let mut inputs = Inputs::random(&case, direction, 5);
+        let mut inputs = random(&case, direction, 5);
         // Kept features and context of some rows are 0: their first hidden layer is on the kink.
         let rows = Tensor::from_vec(vec![0_u32, 1, 0, 1, 1], (5, 1), inputs.x.device()).unwrap();
         let rows = rows.to_dtype(inputs.x.dtype()).unwrap();

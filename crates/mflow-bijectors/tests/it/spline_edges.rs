@@ -1,5 +1,5 @@
 //! The spline where something changes: at knots, at the tail bound, far out, and at NaN.
-use crate::cases::{Case, DIRECTIONS, Inputs, Probe, Subject, evaluate, small};
+use crate::cases::{Case, DIRECTIONS, Inputs, Probe, Subject, evaluate, random, small};
 use crate::device::has_kernels;
 use crate::gradients::{gradients, losses};
 use crate::numbers::{close, gap, numbers, tensor};
@@ -153,7 +153,7 @@ fn infinities_pass_through() {
 fn nan_stays_in_its_row() {
     let case = Case::coupling(small(3, Mask::Even).with_context(2));
     let (rows, bad) = (11, 4);
-    let clean = Inputs::random(&case, Direction::Forward, rows);
+    let clean = random(&case, Direction::Forward, rows);
     let spoil = |t: &Tensor, feature: usize| {
         let mut v = numbers(t);
         v[bad * t.dim(1).unwrap() + feature] = f64::NAN;
@@ -173,9 +173,10 @@ fn nan_stays_in_its_row() {
         for (route, map) in maps {
             for direction in DIRECTIONS {
                 for probe in [None, Some(Probe::X), Some(Probe::ALL)] {
-                    let good = evaluate(map.as_ref(), direction, &clean.to(dtype), probe);
+                    let good = evaluate(map.as_ref(), direction, &clean.to(dtype).unwrap(), probe);
                     for (place, conditions, inputs) in &spoiled {
-                        let found = evaluate(map.as_ref(), direction, &inputs.to(dtype), probe);
+                        let found =
+                            evaluate(map.as_ref(), direction, &inputs.to(dtype).unwrap(), probe);
                         let what =
                             format!("NaN in {place}, {dtype:?}, {route}, {direction:?}, {probe:?}");
                         for ((output, good), (_, found)) in good.iter().zip(&found) {

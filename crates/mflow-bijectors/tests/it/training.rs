@@ -1,5 +1,5 @@
 //! What training changes: layers that learn from statistics, dropout.
-use crate::cases::{Case, DIRECTIONS, Inputs, net, small};
+use crate::cases::{Case, DIRECTIONS, net, random, small};
 use crate::numbers::{close, device, gap, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
@@ -267,7 +267,7 @@ fn dropout_acts_in_training_only() {
         assert!(without.training(&Noise::new(1, 0, 0)).unwrap().is_none(), "{plain:?}");
         let case = Case::new(dropping.clone());
         for direction in DIRECTIONS {
-            let inputs = Inputs::random(&case, direction, 9);
+            let inputs = random(&case, direction, 9);
             let c = inputs.context.as_ref();
             let apply = |map: &dyn Bijector| map.map(direction, &inputs.x, c).unwrap().value;
             let expected = apply(without.as_ref());

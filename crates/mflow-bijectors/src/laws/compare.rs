@@ -1,0 +1,109 @@
+//! Comparisons that say what they found.
+use super::finding::{Failure, Finding};
+use crate::host;
+use candle_core::Tensor;
+
+/// How much two numbers may differ, and why as much.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) size: f64,
+    pub(super) reason: &'static str,
+}
+
+impl Limit {
+    pub(super) fn new(size: f64, reason: &'static str) -> Self {
+        Self { size, reason }
+    }
+}
+
+/// The difference relative to `1 + |b|`; infinite where exactly one is NaN.
+fn gap_of(a: f64, b: f64) -> f64 {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => 0.,
+        (false, false) if a == b => 0.,
+        (false, false) => (a - b).abs() / (1. + b.abs()),
+        _ => f64::INFINITY,
+    }
+}
+
+/// Largest such difference.
+pub(super) fn gap(a: &Tensor, b: &Tensor) -> Result<f64, Failure> {
+    let (a, b) = (host::values_f64(a)?, host::values_f64(b)?);
+    let all = a.iter().zip(&b).map(|(a, b)| gap_of(*a, *b));
+    Ok(if a.len() == b.len() { all.fold(0., f64::max) } else { f64::INFINITY })
+}
+
+/// The size of the largest number.
+pub(super) fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0_f64, |m, v| m.max(v.abs()))
+}
+
+/// Broken with `what` unless all of `found` is near `expected`.
+pub(super) fn close(
+    what: &str,
+    found: &Tensor,
+    expected: &Tensor,
+    limit: Limit,
+) -> Result<(), Failure> {
+    if found.dims() != expected.dims() {
+        return Err(Failure::Broken(Finding {
+            what: format!("the shape of {what}"),
+            found: format!("{:?}", found.dims()),
+            expected: format!("{:?}", expected.dims()),
+            tolerance: String::new(),
+        }));
+    }
+    close_numbers(what, &host::values_f64(found)?, &host::values_f64(expected)?, limit)
+}
+
+/// The same for numbers.
+pub(super) fn close_numbers(
+    what: &str,
+    found: &[f64],
+    expected: &[f64],
+    limit: Limit,
+) -> Result<(), Failure> {
+    let mut far = found.iter().zip(expected).enumerate();
+    let far = far.find(|(_, (a, b))| {
+        let gap = gap_of(**a, **b);
+        gap > limit.size || gap.is_nan()
+    });
+    let Some((i, (a, b))) = far else { return Ok(()) };
+    let Limit { size, reason } = limit;
+    Err(Failure::Broken(Finding {
+        what: format!("{what}, number {i} of {}", expected.len()),
+        found: format!("{a:?}"),
+        expected: format!("{b:?}"),
+        tolerance: format!("{size:.1e} times 1 + |expected|: {reason}"),
+    }))
+}
+
+/// `ln |det|` by elimination with partial pivoting, of a matrix `[n, n]` in rows.
+pub(super) fn log_abs_det(matrix: &[f64], n: usize) -> f64 {
+    let mut m: Vec<Vec<f64>> = matrix.chunks(n.max(1)).map(<[f64]>::to_vec).collect();
+    let mut total = 0.;
+    for i in 0..n {
+        let best = (i..n).max_by(|&a, &b| m[a][i].abs().total_cmp(&m[b][i].abs()));
+        m.swap(i, best.unwrap_or(i));
+        total += m[i][i].abs().ln();
+        for r in i + 1..n {
+            let factor = m[r][i] / m[i][i];
+            for c in i..n {
+                m[r][c] -= factor * m[i][c];
+            }
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log_abs_det;
+
+    #[test]
+    fn the_determinant_of_a_known_matrix() {
+        // 0 - 2 (-18 - 8) + 1 (15 + 2) = 69
+        let gap = (log_abs_det(&[0., 2., 1., 3., -1., 4., 2., 5., -6.], 3) - 69_f64.ln()).abs();
+        assert!(gap < 1e-14, "ln 69 is off by {gap:.1e}");
+    }
+}
