@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::f64::consts::PI;
+use std::ops::RangeInclusive;
 
 /// Tangent rows per point: no register, and no other size here, is as long.
 pub const TANGENTS: usize = 3;
@@ -38,19 +39,22 @@ fn number() -> impl Strategy<Value = f64> {
     prop_oneof![9 => -2.0..2.0, 1 => -7.0..7.0]
 }
 
-/// Rows of a map with this signature, from 1 to `most`.
-pub(super) fn rows(signature: &Signature, most: usize) -> impl Strategy<Value = Vec<Row>> + use<> {
+/// So many rows of a map with this signature.
+pub(super) fn rows(
+    signature: &Signature,
+    count: RangeInclusive<usize>,
+) -> impl Strategy<Value = Vec<Row>> + use<> {
     let d: usize = signature.latent_shape.iter().product();
     let c = signature.context_dim.unwrap_or(0);
     let row = (
         vec(number(), d),
-        vec(number(), c),
+        vec(-2.0..2.0, c),
         vec(number(), TANGENTS * d),
         vec(number(), TANGENTS * c),
     );
     let row =
         row.prop_map(|(x, context, x_rows, context_rows)| Row { x, context, x_rows, context_rows });
-    vec(row, 1..=most.max(1))
+    vec(row, count)
 }
 
 /// Where a map is defined in this direction, and the shape of the points there.

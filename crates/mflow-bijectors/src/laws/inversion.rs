@@ -76,16 +76,22 @@ fn identity(map: &dyn Bijector, direction: Direction, x: &Tensor) -> Result<Tens
 pub(super) fn log_det(trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Failure> {
     let (direction, forms) = (trial.direction, trial.forms);
     let d = trial.size();
-    let log_det = forms.map.map(direction, &inputs.x, inputs.context.as_ref())?.log_abs_det;
-    let log_det = host::values_f64(&log_det)?;
-    let check = |what: &str, jacobian: &[f64], limit: Limit| {
-        let expected: Vec<f64> =
-            jacobian.chunks_exact((d * d).max(1)).map(|j| log_abs_det(j, d)).collect();
-        close_numbers(&format!("log-det beside the Jacobian by {what}"), &log_det, &expected, limit)
+    let there = forms.map.map(direction, &inputs.x, inputs.context.as_ref())?;
+    let log_det = host::values_f64(&there.log_abs_det)?;
+    // `error` is that of an entry of a Jacobian.
+    let check = |what: &str, jacobian: &[f64], limit: Limit, error: f64| {
+        for (b, (found, j)) in log_det.iter().zip(jacobian.chunks_exact(d * d)).enumerate() {
+            let (expected, least) = log_abs_det(j, d);
+            let size = limit.size + d as f64 * error / least;
+            let what = format!("log-det of point {b} beside the Jacobian by {what}");
+            close_numbers(&what, &[*found], &[expected], Limit { size, ..limit })?;
+        }
+        Ok(())
     };
     let exact = Limit::new(trial.options.tolerances.exact, "rounding in f64");
     for (what, map) in [("tangents, frozen", &forms.frozen), ("tangents, tracked", &forms.map)] {
-        check(what, &jacobian(map.as_ref(), direction, inputs, &inputs.x)?, exact)?;
+        let jacobian = jacobian(map.as_ref(), direction, inputs, &inputs.x)?;
+        check(what, &jacobian, exact, 16. * f64::EPSILON * largest(&jacobian))?;
     }
     let mut differences = vec![0.; inputs.count() * d * d];
     let eye = Tensor::eye(d, DType::F64, inputs.x.device())?;
@@ -97,7 +103,8 @@ pub(super) fn log_det(trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Failure>
             differences[(b * d + k) * d..][..d].copy_from_slice(column);
         }
     }
-    check("central differences", &differences, trial.by_differences())
+    let error = f64::EPSILON / STEP * (1. + largest(&host::values_f64(&there.value)?));
+    check("central differences", &differences, trial.by_differences(), error)
 }
 
 /// Central differences of value and log-det along directions of points and context.

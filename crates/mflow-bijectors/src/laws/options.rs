@@ -43,7 +43,7 @@ pub struct Options {
     /// Single entries of each named piece along which gradients are checked, besides two random directions through all of a
     /// vector.
     pub entries: usize,
-    /// Inputs that each law is tried on.
+    /// Inputs that each law is tried on; gradients, which take hundreds of calls each, on a quarter of them.
     pub cases: u32,
     /// Points of each input at most.
     pub rows: usize,

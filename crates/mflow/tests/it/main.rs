@@ -18,3 +18,4 @@ mod scores;
 mod simulated;
 mod starts;
 mod tutorial;
+mod your_own_map;
