@@ -33,6 +33,8 @@ pub struct LoadedModel {
     pub store: ParamStore,
     /// What the file says of it.
     pub card: ModelCard,
+    /// Whether a checksum says that the file is as it was written; older files have none.
+    pub checked: bool,
 }
 
 /// Named tensors with string metadata, as one safetensors file, written atomically.
@@ -42,11 +44,41 @@ pub struct LoadedModel {
 pub fn write_tensors(
     path: &Path,
     tensors: &BTreeMap<String, Tensor>,
-    metadata: BTreeMap<String, String>,
+    mut metadata: BTreeMap<String, String>,
 ) -> Result<()> {
     let bytes = safetensors::serialize(tensors.iter(), None).map_err(candle_core::Error::from)?;
+    let checksum = checksum(&bytes, &metadata).map_err(candle_core::Error::from)?;
+    metadata.insert(CHECKSUM.to_owned(), checksum);
     let bytes = with_metadata(&bytes, &json(path, &metadata)?);
     write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// The metadata entry of the [`checksum`].
+const CHECKSUM: &str = "checksum";
+
+/// The CRC-32 of all other metadata and all tensors, by name, of a safetensors file: a damaged file, whose weights are numbers
+/// still, would else be used.
+fn checksum(
+    bytes: &[u8],
+    metadata: &BTreeMap<String, String>,
+) -> Result<String, safetensors::SafeTensorError> {
+    let mut hasher = crc32fast::Hasher::new();
+    // Lengths are hashed too, so that nothing can move from one piece to the next.
+    let mut update = |piece: &[u8]| {
+        hasher.update(&(piece.len() as u64).to_le_bytes());
+        hasher.update(piece);
+    };
+    for (key, value) in metadata.iter().filter(|(key, _)| *key != CHECKSUM) {
+        update(key.as_bytes());
+        update(value.as_bytes());
+    }
+    let file = safetensors::SafeTensors::deserialize(bytes)?;
+    for (name, tensor) in BTreeMap::from_iter(file.iter()) {
+        update(name.as_bytes());
+        update(format!("{:?} {:?}", tensor.dtype(), tensor.shape()).as_bytes());
+        update(tensor.data());
+    }
+    Ok(format!("crc32:{:08x}", hasher.finalize()))
 }
 
 /// The safetensors file `bytes`, which has no metadata, with the JSON object `metadata`.
@@ -79,10 +111,11 @@ pub struct TensorFile {
     pub metadata: HashMap<String, String>,
 }
 
-/// Read what [`write_tensors`] wrote. Nothing is mapped into memory and nothing executed.
+/// Read what [`write_tensors`] wrote. Nothing is mapped into memory and nothing executed. Files of mflow before checksums have
+/// none, and are read without.
 ///
 /// # Errors
-/// If the file is missing, truncated or no safetensors file.
+/// If the file is missing, truncated, no safetensors file, or not as it was written.
 pub fn read_tensors(path: &Path) -> Result<TensorFile> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let foreign = |e: &dyn std::fmt::Display| Error::ModelFile {
@@ -94,10 +127,27 @@ pub fn read_tensors(path: &Path) -> Result<TensorFile> {
         .map_err(|e| foreign(&e))?
         .into_iter()
         .collect();
-    Ok(TensorFile { tensors, metadata: header.metadata().clone().unwrap_or_default() })
+    let metadata = header.metadata().clone().unwrap_or_default();
+    if let Some(expected) = metadata.get(CHECKSUM) {
+        let sorted = metadata.clone().into_iter().collect();
+        let found = checksum(&bytes, &sorted).map_err(|e| foreign(&e))?;
+        if found != *expected {
+            let reason = format!(
+                "expected the checksum {expected} that it was written with, found {found}: the file was damaged or changed; \
+                 copy it again, or make it again"
+            );
+            return Err(Error::ModelFile { path: path.to_owned(), reason });
+        }
+    }
+    Ok(TensorFile { tensors, metadata })
 }
 
 impl TensorFile {
+    /// Whether the file has a checksum, which was then found to be right.
+    pub fn is_checked(&self) -> bool {
+        self.metadata.contains_key(CHECKSUM)
+    }
+
     /// Check the format name and version, and parse the metadata entry `key` as JSON.
     ///
     /// # Errors
@@ -167,6 +217,7 @@ pub fn load_model(path: &Path, dtype: Option<DType>, device: &Device) -> Result<
         columns: file.parse(path, FORMAT, FORMAT_VERSION, "columns")?,
         provenance: file.parse(path, FORMAT, FORMAT_VERSION, "provenance")?,
     };
+    let checked = file.is_checked();
     let stored = file.tensors.values().map(Tensor::dtype).find(DType::is_float);
     let dtype = dtype.or(stored).unwrap_or(DType::F32);
     DeviceName::of(device).check(dtype)?;
@@ -175,5 +226,5 @@ pub fn load_model(path: &Path, dtype: Option<DType>, device: &Device) -> Result<
         path: path.to_owned(),
         reason: format!("its weights do not fit its config: {e}"),
     })?;
-    Ok(LoadedModel { model, store, card })
+    Ok(LoadedModel { model, store, card, checked })
 }

@@ -61,3 +61,14 @@ pub fn standardize_blocks<E>(
     let scale = square.into_iter().zip(&largest).map(deviation).collect();
     Ok(FeatureAffineConfig::new(shift, scale))
 }
+
+/// How many deviations from 0 the mean of a column may lie for single precision: it then resolves 6e-5 deviations, below the
+/// reconstruction error of good fits.
+const OFFSET: f64 = 1e3;
+
+/// The first column that single precision is too coarse for: its mean is so large beside its deviation, as of times in seconds
+/// since 1970, that the rounding of values would be seen beside their spread. `None` if there is no such column.
+pub fn coarse_column(normalization: &FeatureAffineConfig) -> Option<usize> {
+    let columns = normalization.shift.iter().zip(&normalization.scale);
+    columns.into_iter().position(|(shift, scale)| shift.abs() > OFFSET * scale)
+}

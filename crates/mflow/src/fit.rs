@@ -47,6 +47,14 @@ pub enum DTypeName {
     F64,
 }
 
+impl DTypeName {
+    /// Single precision, unless the data that the normalisation of `model` is of ask for more
+    /// ([`ModelConfig::needs_double`]).
+    pub fn of(model: &ModelConfig) -> Self {
+        if model.needs_double() { Self::F64 } else { Self::F32 }
+    }
+}
+
 impl From<DTypeName> for DType {
     fn from(name: DTypeName) -> Self {
         match name {

@@ -14,9 +14,10 @@ use crate::flow::VectorFlowConfig;
 use crate::frame::Frame;
 use crate::model::Model;
 use crate::network::Network;
+use crate::normalize::coarse_column;
 use crate::refined::Refined;
 use crate::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::{
     Bijector, Chain, Domain, FeatureAffine, FeatureAffineConfig, Init, NetConfig, ParamStore,
     Params, Piece,
@@ -139,7 +140,30 @@ impl ModelConfig {
         }
     }
 
+    /// Refuse single precision for data whose offsets it cannot hold ([`Self::needs_double`]). Building a model checks it;
+    /// who looks at data before asks first.
+    ///
+    /// # Errors
+    /// If `dtype` is f32 and a column has a mean more than 1000 times its deviation.
+    pub fn check_precision(&self, dtype: DType) -> Result<()> {
+        let Some(affine) = self.normalization().filter(|_| dtype == DType::F32) else {
+            return Ok(());
+        };
+        let Some(column) = coarse_column(affine) else { return Ok(()) };
+        let (mean, deviation) = (affine.shift[column], affine.scale[column]);
+        // Half a unit in the last place.
+        let rounding = mean.abs() * f64::from(f32::EPSILON) / 2.;
+        refuse(
+            "normalization",
+            format!(
+                "asks for double precision (dtype f64), as column {column} has mean {mean} and deviation {deviation}, \
+                 and single precision rounds its values by up to {rounding:.1e}"
+            ),
+        )
+    }
+
     fn model(&self, params: &mut Params<'_>) -> Result<Box<dyn Model>> {
+        self.check_precision(params.dtype())?;
         if let ModelParts::Ratio { network } = &self.parts {
             let normalization = self.denormalization(params)?;
             return Ok(Box::new(Ratio::build(self, network, normalization, params)?));

@@ -430,6 +430,11 @@ impl ModelConfig {
     pub fn normalization(&self) -> Option<&FeatureAffineConfig> {
         self.sizes.normalization.as_ref()
     }
+    /// Whether single precision is too coarse for the data that this normalisation is of; see
+    /// [`crate::coarse_column`]. Building such a model in f32 is refused.
+    pub fn needs_double(&self) -> bool {
+        self.normalization().is_some_and(|n| crate::coarse_column(n).is_some())
+    }
     /// Data `x: [rows, data_dim]`, row-major, in units of that normalisation.
     pub fn normalized(&self, x: &[f64]) -> Vec<f64> {
         normalized(self.normalization(), x)

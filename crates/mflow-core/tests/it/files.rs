@@ -162,24 +162,52 @@ fn a_truncated_file_is_refused() {
 }
 
 #[test]
-fn a_flipped_header_is_never_a_panic() {
+fn a_flipped_byte_is_noticed_wherever_it_is() {
     let (folder, _) = saved();
     let path = folder.path().join("model.safetensors");
+    assert!(load_model(&path, None, device()).unwrap().checked, "a file as it was written");
     let bytes = fs::read(&path).unwrap();
-    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap());
-    let header = usize::try_from(header).unwrap() + 8;
-    let mut errors = 0;
-    for at in (0..header).step_by(header / 150) {
+    let mut unchecked = 0;
+    for at in (0..bytes.len()).step_by(bytes.len() / 1500) {
         let mut bytes = bytes.clone();
         bytes[at] ^= 0x15;
         fs::write(&path, &bytes).unwrap();
-        // A flip in free text still loads; whatever does not is an error of the documented kind.
-        if let Err(error) = load_model(&path, None, device()) {
-            assert!(matches!(error, Error::ModelFile { .. }), "byte {at}: {error:?}");
-            errors += 1;
+        match load_model(&path, None, device()) {
+            // The name of the checksum's own entry.
+            Ok(loaded) => {
+                assert!(!loaded.checked, "byte {at} of {}", bytes.len());
+                unchecked += 1;
+            }
+            Err(error) => assert!(matches!(error, Error::ModelFile { .. }), "byte {at}: {error:?}"),
         }
     }
-    assert!(errors > 100, "most flips are noticed, found {errors}");
+    assert!(unchecked <= "checksum".len(), "{unchecked} of 1500 load without a checksum");
+}
+
+#[test]
+fn a_weight_that_is_another_number_is_refused() {
+    let (folder, _) = saved();
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let expected = ["expected the checksum crc32:", "that it was written with, found crc32:"];
+    refused("one bit", &path, load_model(&path, None, device()), &expected);
+}
+
+#[test]
+fn a_file_from_before_checksums_is_read() {
+    let (folder, subject) = saved();
+    let path = folder.path().join("model.safetensors");
+    let file = read_tensors(&path).unwrap();
+    let mut metadata = file.metadata;
+    metadata.remove("checksum").expect("a checksum");
+    let bytes = safetensors::serialize(file.tensors.iter(), Some(metadata)).unwrap();
+    fs::write(&path, bytes).unwrap();
+    let loaded = load_model(&path, None, device()).unwrap();
+    assert!(!loaded.checked, "nothing says that it is whole");
+    assert_eq!(loaded.card, card(&subject), "the card");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::{ChartConfig, DeviceName, ModelConfig};
 use mflow::cycle::{self, Cycle};
-use mflow::fit::{Fit, FitConfig, MODEL_FILE, keep_points};
+use mflow::fit::{DTypeName, Fit, FitConfig, MODEL_FILE, keep_points};
 use mflow::train::{
     Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, Schedule, Stage, TRIAL, kept_epochs,
 };
@@ -338,8 +338,15 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             validation.check_names(&tables)?;
         }
         config.train.validate()?;
+        config.model.check_precision(config.dtype.into())?;
     }
     let config = &ways[0].config;
+    if config.model.needs_double() {
+        message(format_args!(
+            "computed in double precision: a column has a mean more than 1000 times its deviation, and single precision \
+             would round its values away"
+        ));
+    }
     let columns = tables.data.columns().map(<[String]>::to_vec);
     let provenance = provenance(options, config, &tables.data);
     let device = config.device.open(config.dtype.into())?;
@@ -452,7 +459,7 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     }
     let of_kind = FitConfig {
         seed: 0,
-        dtype: mflow::fit::DTypeName::F32,
+        dtype: DTypeName::of(&model),
         device: DeviceName::Cpu,
         train: Schedule::of(&model).config(&model, Schedule::default_epochs(&model))?,
         model,

@@ -1,6 +1,7 @@
 //! MODEL: a run folder or a model file, and the context that goes with it.
 use super::input;
 use super::options::FittedOptions;
+use super::output::message;
 use anyhow::{Result, bail};
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{LoadedModel, Model, ModelSignature, load_model};
@@ -20,6 +21,12 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path, dtype: Option<DType>, device: &Device) -> Result<Opened> {
     let path = file(path)?;
     let loaded = load_model(&path, dtype, device)?;
+    if !loaded.checked {
+        let path = path.display();
+        message(format_args!(
+            "note: {path} is of an older mflow and has no checksum; that it is undamaged cannot be told"
+        ));
+    }
     Ok(Opened { path, loaded })
 }
 

@@ -18,4 +18,5 @@ mod scores;
 mod simulated;
 mod starts;
 mod tutorial;
+mod units;
 mod your_own_map;
