@@ -356,6 +356,37 @@ pub enum Error {
         line: u64,
     },
 
+    /// The file is no Parquet file, is damaged, or uses what is not supported.
+    #[error("{}: cannot be read as a Parquet file", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// A column that is wanted holds something else than numbers.
+    #[error("{place}, {column}: expected booleans, integers or floats, found {kind}")]
+    ColumnType {
+        /// Where.
+        place: Place,
+        /// The column, as [`Table::column_label`](crate::io::Table::column_label) names it.
+        column: String,
+        /// What it holds, in words.
+        kind: &'static str,
+    },
+
+    /// A cell of a table holds nothing.
+    #[error("{place}, row {row} (counting from 0), {column}: expected a number, found nothing")]
+    NoValue {
+        /// Where.
+        place: Place,
+        /// The row, from 0.
+        row: usize,
+        /// The column, as [`Table::column_label`](crate::io::Table::column_label) names it.
+        column: String,
+    },
+
     /// The file has no such column, which was asked for.
     #[error("{place}: expected a column `{name}`, found {}", columns(names, *cols))]
     NoSuchColumn {
