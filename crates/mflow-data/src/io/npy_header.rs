@@ -144,9 +144,6 @@ fn parse(text: &str, place: &Place, len: u64) -> Result<Header> {
     let shape = get("shape")?;
     let shape = dimensions(shape)
         .ok_or_else(|| bad(format!("shape: expected a tuple of whole numbers, found {shape}")))?;
-    if !matches!(shape.len(), 1 | 2) {
-        return Err(Error::Rank { place: place.clone(), shape });
-    }
     Ok(Header { element, fortran_order, shape, len })
 }
 
