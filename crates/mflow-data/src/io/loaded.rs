@@ -25,7 +25,7 @@ pub struct Loaded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The first column counts the rows.
+    /// A column numbers the rows.
     RowIndex {
         /// Where.
         place: Place,
@@ -196,19 +196,21 @@ impl<'a> Incoming<'a> {
         if rows > 0 && cols > 0 && dropped.len() == rows {
             return Err(Error::AllMissing { place, rows });
         }
-        let names: Option<Vec<String>> =
-            names.map(|names| choice.positions.iter().map(|&i| names[i].clone()).collect());
+        let chosen =
+            |names: &Vec<String>| choice.positions.iter().map(|&i| names[i].clone()).collect();
+        let columns = names.as_ref().map(chosen);
         let whole = choice.positions.iter().copied().eq(0..choice.of);
-        let mut table = Table::at(&place, names, rows - dropped.len(), cols, values)?;
+        let mut table = Table::at(&place, columns, rows - dropped.len(), cols, values)?;
         if whole && let Some(shape) = shape {
             table = table.with_row_shape(shape);
         }
+        let positions = choice.positions.clone();
         let choice = (!whole).then_some(choice);
-        let mut loaded = Self::unwarned(table, choice, dropped, place);
-        if options.columns.is_open() && numbers_rows(&loaded) {
-            let first = loaded.choice.as_ref().map_or(0, |choice| choice.positions[0]);
-            let column = column_label(loaded.table.columns().map(|names| &names[..1]), 0);
-            let column = column.replacen("column 0", &format!("column {first}"), 1);
+        let mut loaded = Loaded { table, choice, dropped, warnings: Vec::new(), place };
+        if options.columns.is_open()
+            && let Some(index) = row_index(&loaded)
+        {
+            let column = column_label(names.as_deref(), positions[index]);
             loaded.warnings.push(Warning::RowIndex { place: loaded.place.clone(), column });
         }
         if !loaded.dropped.is_empty() {
@@ -217,31 +219,32 @@ impl<'a> Incoming<'a> {
         }
         Ok(loaded)
     }
-
-    fn unwarned(table: Table, choice: Option<Choice>, dropped: Vec<usize>, place: Place) -> Loaded {
-        Loaded { table, choice, dropped, warnings: Vec::new(), place }
-    }
 }
 
 /// Fewer rows than these count by chance.
 const FEW: usize = 3;
 
-/// Whether the first of several columns numbers the rows: it counts them, or holds whole numbers under no name, as an index
-/// does that was written before some rows were left out.
-fn numbers_rows(loaded: &Loaded) -> bool {
+/// The name that pandas gives an index without one.
+const PANDAS_INDEX: &str = "__index_level_0__";
+
+/// Which of several columns numbers the rows. The first does if it counts them, or holds whole numbers under no name, as an
+/// index does that was written before some rows were left out.
+fn row_index(loaded: &Loaded) -> Option<usize> {
     let table = &loaded.table;
     if table.cols() < 2 || table.rows() < FEW {
-        return false;
+        return None;
+    }
+    let names = table.columns().unwrap_or_default();
+    if let Some(index) = names.iter().position(|name| name == PANDAS_INDEX) {
+        return Some(index);
     }
     let first = || table.values().iter().step_by(table.cols());
-    let is_unnamed = |name: &String| name.is_empty() || name == "__index_level_0__";
-    if table.columns().and_then(<[String]>::first).is_some_and(is_unnamed) {
-        return first().all(|value| value.fract() == 0.0);
-    }
     let rows = (0..loaded.rows()).filter(|row| loaded.dropped.binary_search(row).is_err());
-    let from = |start: usize| {
+    let counts_from = |start: usize| {
         let mut pairs = first().zip(rows.clone());
         pairs.all(|(&value, row)| value == (row + start) as f64)
     };
-    from(0) || from(1)
+    let is_unnamed = names.first().is_some_and(String::is_empty);
+    let is_whole = || first().all(|value| value.fract() == 0.0);
+    (counts_from(0) || counts_from(1) || is_unnamed && is_whole()).then_some(0)
 }

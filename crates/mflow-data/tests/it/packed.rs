@@ -23,8 +23,8 @@ fn number(name: &str, i: u32) -> f64 {
 fn assert_numbers(loaded: &Loaded, names: &[&str], rows: &[u32]) {
     let expected: Vec<f64> =
         rows.iter().flat_map(|&i| names.iter().map(move |name| number(name, i))).collect();
-    assert_eq!(loaded.table.columns().unwrap(), names);
-    assert_eq!(loaded.table.values(), expected);
+    assert_eq!(loaded.table.columns().unwrap(), names, "names");
+    assert_eq!(loaded.table.values(), expected, "values");
 }
 
 #[test]
