@@ -5,6 +5,7 @@ use crate::{DeviceName, Error, Model, Result};
 use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::ParamStore;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -13,6 +14,31 @@ pub const FORMAT_VERSION: u32 = 1;
 
 const FORMAT: &str = "mflow-model";
 
+/// The metadata entry of the [`RowLayout`].
+const LAYOUT: &str = "layout";
+
+/// How a row of data is taken from a file, and what it looks like there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowLayout {
+    /// The columns that were chosen of the data, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<ChosenColumns>,
+    /// The shape of a row that has several dimensions: `[4, 4, 3]` of images `[n, 4, 4, 3]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Vec<usize>>,
+}
+
+/// Columns chosen of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChosenColumns {
+    /// Their positions, in the order of the features.
+    pub positions: Vec<usize>,
+    /// How many columns the table had.
+    pub of: usize,
+}
+
 /// What a model file says besides its weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCard {
@@ -20,6 +46,8 @@ pub struct ModelCard {
     pub config: ModelConfig,
     /// Names of the data columns, if they have names.
     pub columns: Option<Vec<String>>,
+    /// How a row is taken from a file.
+    pub layout: RowLayout,
     /// Where the model comes from: versions, seed, data, date; free-form.
     pub provenance: BTreeMap<String, String>,
 }
@@ -184,7 +212,7 @@ impl TensorFile {
     }
 }
 
-fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<String> {
+fn json<T: Serialize>(path: &Path, value: &T) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|e| Error::ModelFile { path: path.to_owned(), reason: e.to_string() })
 }
@@ -194,13 +222,17 @@ fn json<T: serde::Serialize>(path: &Path, value: &T) -> Result<String> {
 /// # Errors
 /// If the file cannot be written.
 pub fn save_model(path: &Path, card: &ModelCard, store: &ParamStore) -> Result<()> {
-    let metadata = BTreeMap::from([
+    let mut metadata = BTreeMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
         ("format_version".to_owned(), FORMAT_VERSION.to_string()),
         ("config".to_owned(), json(path, &card.config)?),
         ("columns".to_owned(), json(path, &card.columns)?),
         ("provenance".to_owned(), json(path, &card.provenance)?),
     ]);
+    // Most models have none: their files stay as they were.
+    if card.layout != RowLayout::default() {
+        metadata.insert(LAYOUT.to_owned(), json(path, &card.layout)?);
+    }
     write_tensors(path, &store.to_named()?, metadata)
 }
 
@@ -215,6 +247,10 @@ pub fn load_model(path: &Path, dtype: Option<DType>, device: &Device) -> Result<
     let card = ModelCard {
         config: file.parse(path, FORMAT, FORMAT_VERSION, "config")?,
         columns: file.parse(path, FORMAT, FORMAT_VERSION, "columns")?,
+        layout: match file.metadata.contains_key(LAYOUT) {
+            true => file.parse(path, FORMAT, FORMAT_VERSION, LAYOUT)?,
+            false => RowLayout::default(),
+        },
         provenance: file.parse(path, FORMAT, FORMAT_VERSION, "provenance")?,
     };
     let checked = file.is_checked();

@@ -54,8 +54,8 @@ pub use device::DeviceName;
 pub use embedding::{ChartedFlow, Embedding, PaddedFlow};
 pub use error::{Error, Result};
 pub use file::{
-    FORMAT_VERSION, LoadedModel, ModelCard, TensorFile, load_model, read_tensors, save_model,
-    write_tensors,
+    ChosenColumns, FORMAT_VERSION, LoadedModel, ModelCard, RowLayout, TensorFile, load_model,
+    read_tensors, save_model, write_tensors,
 };
 pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
 pub use gram::gram_log_det;

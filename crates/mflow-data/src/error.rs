@@ -139,8 +139,10 @@ pub enum Error {
         place: Place,
     },
 
-    /// The array is not a vector or a matrix.
-    #[error("{place}: expected the shape [rows] or [rows, columns], found {shape:?}")]
+    /// The array has no rows, being a single number, or more dimensions than there are.
+    #[error(
+        "{place}: expected the shape [rows], [rows, columns] or [rows, ..] of up to 64 dimensions, found {shape:?}"
+    )]
     Rank {
         /// Where.
         place: Place,
@@ -313,6 +315,98 @@ pub enum Error {
         number: String,
         /// The first field that is not.
         text: String,
+    },
+
+    /// The first line holds numbers, and they count the columns.
+    #[error(
+        "{}, line {line}: expected names or a row, found the numbers 0 to {last}, which may be either; say with the \
+         option `header` whether this line is a header",
+        path.display()
+    )]
+    CountingHeader {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The last number.
+        last: usize,
+    },
+
+    /// A number has a comma where a dot should be.
+    #[error("{}, line {line}: expected numbers with a dot, found a decimal comma in {found:?}", path.display())]
+    DecimalComma {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The number.
+        found: String,
+    },
+
+    /// A line looks like a comment, and comments were not to be skipped.
+    #[error(
+        "{}, line {line}: expected names or numbers, found a line that starts with `#`; if it is a comment, say so \
+         with the option `comment`",
+        path.display()
+    )]
+    Comment {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
+
+    /// The file is no Parquet file, is damaged, or uses what is not supported.
+    #[error("{}: cannot be read as a Parquet file", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// A column that is wanted holds something else than numbers.
+    #[error("{place}, {column}: expected booleans, integers or floats, found {kind}")]
+    ColumnType {
+        /// Where.
+        place: Place,
+        /// The column, as [`Table::column_label`](crate::io::Table::column_label) names it.
+        column: String,
+        /// What it holds, in words.
+        kind: &'static str,
+    },
+
+    /// A cell of a table holds nothing.
+    #[error("{place}, row {row} (counting from 0), {column}: expected a number, found nothing")]
+    NoValue {
+        /// Where.
+        place: Place,
+        /// The row, from 0.
+        row: usize,
+        /// The column, as [`Table::column_label`](crate::io::Table::column_label) names it.
+        column: String,
+    },
+
+    /// The file has no such column, which was asked for.
+    #[error("{place}: expected a column `{name}`, found {}", columns(names, *cols))]
+    NoSuchColumn {
+        /// Where.
+        place: Place,
+        /// The name or position asked for.
+        name: String,
+        /// The names there are, if the columns have names.
+        names: Vec<String>,
+        /// How many columns there are.
+        cols: usize,
+    },
+
+    /// Every row was left out, as each lacks a value.
+    #[error("{place}: expected a row without a missing value, found none among {rows} rows")]
+    AllMissing {
+        /// Where.
+        place: Place,
+        /// How many rows there are.
+        rows: usize,
     },
 
     /// A line has more or fewer fields than the first.
@@ -518,6 +612,14 @@ impl Error {
     pub(crate) fn io(action: &'static str, place: &Place) -> impl FnOnce(io::Error) -> Self {
         let place = place.clone();
         move |source| Self::Io { action, place, source }
+    }
+}
+
+/// The names of columns, or how many there are.
+fn columns(names: &[String], cols: usize) -> String {
+    match names {
+        [] => format!("{cols} columns without names, counting from 0"),
+        names => quoted(names),
     }
 }
 

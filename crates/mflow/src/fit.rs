@@ -3,7 +3,7 @@ use crate::Result;
 use mflow_bijectors::{ParamStore, host};
 use mflow_core::candle::DType;
 use mflow_core::{
-    DeviceName, LinearSpan, ModelCard, ModelConfig, ModelParts, UnrollOptions, Unrolled,
+    DeviceName, LinearSpan, ModelCard, ModelConfig, ModelParts, RowLayout, UnrollOptions, Unrolled,
     UnrolledPiece, linear_span, save_model, standardize, unroll,
 };
 use mflow_data::io::{Array, Dtype, write_npy};
@@ -225,6 +225,8 @@ pub struct Fit<'a> {
     pub validation: Option<&'a dyn RowSource>,
     /// Names of the data columns.
     pub columns: Option<Vec<String>>,
+    /// How a row of the data is taken from a file.
+    pub layout: RowLayout,
     /// Where the model comes from, for its file.
     pub provenance: BTreeMap<String, String>,
     /// Where it goes.
@@ -240,7 +242,7 @@ impl Fit<'_> {
     /// # Errors
     /// If config and data do not fit, training diverges, or a file cannot be written.
     pub fn run(self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
-        let Self { config, data, validation, columns, provenance, run, pool } = self;
+        let Self { config, data, validation, columns, layout, provenance, run, pool } = self;
         let found = DeviceName::of(data.device());
         if found != config.device {
             let reason = format!("the data are on {found}");
@@ -259,7 +261,7 @@ impl Fit<'_> {
         };
         let outcome = trainer.run(observer, stop)?;
         if outcome == Outcome::Finished {
-            let card = ModelCard { config: config.model.clone(), columns, provenance };
+            let card = ModelCard { config: config.model.clone(), columns, layout, provenance };
             save_model(&run.file(MODEL_FILE), &card, &store)?;
         }
         Ok(outcome)

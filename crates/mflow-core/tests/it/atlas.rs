@@ -379,7 +379,12 @@ fn an_atlas_survives_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let (config, columns) = (kind.config.clone(), None);
-    let card = mflow_core::ModelCard { config, columns, provenance: [].into() };
+    let card = mflow_core::ModelCard {
+        config,
+        columns,
+        layout: Default::default(),
+        provenance: [].into(),
+    };
     mflow_core::save_model(&path, &card, &kind.store).unwrap();
     let loaded = mflow_core::load_model(&path, None, device()).unwrap();
     assert_eq!(loaded.card, card);

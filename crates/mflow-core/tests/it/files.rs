@@ -3,8 +3,8 @@ use crate::numbers::{device, numbers};
 use crate::subject::{Case, Subject};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{
-    Error, FORMAT_VERSION, LoadedModel, Model, ModelCard, Result, load_model, read_tensors,
-    save_model, write_atomically, write_tensors,
+    Error, FORMAT_VERSION, LoadedModel, Model, ModelCard, Result, RowLayout, load_model,
+    read_tensors, save_model, write_atomically, write_tensors,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +19,7 @@ fn card(subject: &Subject) -> ModelCard {
     let provenance = [("seed", "5"), ("data", "a \"quoted\" näme\n")];
     ModelCard {
         config: subject.config.clone(),
+        layout: RowLayout::default(),
         columns: Some(["x", "y", "Größe, m²"].map(str::to_owned).to_vec()),
         provenance: provenance.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     }

@@ -336,7 +336,12 @@ fn every_kind_comes_back_from_its_file_to_the_bit() {
         // A loaded model is frozen.
         kind.model = kind.config.build(&mut kind.store, |_| false).unwrap();
         let config = kind.config.clone();
-        let card = ModelCard { config, columns: None, provenance: BTreeMap::new() };
+        let card = ModelCard {
+            config,
+            columns: None,
+            layout: Default::default(),
+            provenance: BTreeMap::new(),
+        };
         save_model(&path, &card, &kind.store).unwrap();
         let loaded = load_model(&path, None, device()).unwrap();
         assert_eq!(loaded.card, card, "{}: the card", kind.what);

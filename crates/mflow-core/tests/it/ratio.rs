@@ -153,6 +153,7 @@ fn a_file_gives_the_ratio_back_to_the_bit() {
     let card = ModelCard {
         config: kind.config.clone(),
         columns: None,
+        layout: mflow_core::RowLayout::default(),
         provenance: BTreeMap::from([("seed".to_owned(), "5".to_owned())]),
     };
     save_model(&path, &card, &kind.store).unwrap();

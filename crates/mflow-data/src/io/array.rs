@@ -21,6 +21,8 @@ pub struct Array<'a> {
     cols: Option<usize>,
     /// Of a stack: the length of its last axis, of which `cols` is a multiple.
     last: Option<usize>,
+    /// The shape of a row that has several dimensions, whose product is `cols`.
+    row_shape: Option<&'a [usize]>,
     values: &'a [f64],
     columns: Option<&'a [String]>,
     dtype: Dtype,
@@ -30,7 +32,15 @@ impl<'a> Array<'a> {
     /// A vector of shape `[values.len()]`.
     #[must_use]
     pub fn vector(values: &'a [f64], dtype: Dtype) -> Self {
-        Self { rows: values.len(), cols: None, last: None, values, columns: None, dtype }
+        Self {
+            rows: values.len(),
+            cols: None,
+            last: None,
+            row_shape: None,
+            values,
+            columns: None,
+            dtype,
+        }
     }
 
     /// A matrix of shape `[rows, cols]`, its values row after row.
@@ -42,7 +52,8 @@ impl<'a> Array<'a> {
         if rows.checked_mul(cols) != Some(values.len()) {
             return Err(Error::TableSize { rows, cols, found: values.len() });
         }
-        Ok(Self { rows, cols: Some(cols), last: None, values, columns: None, dtype })
+        let cols = Some(cols);
+        Ok(Self { rows, cols, last: None, row_shape: None, values, columns: None, dtype })
     }
 
     /// A stack of matrices of this shape, its values row after row; in a `.csv` file a matrix is a row.
@@ -57,13 +68,14 @@ impl<'a> Array<'a> {
         Ok(Self { last: Some(last), ..Self::matrix(rows, cols, values, dtype)? })
     }
 
-    /// A table, with its columns' names.
+    /// A table, with its columns' names and the shape of its rows.
     #[must_use]
     pub fn table(table: &'a Table, dtype: Dtype) -> Self {
         Self {
             rows: table.rows(),
             cols: Some(table.cols()),
             last: None,
+            row_shape: table.row_shape(),
             values: table.values(),
             columns: table.columns(),
             dtype,
@@ -82,9 +94,26 @@ impl<'a> Array<'a> {
         Ok(Self { columns: Some(columns), ..self })
     }
 
-    /// The shape: `[rows]`, `[rows, cols]`, or the three numbers of a stack.
+    /// The same array, each of its rows an array of this shape, its last index fastest; in a `.csv` file it stays a row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableSize`] where the product of the shape is not the number of columns.
+    pub fn with_row_shape(self, shape: &'a [usize]) -> Result<Self> {
+        let cols = shape.iter().try_fold(1_usize, |product, &d| product.checked_mul(d));
+        if cols != Some(self.cols()) {
+            let (rows, found) = (self.rows, self.values.len());
+            return Err(Error::TableSize { rows, cols: cols.unwrap_or(usize::MAX), found });
+        }
+        Ok(Self { row_shape: Some(shape), ..self })
+    }
+
+    /// The shape: `[rows]`, `[rows, cols]`, the three numbers of a stack, or the rows with the shape of each.
     #[must_use]
     pub fn shape(&self) -> Vec<usize> {
+        if let Some(row) = self.row_shape {
+            return std::iter::once(self.rows).chain(row.iter().copied()).collect();
+        }
         match (self.cols, self.last) {
             (Some(cols), Some(last)) => vec![self.rows, cols / last.max(1), last],
             (cols, _) => std::iter::once(self.rows).chain(cols).collect(),

@@ -1,20 +1,24 @@
-//! Comma-separated values, with or without a header line.
+//! Tables of text: fields divided by commas, semicolons, tabs or blanks, with or without a header line.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::borrow::Cow;
 use std::path::Path;
 
-use super::array::Numbers;
+use super::csv_fields::{count_up, has_decimal_comma, is_nothing, is_number};
+use super::format::open;
 use super::lines::Lines;
-use super::table::column_label;
-use super::{Array, Table, write_atomically};
+use super::loaded::Incoming;
+use super::{Delimiter, Loaded, Missing, ReadOptions, Table};
 use crate::{Error, Place, Result};
 
 /// Characters of a bad field that an error shows.
 const SHOWN: usize = 40;
 
-/// Reads a table from a `.csv` file: fields divided by commas, with a dot in the numbers.
+/// What comments start with nearly everywhere.
+const USUAL_COMMENT: char = '#';
+
+/// Reads a table of text, unpacked if the file's name ends in `.gz`.
 ///
+/// Numbers have a dot. The fields are divided by tabs, semicolons, commas or blanks: by what divides the first two lines alike.
 /// The first line is a header, whose names the table keeps, if no field of it is a number (empty
 /// fields aside). Blanks about a field, quotes, a byte order mark and blank lines at the end of
 /// the file are ignored.
@@ -22,76 +26,42 @@ const SHOWN: usize = 40;
 /// # Errors
 ///
 /// [`Error::MixedFirstRow`] where some fields of the first line are numbers and some are not:
-/// taking it for a header might lose a row. [`Error::Ragged`], [`Error::EmptyField`],
-/// [`Error::NotANumber`], [`Error::BlankLine`] and [`Error::NonFinite`] name the line and the
-/// column; [`Error::NotText`], [`Error::NoRows`], [`Error::Io`].
+/// taking it for a header might lose a row; [`Error::CountingHeader`] where they are 0, 1, 2, ... [`Error::Ragged`],
+/// [`Error::EmptyField`], [`Error::NotANumber`], [`Error::DecimalComma`], [`Error::Comment`], [`Error::BlankLine`] and
+/// [`Error::NonFinite`] name the line and the column; [`Error::NotText`], [`Error::NoRows`], [`Error::Io`].
 pub fn read_csv(path: &Path) -> Result<Table> {
-    let place = Place::file(path);
-    let file = File::open(path).map_err(Error::io("open", &place))?;
-    let mut lines = Lines::new(BufReader::new(file), path, u64::MAX);
-    let mut parser = Parser { path, columns: None, cols: 0, rows: 0, values: Vec::new() };
+    Ok(load(path, &ReadOptions::default())?.table)
+}
+
+/// As [`read_csv`], but as the options say.
+pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
+    let mut lines = Lines::new(open(path)?.0, path, u64::MAX);
+    let mut parser = Parser {
+        path,
+        options,
+        delimiter: options.delimiter,
+        first: None,
+        width: 0,
+        comment_above: None,
+        rows: None,
+    };
     let mut blank = None;
     while let Some((line, bytes)) = lines.next()? {
         let text = text(path, line, bytes)?;
+        let is_comment = |comment: &str| text.trim_start().starts_with(comment);
+        if options.comment.as_deref().is_some_and(is_comment) {
+            continue;
+        }
         if text.trim().is_empty() {
             blank.get_or_insert(line);
-        } else if let Some(line) = blank {
+            continue;
+        }
+        if let Some(line) = blank {
             return Err(Error::BlankLine { path: path.to_path_buf(), line });
-        } else {
-            parser.line(line, &fields(text)?)?;
         }
+        parser.line(line, text)?;
     }
-    if parser.rows == 0 {
-        return Err(Error::NoRows { place });
-    }
-    Table::at(&place, parser.columns, parser.rows, parser.cols, parser.values)
-}
-
-/// Writes an array to a `.csv` file, [atomically](write_atomically), with a header if its columns
-/// are named. Each number has the fewest digits that give it back in its precision.
-///
-/// # Errors
-///
-/// [`Error::F32Overflow`] for a finite value that single precision cannot hold, and those of
-/// [`write_atomically`].
-pub fn write_csv(path: &Path, array: &Array<'_>) -> Result<()> {
-    let numbers = array.numbers(&Place::file(path))?;
-    let header = match array.columns() {
-        Some(columns) => header(columns).map_err(Error::io("write", &Place::file(path)))?,
-        None => Vec::new(),
-    };
-    write_atomically(path, |writer| {
-        writer.write_all(&header)?;
-        match &numbers {
-            Numbers::F32(values) => write_rows(writer, values, array.cols()),
-            Numbers::F64(values) => write_rows(writer, values, array.cols()),
-        }
-    })
-}
-
-/// The header line, its names quoted where they need it.
-fn header(columns: &[String]) -> io::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(columns)?;
-    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
-}
-
-/// Numbers need no quotes, and written without the `csv` crate they keep the kind of an I/O
-/// error. `{:?}` is the shortest form that reads back, with an exponent for very large and very
-/// small ones.
-fn write_rows<T: std::fmt::Debug>(
-    writer: &mut impl Write,
-    values: &[T],
-    cols: usize,
-) -> io::Result<()> {
-    for row in values.chunks(cols.max(1)) {
-        for (j, value) in row.iter().enumerate() {
-            let divider = if j == 0 { "" } else { "," };
-            write!(writer, "{divider}{value:?}")?;
-        }
-        writeln!(writer)?;
-    }
-    Ok(())
+    parser.finish()
 }
 
 /// A line as text, without a byte order mark.
@@ -101,89 +71,155 @@ fn text<'a>(path: &Path, line: u64, bytes: &'a [u8]) -> Result<&'a str> {
     Ok(if line == 1 { text.trim_start_matches('\u{feff}') } else { text })
 }
 
-/// The fields of one line. Lines without quotes, as all that NumPy writes, need no CSV reader.
-fn fields(text: &str) -> Result<Vec<String>> {
-    if !text.contains('"') {
-        return Ok(text.split(',').map(|field| field.trim().to_owned()).collect());
-    }
-    let mut record = csv::StringRecord::new();
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let read = reader.read_record(&mut record).map_err(io::Error::from);
-    read.map_err(Error::io("read", &Place::Memory))?;
-    Ok(record.iter().map(str::to_owned).collect())
-}
-
 /// What the lines so far amount to.
 struct Parser<'a> {
     path: &'a Path,
-    columns: Option<Vec<String>>,
+    options: &'a ReadOptions,
+    delimiter: Option<Delimiter>,
+    /// The first line, until it is known what divides fields, and its number.
+    first: Option<(u64, String)>,
     /// Fields in the first line, 0 before it.
-    cols: usize,
-    rows: usize,
-    values: Vec<f64>,
+    width: usize,
+    /// The number of the header, if it looks like a comment.
+    comment_above: Option<u64>,
+    /// From the first line on.
+    rows: Option<Incoming<'a>>,
 }
 
-impl Parser<'_> {
-    fn line(&mut self, line: u64, fields: &[String]) -> Result<()> {
-        if self.cols == 0 {
-            self.cols = fields.len();
-            if self.is_header(line, fields)? {
-                self.columns = Some(fields.to_vec());
-                return Ok(());
+impl<'a> Parser<'a> {
+    fn line(&mut self, line: u64, text: &str) -> Result<()> {
+        match (self.delimiter, self.first.take()) {
+            (Some(delimiter), _) => self.parsed(line, text, delimiter),
+            (None, None) => {
+                self.first = Some((line, text.to_owned()));
+                Ok(())
+            }
+            (None, Some((number, first))) => {
+                let delimiter = Delimiter::recognise(&first, Some(text))?;
+                self.delimiter = Some(delimiter);
+                self.parsed(number, &first, delimiter)?;
+                self.parsed(line, text, delimiter)
             }
         }
-        self.row(line, fields)
+    }
+
+    fn finish(mut self) -> Result<Loaded> {
+        if let Some((line, text)) = self.first.take() {
+            let delimiter = Delimiter::recognise(&text, None)?;
+            self.parsed(line, &text, delimiter)?;
+        }
+        match self.rows {
+            Some(rows) if rows.row() > 0 => rows.finish(None),
+            _ => Err(Error::NoRows { place: Place::file(self.path) }),
+        }
+    }
+
+    fn parsed(&mut self, line: u64, text: &str, delimiter: Delimiter) -> Result<()> {
+        let fields = delimiter.fields(text)?;
+        let mut rows = match self.rows.take() {
+            Some(rows) => rows,
+            None => {
+                self.width = fields.len();
+                let is_header = self.is_header(line, &fields)?;
+                let names = is_header.then(|| fields.iter().map(|f| f.to_string()).collect());
+                let place = Place::file(self.path);
+                let rows = Incoming::new(place, self.options, names, self.width)?;
+                if is_header {
+                    self.comment_above = text.starts_with(USUAL_COMMENT).then_some(line);
+                    self.rows = Some(rows);
+                    return Ok(());
+                }
+                rows
+            }
+        };
+        self.row(&mut rows, line, &fields).map_err(|error| self.or_comment(error, line, text))?;
+        self.rows = Some(rows);
+        Ok(())
+    }
+
+    /// What is wrong with a line is that it is a comment, or that the first one is.
+    fn or_comment(&self, error: Error, line: u64, text: &str) -> Error {
+        let line = match self.comment_above {
+            _ if text.starts_with(USUAL_COMMENT) => line,
+            Some(line) => line,
+            None => return error,
+        };
+        match error {
+            Error::Ragged { path, .. } | Error::NotANumber { path, .. } => {
+                Error::Comment { path, line }
+            }
+            error => error,
+        }
     }
 
     /// Whether the first line holds names.
-    fn is_header(&self, line: u64, fields: &[String]) -> Result<bool> {
-        let filled = || fields.iter().filter(|field| !field.is_empty());
-        let number = filled().find(|field| field.parse::<f64>().is_ok());
-        let text = filled().find(|field| field.parse::<f64>().is_err());
-        match (number, text) {
-            (Some(number), Some(text)) => Err(Error::MixedFirstRow {
-                path: self.path.to_path_buf(),
-                line,
-                number: number.clone(),
-                text: shown(text),
-            }),
-            (_, text) => Ok(text.is_some()),
+    fn is_header(&self, line: u64, fields: &[Cow<'_, str>]) -> Result<bool> {
+        let path = || self.path.to_path_buf();
+        let filled = || fields.iter().filter(|field| !self.is_missing(field));
+        if let Some(found) = filled().find(|field| has_decimal_comma(field)) {
+            return Err(Error::DecimalComma { path: path(), line, found: shown(found) });
+        }
+        let number = filled().find(|field| is_number(field));
+        let text = filled().find(|field| !is_number(field));
+        match (number, text, self.options.header) {
+            (None, text, _) => Ok(text.is_some()),
+            (Some(_), _, Some(is_header)) => Ok(is_header),
+            (Some(_), Some(_), None) if self.wants_numbers_of(fields) => Ok(false),
+            (Some(number), Some(text), None) => {
+                let (number, text) = (number.to_string(), shown(text));
+                Err(Error::MixedFirstRow { path: path(), line, number, text })
+            }
+            // A row index has no name.
+            (Some(_), None, None) if fields[0].is_empty() && count_up(&fields[1..]) => Ok(true),
+            (Some(_), None, None) if fields.len() > 1 && count_up(fields) => {
+                Err(Error::CountingHeader { path: path(), line, last: fields.len() - 1 })
+            }
+            (Some(_), None, None) => Ok(false),
         }
     }
 
-    fn row(&mut self, line: u64, fields: &[String]) -> Result<()> {
+    /// Whether a field has no value, and that is no mistake.
+    fn is_missing(&self, field: &str) -> bool {
+        field.is_empty() || self.options.missing == Missing::Drop && is_nothing(field)
+    }
+
+    /// Whether columns are asked for by their positions, and are numbers: then others may be text.
+    fn wants_numbers_of(&self, fields: &[Cow<'_, str>]) -> bool {
+        let wanted = self.options.columns.resolve(&Place::Memory, None, fields.len());
+        wanted.is_ok_and(|wanted| wanted.iter().all(|&j| is_number(&fields[j])))
+    }
+
+    fn row(&self, rows: &mut Incoming<'_>, line: u64, fields: &[Cow<'_, str>]) -> Result<()> {
         let path = || self.path.to_path_buf();
-        if fields.len() != self.cols {
-            let (expected, found) = (self.cols, fields.len());
+        let (expected, found) = (self.width, fields.len());
+        if found != expected {
+            if found == 2 * expected && fields.iter().all(|field| is_number(field)) {
+                let found = format!("{},{}", fields[0], fields[1]);
+                if has_decimal_comma(&found) {
+                    return Err(Error::DecimalComma { path: path(), line, found });
+                }
+            }
             return Err(Error::Ragged { path: path(), line, expected, found });
         }
-        for (j, field) in fields.iter().enumerate() {
-            let column = || column_label(self.columns.as_deref(), j);
-            if field.is_empty() {
-                return Err(Error::EmptyField { path: path(), line, column: column() });
-            }
-            let value: f64 = field.parse().map_err(|_| Error::NotANumber {
-                path: path(),
-                line,
-                column: column(),
-                found: shown(field),
-            })?;
-            if !value.is_finite() {
-                return Err(Error::NonFinite {
-                    place: Place::file(self.path),
-                    row: self.rows,
-                    line: Some(line),
-                    column: column(),
-                    value,
-                });
-            }
-            self.values.push(value);
+        let mut values = Vec::with_capacity(expected);
+        for &j in &rows.choice().positions {
+            let (field, column) = (&fields[j], || rows.label(j));
+            values.push(match field.parse() {
+                Ok(value) => value,
+                Err(_) if self.options.missing == Missing::Drop && is_nothing(field) => f64::NAN,
+                Err(_) if field.is_empty() => {
+                    return Err(Error::EmptyField { path: path(), line, column: column() });
+                }
+                Err(_) if has_decimal_comma(field) => {
+                    return Err(Error::DecimalComma { path: path(), line, found: shown(field) });
+                }
+                Err(_) => {
+                    let found = shown(field);
+                    return Err(Error::NotANumber { path: path(), line, column: column(), found });
+                }
+            });
         }
-        self.rows += 1;
-        Ok(())
+        rows.push(&values, Some(line))
     }
 }
 

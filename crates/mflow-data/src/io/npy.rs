@@ -1,13 +1,14 @@
 //! NumPy's format for one array, `.npy`.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::array::Numbers;
 use super::atomic::write_little_endian;
+use super::format::open;
+use super::loaded::Incoming;
 use super::npy_header::{Header, header};
-use super::{Array, Table, write_atomically};
+use super::{Array, Loaded, ReadOptions, Table, write_atomically};
 use crate::{Error, Place, Result};
 
 /// Bytes read at a time: a multiple of every element's size.
@@ -15,7 +16,8 @@ const CHUNK: usize = 1 << 16;
 
 /// Reads a table from a `.npy` file.
 ///
-/// A vector becomes one column. Booleans (0 and 1), integers of 1 to 8 bytes and floats of 2, 4
+/// A vector becomes one column, and arrays of more than two dimensions become rows of all the values at their first index, whose
+/// shape the table keeps. A file whose name ends in `.gz` is unpacked. Booleans (0 and 1), integers of 1 to 8 bytes and floats of 2, 4
 /// and 8 bytes are read, in either byte order, and arrays in C or in Fortran order; integers
 /// beyond 2^53 are rounded to the nearest double.
 ///
@@ -28,10 +30,13 @@ const CHUNK: usize = 1 << 16;
 /// is allocated; [`Error::NonFinite`] for the first value in row-major order that is NaN or
 /// infinite; [`Error::Io`].
 pub fn read_npy(path: &Path) -> Result<Table> {
-    let place = Place::file(path);
-    let file = File::open(path).map_err(Error::io("open", &place))?;
-    let len = file.metadata().map_err(Error::io("read", &place))?.len();
-    read_from(&mut BufReader::new(file), len, &place)
+    Ok(load(path, &ReadOptions::default())?.table)
+}
+
+/// As [`read_npy`], but as the options say.
+pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
+    let (mut reader, len) = open(path)?;
+    read_from(&mut reader, len, &Place::file(path), options)
 }
 
 /// Writes an array to a `.npy` file, [atomically](write_atomically).
@@ -45,22 +50,29 @@ pub fn write_npy(path: &Path, array: &Array<'_>) -> Result<()> {
     write_atomically(path, |writer| write_to(writer, &array.shape(), &numbers))
 }
 
-/// Reads an array of `len` bytes, header included, and makes sure that there are no more.
-pub(super) fn read_from(reader: &mut dyn Read, len: u64, place: &Place) -> Result<Table> {
+/// Reads an array of `len` bytes, header included, if that is known, and makes sure that there are no more.
+pub(super) fn read_from(
+    reader: &mut dyn Read,
+    len: Option<u64>,
+    place: &Place,
+    options: &ReadOptions,
+) -> Result<Loaded> {
     let header = Header::read(reader, place)?;
     let too_large = || Error::TooLarge { place: place.clone(), shape: header.shape.clone() };
-    let dims: Option<Vec<_>> = header.shape.iter().map(|&d| usize::try_from(d).ok()).collect();
-    let (rows, cols) = match *dims.ok_or_else(too_large)?.as_slice() {
-        [rows] => (rows, 1),
-        [rows, cols] => (rows, cols),
-        _ => return Err(Error::Rank { place: place.clone(), shape: header.shape }),
-    };
+    let (rows, cols, row_shape) = header.table(place)?;
     let expected = header.elements().and_then(|n| n.checked_mul(header.element.size() as u64));
     let expected = expected.ok_or_else(too_large)?;
-    compare(place, expected, len.saturating_sub(header.len))?;
+    if let Some(len) = len {
+        compare(place, expected, len.saturating_sub(header.len))?;
+    }
     let values = read_values(reader, &header, expected, place)?;
-    let values = if header.fortran_order { transposed(&values, rows, cols) } else { values };
-    Table::at(place, None, rows, cols, values)
+    let values = match header.fortran_order {
+        true => transposed(&values, rows, row_shape.as_deref().unwrap_or(&[cols])),
+        false => values,
+    };
+    let mut incoming = Incoming::new(place.clone(), options, None, cols)?;
+    incoming.push_all(values, rows)?;
+    incoming.finish(row_shape)
 }
 
 /// Writes a header and the numbers.
@@ -125,11 +137,19 @@ pub(super) fn compare(place: &Place, expected: u64, found: u64) -> Result<()> {
     }
 }
 
-/// `[rows, cols]` row-major from the same matrix column after column.
-fn transposed(values: &[f64], rows: usize, cols: usize) -> Vec<f64> {
+/// Rows of this shape, the last index fastest, from the same array with its first index fastest.
+fn transposed(values: &[f64], rows: usize, row: &[usize]) -> Vec<f64> {
+    // Where the values of a row are, in units of the number of rows.
+    let (mut places, mut stride) = (vec![0], 1);
+    for &dim in row {
+        let steps = (0..dim).map(|i| i * stride);
+        places =
+            places.iter().flat_map(|place| steps.clone().map(move |step| place + step)).collect();
+        stride *= dim;
+    }
     let mut out = Vec::with_capacity(values.len());
     for i in 0..rows {
-        out.extend((0..cols).map(|j| values[j * rows + i]));
+        out.extend(places.iter().map(|place| values[place * rows + i]));
     }
     out
 }

@@ -95,7 +95,7 @@ fn each<const N: usize>(
 }
 
 /// An IEEE 754 binary16 number, exactly.
-fn half(bits: u16) -> f64 {
+pub(super) fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
     let (exponent, mantissa) = ((bits >> 10) & 0x1f, f64::from(bits & 0x3ff));
     let magnitude = match exponent {

@@ -24,6 +24,7 @@ pub struct NpyFile {
     start: u64,
     rows: usize,
     cols: usize,
+    row_shape: Option<Vec<usize>>,
 }
 
 impl NpyFile {
@@ -39,12 +40,7 @@ impl NpyFile {
         let len = file.metadata().map_err(Error::io("read", &place))?.len();
         let header = Header::read(&mut BufReader::new(&file), &place)?;
         let too_large = || Error::TooLarge { place: place.clone(), shape: header.shape.clone() };
-        let dims: Option<Vec<_>> = header.shape.iter().map(|&d| usize::try_from(d).ok()).collect();
-        let (rows, cols) = match *dims.ok_or_else(too_large)?.as_slice() {
-            [rows] => (rows, 1),
-            [rows, cols] => (rows, cols),
-            _ => return Err(Error::Rank { place, shape: header.shape }),
-        };
+        let (rows, cols, row_shape) = header.table(&place)?;
         if rows == 0 {
             return Err(Error::NoRows { place });
         }
@@ -58,7 +54,7 @@ impl NpyFile {
         let expected = header.elements().and_then(|n| n.checked_mul(size)).ok_or_else(too_large)?;
         super::npy::compare(&place, expected, len.saturating_sub(header.len))?;
         let (element, start) = (header.element, header.len);
-        let opened = Self { path: path.to_owned(), file, element, start, rows, cols };
+        let opened = Self { path: path.to_owned(), file, element, start, rows, cols, row_shape };
         opened.check_finite()?;
         Ok(opened)
     }
@@ -73,6 +69,12 @@ impl NpyFile {
     #[must_use]
     pub fn cols(&self) -> usize {
         self.cols
+    }
+
+    /// The shape of a row that has several dimensions, as [`Table::row_shape`](super::Table::row_shape).
+    #[must_use]
+    pub fn row_shape(&self) -> Option<&[usize]> {
+        self.row_shape.as_deref()
     }
 
     /// Shows all values to `see`, whole rows at a time, in order.

@@ -13,6 +13,9 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Headers longer than this are not those of arrays of plain numbers.
 const MAX_TEXT: usize = 1 << 16;
 
+/// As many dimensions as an array of NumPy may have.
+const MAX_DIMS: usize = 64;
+
 /// What is known of an array before its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
@@ -20,7 +23,7 @@ pub(super) struct Header {
     pub(super) element: Element,
     /// Whether the first index runs fastest.
     pub(super) fortran_order: bool,
-    /// One or two numbers.
+    /// As many numbers as dimensions.
     pub(super) shape: Vec<u64>,
     /// Bytes before the data.
     pub(super) len: u64,
@@ -63,10 +66,33 @@ impl Header {
         parse(text, place, len)
     }
 
+    /// The array as a table: how many rows, how many values in each, and the shape of a row that has several dimensions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rank`], and [`Error::TooLarge`].
+    pub(super) fn table(&self, place: &Place) -> Result<(usize, usize, Option<Vec<usize>>)> {
+        let shape = || self.shape.clone();
+        let too_large = || Error::TooLarge { place: place.clone(), shape: shape() };
+        let dims: Option<Vec<_>> = self.shape.iter().map(|&d| usize::try_from(d).ok()).collect();
+        let dims = dims.ok_or_else(too_large)?;
+        let Some((&rows, row)) = dims.split_first().filter(|_| dims.len() <= MAX_DIMS) else {
+            return Err(Error::Rank { place: place.clone(), shape: shape() });
+        };
+        // An array without values may claim any other dimension.
+        let cols = if row.contains(&0) { Some(0) } else { product(row) };
+        let cols = cols.ok_or_else(too_large)?;
+        Ok((rows, cols, (row.len() > 1).then(|| row.to_vec())))
+    }
+
     /// The number of elements; `None` where it overflows.
     pub(super) fn elements(&self) -> Option<u64> {
         self.shape.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim))
     }
+}
+
+fn product(dims: &[usize]) -> Option<usize> {
+    dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))
 }
 
 /// The header that says this, padded so that the data start at a multiple of 64 bytes.
@@ -79,7 +105,7 @@ pub(super) fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
         text.push(' ');
     }
     text.push('\n');
-    // Two dimensions of 20 digits at most: the text is far shorter than 2^16 bytes.
+    // At most 64 dimensions of 20 digits are read, and so written: the text is far shorter than 2^16 bytes.
     let text_len = u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
     [MAGIC, [1, 0].as_slice(), &text_len, text.as_bytes()].concat()
 }
@@ -118,9 +144,6 @@ fn parse(text: &str, place: &Place, len: u64) -> Result<Header> {
     let shape = get("shape")?;
     let shape = dimensions(shape)
         .ok_or_else(|| bad(format!("shape: expected a tuple of whole numbers, found {shape}")))?;
-    if !matches!(shape.len(), 1 | 2) {
-        return Err(Error::Rank { place: place.clone(), shape });
-    }
     Ok(Header { element, fortran_order, shape, len })
 }
 

@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::npy::{read_from, write_to};
-use super::{Array, Table, write_atomically};
+use super::{Array, Loaded, ReadOptions, Table, write_atomically};
 use crate::{Error, Place, Result};
 
 /// Entries larger than this need the format's 64-bit extension; some bytes are left for headers.
@@ -21,17 +21,23 @@ const LARGE: usize = u32::MAX as usize - (1 << 20);
 ///
 /// [`Error::WhichArray`] where there are several arrays or none, and those of [`read_npz_array`].
 pub fn read_npz(path: &Path) -> Result<Table> {
+    Ok(load(path, &ReadOptions::default())?.table)
+}
+
+/// As [`read_npz`], but as the options say, which may name an array that goes before `x`.
+pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     let mut archive = open(path)?;
     let mut names = array_names(&archive, path)?;
-    let name = match names.as_slice() {
-        [only] => only.clone(),
-        _ if names.iter().any(|name| name == "x") => "x".to_owned(),
+    let name = match (options.array.as_ref(), names.as_slice()) {
+        (Some(array), names) if names.contains(array) => array.clone(),
+        (_, [only]) => only.clone(),
+        (_, names) if names.iter().any(|name| name == "x") => "x".to_owned(),
         _ => {
             names.sort();
             return Err(Error::WhichArray { path: path.to_path_buf(), names });
         }
     };
-    read_entry(&mut archive, path, &name)
+    read_entry(&mut archive, path, &name, options)
 }
 
 /// Reads the array called `name` from a `.npz` archive, stored or deflated.
@@ -43,7 +49,7 @@ pub fn read_npz(path: &Path) -> Result<Table> {
 /// array is compared with its header first, and with its data as they are unpacked, so that
 /// memory grows with the data that there really are.
 pub fn read_npz_array(path: &Path, name: &str) -> Result<Table> {
-    read_entry(&mut open(path)?, path, name)
+    Ok(read_entry(&mut open(path)?, path, name, &ReadOptions::default())?.table)
 }
 
 /// The names of the arrays of a `.npz` archive, sorted.
@@ -101,7 +107,12 @@ fn array_names(archive: &ZipArchive<BufReader<File>>, path: &Path) -> Result<Vec
     Ok(names)
 }
 
-fn read_entry(archive: &mut ZipArchive<BufReader<File>>, path: &Path, name: &str) -> Result<Table> {
+fn read_entry(
+    archive: &mut ZipArchive<BufReader<File>>,
+    path: &Path,
+    name: &str,
+    options: &ReadOptions,
+) -> Result<Loaded> {
     let place = Place::archive(path, name);
     let mut names = array_names(archive, path)?;
     if !names.iter().any(|n| n == name) {
@@ -111,7 +122,7 @@ fn read_entry(archive: &mut ZipArchive<BufReader<File>>, path: &Path, name: &str
     let entry = archive.by_name(&format!("{name}.npy"));
     let mut entry = entry.map_err(|error| zip_error("read", place.clone(), error))?;
     let len = entry.size();
-    read_from(&mut entry, len, &place)
+    read_from(&mut entry, Some(len), &place, options)
 }
 
 fn zip_error(action: &'static str, place: Place, error: ZipError) -> Error {

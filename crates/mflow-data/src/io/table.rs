@@ -9,6 +9,8 @@ pub struct Table {
     rows: usize,
     cols: usize,
     values: Vec<f64>,
+    /// None for a number or a vector.
+    row_shape: Option<Vec<usize>>,
 }
 
 impl Table {
@@ -49,7 +51,7 @@ impl Table {
                 value: values[i],
             });
         }
-        let table = Self { columns: None, rows, cols, values };
+        let table = Self { columns: None, rows, cols, values, row_shape: None };
         match columns {
             Some(columns) => table.with_columns(columns),
             None => Ok(table),
@@ -67,6 +69,23 @@ impl Table {
         }
         self.columns = Some(columns);
         Ok(self)
+    }
+
+    /// The same table, read of an array whose rows have this shape, of several dimensions, whose product is the number of
+    /// columns.
+    pub(super) fn with_row_shape(self, shape: Vec<usize>) -> Self {
+        Self { row_shape: Some(shape), ..self }
+    }
+
+    /// The rows that are to be kept; none where there are no such rows.
+    pub(super) fn with_rows(&self, is_kept: &[bool]) -> Option<Self> {
+        let kept = self.values.chunks_exact(self.cols).zip(is_kept).filter(|(_, kept)| **kept);
+        let values: Vec<f64> = kept.flat_map(|(row, _)| row).copied().collect();
+        let rows = values.len() / self.cols;
+        (rows > 0).then(|| {
+            let (columns, row_shape) = (self.columns.clone(), self.row_shape.clone());
+            Self { columns, rows, cols: self.cols, values, row_shape }
+        })
     }
 
     /// The number of rows, at least 1.
@@ -91,6 +110,13 @@ impl Table {
     #[must_use]
     pub fn into_values(self) -> Vec<f64> {
         self.values
+    }
+
+    /// The shape of a row, where the file has arrays of more dimensions: `[4, 4, 3]` of images `[n, 4, 4, 3]`. The columns are
+    /// its values, the last index fastest.
+    #[must_use]
+    pub fn row_shape(&self) -> Option<&[usize]> {
+        self.row_shape.as_deref()
     }
 
     /// The columns' names, if the file gave any.

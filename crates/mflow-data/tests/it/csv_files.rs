@@ -31,7 +31,7 @@ fn what_is_wrong_is_named_by_line_and_column() {
         (",\n1,2\n", ["line 1, column 0", "found nothing"]),
         ("1,\n1,2\n", ["line 1, column 1", "found nothing"]),
         ("a,b\n1,2\n1,x2\n", ["line 3, column 1 (\"b\")", "found \"x2\""]),
-        ("a;b\n1;2\n", ["line 2, column 0", "found \"1;2\""]),
+        ("a;b\n1;2,x\n", ["line 2, column 1 (\"b\")", "found \"2,x\""]),
         ("1,NA\n1,2\n", ["line 1", "the number \"1\" and \"NA\""]),
         ("a,b\n1,2\n3,inf\n", ["row 1 (counting from 0; line 3), column 1 (\"b\")", "found inf"]),
         ("a\n1\n\n2\n", ["line 3", "blank line"]),

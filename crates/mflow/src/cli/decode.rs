@@ -29,6 +29,6 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     opened.check_generative("latents")?;
     let latents = opened.latents(&options.data)?;
     let points = map_rows(&opened, &options.model, &latents, |model, u, c| model.decode(u, c))?;
-    options.out.write(&points, opened.columns())?;
+    options.out.write_points(&points, &opened.loaded.card)?;
     Ok(Done::Finished)
 }

@@ -4,6 +4,7 @@ use super::exit::Done;
 use super::model::Opened;
 use super::options::ModelOptions;
 use super::output::{OutFile, latent_names};
+use super::reading::PartOptions;
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -18,8 +19,10 @@ use std::path::PathBuf;
 pub(super) struct Options {
     #[command(flatten)]
     model: ModelOptions,
-    /// Points, [B, D]: .npy, .npz or .csv
+    /// Points, [B, D]: .npy, .npz, .csv, .tsv or .parquet
     data: PathBuf,
+    #[command(flatten)]
+    part: PartOptions,
     /// File for the latents, [B, N], or with charts [B, N + 1]: .npy, .npz or .csv
     #[arg(long, value_parser = OutFile::array)]
     out: OutFile,
@@ -29,7 +32,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
     opened.check_generative("latents")?;
-    let x = opened.data(&options.data)?;
+    let x = opened.data(&options.data, &options.part)?;
     let latents = map_rows(&opened, &options.model, &x, |model, x, c| model.encode(x, c))?;
     options.out.write(&latents, Some(&latent_names(opened.signature())))?;
     Ok(Done::Finished)

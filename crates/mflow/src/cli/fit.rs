@@ -6,6 +6,7 @@ use super::options::{OtherPlace, Precision, Threads};
 use super::output::{message, result};
 use super::plot::report_on;
 use super::progress::Watch;
+use super::reading::Reading;
 use super::run_folder::{RunOptions, keep_config};
 use super::scores::ScoreOptions;
 use super::settings::{self, Setting};
@@ -44,9 +45,11 @@ use std::path::{Path, PathBuf};
     After an interruption:\n  \
     mflow fit data.csv --resume auto --out run")]
 pub(super) struct Options {
-    /// Points to learn from, [rows, D]: .npy, .npz or .csv. Of an .npz file with the arrays `x` and `theta`, the
+    /// Points to learn from, [rows, D]: .npy, .npz, .csv, .tsv or .parquet. Of an .npz file with the arrays `x` and `theta`, the
     /// latter is the context; `score` has the joint scores for --scandal
     data: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
     /// Context of each point, [rows, C]: the density then depends on it
     #[arg(long, value_name = "CTX")]
     context: Option<PathBuf>,
@@ -308,7 +311,9 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             "expected --model ratio beside --ratios, as it alone learns from them".to_owned()
         ));
     }
+    let reading = options.reading.options();
     let mut tables = Tables::read(&Files {
+        reading: &reading,
         data: &options.data,
         context: options.context.as_deref(),
         scores: options.scores.scores.as_deref(),
@@ -318,6 +323,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     })?;
     let of_validation = |data| {
         Tables::read(&Files {
+            reading: &reading,
             data,
             context: options.validation_context.as_deref(),
             scores: options.scores.validation_scores.as_deref(),
@@ -348,6 +354,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         ));
     }
     let columns = tables.data.columns().map(<[String]>::to_vec);
+    let layout = tables.layout.clone();
     let provenance = provenance(options, config, &tables.data);
     let device = config.device.open(config.dtype.into())?;
     let data = tables.into_source(config, &device)?;
@@ -374,6 +381,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         data: data.as_ref(),
         validation: validation.as_deref(),
         columns,
+        layout,
         provenance,
         run: &run,
         pool: &pool,
@@ -415,6 +423,7 @@ fn command_data(options: &Options) -> String {
         command +=
             &path.as_ref().map_or_else(String::new, |p| format!(" --{name} {}", p.display()));
     }
+    command += &options.reading.command();
     command + if options.stream { " --stream" } else { "" }
 }
 

@@ -1,11 +1,12 @@
 //! `mflow geographic`: longitudes and latitudes to points of the sphere, and back.
 use super::exit::Done;
-use super::input::check_columns;
+use super::input::{check_columns, load};
 use super::output::OutFile;
+use super::reading::Reading;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use mflow::data::geographic::{from_points, to_points};
-use mflow::data::io::{Array, Dtype, Table, read_table, write_array};
+use mflow::data::io::{Array, Dtype, Table, write_array};
 use std::path::{Path, PathBuf};
 
 /// Longitudes and latitudes to points of the unit sphere, [n, 3], or back
@@ -16,8 +17,10 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Examples:\n  mflow geographic places.csv --out points.npy\n  \
     mflow geographic points.npy --back --out places.csv")]
 pub(super) struct Options {
-    /// Places, or with --back points: .npy, .npz or .csv
+    /// Places, or with --back points: .npy, .npz, .csv, .tsv or .parquet
     data: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
     /// From points [n, 3], at any distance from the origin, to longitude and latitude
     #[arg(long)]
     back: bool,
@@ -29,7 +32,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let path = &options.data;
-    let table = read_table(path)?;
+    let table = load(path, &options.reading.options())?.table;
     let (values, columns): (Vec<f64>, &[&str]) = match options.back {
         true => {
             check_columns(path, table.cols(), 3, "x, y and z")?;

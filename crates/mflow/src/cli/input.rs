@@ -3,22 +3,29 @@ use super::output::message;
 use super::tables::CONTEXT;
 use anyhow::{Result, bail};
 use mflow::core::candle::{DType, Device, Tensor};
-use mflow::data::io::{Table, read_table, read_table_or_array};
+use mflow::data::io::{Loaded, ReadOptions, Table};
 use mflow::data::{Error, Place};
 use std::path::Path;
 
+/// A table as the options say, with its warnings told.
+pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
+    let loaded = mflow::data::io::read(path, options)?;
+    for warning in &loaded.warnings {
+        message(format_args!("warning: {warning}"));
+    }
+    Ok(loaded)
+}
+
 /// A table that fits `dtype`.
-pub(super) fn read(path: &Path, dtype: DType) -> Result<Table> {
-    let table = read_table(path)?;
+pub(super) fn read(path: &Path, options: &ReadOptions, dtype: DType) -> Result<Table> {
+    let table = load(path, options)?.table;
     check_range(path, &table, dtype)?;
     Ok(table)
 }
 
 /// A context that fits `dtype`; of an .npz file the array of contexts, if it has one.
-pub(super) fn read_context(path: &Path, dtype: DType) -> Result<Table> {
-    let table = read_table_or_array(path, CONTEXT)?;
-    check_range(path, &table, dtype)?;
-    Ok(table)
+pub(super) fn read_context(path: &Path, options: &ReadOptions, dtype: DType) -> Result<Table> {
+    read(path, &options.of_array(CONTEXT), dtype)
 }
 
 /// Refuse values that single precision cannot hold, where it must.
@@ -41,6 +48,23 @@ pub(super) fn check_columns(path: &Path, found: usize, expected: usize, what: &s
         bail!("{path}: expected {expected} columns, {what}, found {found}");
     }
     Ok(())
+}
+
+/// Refuse rows of another shape: their values lie in another order.
+pub(super) fn check_shape(
+    path: &Path,
+    found: Option<&[usize]>,
+    expected: Option<&[usize]>,
+) -> Result<()> {
+    match (found, expected) {
+        (Some(found), Some(expected)) if found != expected => {
+            let path = path.display();
+            bail!(
+                "{path}: expected rows of the shape {expected:?}, those of the model, found {found:?}"
+            );
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Compare names of columns: the same ones in another order are a mistake, other ones may be one.

@@ -18,6 +18,7 @@ mod plot;
 mod posterior;
 mod progress;
 mod project;
+mod reading;
 mod run;
 mod run_folder;
 mod sample;
@@ -44,7 +45,7 @@ pub(crate) use exit::exit_code;
         mflow info run                                   what it is and how exactly it inverts\n  \
         mflow score run data.csv --out scores.npz        density and distance of each row\n  \
         mflow sample run -n 1000 --out new.csv           new points\n\n\
-        Files are .npy, .npz (the array `x`, or the only one) or .csv; rows are points.\n\
+        Files are .npy, .npz (the array `x`, or the only one), .csv, .tsv or .parquet, also .csv.gz; rows are points.\n\
         Results go to the standard output, messages to the standard error.\n\
         Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted with a checkpoint written."
 )]

@@ -2,10 +2,11 @@
 use super::input;
 use super::options::FittedOptions;
 use super::output::message;
+use super::reading::PartOptions;
 use anyhow::{Result, bail};
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{LoadedModel, Model, ModelSignature, load_model};
-use mflow::data::io::Table;
+use mflow::data::io::{Choice, Columns, ReadOptions, Table};
 use mflow::fit::MODEL_FILE;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,8 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     /// The model.
     pub(super) loaded: LoadedModel,
+    /// How text is read.
+    text: ReadOptions,
 }
 
 /// Read the model at `path` onto `device`, in its own precision or another.
@@ -27,7 +30,7 @@ pub(super) fn open(path: &Path, dtype: Option<DType>, device: &Device) -> Result
             "note: {path} is of an older mflow and has no checksum; that it is undamaged cannot be told"
         ));
     }
-    Ok(Opened { path, loaded })
+    Ok(Opened { path, loaded, text: ReadOptions::default() })
 }
 
 /// The model file in a run folder, or the path itself.
@@ -56,7 +59,7 @@ impl Opened {
         let dtype = options.dtype.map(Into::into);
         // What the model file has instead is checked when it is read.
         let device = options.place.device.open(dtype.unwrap_or(DType::F32))?;
-        open(&options.model, dtype, &device)
+        Ok(Self { text: options.text.options(), ..open(&options.model, dtype, &device)? })
     }
 
     /// The model.
@@ -87,10 +90,23 @@ impl Opened {
         self.loaded.card.columns.as_deref()
     }
 
+    /// The columns that the model was fitted to.
+    fn fitted_columns(&self) -> Columns {
+        match &self.loaded.card.layout.chosen {
+            None => Columns::All,
+            Some(chosen) => Columns::As {
+                names: self.loaded.card.columns.clone(),
+                choice: Choice { positions: chosen.positions.clone(), of: chosen.of },
+            },
+        }
+    }
+
     /// Data for the model, `[B, D]`.
-    pub(super) fn data(&self, path: &Path) -> Result<Tensor> {
+    pub(super) fn data(&self, path: &Path, part: &PartOptions) -> Result<Tensor> {
         let signature = self.signature();
-        let table = input::read(path, signature.dtype)?;
+        let options = part.over(self.text.clone(), self.fitted_columns());
+        let table = input::read(path, &options, signature.dtype)?;
+        input::check_shape(path, table.row_shape(), self.loaded.card.layout.shape.as_deref())?;
         let what = match self.columns() {
             Some(columns) => format!("those of the model ({})", columns.join(", ")),
             None => "those of the model".to_owned(),
@@ -103,7 +119,7 @@ impl Opened {
     /// Latents for the model, `[B, N]`, of an atlas `[B, N + 1]`.
     pub(super) fn latents(&self, path: &Path) -> Result<Tensor> {
         let signature = self.signature();
-        let table = input::read(path, signature.dtype)?;
+        let table = input::read(path, &self.text, signature.dtype)?;
         let what = "the latent coordinates of the model";
         input::check_columns(path, table.cols(), signature.latent_dim(), what)?;
         input::tensor(table, signature.dtype, &signature.device)
@@ -125,7 +141,7 @@ impl Opened {
                 self.path.display()
             ),
             (Some(c), Some(path)) => {
-                let table = input::read_context(path, signature.dtype)?;
+                let table = input::read_context(path, &self.text, signature.dtype)?;
                 input::check_columns(path, table.cols(), c, "the context features of the model")?;
                 Ok(Some(table))
             }

@@ -1,4 +1,5 @@
 //! Options that several verbs share.
+use super::reading::TextOptions;
 use clap::{Args, ValueEnum};
 use mflow::core::DeviceName;
 use mflow::core::candle::DType;
@@ -74,6 +75,8 @@ pub(super) struct FittedOptions {
     pub(super) place: Place,
     #[command(flatten)]
     pub(super) threads: Threads,
+    #[command(flatten)]
+    pub(super) text: TextOptions,
 }
 
 /// The same, at a context.

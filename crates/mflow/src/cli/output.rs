@@ -2,8 +2,8 @@
 use super::exit::Usage;
 use anyhow::{Result, bail};
 use mflow::bijectors::host;
-use mflow::core::ModelSignature;
 use mflow::core::candle::{DType, Tensor};
+use mflow::core::{ModelCard, ModelSignature};
 use mflow::data::io::{Array, Dtype, write_array};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
@@ -76,14 +76,31 @@ impl OutFile {
 
     /// Write the matrix `t: [B, K]` in its own precision; `columns` name it in a .csv file.
     pub(super) fn write(&self, t: &Tensor, columns: Option<&[String]>) -> Result<()> {
+        self.write_rows(t, columns, None)
+    }
+
+    /// Write points of a model, `[B, D]`, as its data were: with the names of their columns, or the shape of their rows.
+    pub(super) fn write_points(&self, t: &Tensor, card: &ModelCard) -> Result<()> {
+        self.write_rows(t, card.columns.as_deref(), card.layout.shape.as_deref())
+    }
+
+    fn write_rows(
+        &self,
+        t: &Tensor,
+        columns: Option<&[String]>,
+        shape: Option<&[usize]>,
+    ) -> Result<()> {
         let (rows, cols) = t.dims2()?;
         let values = values(t)?;
         let mut array = Array::matrix(rows, cols, &values, precision(t))?;
         if let Some(columns) = columns {
             array = array.with_columns(columns)?;
         }
+        if let Some(shape) = shape {
+            array = array.with_row_shape(shape)?;
+        }
         write_array(&self.0, &array)?;
-        self.announce(format_args!("[{rows}, {cols}]"))
+        self.announce(format_args!("{:?}", array.shape()))
     }
 
     /// Say on the standard output what was written.

@@ -3,6 +3,7 @@ use super::exit::{Done, Usage};
 use super::model::Opened;
 use super::options::{FigureFormat, FittedOptions};
 use super::output::{message, result, values};
+use super::reading::PartOptions;
 use super::{progress, threads};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -36,9 +37,11 @@ use std::path::{Path, PathBuf};
 pub(super) struct Options {
     #[command(flatten)]
     model: FittedOptions,
-    /// Observed rows, [n, D]: .npy, .npz or .csv; each file is a set of its own
+    /// Observed rows, [n, D]: .npy, .npz, .csv, .tsv or .parquet; each file is a set of its own
     #[arg(value_name = "OBSERVED", required = true)]
     observed: Vec<PathBuf>,
+    #[command(flatten)]
+    part: PartOptions,
     /// Prior of a parameter: normal:MEAN,STD or uniform:LOW,HIGH; once for each, in the order of the context, or
     /// once for all
     #[arg(long, value_name = "PRIOR", required = true)]
@@ -239,7 +242,7 @@ struct ObservedSet {
 fn observed_sets(options: &Options, opened: &Opened) -> Result<Vec<ObservedSet>> {
     let mut sets = vec![];
     for path in &options.observed {
-        let rows = opened.data(path)?;
+        let rows = opened.data(path, &options.part)?;
         let (count, dim) = rows.dims2()?;
         let x = values(&rows)?;
         let name = path.display();

@@ -4,6 +4,7 @@ use super::exit::Done;
 use super::model::Opened;
 use super::options::ModelOptions;
 use super::output::OutFile;
+use super::reading::PartOptions;
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -16,8 +17,10 @@ use std::path::PathBuf;
 pub(super) struct Options {
     #[command(flatten)]
     model: ModelOptions,
-    /// Points, [B, D]: .npy, .npz or .csv
+    /// Points, [B, D]: .npy, .npz, .csv, .tsv or .parquet
     data: PathBuf,
+    #[command(flatten)]
+    part: PartOptions,
     /// File for the projections, [B, D]: .npy, .npz or .csv
     #[arg(long, value_parser = OutFile::array)]
     out: OutFile,
@@ -27,8 +30,8 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
     opened.check_generative("manifold")?;
-    let x = opened.data(&options.data)?;
+    let x = opened.data(&options.data, &options.part)?;
     let projected = map_rows(&opened, &options.model, &x, |model, x, c| model.project(x, c))?;
-    options.out.write(&projected, opened.columns())?;
+    options.out.write_points(&projected, &opened.loaded.card)?;
     Ok(Done::Finished)
 }

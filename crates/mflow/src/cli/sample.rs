@@ -65,6 +65,6 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         }
     };
     warn_of_non_finite(&points)?;
-    options.out.write(&points, opened.columns())?;
+    options.out.write_points(&points, &opened.loaded.card)?;
     Ok(Done::Finished)
 }

@@ -4,6 +4,7 @@ use super::exit::Done;
 use super::model::Opened;
 use super::options::ModelOptions;
 use super::output::{OutFile, latent_names, message, precision, values};
+use super::reading::PartOptions;
 use anyhow::Result;
 use clap::Args;
 use mflow::core::candle::Tensor;
@@ -29,8 +30,10 @@ use std::path::PathBuf;
 pub(super) struct Options {
     #[command(flatten)]
     model: ModelOptions,
-    /// Points, [B, D]: .npy, .npz or .csv
+    /// Points, [B, D]: .npy, .npz, .csv, .tsv or .parquet
     data: PathBuf,
+    #[command(flatten)]
+    part: PartOptions,
     /// File for the scores: .npz, or .csv with one column for each number
     #[arg(long, value_parser = OutFile::arrays)]
     out: OutFile,
@@ -39,7 +42,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
-    let x = opened.data(&options.data)?;
+    let x = opened.data(&options.data, &options.part)?;
     let columns = Columns::of(opened.signature());
     if columns.0.is_empty() {
         message(format_args!(

@@ -5,9 +5,11 @@ use super::output::message;
 use anyhow::{Result, bail};
 use mflow::bijectors::FeatureAffineConfig;
 use mflow::core::candle::{DType, Device};
-use mflow::core::{ModelParts, standardize, standardize_blocks};
+use mflow::core::{ChosenColumns, ModelParts, RowLayout, standardize, standardize_blocks};
 use mflow::data::Place;
-use mflow::data::io::{NpyFile, Table, npz_names, read_npz_array, read_table, read_table_or_array};
+use mflow::data::io::{
+    Columns, Loaded, Missing, NpyFile, ReadOptions, Table, align_rows, npz_names, read_npz_array,
+};
 use mflow::fit::FitConfig;
 use mflow::train::{RowSource, Rows, Stored};
 use std::path::{Path, PathBuf};
@@ -21,14 +23,8 @@ pub(super) enum Numbers {
 }
 
 impl Numbers {
-    /// Rows of a file; `array` says which array of an .npz file goes before `x`.
-    fn read(path: &Path, array: Option<&str>, stream: bool) -> Result<Self> {
-        if !stream {
-            return Ok(Self::Table(match array {
-                Some(array) => read_table_or_array(path, array)?,
-                None => read_table(path)?,
-            }));
-        }
+    /// Rows of a file that stay there.
+    fn open(path: &Path) -> Result<Self> {
         if !has_extension(path, "npy") {
             bail!(Usage(format!(
                 "{}: expected a .npy file to --stream rows from; other files are read whole",
@@ -57,6 +53,13 @@ impl Numbers {
             Self::File(_) => None,
         }
     }
+    /// The shape of a row, if it has several dimensions.
+    fn row_shape(&self) -> Option<&[usize]> {
+        match self {
+            Self::Table(table) => table.row_shape(),
+            Self::File(file) => file.row_shape(),
+        }
+    }
     /// Mean and standard deviation of each column.
     pub(super) fn standardize(&self) -> Result<FeatureAffineConfig> {
         match self {
@@ -81,17 +84,38 @@ pub(super) const CONTEXT: &str = "theta";
 /// The array of joint scores in an .npz file.
 const SCORES: &str = "score";
 
-/// The array called `array` beside `x` in an .npz file, if there is one, with what to call it in messages.
-fn beside_x(path: &Path, array: &str) -> Result<Option<(PathBuf, Table)>> {
+/// What to call the array `array` beside `x` in an .npz file, if there is one.
+fn label_beside_x(path: &Path, array: &str) -> Result<Option<PathBuf>> {
     if !has_extension(path, "npz") {
         return Ok(None);
     }
     let names = npz_names(path)?;
-    if !["x", array].iter().all(|name| names.iter().any(|n| n == name)) {
-        return Ok(None);
+    let has_both = ["x", array].iter().all(|name| names.iter().any(|n| n == name));
+    Ok(has_both.then(|| Place::archive(path, array).to_string().into()))
+}
+
+/// The context beside `x` in an .npz file, with a note that it is taken.
+fn context_beside(path: &Path, options: &ReadOptions) -> Result<Option<(PathBuf, Loaded)>> {
+    let Some(label) = label_beside_x(path, CONTEXT)? else { return Ok(None) };
+    message(format_args!(
+        "note: {} has the array `{CONTEXT}`, which is taken for the context; --context names another one, and a file \
+         with `x` alone has none",
+        path.display()
+    ));
+    Ok(Some((label, input::load(path, &options.of_array(CONTEXT))?)))
+}
+
+/// Tables whose rows belong together, without the rows that one of them lacks.
+fn together(tables: [Option<(PathBuf, Loaded)>; 4]) -> Result<[Option<(PathBuf, Table)>; 4]> {
+    let (paths, loaded): (Vec<_>, Vec<_>) = tables.into_iter().map(Option::unzip).unzip();
+    let is_there: Vec<bool> = loaded.iter().map(Option::is_some).collect();
+    let mut aligned = align_rows(loaded.into_iter().flatten().collect())?.into_iter();
+    let mut all = [const { None }; 4];
+    for ((place, path), is_there) in all.iter_mut().zip(paths).zip(is_there) {
+        let table = if is_there { aligned.next() } else { None };
+        *place = path.zip(table.map(|loaded| loaded.table));
     }
-    let label = Place::archive(path, array).to_string().into();
-    Ok(Some((label, read_npz_array(path, array)?)))
+    Ok(all)
 }
 
 /// What to read.
@@ -104,6 +128,24 @@ pub(super) struct Files<'a> {
     pub(super) ratios: Option<&'a Path>,
     /// Whether rows are read as they are needed.
     pub(super) stream: bool,
+    /// How tables are read; the columns are those of the data.
+    pub(super) reading: &'a ReadOptions,
+}
+
+impl Files<'_> {
+    /// Refuse what needs tables that are in memory.
+    fn check_stream(&self) -> Result<()> {
+        if self.ratios.is_some() {
+            bail!(Usage("expected --ratios without --stream: they are held in memory".to_owned()));
+        }
+        if self.reading.columns != Columns::All || self.reading.missing == Missing::Drop {
+            bail!(Usage(
+                "expected --columns, --drop and --missing drop without --stream: its rows stay in the file as they are"
+                    .to_owned()
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Data, their context, joint scores and ratios, as read.
@@ -115,6 +157,8 @@ pub(super) struct Tables {
     scores_option: &'static str,
     /// Log-ratios and labels.
     ratios: Option<(PathBuf, Table)>,
+    /// How a row of the data is taken from their file.
+    pub(super) layout: RowLayout,
 }
 
 /// Columns of a table of ratios: log-ratio and label.
@@ -123,34 +167,37 @@ const OF_RATIOS: usize = 2;
 impl Tables {
     /// Read data, context, scores and ratios. An .npz file may have the context of its rows beside them.
     pub(super) fn read(files: &Files<'_>) -> Result<Self> {
-        let Files { data: path, stream, scores_option, .. } = *files;
-        let data = Numbers::read(path, None, stream)?;
-        let context = match files.context {
-            Some(path) => Some((path.to_owned(), Numbers::read(path, Some(CONTEXT), stream)?)),
-            None => match beside_x(path, CONTEXT)? {
-                Some((label, table)) => {
-                    message(format_args!(
-                        "note: {} has the array `{CONTEXT}`, which is taken for the context; --context names \
-                         another one, and a file with `x` alone has none",
-                        path.display()
-                    ));
-                    Some((label, Numbers::Table(table)))
-                }
-                None => None,
-            },
+        let Files { data: path, stream, scores_option, reading, .. } = *files;
+        let label = Path::to_path_buf;
+        let (data, context, scores, ratios, chosen) = if stream {
+            files.check_stream()?;
+            let context = files.context.map(|path| anyhow::Ok((label(path), Numbers::open(path)?)));
+            (Numbers::open(path)?, context.transpose()?, None, None, None)
+        } else {
+            let beside = reading.of_all_columns();
+            let load = |path: &Path, array: Option<&str>| {
+                let options = array.map_or_else(|| beside.clone(), |array| beside.of_array(array));
+                anyhow::Ok((label(path), input::load(path, &options)?))
+            };
+            let data = (label(path), input::load(path, reading)?);
+            let context = match files.context {
+                Some(path) => Some(load(path, Some(CONTEXT))?),
+                None => context_beside(path, &beside)?,
+            };
+            let scores = files.scores.map(|path| load(path, Some(SCORES))).transpose()?;
+            let ratios = files.ratios.map(|path| load(path, None)).transpose()?;
+            let chosen = data.1.choice.clone();
+            let [data, context, scores, ratios] = together([Some(data), context, scores, ratios])?;
+            let numbers = |(path, table)| (path, Numbers::Table(table));
+            let Some((_, data)) = data.map(numbers) else { bail!("{}: not read", path.display()) };
+            (data, context.map(numbers), scores, ratios, chosen)
         };
-        let scores = files
-            .scores
-            .map(|path| anyhow::Ok((path.to_owned(), read_table_or_array(path, SCORES)?)))
-            .transpose()?;
-        if stream && files.ratios.is_some() {
-            bail!(Usage("expected --ratios without --stream: they are held in memory".to_owned()));
-        }
-        let ratios = files
-            .ratios
-            .map(|path| anyhow::Ok((path.to_owned(), read_table(path)?)))
-            .transpose()?;
-        let tables = Self { path: path.to_owned(), data, context, scores, scores_option, ratios };
+        let layout = RowLayout {
+            chosen: chosen.map(|c| ChosenColumns { positions: c.positions, of: c.of }),
+            shape: data.row_shape().map(<[usize]>::to_vec),
+        };
+        let path = path.to_owned();
+        let tables = Self { path, data, context, scores, scores_option, ratios, layout };
         if let Some((path, table)) = &tables.context {
             tables.check_rows(path, table.rows())?;
         }
@@ -173,8 +220,9 @@ impl Tables {
     pub(super) fn find_scores(&mut self, config: &FitConfig) -> Result<()> {
         if self.scores.is_none()
             && config.train.uses_scores()
-            && let Some((label, table)) = beside_x(&self.path, SCORES)?
+            && let Some(label) = label_beside_x(&self.path, SCORES)?
         {
+            let table = read_npz_array(&self.path, SCORES)?;
             self.check_rows(&label, table.rows())?;
             self.scores = Some((label, table));
         }
@@ -265,6 +313,7 @@ impl Tables {
 
     /// Refuse columns of `fitted` in another order, and warn of other ones.
     pub(super) fn check_names(&self, fitted: &Self) -> Result<()> {
+        input::check_shape(&self.path, self.data.row_shape(), fitted.data.row_shape())?;
         input::check_names(&self.path, self.data.columns(), fitted.data.columns())?;
         match (&self.context, &fitted.context) {
             (Some((path, found)), Some((_, expected))) => {

@@ -15,7 +15,7 @@ pub use data::{DataConfig, Origin, Split, test_data, training_data, training_joi
 pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
-use mflow_core::{DeviceName, ModelConfig, load_model, write_atomically};
+use mflow_core::{DeviceName, ModelConfig, RowLayout, load_model, write_atomically};
 use mflow_eval::metrics::Evaluated;
 use mflow_train::{Observer, Outcome, Pool, RunDir, Start, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -149,6 +149,7 @@ pub fn run(
         data: &data,
         validation: None,
         columns: None,
+        layout: RowLayout::default(),
         provenance,
         run,
         pool,

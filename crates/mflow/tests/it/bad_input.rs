@@ -32,7 +32,7 @@ fn bad_data_are_named_by_file_row_and_column() {
     let parts = ["part.npy", "truncated", "expected 3600 bytes", "found 3595"];
     folder.fails("fit part.npy --manifold-dim 1 --out other", 1, &parts);
     folder.fails("score run absent.npy --out s.npz", 1, &["absent.npy", "No such file"]);
-    folder.fails("score run data.txt --out s.npz", 1, &["data.txt", ".npy, .npz or .csv"]);
+    folder.fails("score run data.txt --out s.npz", 1, &["data.txt", ".npy, .npz, .csv"]);
 
     let ended = {
         folder.write("renamed.csv", b"a,b,c\n1,2,3\n");

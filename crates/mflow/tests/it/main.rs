@@ -13,6 +13,7 @@ mod interruption;
 mod models;
 mod posterior;
 mod ratio;
+mod reading;
 mod report;
 mod scores;
 mod simulated;

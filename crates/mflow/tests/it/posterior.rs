@@ -48,7 +48,12 @@ fn gaussian(folder: &Folder, name: &str) {
     };
     let named: BTreeMap<_, _> = store.to_named().expect("names").into_iter().map(set).collect();
     store.assign(&named).expect("all of them");
-    let card = ModelCard { config, columns: None, provenance: BTreeMap::new() };
+    let card = ModelCard {
+        config,
+        columns: None,
+        layout: Default::default(),
+        provenance: BTreeMap::new(),
+    };
     save_model(&folder.path(name), &card, &store).expect("a model file");
 }
 
