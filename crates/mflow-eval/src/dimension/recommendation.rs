@@ -10,7 +10,7 @@ const FLAT: f64 = 1.06;
 /// The same of a plateau above noise, where edges begin to be seen.
 const PLATEAU: f64 = 1.1;
 /// And it is so much flatter than the fall to it, of which a lack of rows in many dimensions makes one without an end.
-const FLATTER: f64 = 0.4;
+const FLATTER: f64 = 0.5;
 /// A plateau that is lower than the start by this factor means noise, not what chance or an edge take away.
 const LOWER: f64 = 0.85;
 /// Rows that fill this part of their columns in small neighbourhoods may have noise.
@@ -173,7 +173,7 @@ mod tests {
         // Noise in all columns, larger than the first neighbourhoods.
         chosen(&[3., 3., 2.9, 2.6, 2.2, 2.03, 2., 1.99, 1.9], 3, 2., true);
         chosen(&[9., 8.4, 7., 4.5, 3.1, 3.05, 3.], 12, 3., true);
-        chosen(&[2.95, 2.9, 2.82, 2.7, 2.5, 2.3, 2.09, 2., 1.93, 1.87, 1.77], 3, 2., true);
+        chosen(&[3., 2.95, 2.9, 2.82, 2.7, 2.5, 2.3, 2.09, 2., 1.93, 1.87], 3, 2., true);
         // A thin tube: its surface is seen, and that it looks like a loop from afar changes nothing.
         chosen(&[2., 2., 1.99, 1.8, 1.4, 1.1, 1., 1.], 3, 2., false);
         // Too few rows for many dimensions: there is no plateau.
