@@ -3,7 +3,7 @@ use super::levels::Level;
 use super::regions::{regions, with_error};
 use super::{DimensionCurve, DimensionEstimator, DimensionPoint};
 use crate::statistics::{
-    Near, Sample, correlation_of, count_within, inverse_mean, local_rank, log_ratio,
+    Near, Sample, TILE, correlation_of, count_within, inverse_mean, local_rank, log_ratio,
     mean_log_ratio, median, slope_of_logs, squared_distance,
 };
 use mflow_train::Pool;
@@ -19,7 +19,7 @@ const ROWS_OF_PCA: usize = 40;
 /// The curves of all estimators that can say anything.
 pub(super) fn curves(levels: &[Level], x: Sample<'_>, pool: &Pool) -> Vec<DimensionCurve> {
     let spread = spread(x);
-    let regions = levels.first().map_or_else(Vec::new, |level| regions(x, &level.centres));
+    let regions = levels.first().map_or_else(Vec::new, |level| regions(x, &level.centres()));
     let curve = |estimator: DimensionEstimator| {
         let mut points = vec![];
         for level in levels {
@@ -52,9 +52,13 @@ fn sizes(estimator: DimensionEstimator, level: &Level) -> Vec<usize> {
         DimensionEstimator::LocalPca => LEAST_OF_PCA,
     };
     let least = if level.step == 1 { least } else { level.nearest };
-    std::iter::successors(Some(least), |k| Some(2 * k))
-        .take_while(|k| *k <= level.nearest)
-        .collect()
+    // Most lists of neighbours then reach as far as the radius.
+    let halved = estimator == DimensionEstimator::Correlation && level.nearest > LEAST;
+    let (least, most) = match halved {
+        true => (least.min(level.nearest / 2), level.nearest / 2),
+        false => (least, level.nearest),
+    };
+    std::iter::successors(Some(least), |k| Some(2 * k)).take_while(|k| *k <= most).collect()
 }
 
 fn estimate(
@@ -77,14 +81,14 @@ fn estimate(
         }
         DimensionEstimator::Correlation => {
             let radii = [radius(level, k / 2), radius(level, k)];
-            let counts = pool.map(lists.len(), |i| counts(level, i, x, radii));
+            let counts = counts(level, x, radii, pool);
             with_error(&counts, regions, |counts| correlation_of(counts, radii))
         }
         DimensionEstimator::LocalPca => {
             let columns = x.dim().min(k + 1);
             let few = lists.len() * COLUMNS_OF_PCA.pow(3) / columns.pow(3);
             let rows = few.max(ROWS_OF_PCA).min(lists.len());
-            let ranks = pool.map(rows, |i| local_rank(x, level.centres[i], &lists[i][..k]));
+            let ranks = pool.map(rows, |i| local_rank(x, i, &lists[i][..k]));
             with_error(&ranks, &regions[..rows], |ranks| {
                 (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64)
             })
@@ -97,18 +101,21 @@ fn radius(level: &Level, k: usize) -> f64 {
     median(&mut level.lists.iter().map(|near| near[k - 1].0).collect::<Vec<f64>>())
 }
 
-/// How many rows are as near as either of the radii.
-fn counts(level: &Level, i: usize, x: Sample<'_>, radii: [f64; 2]) -> [f64; 2] {
-    let near: &[Near] = &level.lists[i];
-    radii.map(|radius| {
-        let listed = near.iter().filter(|(square, _)| *square <= radius).count();
-        // Where rows lie dense, the list ends before the radius.
-        if listed < near.len() {
-            listed as f64
-        } else {
-            count_within(x, level.centres[i], &level.among, radius) as f64
-        }
-    })
+/// How many rows are as near as either of the radii, around each centre.
+fn counts(level: &Level, x: Sample<'_>, radii: [f64; 2], pool: &Pool) -> Vec<[f64; 2]> {
+    let listed = |near: &Vec<Near>| {
+        radii.map(|radius| near.iter().filter(|(square, _)| *square <= radius).count() as f64)
+    };
+    let mut all: Vec<[f64; 2]> = level.lists.iter().map(listed).collect();
+    // Where rows lie dense, the list ends before the radius.
+    let ends = |i: &usize| level.lists[*i].last().is_some_and(|(square, _)| *square <= radii[1]);
+    let dense: Vec<usize> = level.centres().into_iter().filter(ends).collect();
+    let tiles: Vec<&[usize]> = dense.chunks(TILE).collect();
+    let found = pool.map(tiles.len(), |i| count_within(x, tiles[i], level.step, &radii));
+    for (i, found) in dense.iter().zip(found.into_iter().flatten()) {
+        all[*i] = [found[0] as f64, found[1] as f64];
+    }
+    all
 }
 
 /// The root of the summed variances.

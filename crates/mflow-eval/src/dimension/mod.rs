@@ -16,7 +16,7 @@ mod regions;
 use crate::statistics::Sample;
 use crate::{Error, Result};
 use estimators::curves;
-use levels::levels;
+use levels::{levels, shuffled};
 use mflow_train::Pool;
 use prepared::Prepared;
 use recommendation::recommend;
@@ -146,7 +146,9 @@ impl DimensionStudy {
             if sample.rows().flatten().any(|v| v.abs() > LARGEST) {
                 return Err(Error::Distances { largest: LARGEST });
             }
-            study.curves = curves(&levels(sample, config.seed, pool), sample, pool);
+            let rows = shuffled(sample, config.seed);
+            let sample = Sample::new(&rows, prepared.cols)?;
+            study.curves = curves(&levels(sample, pool), sample, pool);
             recommend(&mut study, prepared.cols);
         }
         Ok(study)

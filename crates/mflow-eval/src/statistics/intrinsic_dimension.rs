@@ -1,5 +1,5 @@
 //! Estimates of the dimension of the manifold that data lie on, from distances alone.
-use super::neighbours::{Near, count_within, nearest};
+use super::neighbours::{Near, TILE, count_within, nearest};
 use super::sample::{Sample, median};
 use crate::{Error, Result};
 use mflow_core::PrincipalAxes;
@@ -82,8 +82,8 @@ pub fn correlation_dimension(x: Sample<'_>, k: usize) -> Result<f64> {
     let radius =
         |k: usize| median(&mut neighbours.iter().map(|near| near[k - 1].0).collect::<Vec<f64>>());
     let (radii, all) = ([radius(k / 2), radius(k)], (0..x.count()).collect::<Vec<usize>>());
-    let count = |&i: &usize| radii.map(|radius| count_within(x, i, &all, radius) as f64);
-    let counts: Vec<[f64; 2]> = all.iter().map(count).collect();
+    let counts = all.chunks(TILE).flat_map(|tile| count_within(x, tile, 1, &radii));
+    let counts: Vec<[f64; 2]> = counts.map(|of| [of[0] as f64, of[1] as f64]).collect();
     correlation_of(&counts, radii).ok_or(Error::EqualDistances)
 }
 
