@@ -1,12 +1,12 @@
 """What scikit-dimension makes of its benchmark manifolds: `peers.py FOLDER ROWS SEED` writes FOLDER/peers.json.
 
 Each manifold is drawn once, without noise, and written to FOLDER/NAME.npy, so that others can look at the same rows.
+FOLDER/NAME.json keeps what was found of it: where that is there already, as after an interruption, it is not repeated.
 Neighbourhoods have the sizes that `mflow dim` has in its curves.
 """
 
 import json
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -32,21 +32,18 @@ def main():
     manifolds = skdim.datasets.BenchmarkManifolds(random_state=seed)
     records = []
     for name, x in manifolds.generate(n=rows).items():
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(x, dtype=np.float64))
-        truth = manifolds.truth.loc[name]
-        estimates, seconds = {}, {}
-        for key, estimate in ESTIMATORS.items():
-            start = time.perf_counter()
-            estimates[key] = float(estimate(x))
-            seconds[key] = time.perf_counter() - start
-        records.append({
-            "name": name,
-            "dimension": int(truth["Intrinsic Dimension"]),
-            "columns": int(x.shape[1]),
-            "estimates": estimates,
-            "seconds": seconds,
-        })
-        print(name, estimates, flush=True)
+        kept = folder / f"{name}.json"
+        if not kept.exists():
+            np.save(folder / f"{name}.npy", np.ascontiguousarray(x, dtype=np.float64))
+            record = {
+                "name": name,
+                "dimension": int(manifolds.truth.loc[name, "Intrinsic Dimension"]),
+                "columns": int(x.shape[1]),
+                "estimates": {key: float(estimate(x)) for key, estimate in ESTIMATORS.items()},
+            }
+            kept.write_text(json.dumps(record))
+            print(record, flush=True)
+        records.append(json.loads(kept.read_text()))
     (folder / "peers.json").write_text(json.dumps(records))
 
 
