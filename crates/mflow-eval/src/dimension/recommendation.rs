@@ -7,8 +7,8 @@ use crate::statistics::median;
 const WINDOW: usize = 3;
 /// How far the estimates of a start without noise are apart, at most, as a ratio.
 const FLAT: f64 = 1.06;
-/// The same of a plateau above noise, where edges begin to be seen.
-const PLATEAU: f64 = 1.1;
+/// The same of a plateau above noise, which few rows let one see only the beginning of.
+const PLATEAU: f64 = 1.2;
 /// And it is so much flatter than the fall to it, of which a lack of rows in many dimensions makes one without an end.
 const FLATTER: f64 = 0.5;
 /// A plateau that is lower than the start by this factor means noise, not what chance or an edge take away.
@@ -174,6 +174,8 @@ mod tests {
         chosen(&[3., 3., 2.9, 2.6, 2.2, 2.03, 2., 1.99, 1.9], 3, 2., true);
         chosen(&[9., 8.4, 7., 4.5, 3.1, 3.05, 3.], 12, 3., true);
         chosen(&[3., 2.95, 2.9, 2.82, 2.7, 2.5, 2.3, 2.09, 2., 1.93, 1.87], 3, 2., true);
+        // A noisy circle of few rows.
+        chosen(&[2.26, 2.06, 1.6, 1.27, 1.08, 1.08], 3, 1.14, true);
         // A thin tube: its surface is seen, and that it looks like a loop from afar changes nothing.
         chosen(&[2., 2., 1.99, 1.8, 1.4, 1.1, 1., 1.], 3, 2., false);
         // Too few rows for many dimensions: there is no plateau.
