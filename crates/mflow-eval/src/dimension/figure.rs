@@ -24,14 +24,14 @@ pub fn draw_dimension(study: &DimensionStudy, title: &str, path: &Path) -> Resul
     let top = points().map(|point| point.dimension).fold(0., f64::max);
     let panel = Panel {
         title: title.to_owned(),
-        x_label: "rows in a neighbourhood, as a power of 2".to_owned(),
+        x_label: "log2 of neighbours".to_owned(),
         y_label: "dimension".to_owned(),
         x_limits: Some([first - 0.3, last + 0.3]),
         y_limits: Some([0., 1.15 * top]),
         layers: recommended.into_iter().chain(layers).collect(),
         ..Panel::default()
     };
-    let style = PanelStyle { panel_size: [1000, 640], ..PanelStyle::default() };
+    let style = PanelStyle { panel_size: [1000, 900], ..PanelStyle::default() };
     draw_panels(&[panel], &style, path)
 }
 
