@@ -1,5 +1,5 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `fixtures`, `data`, `device` and `check-devices`.
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device` and `check-devices`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
@@ -7,6 +7,7 @@ mod ci;
 mod collisions;
 mod data;
 mod devices;
+mod dimension;
 mod files;
 mod fixtures;
 mod instability;
@@ -50,6 +51,8 @@ enum Task {
     Instability,
     /// What simulated collisions look like, and how fast they come: docs/results/collisions.md
     Collisions,
+    /// Dimensions of known manifolds, by mflow and by scikit-dimension: docs/results/dimension.md
+    Dimension(dimension::Options),
     /// The files that our code is compared with, from the Python packages nflows, geomloss and torch
     Fixtures(fixtures::Options),
     /// Real data sets from public packages; lists them without a name
@@ -72,6 +75,7 @@ fn main() -> anyhow::Result<()> {
         Task::Stability => stability::run(),
         Task::Instability => instability::run(),
         Task::Collisions => collisions::run(),
+        Task::Dimension(options) => dimension::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Data(options) => data::run(&options),
         Task::Device(options) => devices::run(&options),

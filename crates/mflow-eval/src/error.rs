@@ -63,6 +63,15 @@ pub enum Error {
     #[error("the neighbours of every row are equally far from it: expected distances that differ")]
     EqualDistances,
 
+    /// Squares of distances between rows would not be finite.
+    #[error(
+        "a sample: expected values of at most {largest:e}, whose squares are finite, found larger ones"
+    )]
+    Distances {
+        /// The largest value that is taken.
+        largest: f64,
+    },
+
     /// A kernel's scale or a step is of no use.
     #[error("a scale: expected a positive number, found {found}")]
     Scale {

@@ -3,9 +3,11 @@
 //! - [`metrics`]: distances, likelihoods and divergences of a model against a simulator.
 //! - [`Estimate`]: a mean with its standard error.
 //! - [`Posterior`], [`sample_posterior`]: parameters given observed rows, by the likelihood of a model.
+//! - [`DimensionStudy`]: how many dimensions the manifold has that rows lie on.
 //! - [`figures`]: surfaces in three dimensions coloured by log-density, training curves, panels of planes, corner
 //!   plots.
 
+mod dimension;
 mod error;
 mod estimate;
 pub mod figures;
@@ -16,6 +18,10 @@ mod posterior;
 mod posterior_sample;
 pub mod statistics;
 
+pub use dimension::{
+    DimensionConfig, DimensionCurve, DimensionEstimator, DimensionPoint, DimensionStudy,
+    draw_dimension,
+};
 pub use error::{Error, Result};
 pub use estimate::Estimate;
 pub use number::to_digits_of;

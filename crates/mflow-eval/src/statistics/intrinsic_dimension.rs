@@ -1,6 +1,6 @@
 //! Estimates of the dimension of the manifold that data lie on, from distances alone.
-use super::neighbours::nearest;
-use super::sample::Sample;
+use super::neighbours::{Near, TILE, count_within, nearest};
+use super::sample::{Sample, median};
 use crate::{Error, Result};
 use mflow_core::PrincipalAxes;
 
@@ -12,16 +12,20 @@ use mflow_core::PrincipalAxes;
 /// # Errors
 /// If there are less than 10 rows, some are equal, or all neighbours equally far, as on a lattice.
 pub fn two_nn(x: Sample<'_>) -> Result<f64> {
-    const KEPT: f64 = 0.9;
     x.at_least(10)?;
-    let mut logs = nearest(x, 2)
-        .iter()
-        .enumerate()
-        .map(|(row, near)| match near.as_slice() {
-            [(first, _), (second, _)] if *first > 0. => Ok(0.5 * (second / first).ln()),
-            _ => Err(Error::EqualRows { row }),
-        })
-        .collect::<Result<Vec<f64>>>()?;
+    let neighbours = different(nearest(x, 2))?;
+    slope_of_logs(neighbours.iter().map(|near| log_ratio(near)).collect())
+        .ok_or(Error::EqualDistances)
+}
+
+/// The logarithm of the ratio of the distances to the second and to the first neighbour.
+pub(crate) fn log_ratio(near: &[Near]) -> f64 {
+    0.5 * (near[1].0 / near[0].0).ln()
+}
+
+/// The slope of TwoNN from the logarithms of ratios; none if all are 0.
+pub(crate) fn slope_of_logs(mut logs: Vec<f64>) -> Option<f64> {
+    const KEPT: f64 = 0.9;
     logs.sort_unstable_by(f64::total_cmp);
     let n = logs.len() as f64;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
@@ -32,10 +36,7 @@ pub fn two_nn(x: Sample<'_>) -> Result<f64> {
         xy += log * tail;
         xx += log * log;
     }
-    if xx == 0. {
-        return Err(Error::EqualDistances);
-    }
-    Ok(xy / xx)
+    (xx > 0.).then(|| xy / xx)
 }
 
 /// The maximum-likelihood estimate of Levina and Bickel (NeurIPS 2004) from the distances `T_j` to `k`
@@ -48,20 +49,51 @@ pub fn two_nn(x: Sample<'_>) -> Result<f64> {
 /// # Errors
 /// If there are not more than k rows, k is below 2, rows are equal, or all neighbours equally far.
 pub fn levina_bickel(x: Sample<'_>, k: usize) -> Result<f64> {
-    let neighbours = enough(x, k)?;
-    let mut sum = 0.;
-    for (row, near) in neighbours.iter().enumerate() {
-        let last = near[k - 1].0;
-        if near[0].0 == 0. {
-            return Err(Error::EqualRows { row });
-        }
-        let logs: f64 = near[..k - 1].iter().map(|(d, _)| 0.5 * (last / d).ln()).sum();
-        sum += logs / (k as f64 - 1.);
-    }
-    if sum == 0. {
-        return Err(Error::EqualDistances);
-    }
-    Ok(neighbours.len() as f64 / sum)
+    let neighbours = different(enough(x, k)?)?;
+    let means: Vec<f64> = neighbours.iter().map(|near| mean_log_ratio(near)).collect();
+    inverse_mean(&means).ok_or(Error::EqualDistances)
+}
+
+/// The mean over all neighbours but the last of the logarithm of how many times farther the last one is.
+pub(crate) fn mean_log_ratio(near: &[Near]) -> f64 {
+    let (last, others) = (near[near.len() - 1].0, &near[..near.len() - 1]);
+    others.iter().map(|(d, _)| 0.5 * (last / d).ln()).sum::<f64>() / others.len() as f64
+}
+
+/// One over the mean; none if that is 0.
+pub(crate) fn inverse_mean(values: &[f64]) -> Option<f64> {
+    let sum: f64 = values.iter().sum();
+    (sum > 0.).then(|| values.len() as f64 / sum)
+}
+
+/// The correlation dimension: Grassberger and Procaccia (1983), "Measuring the strangeness of strange attractors",
+/// Physica D 9, equations (1.2) and (1.3). The share `C(r)` of pairs of rows that are at most r apart grows as `r^n`:
+///
+/// ```text
+/// n = log(C(r2) / C(r1)) / log(r2 / r1)
+/// ```
+///
+/// between the median distances r1 and r2 to the `k/2`-th and to the `k`-th neighbour.
+///
+/// # Errors
+/// If there are not more than k rows, k is below 2, rows are equal, or the two distances.
+pub fn correlation_dimension(x: Sample<'_>, k: usize) -> Result<f64> {
+    let neighbours = different(enough(x, k)?)?;
+    let radius =
+        |k: usize| median(&mut neighbours.iter().map(|near| near[k - 1].0).collect::<Vec<f64>>());
+    let (radii, all) = ([radius(k / 2), radius(k)], (0..x.count()).collect::<Vec<usize>>());
+    let counts = all.chunks(TILE).flat_map(|tile| count_within(x, tile, 1, &radii));
+    let counts: Vec<[f64; 2]> = counts.map(|of| [of[0] as f64, of[1] as f64]).collect();
+    correlation_of(&counts, radii).ok_or(Error::EqualDistances)
+}
+
+/// The correlation dimension from how many rows are within two radii of each row, and the squares of the radii; none
+/// if the radii are equal, or no rows are within the first.
+pub(crate) fn correlation_of(counts: &[[f64; 2]], radii: [f64; 2]) -> Option<f64> {
+    let total = |k: usize| counts.iter().map(|count| count[k]).sum::<f64>();
+    let scale = 0.5 * (radii[1] / radii[0]).ln();
+    let inner = total(0);
+    (scale > 0. && inner > 0.).then(|| (total(1) / inner).ln() / scale)
 }
 
 /// Local principal components: Fukunaga and Olsen (1971). Around each row, its `k` neighbours and itself
@@ -70,23 +102,53 @@ pub fn levina_bickel(x: Sample<'_>, k: usize) -> Result<f64> {
 /// # Errors
 /// If there are not more than k rows or k is below 2.
 pub fn local_pca(x: Sample<'_>, k: usize) -> Result<f64> {
-    const LEAST: f64 = 0.05;
     let neighbours = enough(x, k)?;
-    let dimension = |(i, near): (usize, &Vec<(f64, usize)>)| {
-        let rows = near.iter().map(|(_, j)| x.row(*j)).chain([x.row(i)]);
-        let rows: Vec<f64> = rows.flatten().copied().collect();
-        let squares = PrincipalAxes::of(&rows, x.row(i).len()).squares;
-        // Equal rows have none.
-        squares.iter().filter(|v| **v > 0. && **v >= LEAST * squares[0]).count() as f64
-    };
-    let sum: f64 = neighbours.iter().enumerate().map(dimension).sum();
+    let rank = |(i, near): (usize, &Vec<Near>)| local_rank(x, i, near);
+    let sum: f64 = neighbours.iter().enumerate().map(rank).sum();
     Ok(sum / neighbours.len() as f64)
 }
 
-fn enough(x: Sample<'_>, k: usize) -> Result<Vec<Vec<(f64, usize)>>> {
+/// How many principal components of a row and its neighbours have at least a twentieth of the largest variance; 0 of
+/// equal rows.
+pub(crate) fn local_rank(x: Sample<'_>, row: usize, near: &[Near]) -> f64 {
+    const LEAST: f64 = 0.05;
+    let rows = near.iter().map(|(_, j)| *j).chain([row]);
+    let squares = match near.len() + 1 < x.dim() {
+        true => squares_of_few(x, rows.collect()),
+        false => {
+            let rows: Vec<f64> = rows.flat_map(|j| x.row(j)).copied().collect();
+            PrincipalAxes::of(&rows, x.dim()).squares
+        }
+    };
+    squares.iter().filter(|v| **v > 0. && **v >= LEAST * squares[0]).count() as f64
+}
+
+/// Twice the squares along the principal axes of fewer rows than columns, in the time of the rows. The centred rows
+/// `X` have the same of `XᵀX` and `XXᵀ`; the latter is the scatter of the columns and their opposites, whose mean is 0.
+fn squares_of_few(x: Sample<'_>, rows: Vec<usize>) -> Vec<f64> {
+    let count = rows.len() as f64;
+    let mut columns = vec![];
+    for column in 0..x.dim() {
+        let mean = rows.iter().map(|&j| x.row(j)[column]).sum::<f64>() / count;
+        columns.extend(rows.iter().map(|&j| x.row(j)[column] - mean));
+    }
+    let opposites: Vec<f64> = columns.iter().map(|v| -v).collect();
+    columns.extend(opposites);
+    PrincipalAxes::of(&columns, rows.len()).squares
+}
+
+fn enough(x: Sample<'_>, k: usize) -> Result<Vec<Vec<Near>>> {
     if k < 2 {
         return Err(Error::TooFew { expected: 2, found: k });
     }
     x.at_least(k + 1)?;
     Ok(nearest(x, k))
+}
+
+/// Refuse rows that are equal to their nearest neighbour.
+fn different(neighbours: Vec<Vec<Near>>) -> Result<Vec<Vec<Near>>> {
+    match neighbours.iter().position(|near| near.first().is_none_or(|(square, _)| *square == 0.)) {
+        Some(row) => Err(Error::EqualRows { row }),
+        None => Ok(neighbours),
+    }
 }

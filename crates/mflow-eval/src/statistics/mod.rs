@@ -21,7 +21,7 @@ pub use c2st::{TwoSampleTest, c2st};
 pub use calibration::{Calibration, central_coverage, rank};
 pub use contour::{Field, highest_density_level};
 pub use histogram::histogram;
-pub use intrinsic_dimension::{levina_bickel, local_pca, two_nn};
+pub use intrinsic_dimension::{correlation_dimension, levina_bickel, local_pca, two_nn};
 pub use kde::{kde_log_prob, scott};
 pub use kolmogorov_smirnov::kolmogorov_smirnov;
 pub use mmd::{linear_time_mmd, median_distance, squared_mmd};
@@ -30,4 +30,8 @@ pub use roc::{auc, roc_curve};
 pub use sample::Sample;
 pub use smoothed::{Window, smoothed_plane};
 
-pub(crate) use sample::median;
+pub(crate) use intrinsic_dimension::{
+    correlation_of, inverse_mean, local_rank, log_ratio, mean_log_ratio, slope_of_logs,
+};
+pub(crate) use neighbours::{Near, TILE, count_within, nearest_among};
+pub(crate) use sample::{median, squared_distance};

@@ -6,6 +6,7 @@ mod calibration;
 mod contours;
 mod corner;
 mod curves;
+mod dimension;
 mod estimate;
 mod gallery;
 mod histograms;

@@ -452,8 +452,9 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     if kind.has_choice() && !has_dim {
         bail!(Usage(format!(
             "expected --manifold-dim N, the dimension of the manifold on which the data lie, from 1 \
-             to {}; found none, and none in a config",
-            table.cols().saturating_sub(1)
+             to {}; found none, and none in a config. To choose one, look at what `mflow dim {}` says",
+            table.cols().saturating_sub(1),
+            options.data.display()
         )));
     }
     let mut model = kind.defaults(table.cols()).with_context(tables.context_dim());

@@ -2,6 +2,7 @@
 mod choose;
 mod data;
 mod decode;
+mod dim;
 mod encode;
 mod evaluate;
 mod events;
@@ -41,6 +42,7 @@ pub(crate) use exit::exit_code;
     name = "mflow",
     version,
     after_help = "A first session:\n  \
+        mflow dim data.csv                               how many dimensions has the manifold?\n  \
         mflow fit data.csv --manifold-dim 2 --out run    choose a model and train it\n  \
         mflow info run                                   what it is and how exactly it inverts\n  \
         mflow score run data.csv --out scores.npz        density and distance of each row\n  \
@@ -66,6 +68,7 @@ enum Verb {
     Decode(decode::Options),
     Info(info::Options),
     Data(data::Options),
+    Dim(dim::Options),
     Geographic(geographic::Options),
     Events(events::Options),
     Posterior(posterior::Options),
@@ -85,6 +88,7 @@ impl Cli {
             Verb::Decode(options) => decode::run(options),
             Verb::Info(options) => info::run(options),
             Verb::Data(options) => data::run(options),
+            Verb::Dim(options) => dim::run(options),
             Verb::Geographic(options) => geographic::run(options),
             Verb::Events(options) => events::run(options),
             Verb::Posterior(options) => posterior::run(options),

@@ -25,7 +25,7 @@ pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
 }
 
-/// A file for arrays, whose extension and folder are checked before the work begins.
+/// A file for arrays or a figure, whose extension and folder are checked before the work begins.
 #[derive(Clone, Debug)]
 pub(super) struct OutFile(PathBuf);
 
@@ -37,6 +37,10 @@ impl OutFile {
     /// For clap: several arrays.
     pub(super) fn arrays(text: &str) -> Result<Self, String> {
         Self::parse(text, &["npz", "csv"])
+    }
+    /// For clap: a figure.
+    pub(super) fn figure(text: &str) -> Result<Self, String> {
+        Self::parse(text, &["png", "svg"])
     }
 
     fn parse(text: &str, known: &[&str]) -> Result<Self, String> {

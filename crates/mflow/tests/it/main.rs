@@ -3,6 +3,7 @@
 mod bad_input;
 mod collisions;
 mod devices;
+mod dim;
 mod evaluation;
 mod events;
 mod figures;
