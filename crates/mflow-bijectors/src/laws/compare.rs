@@ -88,11 +88,11 @@ pub(super) fn log_abs_det(matrix: &[f64], n: usize) -> (f64, f64) {
         m.swap(i, best.unwrap_or(i));
         total += m[i][i].abs().ln();
         least = least.min(m[i][i].abs());
-        for r in i + 1..n {
-            let factor = m[r][i] / m[i][i];
-            for c in i..n {
-                m[r][c] -= factor * m[i][c];
-            }
+        let (above, below) = m.split_at_mut(i + 1);
+        let pivot = &above[i];
+        for row in below {
+            let factor = row[i] / pivot[i];
+            row.iter_mut().zip(pivot).skip(i).for_each(|(r, p)| *r -= factor * p);
         }
     }
     (total, least)

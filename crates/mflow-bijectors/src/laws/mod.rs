@@ -149,7 +149,7 @@ impl Trial<'_> {
 ///
 /// # Errors
 /// [`Broken`] says which law, at which input (the simplest that was found), what was found there and what was expected.
-pub fn check(name: &str, subject: &dyn Subject, options: &Options) -> Result<(), Broken> {
+pub fn check(name: &str, subject: &dyn Subject, options: &Options) -> Result<(), Box<Broken>> {
     check_each(Law::ALL, name, subject, options)
 }
 
@@ -162,7 +162,7 @@ pub fn check_law(
     name: &str,
     subject: &dyn Subject,
     options: &Options,
-) -> Result<(), Broken> {
+) -> Result<(), Box<Broken>> {
     check_each(&[law], name, subject, options)
 }
 
@@ -171,7 +171,7 @@ fn check_each(
     name: &str,
     subject: &dyn Subject,
     options: &Options,
-) -> Result<(), Broken> {
+) -> Result<(), Box<Broken>> {
     let fail = |law: Law, failure: Failure| Broken {
         map: name.to_owned(),
         law,
@@ -183,16 +183,14 @@ fn check_each(
     let mut forms = None;
     for &law in laws {
         if forms.is_none() {
-            let built = build(subject, options).map_err(|failure| fail(law, failure))?;
+            let built = build(subject, options).map_err(|failure| Box::new(fail(law, failure)))?;
             forms = Some(built);
         }
         let Some((full, single)) = &forms else { continue };
         for direction in [Direction::Forward, Direction::Inverse] {
             let trial = Trial { subject, forms: full, single: single.as_ref(), direction, options };
-            attempt(law, &trial).map_err(|(input, failure)| Broken {
-                direction,
-                input,
-                ..fail(law, failure)
+            attempt(law, &trial).map_err(|(input, failure)| {
+                Box::new(Broken { direction, input, ..fail(law, failure) })
             })?;
         }
     }
