@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(count("mflow-benches", &["mflow", "mflow-eval"]), 0);
         assert_eq!(count("mflow-core", &["mflow-train", "mflow"]), 2);
         assert_eq!(count("mflow", &["mflow-benches", "xtask"]), 2);
-        assert_eq!(count("mflow-core", &["mflow-core"]), 1);
+        assert_eq!(count("mflow-core", &["mflow-core"]), 0, "its tests need a feature of it");
     }
 
     #[test]

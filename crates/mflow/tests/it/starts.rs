@@ -197,7 +197,7 @@ fn a_closed_surface_is_told_from_one_that_cannot_be_flattened() {
 fn data_that_cannot_be_unrolled_are_told() {
     let folder = Folder::new();
     // On a line, asked for a surface.
-    let line: String = (0..100).map(|i| format!("{i},{},1\n", 2 * i)).collect();
+    let line: String = (0..100).map(|i| format!("{},{},1\n", 3 * i, 2 * i)).collect();
     folder.write("line.csv", line.as_bytes());
     let fit = |what: &str| format!("fit {what}.csv --manifold-dim 2 --epochs 2");
     folder.fails(&format!("{} --out a", fit("line")), 1, &["linear subspace of 1 dimension", "2"]);
@@ -205,7 +205,7 @@ fn data_that_cannot_be_unrolled_are_told() {
     folder.write("equal.csv", equal.as_bytes());
     folder.fails(&format!("{} --out b", fit("equal")), 1, &["0 dimensions"]);
     // Too few rows for a graph: what asks for one is refused, else another start is taken.
-    let few: String = (0..8).map(|i| format!("{i},{},{}\n", i * i, (7 * i) % 5)).collect();
+    let few: String = (0..8).map(|i| format!("{},{},{}\n", 3 * i, i * i, (7 * i) % 5)).collect();
     folder.write("few.csv", few.as_bytes());
     folder.fails(
         &format!("{} --model m-flow --start unrolled --out c", fit("few")),
