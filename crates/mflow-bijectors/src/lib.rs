@@ -36,6 +36,7 @@ mod bijector;
 mod chain;
 mod config;
 mod conformal;
+mod context_units;
 mod coupling;
 mod diff;
 mod domain;
@@ -67,6 +68,7 @@ pub use config::BijectorConfig;
 pub use conformal::{
     Inversion, InversionConfig, Scaling, ScalingConfig, SpecialConformal, SpecialConformalConfig,
 };
+pub use context_units::ContextUnits;
 pub use coupling::{CircularCouplingConfig, CouplingConfig, ImageCouplingConfig, Mask};
 pub use diff::{Diff, Dual};
 pub use domain::Domain;

@@ -40,6 +40,14 @@ impl Network {
         Ok(Self { coupling: config.build(params)?, inputs, outputs })
     }
 
+    /// With what `f` makes of its coupling.
+    pub(crate) fn mapped(
+        self,
+        f: impl FnOnce(Arc<dyn Bijector>) -> Result<Arc<dyn Bijector>>,
+    ) -> Result<Self> {
+        Ok(Self { coupling: f(self.coupling)?, ..self })
+    }
+
     pub(crate) fn context_dim(&self) -> Option<usize> {
         self.coupling.signature().context_dim
     }

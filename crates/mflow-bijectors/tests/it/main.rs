@@ -7,6 +7,7 @@ mod authors;
 mod cases;
 mod collected;
 mod config;
+mod context_units;
 mod cuda;
 #[path = "../support/cuda_on_cpu.rs"]
 mod cuda_on_cpu;

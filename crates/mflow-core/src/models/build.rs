@@ -3,7 +3,7 @@ use super::manifold::{ManifoldModel, Parts};
 use super::off_manifold::{
     InjectiveBound, NoDensity, NormalNoise, Nothing, OffManifold, Variational,
 };
-use super::ratio::Ratio;
+use super::ratio::{Ratio, RatioUnits};
 use super::{ModelConfig, ModelParts, ModelSizes};
 use crate::autoencoder::{Autoencoder, Encoded, Encoder};
 use crate::base::{BaseDensity, StandardNormal, UniformAngles};
@@ -19,8 +19,8 @@ use crate::refined::Refined;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::{
-    Bijector, Chain, Domain, FeatureAffine, FeatureAffineConfig, Init, NetConfig, ParamStore,
-    Params, Piece,
+    Bijector, Chain, ContextUnits, Domain, FeatureAffine, FeatureAffineConfig, Init, NetConfig,
+    ParamStore, Params, Piece,
 };
 use std::sync::Arc;
 
@@ -131,13 +131,20 @@ impl ModelConfig {
         {
             return refuse("epsilon", format!("must be positive and finite, found {epsilon}"));
         }
-        match normalization.as_ref().map(|a| a.scale.len()) {
-            Some(columns) if columns != *d => refuse(
-                "normalization",
-                format!("must have data_dim = {d} columns, found {columns}"),
-            ),
-            _ => Ok(()),
+        let ModelSizes { context_dim: c, context_normalization, .. } = &self.sizes;
+        for (field, affine, name, expected) in [
+            ("normalization", normalization, "data_dim", *d),
+            ("context_normalization", context_normalization, "context_dim", *c),
+        ] {
+            match affine.as_ref().map(|a| a.scale.len()) {
+                Some(found) if found != expected => {
+                    let reason = format!("must have {name} = {expected} columns, found {found}");
+                    return refuse(field, reason);
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Refuse single precision for data whose offsets it cannot hold ([`Self::needs_double`]). Building a model checks it;
@@ -146,17 +153,23 @@ impl ModelConfig {
     /// # Errors
     /// If `dtype` is f32 and a column has a mean more than 1000 times its deviation.
     pub fn check_precision(&self, dtype: DType) -> Result<()> {
-        let Some(affine) = self.normalization().filter(|_| dtype == DType::F32) else {
-            return Ok(());
-        };
-        let Some(column) = coarse_column(affine) else { return Ok(()) };
+        let ModelSizes { normalization, context_normalization, .. } = &self.sizes;
+        let all = [
+            ("normalization", normalization, "column"),
+            ("context_normalization", context_normalization, "context column"),
+        ];
+        let coarse = all.into_iter().find_map(|(field, affine, what)| {
+            let affine = affine.as_ref().filter(|_| dtype == DType::F32)?;
+            Some((field, affine, what, coarse_column(affine)?))
+        });
+        let Some((field, affine, what, column)) = coarse else { return Ok(()) };
         let (mean, deviation) = (affine.shift[column], affine.scale[column]);
         // Half a unit in the last place.
         let rounding = mean.abs() * f64::from(f32::EPSILON) / 2.;
         refuse(
-            "normalization",
+            field,
             format!(
-                "asks for double precision (dtype f64), as column {column} has mean {mean} and deviation {deviation}, \
+                "asks for double precision (dtype f64), as {what} {column} has mean {mean} and deviation {deviation}, \
                  and single precision rounds its values by up to {rounding:.1e}"
             ),
         )
@@ -166,7 +179,10 @@ impl ModelConfig {
         self.check_precision(params.dtype())?;
         if let ModelParts::Ratio { network } = &self.parts {
             let normalization = self.denormalization(params)?;
-            return Ok(Box::new(Ratio::build(self, network, normalization, params)?));
+            let units = self.sizes.context_normalization.clone();
+            let units = units.unwrap_or_else(|| identity(self.sizes.context_dim)).build(params)?;
+            let of_inputs = RatioUnits { data: normalization, context: Arc::new(units) };
+            return Ok(Box::new(Ratio::build(self, network, of_inputs, params)?));
         }
         let model = ManifoldModel::new(self.parts(params)?, params);
         match &self.parts {
@@ -262,7 +278,23 @@ impl ModelConfig {
         inner: &VectorFlowConfig,
         params: &mut Params<'_>,
     ) -> Result<Arc<dyn Bijector>> {
-        self.flow_of_coordinates(inner, self.sizes.context_dim, params)
+        let h = self.flow_of_coordinates(inner, self.sizes.context_dim, params)?;
+        self.in_units(h, params)
+    }
+
+    /// A map whose context is that of the model, in units of its normalisation if it has one.
+    fn in_units(&self, map: Arc<dyn Bijector>, params: &Params<'_>) -> Result<Arc<dyn Bijector>> {
+        match &self.sizes.context_normalization {
+            Some(units) if map.signature().context_dim.is_some() => {
+                Ok(Arc::new(ContextUnits::new(map, Arc::new(units.build(params)?))?))
+            }
+            _ => Ok(map),
+        }
+    }
+
+    /// The same of a network.
+    fn network_in_units(&self, network: Network, params: &Params<'_>) -> Result<Network> {
+        network.mapped(|coupling| self.in_units(coupling, params))
     }
 
     /// `h` with a context of its own.
@@ -290,6 +322,7 @@ impl ModelConfig {
         params: &mut Params<'_>,
     ) -> Result<Arc<dyn Bijector>> {
         let bare = self.bare_outer(outer, self.of_manifold(), params)?;
+        let bare = self.in_units(bare, params)?;
         Ok(Arc::new(Chain::new(vec![bare, self.frame_to_data(params)?])?))
     }
 
@@ -342,7 +375,8 @@ impl ModelConfig {
         params: &mut Params<'_>,
     ) -> Result<Encoder> {
         let (normalization, framed) = (self.frame_to_data(params)?, self.sizes.frame.is_some());
-        self.encoder_of(normalization, framed, net, context_dim, outputs, params)
+        let encoder = self.encoder_of(normalization, framed, net, context_dim, outputs, params)?;
+        Ok(Encoder { net: self.network_in_units(encoder.net, params)?, ..encoder })
     }
 
     /// An encoder of what the inverse of `normalization` makes of data; see [`Encoder`] for `framed`.
@@ -370,7 +404,9 @@ impl ModelConfig {
         params: &mut Params<'_>,
     ) -> Result<Autoencoder> {
         let encoder = self.encoder(encoder, context_dim, outputs, params)?;
-        self.with_decoder(encoder, decoder, context_dim, params)
+        let networks = self.with_decoder(encoder, decoder, context_dim, params)?;
+        let decoder = self.network_in_units(networks.decoder, params)?;
+        Ok(Autoencoder { decoder, ..networks })
     }
 
     fn with_decoder(

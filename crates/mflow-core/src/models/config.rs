@@ -3,6 +3,7 @@ use crate::Result;
 use crate::atlas::{ChartFrame, Charts, place_charts};
 use crate::chart::ChartConfig;
 use crate::flow::{CircularFlowConfig, VectorFlowConfig};
+use crate::normalize::coarse_column;
 use mflow_bijectors::{FeatureAffineConfig, LinearKind, NetConfig, SplineFlowConfig};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -46,6 +47,9 @@ pub struct ModelSizes {
     /// From normalised to original data; the outermost part of the decoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<FeatureAffineConfig>,
+    /// From contexts in units of their spread to those that are given; networks see the former, and scores are along the latter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_normalization: Option<FeatureAffineConfig>,
 }
 
 /// What a model is made of. Parameters are named after the fields: `outer.*` is `f`, `inner.*` is `h`.
@@ -310,6 +314,7 @@ impl ModelConfig {
             conditional_manifold: false,
             frame: None,
             normalization: None,
+            context_normalization: None,
         };
         Self { sizes, parts }
     }
@@ -426,6 +431,12 @@ impl ModelConfig {
         self.sizes.normalization = Some(normalization);
         self
     }
+    /// With normalisation of contexts.
+    #[must_use]
+    pub fn with_context_normalization(mut self, normalization: FeatureAffineConfig) -> Self {
+        self.sizes.context_normalization = Some(normalization);
+        self
+    }
     /// The normalisation of data that is part of the decoder.
     pub fn normalization(&self) -> Option<&FeatureAffineConfig> {
         self.sizes.normalization.as_ref()
@@ -433,7 +444,11 @@ impl ModelConfig {
     /// Whether single precision is too coarse for the data that this normalisation is of; see
     /// [`crate::coarse_column`]. Building such a model in f32 is refused.
     pub fn needs_double(&self) -> bool {
-        self.normalization().is_some_and(|n| crate::coarse_column(n).is_some())
+        let ModelSizes { normalization, context_normalization, .. } = &self.sizes;
+        [normalization, context_normalization]
+            .into_iter()
+            .flatten()
+            .any(|n| coarse_column(n).is_some())
     }
     /// Data `x: [rows, data_dim]`, row-major, in units of that normalisation.
     pub fn normalized(&self, x: &[f64]) -> Vec<f64> {
@@ -626,8 +641,15 @@ impl ModelParts {
 }
 
 /// The fields of [`ModelSizes`].
-const SIZES: [&str; 6] =
-    ["data_dim", "manifold_dim", "context_dim", "conditional_manifold", "frame", "normalization"];
+const SIZES: [&str; 7] = [
+    "data_dim",
+    "manifold_dim",
+    "context_dim",
+    "conditional_manifold",
+    "frame",
+    "normalization",
+    "context_normalization",
+];
 
 impl<'de> Deserialize<'de> for ModelConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,19 +5,26 @@ use crate::network::Network;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{
-    Bijector, Diff, Domain, Dual, FeatureAffine, NetConfig, Noise, Params, Stream,
+    Bijector, Diff, Direction, Domain, Dual, FeatureAffine, NetConfig, Noise, Params, Stream,
 };
 use std::sync::Arc;
 
-/// `log r̂(x|θ) = net(normalised x, θ)`, an estimate of `log p(x|θ) - log p(x|θ_ref)`.
+/// `log r̂(x|θ) = net(normalised x, normalised θ)`, an estimate of `log p(x|θ) - log p(x|θ_ref)`.
 ///
 /// The context is an input like the data, and not that of a conditional layer: then the score, which is the derivative
 /// along it, has the kernels of all tangents.
 #[derive(Clone, Debug)]
 pub(crate) struct Ratio {
     signature: ModelSignature,
-    normalization: Arc<FeatureAffine>,
+    units: RatioUnits,
     network: Network,
+}
+
+/// From what the network sees to data and contexts.
+#[derive(Clone, Debug)]
+pub(super) struct RatioUnits {
+    pub(super) data: Arc<FeatureAffine>,
+    pub(super) context: Arc<FeatureAffine>,
 }
 
 /// Why there is nothing else.
@@ -29,7 +36,7 @@ impl Ratio {
     pub(super) fn build(
         config: &ModelConfig,
         network: &NetConfig,
-        normalization: Arc<FeatureAffine>,
+        units: RatioUnits,
         params: &mut Params<'_>,
     ) -> Result<Self> {
         let (d, c) = (config.sizes.data_dim, config.sizes.context_dim);
@@ -48,7 +55,7 @@ impl Ratio {
             device: params.device().clone(),
         };
         let network = Network::build(&mut params.scope("network"), network, d + c, 0, 1, false)?;
-        Ok(Self { signature, normalization, network })
+        Ok(Self { signature, units, network })
     }
 
     fn check(&self, op: &'static str, x: &Tensor, context: Option<&Tensor>) -> Result<()> {
@@ -58,8 +65,9 @@ impl Ratio {
 
     /// `log r̂`, `[B, 1]`.
     fn log_ratio<T: Diff>(&self, x: &Tensor, context: &T) -> Result<T> {
-        let x = T::constant(&self.normalization.inverse(x, None)?.value);
-        self.network.apply(&T::cat(&[&x, context])?, None)
+        let x = T::constant(&self.units.data.inverse(x, None)?.value);
+        let context = context.through(self.units.context.as_ref(), Direction::Inverse, None)?.value;
+        self.network.apply(&T::cat(&[&x, &context])?, None)
     }
 
     fn lacks_all<T>(&self, op: &'static str) -> Result<T> {

@@ -5,6 +5,7 @@ mod ambient;
 mod atlas;
 mod charts;
 mod closed;
+mod context_units;
 mod density;
 #[path = "../../../mflow-bijectors/tests/support/device.rs"]
 mod device;

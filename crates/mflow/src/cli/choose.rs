@@ -181,8 +181,14 @@ impl<'a> Asked<'a> {
 }
 
 /// Fields of a model that say nothing of its kind.
-const SIZES: [&str; 5] =
-    ["data_dim", "manifold_dim", "context_dim", "conditional_manifold", "normalization"];
+const SIZES: [&str; 6] = [
+    "data_dim",
+    "manifold_dim",
+    "context_dim",
+    "conditional_manifold",
+    "normalization",
+    "context_normalization",
+];
 
 /// The ways that the options leave open, at least one. First come those for manifolds that no one chart covers, of which
 /// the most general is the first: of ways whose trials end alike the first is taken.

@@ -112,6 +112,9 @@ pub(super) struct Options {
     /// Normalisation of data; results are in data units in any case [default: standardize]
     #[arg(long, value_enum)]
     normalize: Option<Normalize>,
+    /// Normalisation of the context; scores are with respect to it as it is given in any case [default: standardize]
+    #[arg(long, value_enum)]
+    normalize_context: Option<Normalize>,
     /// Let the manifold, not only the density on it, depend on the context
     #[arg(long, requires = "context")]
     pub(super) conditional_manifold: bool,
@@ -467,6 +470,10 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
                 .to_owned()
         ));
     }
+    if let Some(context) = tables.context() {
+        let units = normalization(Normalize::Standardize, context)?;
+        model = model.with_context_normalization(units);
+    }
     let of_kind = FitConfig {
         seed: 0,
         dtype: DTypeName::of(&model),
@@ -499,7 +506,7 @@ pub(super) fn resolve(options: &Options, tables: &Tables) -> Result<FitConfig> {
     // Scores go beside the likelihoods of the schedule that an option may put in the place of the file's.
     let scandal = config.train.scandal.take();
     config.train.resolve(&config.model)?;
-    override_by_options(&mut config, options, table)?;
+    override_by_options(&mut config, options, tables)?;
     config.train.scandal = options.scores.weight().or(scandal);
     config.train.resolve(&config.model)?;
     if !options.set.is_empty() {
@@ -543,7 +550,7 @@ fn kind<'a>(options: &Options, all: impl Iterator<Item = &'a Setting>) -> Result
     }
 }
 
-fn override_by_options(config: &mut FitConfig, options: &Options, table: &Numbers) -> Result<()> {
+fn override_by_options(config: &mut FitConfig, options: &Options, tables: &Tables) -> Result<()> {
     config.seed = options.seed.unwrap_or(config.seed);
     config.dtype = options.dtype.map_or(config.dtype, Into::into);
     config.device = options.place.device.unwrap_or(config.device);
@@ -551,7 +558,15 @@ fn override_by_options(config: &mut FitConfig, options: &Options, table: &Number
     sizes.manifold_dim = count(options.manifold_dim, sizes.manifold_dim);
     sizes.conditional_manifold |= options.conditional_manifold;
     if let Some(normalize) = options.normalize {
-        sizes.normalization = Some(normalization(normalize, table)?);
+        sizes.normalization = Some(normalization(normalize, &tables.data)?);
+    }
+    if let Some(normalize) = options.normalize_context {
+        let Some(context) = tables.context() else {
+            bail!(Usage(
+                "expected --normalize-context beside a context, found no context".to_owned()
+            ));
+        };
+        sizes.context_normalization = Some(normalization(normalize, context)?);
     }
     if let Some(name) = options.schedule {
         let epochs = Schedule::default_epochs(&config.model);

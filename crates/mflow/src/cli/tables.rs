@@ -229,6 +229,10 @@ impl Tables {
         Ok(())
     }
 
+    /// The context, if there is one.
+    pub(super) fn context(&self) -> Option<&Numbers> {
+        self.context.as_ref().map(|(_, table)| table)
+    }
     /// Number of context features, 0 for none.
     pub(super) fn context_dim(&self) -> usize {
         self.context.as_ref().map_or(0, |(_, table)| table.cols())

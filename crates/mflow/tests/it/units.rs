@@ -90,3 +90,34 @@ fn single_precision_that_would_lose_the_data_is_refused() {
     folder.succeeds(&format!("fit far.npy {FIT} --out far"));
     folder.fails("score far far.npy --dtype f32 --out scores.csv", 1, &refused);
 }
+
+#[test]
+fn contexts_in_any_units_give_the_same_density() {
+    let folder = Folder::new();
+    let z = Stream::new(8, "context").normal(2 * ROWS);
+    // A Gaussian whose mean is the context.
+    let noise = Stream::new(9, "noise").normal(2 * ROWS);
+    let x: Vec<f64> = z.iter().zip(&noise).map(|(z, e)| z + 0.1 * e).collect();
+    let write = |name: &str, values: &[f64]| {
+        let array = Array::matrix(ROWS, 2, values, Dtype::F64).expect("a table");
+        write_npy(&folder.path(name), &array).expect("the file is written");
+    };
+    write("x.npy", &x);
+    write("plain.npy", &z);
+    // Powers of 2, so that the standardised contexts are the same to the bit.
+    let factors = [1024., 1. / 64.];
+    let scaled: Vec<f64> = z.iter().enumerate().map(|(i, v)| v * factors[i % 2]).collect();
+    write("scaled.npy", &scaled);
+    let fit = |context: &str, rest: &str, out: &str| {
+        folder.succeeds(&format!(
+            "fit x.npy --model af --context {context} --epochs 3 --threads 1 {rest} --out {out}"
+        ));
+        column(&folder, out, &format!("x.npy --context {context}"), "log_prob")
+    };
+    let expected = fit("plain.npy", "", "plain");
+    close("log_prob", &fit("scaled.npy", "", "scaled"), &expected, 1e-4);
+    let raw = fit("scaled.npy", "--normalize-context none", "raw");
+    assert!(raw.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 0.1), "it makes a difference");
+    let refused = ["expected --normalize-context beside a context, found no context"];
+    folder.fails("fit x.npy --model af --normalize-context none --out no", 2, &refused);
+}
