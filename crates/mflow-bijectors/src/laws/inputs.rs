@@ -181,8 +181,8 @@ pub(super) fn of_feature(domain: &Domain, i: usize) -> &Domain {
     }
 }
 
-/// A real number of size `spread` moved into the domain of feature `i`.
-pub(super) fn inside(domain: &Domain, i: usize, v: f64, spread: f64) -> f64 {
+/// A real number of size `spread` moved into the domain of feature `i`, and away from ends at which maps are steep.
+pub fn inside(domain: &Domain, i: usize, v: f64, spread: f64) -> f64 {
     // In (0, 1), and not too near to its ends: the maps there are as steep as one likes.
     let unit = |v: f64| 0.5 + 0.49 * (v / (2. * spread)).tanh();
     match of_feature(domain, i) {

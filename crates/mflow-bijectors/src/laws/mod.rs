@@ -29,7 +29,7 @@ mod subject;
 
 pub use evaluate::{Probe, evaluate, gradients, losses};
 pub use finding::{Broken, Failure, Finding};
-pub use inputs::{Inputs, TANGENTS};
+pub use inputs::{Inputs, TANGENTS, inside};
 pub use options::{Options, Tolerances};
 pub use subject::{Forms, Subject, composed, randomise};
 

@@ -4,8 +4,8 @@ use mflow_bijectors::candle::Tensor;
 use mflow_bijectors::laws::{self, Forms, Options, TANGENTS};
 pub(crate) use mflow_bijectors::laws::{Inputs, Probe};
 use mflow_bijectors::{
-    Activation, AutoregressiveConfig, Bijector, BijectorConfig, CouplingConfig, Direction, Domain,
-    Mask, NetConfig, ParamStore, Signature, SplineFlowConfig, UnivariateConfig,
+    Activation, AutoregressiveConfig, Bijector, BijectorConfig, CouplingConfig, Direction, Mask,
+    NetConfig, ParamStore, Signature, SplineFlowConfig, UnivariateConfig,
 };
 use std::ops::Deref;
 
@@ -142,7 +142,7 @@ pub(crate) fn random(case: &Case, direction: Direction, rows: usize) -> Inputs {
     };
     let mut x = numbers(&(normal("x", &[rows, d]) * spread).unwrap());
     x.iter_mut().take(if rows > 1 { d } else { 0 }).for_each(|v| *v *= 4.);
-    x.iter_mut().enumerate().for_each(|(i, v)| *v = inside(domain, i % d, *v, spread));
+    x.iter_mut().enumerate().for_each(|(i, v)| *v = laws::inside(domain, i % d, *v, spread));
     let shape = case.shape(direction);
     let of_context = |name: &str, shape: &[usize]| (c > 0).then(|| normal(name, shape));
     Inputs {
@@ -150,18 +150,6 @@ pub(crate) fn random(case: &Case, direction: Direction, rows: usize) -> Inputs {
         context: of_context("context", &[rows, c]),
         x_rows: normal("tangents", &[&[rows, TANGENTS], shape].concat()),
         context_rows: of_context("context tangents", &[rows, TANGENTS, c]),
-    }
-}
-
-/// A real number of size `spread` moved into the domain of feature `i`.
-fn inside(domain: &Domain, i: usize, v: f64, spread: f64) -> f64 {
-    let unit = |v: f64| 0.5 + 0.49 * (v / (2. * spread)).tanh();
-    match domain {
-        Domain::Positive => (v / spread).exp(),
-        Domain::Interval { low, high } => low + (high - low) * unit(v),
-        Domain::Angle => std::f64::consts::PI * (2. * unit(v) - 1.),
-        Domain::Features(each) => inside(&each[i], i, v, spread),
-        _ => v,
     }
 }
 

@@ -352,8 +352,8 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let config = &ways[0].config;
     if config.model.needs_double() {
         message(format_args!(
-            "computed in double precision: a column has a mean more than 1000 times its deviation, and single precision \
-             would round its values away"
+            "computed in double precision: a column of the data or the context has a mean more than 1000 times its \
+             deviation, and single precision would round its values away"
         ));
     }
     let columns = tables.data.columns().map(<[String]>::to_vec);
