@@ -39,6 +39,7 @@ mod attempt;
 mod checkpoint;
 mod choose;
 mod ema;
+mod epochs;
 mod error;
 mod guide;
 mod kept;

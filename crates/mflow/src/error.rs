@@ -32,6 +32,25 @@ pub enum Error {
         /// What is wrong, as a predicate.
         reason: String,
     },
+    /// A setting of a config, from a file or given by itself, is wrong.
+    #[error("{}{}{message}", file.as_ref().map_or_else(String::new, |f| format!("{f}: ")),
+        path.as_ref().map_or_else(String::new, |p| format!("`{p}`: ")))]
+    Setting {
+        /// The file that it is from, if it is from one.
+        file: Option<String>,
+        /// Path of the field, like `train.phases.0.epochs`; none if it is about all of them together.
+        path: Option<String>,
+        /// What is wrong.
+        message: String,
+    },
+    /// What is asked of a fit does not fit together.
+    #[error("`{field}`: {reason}")]
+    Request {
+        /// The field of [`crate::fit::FitRequest`].
+        field: &'static str,
+        /// What is wrong: what was expected, and what was found.
+        reason: String,
+    },
     /// Runs cannot be compared.
     #[error("a comparison: expected {expected}, found {found}")]
     Comparison {

@@ -14,6 +14,7 @@ mod finished;
 mod inferred;
 mod latents;
 mod report;
+mod settings;
 mod title;
 mod true_surface;
 
@@ -26,6 +27,7 @@ pub use mflow_data as data;
 pub use mflow_eval as eval;
 pub use mflow_train as train;
 pub use report::{RESULT_FILE, Report};
+pub use settings::{Setting, with_settings};
 
 /// The code of the README compiles and runs.
 #[cfg(doctest)]

@@ -1,6 +1,7 @@
 //! How the program ends: exit codes, and errors on one line.
 use super::output;
 use anyhow::{Error, Result};
+use mflow::Error as LibraryError;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -33,9 +34,25 @@ pub(crate) fn exit_code(result: Result<Done>) -> ExitCode {
         // Whoever reads the results has seen enough.
         Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            output::message(format_args!("error: {}", one_line(&e)));
-            ExitCode::from(if e.downcast_ref::<Usage>().is_some() { 2 } else { 1 })
+            let usage = of_command(&e);
+            let is_usage = usage.is_some();
+            output::message(format_args!("error: {}", usage.unwrap_or_else(|| one_line(&e))));
+            ExitCode::from(if is_usage { 2 } else { 1 })
         }
+    }
+}
+
+/// What is wrong with the command line, in its own words, if that is what went wrong.
+fn of_command(error: &Error) -> Option<String> {
+    match error.downcast_ref::<LibraryError>() {
+        Some(LibraryError::Request { field, reason }) => {
+            Some(format!("--{}: {reason}", field.replace('_', "-")))
+        }
+        Some(LibraryError::Setting { file: None, path, message }) => {
+            let path = path.as_ref().map_or_else(String::new, |path| format!(" {path}"));
+            Some(format!("--set{path}: {message}"))
+        }
+        _ => error.downcast_ref::<Usage>().map(|_| one_line(error)),
     }
 }
 

@@ -1,5 +1,4 @@
 //! The command line: one file per verb, and what verbs share.
-mod choose;
 mod data;
 mod decode;
 mod dim;
@@ -8,6 +7,7 @@ mod evaluate;
 mod events;
 mod exit;
 mod fit;
+mod fit_options;
 mod geographic;
 mod info;
 mod input;
@@ -25,7 +25,6 @@ mod run_folder;
 mod sample;
 mod score;
 mod scores;
-mod settings;
 mod tables;
 pub(crate) mod threads;
 mod wbf;
@@ -59,7 +58,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     // By far the largest.
-    Fit(Box<fit::Options>),
+    Fit(Box<fit_options::Options>),
     Run(run::Options),
     Score(score::Options),
     Sample(sample::Options),

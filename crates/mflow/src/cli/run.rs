@@ -5,12 +5,11 @@ use super::output::{message, result};
 use super::plot::report_on;
 use super::progress::Watch;
 use super::run_folder::RunOptions;
-use super::settings::{self, Setting};
 use super::{interrupt, threads};
 use anyhow::Result;
 use clap::Args;
-use mflow::experiment;
 use mflow::experiment::ExperimentConfig;
+use mflow::{Setting, experiment, with_settings};
 use std::path::PathBuf;
 use toml::Table;
 
@@ -27,7 +26,7 @@ pub(super) struct Options {
     #[arg(value_name = "EXPERIMENT.toml")]
     experiment: PathBuf,
     /// Set a field of the experiment, like data.rows=1000; again for more
-    #[arg(long, value_name = "A.B=C", value_parser = Setting::parse)]
+    #[arg(long, value_name = "A.B=C", value_parser = super::fit_options::setting)]
     set: Vec<Setting>,
     #[command(flatten)]
     place: OtherPlace,
@@ -38,9 +37,9 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    let mut settings = settings::read(&options.experiment)?;
+    let mut settings = Setting::of_file(&options.experiment)?;
     settings.extend(options.set.iter().cloned());
-    let mut config: ExperimentConfig = settings::config(&Table::new(), &settings)?;
+    let mut config: ExperimentConfig = with_settings(&Table::new(), &settings)?;
     config.device = options.place.device.unwrap_or(config.device);
     config.train.resolve(&config.model)?;
     let pool = threads::pool(options.threads)?;

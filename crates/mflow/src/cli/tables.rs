@@ -10,7 +10,7 @@ use mflow::data::Place;
 use mflow::data::io::{
     Columns, Loaded, Missing, NpyFile, ReadOptions, Table, align_rows, npz_names, read_npz_array,
 };
-use mflow::fit::FitConfig;
+use mflow::fit::{DataUnits, FitConfig};
 use mflow::train::{RowSource, Rows, Stored};
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ impl Numbers {
         }
     }
     /// Mean and standard deviation of each column.
-    pub(super) fn standardize(&self) -> Result<FeatureAffineConfig> {
+    fn standardize(&self) -> Result<FeatureAffineConfig> {
         match self {
             Self::Table(table) => Ok(standardize(table.values(), table.cols())?),
             Self::File(file) => {
@@ -229,13 +229,10 @@ impl Tables {
         Ok(())
     }
 
-    /// The context, if there is one.
-    pub(super) fn context(&self) -> Option<&Numbers> {
-        self.context.as_ref().map(|(_, table)| table)
-    }
-    /// Number of context features, 0 for none.
-    pub(super) fn context_dim(&self) -> usize {
-        self.context.as_ref().map_or(0, |(_, table)| table.cols())
+    /// Units of the columns.
+    pub(super) fn units(&self) -> Result<DataUnits> {
+        let context = self.context.as_ref().map(|(_, table)| table.standardize());
+        Ok(DataUnits { data: self.data.standardize()?, context: context.transpose()? })
     }
 
     /// Refuse what cannot work before a folder is made for it.

@@ -97,7 +97,7 @@ fn bad_settings_are_named_by_their_path() {
 #[test]
 fn the_dimension_of_the_manifold_is_from_1_to_below_that_of_the_data() {
     let folder = Folder::new();
-    let parts = ["--manifold-dim N", "the dimension of the manifold", "from 1 to 2"];
+    let parts = ["--manifold-dim", "the dimension of the manifold", "from 1 to 2"];
     folder.fails("fit data.csv --out run", 2, &parts);
     folder.fails("fit data.csv --manifold-dim 0 --out run", 2, &["--manifold-dim", "'0'"]);
     let parts = ["manifold_dim", "less than data_dim = 3, found 3"];

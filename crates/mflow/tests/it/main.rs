@@ -16,6 +16,7 @@ mod posterior;
 mod ratio;
 mod reading;
 mod report;
+mod request;
 mod scores;
 mod simulated;
 mod starts;

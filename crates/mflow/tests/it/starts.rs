@@ -126,7 +126,7 @@ fn a_start_leaves_closed_charts_out_unless_they_are_asked_for() {
     folder.succeeds(&format!("{fit} --chart auto --out both"));
     assert!(names("both").contains("m-flow on a torus; free-form, unrolled"), "{}", names("both"));
     let free = "fit t/x.npy --manifold-dim 2 --model free-form --chart auto --out free";
-    folder.fails(free, 2, &["--chart for the models m-flow and fom only"]);
+    folder.fails(free, 2, &["--chart: expected for the models m-flow and fom only"]);
     // A start that was asked for is told what stands in its way.
     let ended = folder.run(&format!("{fit} --model free-form --out told"));
     assert!(ended.err.contains("seems to be closed"), "{}", ended.err);

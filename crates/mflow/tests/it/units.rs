@@ -118,6 +118,6 @@ fn contexts_in_any_units_give_the_same_density() {
     close("log_prob", &fit("scaled.npy", "", "scaled"), &expected, 1e-4);
     let raw = fit("scaled.npy", "--normalize-context none", "raw");
     assert!(raw.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 0.1), "it makes a difference");
-    let refused = ["expected --normalize-context beside a context, found no context"];
+    let refused = ["--normalize-context: expected it beside a context, found no context"];
     folder.fails("fit x.npy --model af --normalize-context none --out no", 2, &refused);
 }

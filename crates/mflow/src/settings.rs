@@ -1,24 +1,26 @@
-//! Settings: a TOML file and `--set a.b=c`, laid over defaults, with errors that name the field.
-use super::exit::Usage;
-use anyhow::{Context, Error, Result, anyhow};
+//! Settings: fields of a config, from a TOML file or one by one, laid over defaults, with errors that name the field.
+use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
+use std::str::FromStr;
 use toml::{Table, Value};
 
 /// One field and its value.
-#[derive(Clone, Debug)]
-pub(super) struct Setting {
-    /// The file, or none for `--set`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// The file that it is from, if it is from one.
     file: Option<String>,
     /// Path of the field: `train.phases.0.epochs`.
     path: String,
     value: Value,
 }
 
-impl Setting {
-    /// For clap: `a.b=c`, with `c` as TOML where it is TOML, else as text.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+impl FromStr for Setting {
+    type Err = String;
+
+    /// `a.b=c`, with `c` as TOML where it is TOML, else as text.
+    fn from_str(text: &str) -> Result<Self, String> {
         let (path, value) = text.split_once('=').ok_or("expected FIELD=VALUE, found no `=`")?;
         // `a[0].b` is how messages spell `a.0.b`.
         let path = path.trim().replace('[', ".").replace(']', "");
@@ -29,28 +31,47 @@ impl Setting {
         let value = value.parse().unwrap_or_else(|_| Value::String(value.to_owned()));
         Ok(Self { file: None, path, value })
     }
+}
+
+impl Setting {
+    /// The settings of the TOML file at `path`, field by field; lists are one field each.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no TOML.
+    pub fn of_file(path: &Path) -> Result<Vec<Self>> {
+        let file = path.display().to_string();
+        let refuse = |place, message| Error::Setting { file: Some(place), path: None, message };
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| refuse(file.clone(), format!("cannot be read: {e}")))?;
+        let table: Table = toml::from_str(&text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            refuse(format!("{file}, line {line}"), e.message().to_owned())
+        })?;
+        let mut settings = vec![];
+        flatten("", table, &file, &mut settings);
+        Ok(settings)
+    }
 
     /// Whether it sets the field at `path`.
-    pub(super) fn is_at(&self, path: &str) -> bool {
+    pub(crate) fn is_at(&self, path: &str) -> bool {
         self.path == path
     }
 
     /// Whether it sets the field at `path`, or a part of it.
-    pub(super) fn is_under(&self, path: &str) -> bool {
+    pub(crate) fn is_under(&self, path: &str) -> bool {
         self.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
     /// The text that it sets the field at `path` to.
-    pub(super) fn text_at(&self, path: &str) -> Option<&str> {
+    pub(crate) fn text_at(&self, path: &str) -> Option<&str> {
         self.value.as_str().filter(|_| self.is_at(path))
     }
 
     /// An error about this setting.
-    pub(super) fn error(&self, message: &str) -> Error {
-        match &self.file {
-            Some(file) => anyhow!("{file}: `{}`: {message}", self.path),
-            None => Error::new(Usage(format!("--set {}: {message}", self.path))),
-        }
+    pub(crate) fn error(&self, message: &str) -> Error {
+        let (file, path) = (self.file.clone(), Some(self.path.clone()));
+        Error::Setting { file, path, message: message.to_owned() }
     }
 
     /// Whether it says which kind of thing a table is.
@@ -102,19 +123,6 @@ fn inside<'a>(value: &'a mut Value, key: &str) -> Result<&'a mut Value, String> 
     }
 }
 
-/// The settings of a TOML file, field by field; lists are one field each.
-pub(super) fn read(path: &Path) -> Result<Vec<Setting>> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    let table: Table = toml::from_str(&text).map_err(|e| {
-        let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        anyhow!("{name}, line {}: {}", before.matches('\n').count() + 1, e.message())
-    })?;
-    let mut settings = vec![];
-    flatten("", table, &name, &mut settings);
-    Ok(settings)
-}
-
 fn flatten(prefix: &str, table: Table, file: &str, settings: &mut Vec<Setting>) {
     for (key, value) in table {
         let path = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
@@ -126,12 +134,20 @@ fn flatten(prefix: &str, table: Table, file: &str, settings: &mut Vec<Setting>) 
 }
 
 /// A config as a table, to lay settings over.
-pub(super) fn table(config: &impl Serialize) -> Result<Table> {
-    Ok(Table::try_from(config)?)
+pub(crate) fn table(config: &impl Serialize) -> Result<Table> {
+    Table::try_from(config).map_err(|e| whole(None, &e.to_string()))
 }
 
-/// `base` with the settings laid over it, as a config.
-pub(super) fn config<T: DeserializeOwned>(base: &Table, settings: &[Setting]) -> Result<T> {
+/// An error about all settings together.
+fn whole(file: Option<&String>, message: &str) -> Error {
+    Error::Setting { file: file.cloned(), path: None, message: message.to_owned() }
+}
+
+/// `base` with the settings laid over it, as a config: the later ones over the earlier ones.
+///
+/// # Errors
+/// If a setting has no place, or the whole is no config: the error names the setting without which it would be one.
+pub fn with_settings<T: DeserializeOwned>(base: &Table, settings: &[Setting]) -> Result<T> {
     // Kinds come before what depends on them.
     let mut settings: Vec<&Setting> = settings.iter().collect();
     settings.sort_by_key(|setting| !setting.is_kind());
@@ -148,17 +164,11 @@ pub(super) fn config<T: DeserializeOwned>(base: &Table, settings: &[Setting]) ->
         Err(message) => message,
     };
     // The setting to blame is the one without which all is well; the last, if there are several.
-    let mut blamed = None;
     for skipped in (0..settings.len()).rev() {
         let rest = settings.iter().enumerate().filter(|(i, _)| *i != skipped);
         if let Ok(Ok(_)) = with(&mut rest.map(|(_, setting)| *setting)) {
-            blamed = Some(settings[skipped]);
-            break;
+            return Err(settings[skipped].error(&message));
         }
     }
-    Err(match (blamed, settings.iter().find_map(|s| s.file.as_ref())) {
-        (Some(setting), _) => setting.error(&message),
-        (None, Some(file)) => anyhow!("{file}: {message}"),
-        (None, None) => Error::new(Usage(format!("--set: {message}"))),
-    })
+    Err(whole(settings.iter().find_map(|s| s.file.as_ref()), &message))
 }

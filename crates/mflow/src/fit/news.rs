@@ -1,0 +1,72 @@
+//! What a fit finds out before it trains, for whoever waits for it.
+use super::Shape;
+use mflow_train::Attempt;
+use std::fmt;
+
+/// Something that was found out or decided; as text, a line for a person.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum News {
+    /// The data lie in a plane of so many dimensions.
+    Plane(usize),
+    /// The shape of the manifold.
+    Shape(Shape),
+    /// No start is guided by distances along the manifold; why not.
+    NoDistances(String),
+    /// A way that nobody asked for by name cannot be tried.
+    NotTried {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A trial has ended.
+    Trial(Attempt),
+    /// The name of what the trials chose.
+    Chosen(String),
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plane(n) => write!(
+                f,
+                "the data lie in a plane of {n} dimensions: principal components are the manifold, and only the density \
+                 on it is learned"
+            ),
+            Self::Shape(shape) => describe(*shape, f),
+            Self::NoDistances(reason) => {
+                write!(f, "note: no start is guided by distances along the manifold: {reason}")
+            }
+            Self::NotTried { name, reason } => write!(f, "note: {name} is not tried: {reason}"),
+            Self::Trial(trial) => write!(
+                f,
+                "trial of {}: reconstruction error {:.2e} on held-out rows after {} updates, {:.0} s",
+                trial.start.as_deref().unwrap_or_default(),
+                trial.error,
+                trial.updates,
+                trial.seconds
+            ),
+            Self::Chosen(name) => write!(f, "chosen: {name}"),
+        }
+    }
+}
+
+/// Where one chart does not cover a shape, and rows that are on no part of it.
+fn describe(shape: Shape, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let pieces = (shape.pieces > 1).then(|| format!("in {} pieces", shape.pieces));
+    let closed = shape.closed.then(|| "closed, or folded back onto itself".to_owned());
+    let parts: Vec<String> = pieces.into_iter().chain(closed).collect();
+    match parts.as_slice() {
+        [] => write!(f, "the manifold seems to be open and in one piece")?,
+        parts => write!(f, "the manifold seems to be {}", parts.join(", and "))?,
+    }
+    match shape.outliers {
+        0 => Ok(()),
+        outliers => write!(
+            f,
+            "; rows far from all others do not guide a start: {outliers} of {} that were looked at",
+            shape.rows
+        ),
+    }
+}
