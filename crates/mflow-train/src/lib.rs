@@ -77,4 +77,4 @@ pub use shards::{
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
 pub use start::Start;
-pub use trainer::{Outcome, Trainer, Updates};
+pub use trainer::{Outcome, Trainer, Updates, validation_split};

@@ -84,6 +84,19 @@ struct Past {
     chosen: Option<BTreeMap<String, Tensor>>,
 }
 
+/// The rows to train on and those that are held out for validation, where no data are given for it: `fraction` of `rows`, at
+/// least one of each, drawn by `seed`.
+///
+/// There must be 2 rows at least; of fewer, none is held out.
+pub fn validation_split(rows: usize, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let held_out = (rows as f64 * fraction).round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=rows")]
+    let held_out = (held_out as usize).max(1).min(rows.saturating_sub(1));
+    let mut validation = Stream::new(seed, "validation split").permutation(rows);
+    let train = validation.split_off(held_out);
+    (train, validation)
+}
+
 impl Trainer<'_> {
     /// Train until the schedule is done or `stop` is raised. With a run directory that holds a
     /// checkpoint, training goes on from there, to the same bits as without the interruption.
@@ -305,11 +318,7 @@ impl Trainer<'_> {
             let train: Arc<[usize]> = (0..n).collect();
             return Split { train, validation: (0..validation.rows()).collect() };
         }
-        let held_out = (n as f64 * self.config.validation_fraction).round();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=n")]
-        let held_out = (held_out as usize).clamp(1, n - 1);
-        let mut validation = Stream::new(self.seed, "validation split").permutation(n);
-        let train = validation.split_off(held_out);
+        let (train, validation) = validation_split(n, self.config.validation_fraction, self.seed);
         Split { train: train.into(), validation: validation.into() }
     }
 

@@ -1,6 +1,6 @@
 //! Runs that are done, read back from their directories.
 use crate::experiment::ExperimentConfig;
-use crate::fit::{FitConfig, MODEL_FILE, POINTS_FILE};
+use crate::fit::{FitConfig, HELD_OUT_FILE, HeldOut, MODEL_FILE, POINTS_FILE};
 use crate::report::{RESULT_FILE, Report};
 use crate::title::title;
 use crate::{Error, Result};
@@ -60,6 +60,8 @@ pub struct FinishedFit {
     pub attempts: Vec<Attempt>,
     /// The losses, epoch by epoch.
     pub metrics: Vec<EpochMetrics>,
+    /// What held-out rows said of it; none of a model that draws no samples.
+    pub held_out: Option<HeldOut>,
     /// The model, in the precision of its training.
     pub model: Box<dyn Model>,
 }
@@ -74,8 +76,13 @@ impl FinishedFit {
         let LoadedModel { model, card, .. } = model(folder, config.dtype.into(), device)?;
         let (attempts, metrics) = (read_attempts(folder)?, read_metrics(folder)?);
         let points = points(&folder.join(POINTS_FILE), config.model.sizes.data_dim)?;
-        let folder = folder.to_owned();
-        Ok(Self { folder, config, columns: card.columns, points, attempts, metrics, model })
+        let held_out = folder.join(HELD_OUT_FILE);
+        let held_out = match held_out.is_file() {
+            true => Some(parse(&held_out, from_json)?),
+            false => None,
+        };
+        let (folder, columns) = (folder.to_owned(), card.columns);
+        Ok(Self { folder, config, columns, points, attempts, metrics, held_out, model })
     }
 }
 
@@ -168,6 +175,13 @@ impl Finished {
         match self {
             Self::Experiment(run) => &run.report.attempts,
             Self::Fit(fit) => &fit.attempts,
+        }
+    }
+    /// What held-out rows said of a fit; an experiment has metrics.
+    pub fn held_out(&self) -> Option<&HeldOut> {
+        match self {
+            Self::Experiment(_) => None,
+            Self::Fit(fit) => fit.held_out.as_ref(),
         }
     }
     /// The model.

@@ -77,8 +77,9 @@ impl Table {
         Self { row_shape: Some(shape), ..self }
     }
 
-    /// The rows that are to be kept; none where there are no such rows.
-    pub(super) fn with_rows(&self, is_kept: &[bool]) -> Option<Self> {
+    /// The rows that are to be kept, in order, `is_kept` for each; none where there are no such rows.
+    #[must_use]
+    pub fn with_rows(&self, is_kept: &[bool]) -> Option<Self> {
         let kept = self.values.chunks_exact(self.cols).zip(is_kept).filter(|(_, kept)| **kept);
         let values: Vec<f64> = kept.flat_map(|(row, _)| row).copied().collect();
         let rows = values.len() / self.cols;

@@ -9,15 +9,24 @@ use super::run_folder::keep_config;
 use super::tables::{Files, Numbers, Tables};
 use super::{interrupt, threads};
 use anyhow::{Result, anyhow, bail};
+use mflow::core::ModelParts;
 use mflow::cycle::{self, Cycle};
-use mflow::fit::{Candidates, Chosen, Fit, FitConfig, MODEL_FILE, News, keep_points};
+use mflow::fit::{
+    Ask, Candidates, Chosen, ColumnFacts, Fit, FitConfig, HeldOut, HeldOutRows, MODEL_FILE, News,
+    Way, keep_points, manifold_below,
+};
 use mflow::train::{Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, TRIAL, kept_epochs};
 use mflow::{Error, Setting};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Rows of which the dimension of their manifold is asked, at most.
+const DIMENSION_ROWS: usize = 100_000;
+/// Rows by which it is told whether an ambient density has a bound.
+const BOUND_ROWS: usize = 3000;
+
 pub(super) fn run(options: &Options) -> Result<Done> {
-    let request = options.request()?;
+    let mut request = options.request()?;
     if options.ratios.is_some() && request.model.is_none() && request.config.is_none() {
         bail!(Usage(
             "expected --model ratio beside --ratios, as it alone learns from them".to_owned()
@@ -25,10 +34,27 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     }
     let (mut tables, mut validation) = read(options)?;
     let pool = threads::pool(options.threads)?;
+    let mut apart = None;
+    if let Some(fraction) = options.holdout {
+        let (kept, held_out) = tables.held_out(fraction, request.seed.unwrap_or(0))?;
+        (tables, apart) = (kept, Some(held_out));
+    }
     let earlier = options.run.earlier_config();
     let earlier = earlier.as_deref().map(Setting::of_file).transpose()?;
-    let mut ways =
-        request.ways(&tables.units()?, earlier).map_err(|error| explain(error, options))?;
+    // Told when all has been checked.
+    let mut news = vec![];
+    let facts = look_at_columns(&tables, &mut news)?;
+    let explained = |error| explain(error, options);
+    let asks = request.manifold_dim == Ask::Auto && earlier.is_none();
+    if asks {
+        let x = tables.sample(DIMENSION_ROWS)?;
+        let cols = tables.data.cols();
+        let tell = &mut |of_data| news.push(of_data);
+        request = request.with_dimension_of(&x, cols, &pool, tell).map_err(explained)?;
+    }
+    let units = tables.units()?;
+    let mut ways = request.ways(&units, earlier).map_err(explained)?;
+    look_for_a_bound(&ways, &tables, &facts, &pool, &mut news)?;
     for way in &mut ways {
         let config = &mut way.config;
         options.run.settle_shards(&mut config.train, &pool);
@@ -54,18 +80,37 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let provenance = provenance(options, config, &tables.data);
     let device = config.device.open(config.dtype.into())?;
     let data = tables.into_source(config, &device)?;
-    let validation = validation.map(|tables| tables.into_source(config, &device)).transpose()?;
-    let tell = &mut |news: News| message(format_args!("{news}"));
-    let candidates = Candidates::new(ways, data.as_ref(), tell)?;
-    let run = options.run.open()?;
+    let source = |tables: Tables| tables.into_source(config, &device);
+    let (validation, apart) = (validation.map(source).transpose()?, apart.map(source).transpose()?);
     let stop = interrupt::flag()?;
-    let chosen = candidates.choose(data.as_ref(), validation.as_deref(), &pool, tell, &stop)?;
-    let Some(Chosen { config, trials }) = chosen else {
+    let interrupted = || {
         message(format_args!(
             "interrupted before a model was chosen; nothing is lost but the trials: the same command starts anew"
         ));
-        return Ok(Done::Interrupted);
+        Ok(Done::Interrupted)
     };
+    let of_validation = validation.as_deref();
+    let tell = &mut |news: News| message(format_args!("{news}"));
+    let mut of_ways = vec![];
+    let candidates = Candidates::new(ways, data.as_ref(), &mut |news| of_ways.push(news));
+    if candidates.is_err() {
+        of_ways.drain(..).for_each(&mut *tell);
+    }
+    let candidates = candidates?;
+    let run = options.run.open()?;
+    if !run.resumed() {
+        news.into_iter().for_each(&mut *tell);
+    }
+    of_ways.into_iter().for_each(&mut *tell);
+    if asks
+        && request
+            .compare_dimensions(&units, data.as_ref(), of_validation, &pool, tell, &stop)?
+            .is_none()
+    {
+        return interrupted();
+    }
+    let chosen = candidates.choose(data.as_ref(), of_validation, &pool, tell, &stop)?;
+    let Some(Chosen { config, trials }) = chosen else { return interrupted() };
     // A run that was killed before its first checkpoint has its trials already.
     if !run.resumed() && options.run.earlier_config().is_none() {
         run.write_trials(&trials)?;
@@ -75,7 +120,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let fit = Fit {
         config: &config,
         data: data.as_ref(),
-        validation: validation.as_deref(),
+        validation: of_validation,
         columns,
         layout,
         provenance,
@@ -97,11 +142,57 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         Outcome::Finished => {
             keep_points(&run, data.as_ref())?;
             summary(&run, &config)?;
+            let held_out = match apart.as_deref() {
+                Some(apart) => HeldOutRows::apart(apart),
+                None => HeldOutRows::of_validation(data.as_ref(), of_validation, &config),
+            };
+            say_what_it_is_worth(&run, &held_out, data.as_ref(), &pool)?;
             say_how_exact(&run, data.as_ref(), &pool)?;
             report_on(run.path(), &device, &pool)?;
             Ok(Done::Finished)
         }
     }
+}
+
+/// Look at the columns before anything is fitted to them.
+fn look_at_columns(tables: &Tables, news: &mut Vec<News>) -> Result<ColumnFacts> {
+    let columns = tables.data.cols();
+    let names = tables.data.columns().map(<[String]>::to_vec);
+    let facts = ColumnFacts::of(&tables.sample(ColumnFacts::rows_for(columns))?, columns, names)?;
+    news.push(News::Columns { rows: tables.data.rows(), facts: facts.clone() });
+    Ok(facts)
+}
+
+/// Look whether a density of all columns may be fitted to data that lie on a manifold.
+fn look_for_a_bound(
+    ways: &[Way],
+    tables: &Tables,
+    facts: &ColumnFacts,
+    pool: &Pool,
+    news: &mut Vec<News>,
+) -> Result<()> {
+    let is_ambient = |way: &Way| matches!(way.config.model.parts, ModelParts::Af { .. });
+    if ways.iter().any(is_ambient) {
+        let below = manifold_below(&tables.sample(BOUND_ROWS)?, facts, pool)?;
+        news.extend(below.map(News::NoBound));
+    }
+    Ok(())
+}
+
+/// Tell and keep what the held-out rows say.
+fn say_what_it_is_worth(
+    run: &RunDir,
+    held_out: &HeldOutRows<'_>,
+    data: &dyn RowSource,
+    pool: &Pool,
+) -> Result<()> {
+    let opened = model::open(run.path(), None, data.device())?;
+    if !opened.signature().is_generative() {
+        return Ok(());
+    }
+    let found = HeldOut::measure(opened.model(), held_out, data, pool)?;
+    found.write(run)?;
+    result(format_args!("{found}"))
 }
 
 /// The data and what goes with them; the same of the validation, if there is one.

@@ -61,6 +61,10 @@ pub(super) struct Options {
     /// Ratios and labels of each point for validation
     #[arg(long, value_name = "RATIOS", requires = "validation")]
     pub(super) validation_ratios: Option<PathBuf>,
+    /// Part of the rows that is kept apart from the fit, 0 to 1, for the numbers that are told at its end; without it they are
+    /// those of the rows that chose the epochs
+    #[arg(long, value_name = "FRACTION", value_parser = part, conflicts_with = "stream")]
+    pub(super) holdout: Option<f64>,
     /// Kind of model [default: auto; m-flow beside a config, a chart, another schedule than sequential, or
     /// a `--set` for phases or parts of the model]
     #[arg(long, value_parser = kinds())]
@@ -191,6 +195,12 @@ fn kinds() -> impl TypedValueParser<Value = Ask<Kind>> {
 /// The value of `--set`.
 pub(super) fn setting(text: &str) -> Result<Setting, String> {
     text.parse()
+}
+
+/// The value of `--holdout`: a part of the rows.
+fn part(text: &str) -> Result<f64, String> {
+    let part: Option<f64> = text.parse().ok().filter(|part| *part > 0. && *part < 1.);
+    part.ok_or_else(|| "expected a part of the rows, above 0 and below 1".to_owned())
 }
 
 /// The value of `--manifold-dim`: a number, or `auto`.

@@ -2,8 +2,8 @@
 use super::exit::Usage;
 use super::input;
 use super::output::message;
-use anyhow::{Result, bail};
-use mflow::bijectors::FeatureAffineConfig;
+use anyhow::{Result, anyhow, bail};
+use mflow::bijectors::{FeatureAffineConfig, Stream};
 use mflow::core::candle::{DType, Device};
 use mflow::core::{ChosenColumns, ModelParts, RowLayout, standardize, standardize_blocks};
 use mflow::data::Place;
@@ -11,7 +11,7 @@ use mflow::data::io::{
     Columns, Loaded, Missing, NpyFile, ReadOptions, Table, align_rows, npz_names, read_npz_array,
 };
 use mflow::fit::{DataUnits, FitConfig};
-use mflow::train::{RowSource, Rows, Stored};
+use mflow::train::{RowReader, RowSource, Rows, Stored};
 use std::path::{Path, PathBuf};
 
 /// A table of numbers.
@@ -229,6 +229,62 @@ impl Tables {
         Ok(())
     }
 
+    /// At most `most` rows of the data as they were read, evenly spread, row-major.
+    pub(super) fn sample(&self, most: usize) -> Result<Vec<f64>> {
+        let (rows, kept) = (self.data.rows(), self.data.rows().min(most));
+        let index: Vec<usize> = (0..kept).map(|i| i * rows / kept).collect();
+        match &self.data {
+            Numbers::Table(table) => {
+                let cols = table.cols();
+                let row = |i: usize| &table.values()[i * cols..(i + 1) * cols];
+                Ok(index.into_iter().flat_map(row).copied().collect())
+            }
+            Numbers::File(file) => Ok(RowReader::read(file, &index).map_err(|e| anyhow!(e))?),
+        }
+    }
+
+    /// These tables without `fraction` of their rows, and those rows, drawn by `seed`. The rows of a stream stay together.
+    pub(super) fn held_out(self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
+        let rows = self.data.rows();
+        if rows < 2 {
+            bail!("{}: expected at least 2 rows to hold some out, found 1", self.path.display());
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=rows")]
+        let count = ((rows as f64 * fraction).round() as usize).clamp(1, rows - 1);
+        let mut is_kept = vec![true; rows];
+        for row in &Stream::new(seed, "held-out rows").permutation(rows)[..count] {
+            is_kept[*row] = false;
+        }
+        let others: Vec<bool> = is_kept.iter().map(|kept| !kept).collect();
+        Ok((self.with_rows(&is_kept)?, self.with_rows(&others)?))
+    }
+
+    /// The rows that are to be kept, of all tables.
+    fn with_rows(&self, is_kept: &[bool]) -> Result<Self> {
+        let of = |table: &Table| {
+            table
+                .with_rows(is_kept)
+                .ok_or_else(|| anyhow!("{}: no row is left", self.path.display()))
+        };
+        let numbers = |numbers: &Numbers| match numbers {
+            Numbers::Table(table) => Ok(Numbers::Table(of(table)?)),
+            Numbers::File(_) => bail!("{}: rows of a stream stay together", self.path.display()),
+        };
+        let beside = |table: &Option<(PathBuf, Table)>| -> Result<Option<(PathBuf, Table)>> {
+            table.as_ref().map(|(path, table)| Ok((path.clone(), of(table)?))).transpose()
+        };
+        let context = self.context.as_ref();
+        Ok(Self {
+            path: self.path.clone(),
+            data: numbers(&self.data)?,
+            context: context.map(|(p, t)| anyhow::Ok((p.clone(), numbers(t)?))).transpose()?,
+            scores: beside(&self.scores)?,
+            scores_option: self.scores_option,
+            ratios: beside(&self.ratios)?,
+            layout: self.layout.clone(),
+        })
+    }
+
     /// Units of the columns.
     pub(super) fn units(&self) -> Result<DataUnits> {
         let context = self.context.as_ref().map(|(_, table)| table.standardize());
@@ -332,7 +388,7 @@ impl Tables {
     ) -> Result<Box<dyn RowSource>> {
         let dtype: DType = config.dtype.into();
         let file = |numbers: Numbers| match numbers {
-            Numbers::File(file) => Some(Box::new(file) as Box<dyn mflow::train::RowReader>),
+            Numbers::File(file) => Some(Box::new(file) as Box<dyn RowReader>),
             Numbers::Table(_) => None,
         };
         match self.data {

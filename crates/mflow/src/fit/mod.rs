@@ -1,7 +1,10 @@
 //! Fitting a model to rows: from what is asked for ([`FitRequest`]) to the ways that are open ([`Way`]), to those that
 //! the data allow ([`Candidates`]), to the one that is trained ([`Chosen`], [`Fit`]).
 mod candidates;
+mod columns;
 mod config;
+mod dimension;
+mod held_out;
 mod kind;
 mod news;
 mod request;
@@ -10,7 +13,10 @@ mod units;
 mod ways;
 
 pub use candidates::{Candidates, Chosen};
+pub use columns::ColumnFacts;
 pub use config::{DTypeName, FitConfig, Normalize};
+pub use dimension::manifold_below;
+pub use held_out::{HELD_OUT_FILE, HeldOut, HeldOutRows};
 pub use kind::Kind;
 pub use news::News;
 pub use request::{Ask, FitRequest};

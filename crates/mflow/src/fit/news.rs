@@ -1,5 +1,5 @@
 //! What a fit finds out before it trains, for whoever waits for it.
-use super::Shape;
+use super::{ColumnFacts, Shape};
 use mflow_train::Attempt;
 use std::fmt;
 
@@ -7,6 +7,29 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum News {
+    /// What the columns are like.
+    Columns {
+        /// Rows of the data.
+        rows: usize,
+        /// The columns.
+        facts: ColumnFacts,
+    },
+    /// The data lie on a manifold of about so many dimensions, where the ambient density that is fitted has no bound.
+    NoBound(usize),
+    /// The dimension that the data recommend.
+    Dimension {
+        /// It.
+        dimension: usize,
+        /// Why.
+        because: String,
+    },
+    /// The errors of short runs by the dimension of the manifold.
+    Dimensions {
+        /// The model of those runs.
+        model: String,
+        /// Dimension and reconstruction error on held-out rows, in units of the normalised data.
+        errors: Vec<(usize, f64)>,
+    },
     /// The data lie in a plane of so many dimensions.
     Plane(usize),
     /// The shape of the manifold.
@@ -29,6 +52,23 @@ pub enum News {
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Columns { rows, facts } => write!(f, "{rows} rows of {facts}"),
+            Self::NoBound(n) => write!(
+                f,
+                "warning: these data lie on a manifold of about {n} dimensions, or very near one: an ambient density has \
+                 no bound there, and its log_prob tells how narrow it became. Try `--model m-flow --manifold-dim {n}`"
+            ),
+            Self::Dimension { dimension, because } => {
+                write!(f, "dimension of the manifold, by the data: {dimension}: {because}")
+            }
+            Self::Dimensions { model, errors } => {
+                write!(f, "reconstruction error on held-out rows of {model} after short runs:")?;
+                for (i, (n, error)) in errors.iter().enumerate() {
+                    let sign = if i > 0 { "," } else { "" };
+                    write!(f, "{sign} {error:.2e} with --manifold-dim {n}")?;
+                }
+                Ok(())
+            }
             Self::Plane(n) => write!(
                 f,
                 "the data lie in a plane of {n} dimensions: principal components are the manifold, and only the density \

@@ -4,11 +4,13 @@ use super::table::Table;
 use super::view::{Detail, view};
 use super::{curves, metrics, number, schedule};
 use crate::cycle::{self, Cycle};
+use crate::fit::HeldOut;
 use crate::report::Seconds;
 use crate::{Error, Finished, FinishedRun, Result};
 use mflow_bijectors::host;
 use mflow_core::Error as CoreError;
 use mflow_core::candle::{Device, Tensor};
+use mflow_eval::Estimate;
 use mflow_train::{Attempt, CONFIG_FILE, Pool, TRIAL, kept_epochs};
 
 const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
@@ -29,6 +31,11 @@ pub(super) fn page(run: &Finished, pool: &Pool) -> Result<Page> {
     if let Some(run) = run.experiment() {
         page.section("Metrics");
         page.table(&metric_table(run));
+    }
+    if let Some(found) = run.held_out() {
+        page.section("On held-out rows");
+        page.table(&held_out_table(found));
+        page.note(&held_out_note(found));
     }
     page.section("Training");
     page.figures(&curves::of_run(run.metrics()));
@@ -127,6 +134,43 @@ fn metric_table(run: &FinishedRun) -> Table {
         ]);
     }
     table
+}
+
+fn held_out_table(found: &HeldOut) -> Table {
+    let mut table = Table::new("held-out", 2, ["Quantity", "What it is", "Value", "Rows"]);
+    let mut row = |title: &str, meaning: &str, estimate: &Option<Estimate>| {
+        let Some(estimate) = estimate else { return };
+        let (value, count) = (metrics::value(estimate), estimate.count.to_string());
+        table.row(vec![title.to_owned(), meaning.to_owned(), value, count]);
+    };
+    let error = "mean distance from the manifold, in units of the data";
+    row("Reconstruction error", error, &found.reconstruction_error);
+    let plane = "the same for the plane of as many principal components";
+    row("Principal components", plane, &found.principal_error);
+    row("log_prob", "mean log-density, in nats", &found.log_prob);
+    if let Some(outliers) = found.outliers {
+        let meaning = "far beyond the quartiles of the others, in distance or density".to_owned();
+        let (value, rows) = (outliers.to_string(), found.rows.to_string());
+        table.row(vec!["Outliers".to_owned(), meaning, value, rows]);
+    }
+    table
+}
+
+/// Which rows they are, and what to do next.
+fn held_out_note(found: &HeldOut) -> String {
+    let rows = match found.chose_weights {
+        true => {
+            "The rows were not trained on, but the epochs were chosen by them, which flatters the numbers a little; \
+             --holdout keeps rows apart from all of the fit."
+        }
+        false => "The rows had no part in the fit.",
+    };
+    let sentence = |next: &String| {
+        let mut letters = next.chars();
+        let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        format!(" {first}{}.", letters.as_str())
+    };
+    rows.to_owned() + &found.next.iter().map(sentence).collect::<String>()
 }
 
 fn phase_table(run: &Finished) -> Table {

@@ -7,6 +7,7 @@ mod dim;
 mod evaluation;
 mod events;
 mod figures;
+mod first_look;
 mod fitting;
 mod folder;
 mod held_out;
