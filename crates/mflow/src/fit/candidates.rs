@@ -39,7 +39,9 @@ fn fit_to_data(
     }
     let (many, graph) = match shape_of(&model, data, seed) {
         Ok(shape) => {
-            tell(News::Shape(shape));
+            if shape.is_unusual() {
+                tell(News::Shape(shape));
+            }
             (shape.closed || shape.pieces > 1, true)
         }
         // The start itself will say why not.

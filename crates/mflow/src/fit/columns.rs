@@ -79,12 +79,9 @@ impl fmt::Display for ColumnFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let d = self.columns;
         match self.rank {
-            None => write!(f, "{d} columns, which too few rows are given for to tell their rank")?,
-            Some(rank) if rank == d => write!(f, "{d} columns of full rank")?,
-            Some(rank) => write!(
-                f,
-                "{d} columns of rank {rank}: the rows lie in a plane of {rank} dimensions"
-            )?,
+            None => write!(f, "{d} columns, too few rows to tell their rank")?,
+            Some(rank) if rank == d => write!(f, "{d} columns, of full rank")?,
+            Some(rank) => write!(f, "{d} columns, of rank {rank}: they span {rank} dimensions")?,
         }
         if !self.constant.is_empty() {
             let items = self.constant.iter().map(|&j| self.name(j)).collect();

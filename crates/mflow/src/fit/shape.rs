@@ -35,6 +35,13 @@ pub struct Shape {
     pub rows: usize,
 }
 
+impl Shape {
+    /// Whether one chart does not cover it, or some rows are on no part of it.
+    pub fn is_unusual(self) -> bool {
+        self.closed || self.pieces > 1 || self.outliers > 0
+    }
+}
+
 /// Rows by which the shape is told, at most.
 const SHAPE_ROWS: usize = 4000;
 /// A manifold counts as closed if its [`mflow_core::UnrolledPiece::overlap`] is above this. The tests of
