@@ -28,6 +28,8 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let opened = Opened::from_options(&options.model.fitted)?;
     opened.check_generative("latents")?;
     let latents = opened.latents(&options.data)?;
+    let context = opened.context(options.model.context.as_deref(), latents.dim(0)?)?;
+    let latents = (latents, context);
     let points = map_rows(&opened, &options.model, &latents, |model, u, c| model.decode(u, c))?;
     options.out.write_points(&points, &opened.loaded.card)?;
     Ok(Done::Finished)

@@ -32,7 +32,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
     opened.check_generative("latents")?;
-    let x = opened.data(&options.data, &options.part)?;
+    let x = opened.rows(&options.data, &options.part, options.model.context.as_deref())?;
     let latents = map_rows(&opened, &options.model, &x, |model, x, c| model.encode(x, c))?;
     options.out.write(&latents, Some(&latent_names(opened.signature())))?;
     Ok(Done::Finished)

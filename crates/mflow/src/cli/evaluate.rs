@@ -27,15 +27,14 @@ pub(super) fn by_rows(
     Ok(result?)
 }
 
-/// `f` of the model on blocks of `rows`, with the context and on the threads of the options, and with a warning
-/// of results that are not finite: `[rows, ..]`.
+/// `f` of the model on blocks of `rows` and `context`, on the threads of the options, and with a warning of results that are
+/// not finite: `[rows, ..]`.
 pub(super) fn map_rows(
     opened: &Opened,
     options: &ModelOptions,
-    rows: &Tensor,
+    (rows, context): &(Tensor, Option<Tensor>),
     f: impl Fn(&dyn Model, &Tensor, Option<&Tensor>) -> core::Result<Tensor> + Sync + Send,
 ) -> Result<Tensor> {
-    let context = opened.context(options.context.as_deref(), rows.dim(0)?)?;
     let pool = threads::pool(options.fitted.threads)?;
     let model = opened.model();
     let results = by_rows(&pool, rows, context.as_ref(), |x, c| f(model, x, c))?;

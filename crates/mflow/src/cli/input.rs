@@ -23,9 +23,9 @@ pub(super) fn read(path: &Path, options: &ReadOptions, dtype: DType) -> Result<T
     Ok(table)
 }
 
-/// A context that fits `dtype`; of an .npz file the array of contexts, if it has one.
-pub(super) fn read_context(path: &Path, options: &ReadOptions, dtype: DType) -> Result<Table> {
-    read(path, &options.of_array(CONTEXT), dtype)
+/// A context, with its warnings told; of an .npz file the array of contexts, if it has one.
+pub(super) fn load_context(path: &Path, options: &ReadOptions) -> Result<Loaded> {
+    load(path, &options.of_array(CONTEXT))
 }
 
 /// Refuse values that single precision cannot hold, where it must.

@@ -6,7 +6,7 @@ use super::reading::PartOptions;
 use anyhow::{Result, bail};
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{LoadedModel, Model, ModelSignature, load_model};
-use mflow::data::io::{Choice, Columns, ReadOptions, Table};
+use mflow::data::io::{Choice, Columns, Loaded, ReadOptions, Table, align_rows};
 use mflow::fit::MODEL_FILE;
 use std::path::{Path, PathBuf};
 
@@ -103,9 +103,35 @@ impl Opened {
 
     /// Data for the model, `[B, D]`.
     pub(super) fn data(&self, path: &Path, part: &PartOptions) -> Result<Tensor> {
+        self.tensor(self.load_data(path, part)?.table)
+    }
+
+    /// Data for the model, `[B, D]`, and the context of each row, `[B, C]`; a row that was left out of one is left out of the
+    /// other.
+    pub(super) fn rows(
+        &self,
+        path: &Path,
+        part: &PartOptions,
+        context: Option<&Path>,
+    ) -> Result<(Tensor, Option<Tensor>)> {
+        let data = self.load_data(path, part)?;
+        let options = part.over(self.text.clone(), Columns::All).of_all_columns();
+        let of_context = self.load_context(context, &options)?;
+        let mut all = align_rows([Some(data), of_context].into_iter().flatten().collect())?.into_iter();
+        let (data, of_context) = (all.next(), all.next());
+        let Some(data) = data.map(|data| data.table) else { bail!("{}: not read", path.display()) };
+        let rows = data.rows();
+        let of_context = of_context.zip(context);
+        let of_context = of_context.map(|(table, path)| self.repeat(table.table, path, rows));
+        Ok((self.tensor(data)?, of_context.transpose()?))
+    }
+
+    fn load_data(&self, path: &Path, part: &PartOptions) -> Result<Loaded> {
         let signature = self.signature();
         let options = part.over(self.text.clone(), self.fitted_columns());
-        let table = input::read(path, &options, signature.dtype)?;
+        let loaded = input::load(path, &options)?;
+        let table = &loaded.table;
+        input::check_range(path, table, signature.dtype)?;
         input::check_shape(path, table.row_shape(), self.loaded.card.layout.shape.as_deref())?;
         let what = match self.columns() {
             Some(columns) => format!("those of the model ({})", columns.join(", ")),
@@ -113,6 +139,11 @@ impl Opened {
         };
         input::check_columns(path, table.cols(), signature.data_dim, &what)?;
         input::check_names(path, table.columns(), self.columns())?;
+        Ok(loaded)
+    }
+
+    fn tensor(&self, table: Table) -> Result<Tensor> {
+        let signature = self.signature();
         input::tensor(table, signature.dtype, &signature.device)
     }
 
@@ -122,11 +153,15 @@ impl Opened {
         let table = input::read(path, &self.text, signature.dtype)?;
         let what = "the latent coordinates of the model";
         input::check_columns(path, table.cols(), signature.latent_dim(), what)?;
-        input::tensor(table, signature.dtype, &signature.device)
+        self.tensor(table)
     }
 
     /// The context, as the file has it; none exactly if the model has none.
     pub(super) fn context_table(&self, path: Option<&Path>) -> Result<Option<Table>> {
+        Ok(self.load_context(path, &self.text)?.map(|loaded| loaded.table))
+    }
+
+    fn load_context(&self, path: Option<&Path>, options: &ReadOptions) -> Result<Option<Loaded>> {
         let signature = self.signature();
         match (signature.context_dim, path) {
             (None, None) => Ok(None),
@@ -141,22 +176,28 @@ impl Opened {
                 self.path.display()
             ),
             (Some(c), Some(path)) => {
-                let table = input::read_context(path, &self.text, signature.dtype)?;
+                let loaded = input::load_context(path, options)?;
+                let table = &loaded.table;
+                input::check_range(path, table, signature.dtype)?;
                 input::check_columns(path, table.cols(), c, "the context features of the model")?;
-                Ok(Some(table))
+                Ok(Some(loaded))
             }
         }
     }
 
     /// The context of `rows` rows, `[rows, C]`; a single row is repeated.
     pub(super) fn context(&self, path: Option<&Path>, rows: usize) -> Result<Option<Tensor>> {
-        let (Some(table), Some(path)) = (self.context_table(path)?, path) else { return Ok(None) };
+        let table = self.context_table(path)?;
+        table.zip(path).map(|(table, path)| self.repeat(table, path, rows)).transpose()
+    }
+
+    /// The context of `rows` rows, `[rows, C]`, from a table of as many rows or of one.
+    fn repeat(&self, table: Table, path: &Path, rows: usize) -> Result<Tensor> {
         let (found, c) = (table.rows(), table.cols());
-        let ModelSignature { dtype, device, .. } = self.signature();
-        let tensor = input::tensor(table, *dtype, device)?;
+        let tensor = self.tensor(table)?;
         match found {
-            _ if found == rows => Ok(Some(tensor)),
-            1 => Ok(Some(tensor.broadcast_as((rows, c))?.contiguous()?)),
+            _ if found == rows => Ok(tensor),
+            1 => Ok(tensor.broadcast_as((rows, c))?.contiguous()?),
             _ => bail!(
                 "{}: expected {rows} rows of context, one for each row, or 1 for all; found {found}",
                 path.display()

@@ -30,7 +30,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
     opened.check_generative("manifold")?;
-    let x = opened.data(&options.data, &options.part)?;
+    let x = opened.rows(&options.data, &options.part, options.model.context.as_deref())?;
     let projected = map_rows(&opened, &options.model, &x, |model, x, c| model.project(x, c))?;
     options.out.write_points(&projected, &opened.loaded.card)?;
     Ok(Done::Finished)

@@ -42,7 +42,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
-    let x = opened.data(&options.data, &options.part)?;
+    let x = opened.rows(&options.data, &options.part, options.model.context.as_deref())?;
     let columns = Columns::of(opened.signature());
     if columns.0.is_empty() {
         message(format_args!(

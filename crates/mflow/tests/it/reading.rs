@@ -90,4 +90,21 @@ fn missing_values_are_dropped_from_all_tables_of_a_fit() {
     assert!(config.contains("data_dim = 3"), "{config}");
     let info = folder.succeeds("info other");
     assert!(info.contains("rows 298"), "both rows are left out: {info}");
+    // So are they of what is asked of the model: the other rows have the scores that they have among all.
+    let scores = |data: &str, options: &str| -> Vec<String> {
+        folder.succeeds(&format!("score other {data} {options} --threads 1 --out scores.csv"));
+        let text = String::from_utf8(folder.read("scores.csv")).unwrap();
+        text.lines().skip(1).map(str::to_owned).collect()
+    };
+    let mut all = scores("data.csv", "--context context.csv");
+    let some = scores("gaps.csv", "--context context_gaps.csv --missing drop");
+    assert_eq!(some.len(), 298);
+    for line in [5, 3] {
+        all.remove(line - 1);
+    }
+    let first = |line: &String| -> f64 {
+        line.split(',').next().and_then(|v| v.parse().ok()).expect("a number")
+    };
+    let differ = some.iter().zip(&all).filter(|(a, b)| (first(a) - first(b)).abs() > 1e-4).count();
+    assert_eq!(differ, 0, "rows keep their contexts");
 }
