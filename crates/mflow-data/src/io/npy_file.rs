@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mflow_train::{RowReader, SourceError};
 
+use super::columns::{Choice, Columns};
 use super::npy_dtype::Element;
 use super::npy_header::Header;
 use crate::{Error, Place, Result};
@@ -23,7 +24,10 @@ pub struct NpyFile {
     /// Bytes before the first row.
     start: u64,
     rows: usize,
-    cols: usize,
+    /// Columns of the file.
+    of: usize,
+    /// The columns that are read; none for all of them.
+    chosen: Option<Vec<usize>>,
     row_shape: Option<Vec<usize>>,
 }
 
@@ -35,6 +39,15 @@ impl NpyFile {
     ///
     /// As [`read_npy`](super::read_npy), and [`Error::FortranOrder`] for an array in Fortran order.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_columns(path, &Columns::All)
+    }
+
+    /// The same of some columns; the others may hold anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`Error::NoSuchColumn`].
+    pub fn open_columns(path: &Path, columns: &Columns) -> Result<Self> {
         let place = Place::file(path);
         let file = File::open(path).map_err(Error::io("open", &place))?;
         let len = file.metadata().map_err(Error::io("read", &place))?.len();
@@ -53,8 +66,11 @@ impl NpyFile {
         let size = header.element.size() as u64;
         let expected = header.elements().and_then(|n| n.checked_mul(size)).ok_or_else(too_large)?;
         super::npy::compare(&place, expected, len.saturating_sub(header.len))?;
-        let (element, start) = (header.element, header.len);
-        let opened = Self { path: path.to_owned(), file, element, start, rows, cols, row_shape };
+        let positions = columns.resolve(&place, None, cols)?;
+        let chosen = (!positions.iter().copied().eq(0..cols)).then_some(positions);
+        let row_shape = row_shape.filter(|_| chosen.is_none());
+        let (path, element, start) = (path.to_owned(), header.element, header.len);
+        let opened = Self { path, file, element, start, rows, of: cols, chosen, row_shape };
         opened.check_finite()?;
         Ok(opened)
     }
@@ -68,7 +84,13 @@ impl NpyFile {
     /// The number of columns.
     #[must_use]
     pub fn cols(&self) -> usize {
-        self.cols
+        self.chosen.as_ref().map_or(self.of, Vec::len)
+    }
+
+    /// The columns that are read of the file, if they are not all of them in their order.
+    #[must_use]
+    pub fn choice(&self) -> Option<Choice> {
+        self.chosen.clone().map(|positions| Choice { positions, of: self.of })
     }
 
     /// The shape of a row that has several dimensions, as [`Table::row_shape`](super::Table::row_shape).
@@ -83,7 +105,7 @@ impl NpyFile {
     ///
     /// [`Error::Io`], or [`Error::Truncated`] where the file has become shorter.
     pub fn for_each_block(&self, see: &mut dyn FnMut(&[f64])) -> Result<()> {
-        let at_once = (BLOCK / (self.cols * self.element.size())).max(1);
+        let at_once = (BLOCK / (self.of * self.element.size())).max(1);
         let mut values = Vec::new();
         for first in (0..self.rows).step_by(at_once) {
             values.clear();
@@ -94,13 +116,14 @@ impl NpyFile {
     }
 
     fn check_finite(&self) -> Result<()> {
-        let (mut row, mut bad) = (0, None);
+        let (mut row, mut bad, cols) = (0, None, self.cols());
+        let in_file = |column: usize| self.chosen.as_ref().map_or(column, |chosen| chosen[column]);
         self.for_each_block(&mut |values| {
             if bad.is_none() {
                 let found = values.iter().position(|value| !value.is_finite());
-                bad = found.map(|i| (row + i / self.cols, i % self.cols, values[i]));
+                bad = found.map(|i| (row + i / cols, in_file(i % cols), values[i]));
             }
-            row += values.len() / self.cols;
+            row += values.len() / cols;
         })?;
         match bad {
             None => Ok(()),
@@ -113,7 +136,7 @@ impl NpyFile {
 
     /// Appends the values of `count` rows from `first` on.
     fn read_run(&self, first: usize, count: usize, values: &mut Vec<f64>) -> Result<()> {
-        let width = self.cols * self.element.size();
+        let width = self.of * self.element.size();
         let mut bytes = vec![0; count * width];
         let offset = self.start + first as u64 * width as u64;
         read_exact_at(&self.file, &mut bytes, offset).map_err(|e| {
@@ -127,7 +150,13 @@ impl NpyFile {
                 _ => Error::io("read", &place)(e),
             }
         })?;
-        self.element.decode(&bytes, values);
+        let Some(chosen) = &self.chosen else {
+            self.element.decode(&bytes, values);
+            return Ok(());
+        };
+        let mut all = Vec::with_capacity(count * self.of);
+        self.element.decode(&bytes, &mut all);
+        values.extend(all.chunks_exact(self.of).flat_map(|row| chosen.iter().map(|&j| row[j])));
         Ok(())
     }
 }
@@ -157,11 +186,11 @@ impl RowReader for NpyFile {
     }
 
     fn cols(&self) -> usize {
-        self.cols
+        Self::cols(self)
     }
 
     fn read(&self, rows: &[usize]) -> Result<Vec<f64>, SourceError> {
-        let mut values = Vec::with_capacity(rows.len() * self.cols);
+        let mut values = Vec::with_capacity(rows.len() * self.cols());
         // Rows that follow one another in the file are one read.
         let runs = rows.chunk_by(|a, b| a + 1 == *b);
         for run in runs {

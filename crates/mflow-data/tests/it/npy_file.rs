@@ -2,7 +2,7 @@
 use mflow_bijectors::Stream;
 use mflow_bijectors::candle::{DType, Device};
 use mflow_core::{standardize, standardize_blocks};
-use mflow_data::io::{Array, Dtype, NpyFile, read_npy, write_npy};
+use mflow_data::io::{Array, Columns, Dtype, NpyFile, read_npy, write_npy};
 use mflow_train::{RowReader, RowSource, Rows, Stored};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -162,4 +162,28 @@ fn files_that_cannot_be_read_row_by_row_are_refused() {
     let error = Stored::new(open(), None, DType::F32, &Device::Cpu).unwrap_err().to_string();
     assert!(error.contains("in row 1, column 1"), "{error}");
     assert!(Stored::new(open(), None, DType::F64, &Device::Cpu).is_ok(), "not for double");
+}
+
+#[test]
+fn of_chosen_columns_the_others_may_hold_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let values = [0., f64::NAN, 2., 3., 4., f64::INFINITY, 6., 7.];
+    let data: Vec<u8> = values.iter().flat_map(|v: &f64| v.to_le_bytes()).collect();
+    by_hand(&path, "<f8", false, "(2, 4)", &data);
+    let picks = |text: &str| -> Columns {
+        Columns::Only(text.split(',').map(|pick| pick.parse().unwrap()).collect())
+    };
+    let file = NpyFile::open_columns(&path, &picks("3,0,2")).unwrap();
+    assert_eq!((file.rows(), file.cols()), (2, 3));
+    assert_eq!(file.read(&[1, 0]).unwrap(), [7., 4., 6., 3., 0., 2.]);
+    let mut all = vec![];
+    file.for_each_block(&mut |block| all.extend_from_slice(block)).unwrap();
+    assert_eq!(all, [3., 0., 2., 7., 4., 6.]);
+    let choice = file.choice().unwrap();
+    assert_eq!((choice.positions, choice.of), (vec![3, 0, 2], 4));
+    let error = NpyFile::open_columns(&path, &picks("0,1")).unwrap_err().to_string();
+    assert!(error.contains("found NaN in row 0 (counting from 0), column 1"), "{error}");
+    let error = NpyFile::open_columns(&path, &picks("4")).unwrap_err().to_string();
+    assert!(error.contains('4'), "{error}");
 }

@@ -117,7 +117,8 @@ impl Opened {
         let data = self.load_data(path, part)?;
         let options = part.over(self.text.clone(), Columns::All).of_all_columns();
         let of_context = self.load_context(context, &options)?;
-        let mut all = align_rows([Some(data), of_context].into_iter().flatten().collect())?.into_iter();
+        let mut all =
+            align_rows([Some(data), of_context].into_iter().flatten().collect())?.into_iter();
         let (data, of_context) = (all.next(), all.next());
         let Some(data) = data.map(|data| data.table) else { bail!("{}: not read", path.display()) };
         let rows = data.rows();

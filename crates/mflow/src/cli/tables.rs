@@ -24,14 +24,14 @@ pub(super) enum Numbers {
 
 impl Numbers {
     /// Rows of a file that stay there.
-    fn open(path: &Path) -> Result<Self> {
+    fn open(path: &Path, columns: &Columns) -> Result<Self> {
         if !has_extension(path, "npy") {
             bail!(Usage(format!(
                 "{}: expected a .npy file to --stream rows from; other files are read whole",
                 path.display()
             )));
         }
-        Ok(Self::File(NpyFile::open(path)?))
+        Ok(Self::File(NpyFile::open_columns(path, columns)?))
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -138,10 +138,9 @@ impl Files<'_> {
         if self.ratios.is_some() {
             bail!(Usage("expected --ratios without --stream: they are held in memory".to_owned()));
         }
-        if self.reading.columns != Columns::All || self.reading.missing == Missing::Drop {
+        if self.reading.missing == Missing::Drop {
             bail!(Usage(
-                "expected --columns, --drop and --missing drop without --stream: its rows stay in the file as they are"
-                    .to_owned()
+                "expected --missing drop without --stream, which keeps all rows".to_owned()
             ));
         }
         Ok(())
@@ -171,8 +170,14 @@ impl Tables {
         let label = Path::to_path_buf;
         let (data, context, scores, ratios, chosen) = if stream {
             files.check_stream()?;
-            let context = files.context.map(|path| anyhow::Ok((label(path), Numbers::open(path)?)));
-            (Numbers::open(path)?, context.transpose()?, None, None, None)
+            let open = |path: &Path| anyhow::Ok((label(path), Numbers::open(path, &Columns::All)?));
+            let context = files.context.map(open).transpose()?;
+            let data = Numbers::open(path, &reading.columns)?;
+            let chosen = match &data {
+                Numbers::File(file) => file.choice(),
+                Numbers::Table(_) => None,
+            };
+            (data, context, None, None, chosen)
         } else {
             let beside = reading.of_all_columns();
             let load = |path: &Path, array: Option<&str>| {

@@ -223,6 +223,11 @@ fn rows_from_disk_train_as_rows_in_memory() {
     folder.succeeds(&format!("{fit} --stream --out disk"));
     let [a, b] = ["memory", "disk"].map(|run| folder.read(&format!("{run}/model.safetensors")));
     assert!(a == b, "the same bytes");
+    let some = "fit x.npy --manifold-dim 1 --model m-flow --start flat --epochs 2 --columns 2,0";
+    folder.succeeds(&format!("{some} --out some"));
+    folder.succeeds(&format!("{some} --stream --out some-disk"));
+    let [a, b] = ["some", "some-disk"].map(|run| folder.read(&format!("{run}/model.safetensors")));
+    assert!(a == b, "the same bytes of the columns that are asked for");
     folder.fails("fit data.csv --manifold-dim 1 --stream --out o", 2, &["data.csv", "a .npy file"]);
 }
 

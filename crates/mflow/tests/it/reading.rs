@@ -99,8 +99,9 @@ fn missing_values_are_dropped_from_all_tables_of_a_fit() {
     let mut all = scores("data.csv", "--context context.csv");
     let some = scores("gaps.csv", "--context context_gaps.csv --missing drop");
     assert_eq!(some.len(), 298);
-    for line in [5, 3] {
-        all.remove(line - 1);
+    // The data have a header, the context has none.
+    for row in [5, 3 - 1] {
+        all.remove(row);
     }
     let first = |line: &String| -> f64 {
         line.split(',').next().and_then(|v| v.parse().ok()).expect("a number")
