@@ -56,6 +56,7 @@ mod sinkhorn;
 mod source;
 mod start;
 mod trainer;
+mod weights;
 
 pub use attempt::Attempt;
 pub use checkpoint::Position;
@@ -73,7 +74,8 @@ pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
 pub use shards::{
     DEVICE_ROWS, EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, evaluation_blocks, shards,
 };
-pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
+pub use sinkhorn::{Divergence, Points, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
 pub use start::Start;
 pub use trainer::{Outcome, Trainer, Updates};
+pub use weights::effective_sample_size;
