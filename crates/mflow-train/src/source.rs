@@ -82,7 +82,8 @@ pub trait RowSource: Debug + Send + Sync {
     fn gather(&self, rows: &[usize]) -> Result<Batch>;
     /// A hash of all values: a resumed run must see the same data.
     fn fingerprint(&self) -> u64;
-    /// Weights of all rows, if they have some: those that [`RowSource::gather`] gives with its rows.
+    /// Weights of all rows, if they have some, in units of the mean of their sizes: those that [`RowSource::gather`] gives
+    /// with its rows.
     fn weights(&self) -> Option<&[f64]> {
         None
     }

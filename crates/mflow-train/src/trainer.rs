@@ -8,7 +8,7 @@ use crate::run_dir::{Identity, RunDir};
 use crate::schedule::{Keep, Phase, Stage, TrainConfig, Turn};
 use crate::shards::Pool;
 use crate::source::RowSource;
-use crate::weights::{self, Weighing};
+use crate::weights::Weighing;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{ParamStore, Stream, fnv1a};
@@ -261,12 +261,11 @@ impl Trainer<'_> {
             (self.validation.unwrap_or(self.data), split.validation, VALIDATION_WEIGHTS),
         ] {
             let Some(weights) = source.weights() else { continue };
-            weights::check(weights, source.rows())?;
+            self.config.check_weights_in(weights, source.rows(), " times the mean size")?;
             if source.gather(&[0])?.weights.is_none() {
                 let expected = "weights with the rows that are gathered".to_owned();
                 return Err(Error::Data { what, expected, found: "none".to_owned() });
             }
-            self.config.check_weights(weights)?;
             View { source, index }.mass().check(what, Weighing::Signed)?;
         }
         Ok(())

@@ -139,7 +139,7 @@ impl RowWeights {
 }
 
 /// Refuse weights that are not as many as rows, not finite, or whose sum is not positive.
-pub(crate) fn check(weights: &[f64], rows: usize) -> Result<()> {
+fn check(weights: &[f64], rows: usize) -> Result<()> {
     let refuse = |expected: String, found| Err(Error::Data { what: "weights", expected, found });
     if weights.len() != rows {
         return refuse(format!("{rows} values, one a row"), weights.len().to_string());
@@ -198,7 +198,12 @@ impl TrainConfig {
     /// If a weight is not finite, the sum is not positive, or a weight is negative and a loss refuses that; with the row
     /// (counted from 0), the weight, the loss and its phase.
     pub fn check_weights(&self, weights: &[f64]) -> Result<()> {
-        check(weights, weights.len())?;
+        self.check_weights_in(weights, weights.len(), "")
+    }
+
+    /// The same of weights in `unit`, for messages, of so many rows.
+    pub(crate) fn check_weights_in(&self, weights: &[f64], rows: usize, unit: &str) -> Result<()> {
+        check(weights, rows)?;
         let Some((phase, loss)) = self.refuses_negative_weights() else { return Ok(()) };
         match weights.iter().enumerate().find(|(_, w)| **w < 0.) {
             None => Ok(()),
@@ -206,7 +211,11 @@ impl TrainConfig {
                 let (loss, phase) = (loss.name(), &phase.name);
                 let expected =
                     format!("none below 0, for the loss `{loss}` of the phase `{phase}`");
-                Err(Error::Data { what: "weights", expected, found: format!("{w} in row {row}") })
+                Err(Error::Data {
+                    what: "weights",
+                    expected,
+                    found: format!("{w}{unit} in row {row}"),
+                })
             }
         }
     }

@@ -25,3 +25,5 @@ mod shards;
 mod starts;
 mod toy;
 mod trials;
+mod weights;
+mod weights_learning;
