@@ -26,4 +26,3 @@ mod starts;
 mod toy;
 mod trials;
 mod weights;
-mod weights_learning;
