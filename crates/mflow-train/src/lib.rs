@@ -46,6 +46,7 @@ mod loss;
 mod lr;
 mod member;
 mod optim;
+mod points;
 mod presets;
 mod progress;
 mod run_dir;
@@ -67,6 +68,7 @@ pub use kept::{KeptEpoch, kept_epochs};
 pub use loss::{Compare, Distance, Loss, Unit, WeightedLoss};
 pub use lr::{CosineRestarts, LrSchedule, OneCycle, Plateau};
 pub use optim::{AdamConfig, AdamWConfig, Optimizer, OptimizerConfig, SgdConfig, optimizer};
+pub use points::Points;
 pub use presets::{Schedule, Settings};
 pub use progress::{EpochMetrics, Observer, Progress, Silent};
 pub use run_dir::{CONFIG_FILE, Identity, RunDir, read_attempts, read_metrics};
@@ -74,7 +76,7 @@ pub use schedule::{Alternate, Keep, Phase, Stage, TrainConfig, Turn};
 pub use shards::{
     DEVICE_ROWS, EVALUATION_ROWS, MIN_SHARD_ROWS, Pool, cut, evaluation_blocks, shards,
 };
-pub use sinkhorn::{Divergence, Points, SinkhornConfig, sinkhorn};
+pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
 pub use start::Start;
 pub use trainer::{Outcome, Trainer, Updates};
