@@ -9,7 +9,10 @@ use mflow_bijectors::FeatureAffineConfig;
 /// If the length is no multiple of `cols` or there is no row.
 pub fn standardize(values: &[f64], cols: usize) -> Result<FeatureAffineConfig> {
     check_shape("standardize", values, cols)?;
-    standardize_blocks(values.len() / cols, cols, see_all(values))
+    standardize_blocks(values.len() / cols, cols, |see| {
+        see(values);
+        Ok(())
+    })
 }
 
 /// [`standardize`] for values that are not in memory at once: `pass` shows all of them, whole rows at a
@@ -53,7 +56,10 @@ pub fn standardize_weighted(
         let (expected, found) = (format!("[{}]", values.len() / cols), vec![weights.len()]);
         return Err(Error::Shape { op, arg: "weights", expected, found });
     }
-    standardize_weighted_blocks(weights, cols, see_all(values))
+    standardize_weighted_blocks(weights, cols, |see| {
+        see(values);
+        Ok(())
+    })
 }
 
 /// [`standardize_weighted`] for values that are not in memory at once, shown as to [`standardize_blocks`], with as many rows
@@ -87,13 +93,6 @@ fn check_shape(op: &'static str, values: &[f64], cols: usize) -> Result<()> {
     }
     let (expected, found) = (format!("[rows, {cols}] with at least one row"), vec![values.len()]);
     Err(Error::Shape { op, arg: "values", expected, found })
-}
-
-fn see_all(values: &[f64]) -> impl FnMut(&mut dyn FnMut(&[f64])) -> Result<()> {
-    |see| {
-        see(values);
-        Ok(())
-    }
 }
 
 /// Means and deviations over rows that count by `weight`, which add up to `total`. Rows without weight are not looked at.

@@ -1,7 +1,8 @@
 //! Losses, as data.
 use crate::guide::Guide;
+use crate::points::Points;
 use crate::shards::Pool;
-use crate::sinkhorn::{Points, SinkhornConfig, sinkhorn};
+use crate::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::source::Batch;
 use crate::weights::{Mass, Weighing, weighted_sum};
 use crate::{Error, Result};

@@ -62,9 +62,10 @@ fn partial_rows_are_errors() {
 #[test]
 fn integer_weights_are_repeated_rows() {
     let values: Vec<f64> = (0..24).map(|i| f64::from(i * i % 17) * 1e3 - 5e3).collect();
-    let weights = [0., 2., 1., 3., 0., 1., 5., 0.];
-    let rows = || values.chunks(3).zip(weights);
-    let repeated: Vec<f64> = rows().flat_map(|(row, w)| row.repeat(w as usize)).collect();
+    let times = [0, 2, 1, 3, 0, 1, 5, 0_u8];
+    let weights = times.map(f64::from);
+    let rows = values.chunks(3).zip(times);
+    let repeated: Vec<f64> = rows.flat_map(|(row, n)| row.repeat(n.into())).collect();
     let expected = standardize(&repeated, 3).unwrap();
     // Only ratios count, and signs do not.
     for unit in [1., 0.3, -1e-300, 1e307] {

@@ -9,10 +9,9 @@ use mflow_train::{Points, Pool, SinkhornConfig, sinkhorn};
 fn weighted_points_are_repeated_points() {
     let mut stream = Stream::new(1, "points");
     let pool = Pool::new(1).unwrap();
-    let (a, b) = (stream.normal(12 * 3), stream.normal(12 * 3));
+    let (mut a, mut b) = (stream.normal(12 * 3), stream.normal(12 * 3));
     // A point without weight is not there, however far it is.
-    let (mut a, mut b) = (a, b);
-    (a[1 * 3], b[5 * 3]) = (1e3, -1e3);
+    (a[3], b[15]) = (1e3, -1e3);
     for dtype in [DType::F64, DType::F32] {
         let tensor = |v: Vec<f64>, shape: &[usize]| {
             Tensor::from_vec(v, shape, device()).unwrap().to_dtype(dtype).unwrap()
