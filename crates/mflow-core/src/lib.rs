@@ -61,7 +61,10 @@ pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
 pub use gram::gram_log_det;
 pub use model::{CycleError, Density, LogProbGradient, Model, ModelSignature, Part, Projected};
 pub use models::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
-pub use normalize::{coarse_column, standardize, standardize_blocks};
+pub use normalize::{
+    coarse_column, standardize, standardize_blocks, standardize_weighted,
+    standardize_weighted_blocks,
+};
 pub use principal::PrincipalAxes;
 pub use unroll::{
     LinearSpan, UnrollMethod, UnrollOptions, Unrolled, UnrolledPiece, linear_rank, linear_span,

@@ -8,19 +8,11 @@ use mflow_bijectors::FeatureAffineConfig;
 /// # Errors
 /// If the length is no multiple of `cols` or there is no row.
 pub fn standardize(values: &[f64], cols: usize) -> Result<FeatureAffineConfig> {
-    if cols == 0 || values.is_empty() || !values.len().is_multiple_of(cols) {
-        return Err(Error::Shape {
-            op: "standardize",
-            arg: "values",
-            expected: format!("[rows, {cols}] with at least one row"),
-            found: vec![values.len()],
-        });
-    }
-    let see_all = |see: &mut dyn FnMut(&[f64])| -> Result<()> {
+    check_shape("standardize", values, cols)?;
+    standardize_blocks(values.len() / cols, cols, |see| {
         see(values);
         Ok(())
-    };
-    standardize_blocks(values.len() / cols, cols, see_all)
+    })
 }
 
 /// [`standardize`] for values that are not in memory at once: `pass` shows all of them, whole rows at a
@@ -31,30 +23,123 @@ pub fn standardize(values: &[f64], cols: usize) -> Result<FeatureAffineConfig> {
 pub fn standardize_blocks<E>(
     rows: usize,
     cols: usize,
+    pass: impl FnMut(&mut dyn FnMut(&[f64])) -> Result<(), E>,
+) -> Result<FeatureAffineConfig, E> {
+    moments(rows as f64, |_| 1., cols, pass)
+}
+
+/// [`standardize`] for rows that count by the sizes of their `weights`, one for each row:
+///
+/// ```text
+/// mean = Σ |w| x/Σ |w|,    deviation² = Σ |w| (x - mean)²/Σ |w|
+/// ```
+///
+/// Integer weights do what repeated rows do. Sizes, since a normalisation says where rows lie: with their signs, negative
+/// weights could make the variance negative.
+///
+/// ```
+/// let weighted = mflow_core::standardize_weighted(&[0., 1., 7.], 1, &[3., 1., 0.])?;
+/// assert_eq!(weighted, mflow_core::standardize(&[0., 0., 0., 1.], 1)?);
+/// # Ok::<(), mflow_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`standardize`]; if the weights are not as many as the rows, one of them is not finite, or all are 0.
+pub fn standardize_weighted(
+    values: &[f64],
+    cols: usize,
+    weights: &[f64],
+) -> Result<FeatureAffineConfig> {
+    let op = "standardize_weighted";
+    check_shape(op, values, cols)?;
+    if weights.len() != values.len() / cols {
+        let (expected, found) = (format!("[{}]", values.len() / cols), vec![weights.len()]);
+        return Err(Error::Shape { op, arg: "weights", expected, found });
+    }
+    standardize_weighted_blocks(weights, cols, |see| {
+        see(values);
+        Ok(())
+    })
+}
+
+/// [`standardize_weighted`] for values that are not in memory at once, shown as to [`standardize_blocks`], with as many rows
+/// as there are weights.
+///
+/// # Errors
+/// As `pass`; if a weight is not finite or all are 0.
+pub fn standardize_weighted_blocks<E: From<Error>>(
+    weights: &[f64],
+    cols: usize,
+    pass: impl FnMut(&mut dyn FnMut(&[f64])) -> Result<(), E>,
+) -> Result<FeatureAffineConfig, E> {
+    let (op, arg) = ("standardize_weighted", "weights");
+    if let Some((row, &value)) = weights.iter().enumerate().find(|(_, w)| !w.is_finite()) {
+        return Err(Error::NonFinite { op, arg, row, column: 0, value }.into());
+    }
+    // In units of the largest, so that their sum does not overflow.
+    let largest = weights.iter().fold(0_f64, |most, w| most.max(w.abs()));
+    if largest == 0. {
+        let expected = "one that is not 0, at least".to_owned();
+        let found = format!("0 in all of {} rows", weights.len());
+        return Err(Error::Data { op, arg, expected, found }.into());
+    }
+    let size = |row: usize| weights.get(row).map_or(0., |w| w.abs() / largest);
+    moments((0..weights.len()).map(size).sum(), size, cols, pass)
+}
+
+fn check_shape(op: &'static str, values: &[f64], cols: usize) -> Result<()> {
+    if cols > 0 && !values.is_empty() && values.len().is_multiple_of(cols) {
+        return Ok(());
+    }
+    let (expected, found) = (format!("[rows, {cols}] with at least one row"), vec![values.len()]);
+    Err(Error::Shape { op, arg: "values", expected, found })
+}
+
+/// Means and deviations over rows that count by `weight`, which add up to `total`. Rows without weight are not looked at.
+fn moments<E>(
+    total: f64,
+    weight: impl Fn(usize) -> f64,
+    cols: usize,
     mut pass: impl FnMut(&mut dyn FnMut(&[f64])) -> Result<(), E>,
 ) -> Result<FeatureAffineConfig, E> {
-    let columns = |values: &[f64], f: &mut dyn FnMut(usize, f64)| {
-        values.iter().enumerate().for_each(|(i, &v)| f(i % cols, v));
+    let mut each = |f: &mut dyn FnMut(&[f64], f64)| -> Result<(), E> {
+        let mut row = 0;
+        pass(&mut |values| {
+            for values in values.chunks_exact(cols) {
+                let w = weight(row);
+                if w > 0. {
+                    f(values, w);
+                }
+                row += 1;
+            }
+        })
     };
     // Relative to the first row: the mean of a constant column is exact, so its deviation is 0.
     let (mut first, mut mean) = (vec![], vec![0.; cols]);
-    pass(&mut |values| {
+    each(&mut |row, w| {
         if first.is_empty() {
-            first = values[..cols].to_vec();
+            first = row.to_vec();
         }
-        columns(values, &mut |j, v| mean[j] += (v - first[j]) / rows as f64);
+        for ((mean, v), first) in mean.iter_mut().zip(row).zip(&first) {
+            *mean += w * (v - first) / total;
+        }
     })?;
     let shift: Vec<f64> = first.iter().zip(mean).map(|(a, b)| a + b).collect();
     // In units of the largest, so that squares do not overflow.
     let mut largest = vec![f64::MIN_POSITIVE; cols];
-    pass(&mut |values| {
-        columns(values, &mut |j, v| largest[j] = largest[j].max((v - shift[j]).abs()));
+    each(&mut |row, _| {
+        for ((largest, v), shift) in largest.iter_mut().zip(row).zip(&shift) {
+            *largest = largest.max((v - shift).abs());
+        }
     })?;
     let mut square = vec![0.; cols];
-    pass(&mut |values| {
-        columns(values, &mut |j, v| square[j] += ((v - shift[j]) / largest[j]).powi(2));
+    each(&mut |row, w| {
+        for (((square, v), shift), largest) in square.iter_mut().zip(row).zip(&shift).zip(&largest)
+        {
+            *square += w * ((v - shift) / largest).powi(2);
+        }
     })?;
-    let deviation = |(square, largest): (f64, &f64)| match largest * (square / rows as f64).sqrt() {
+    let deviation = |(square, largest): (f64, &f64)| match largest * (square / total).sqrt() {
         deviation if deviation > 0. => deviation,
         _ => 1.,
     };

@@ -25,6 +25,15 @@ pub enum Error {
         value: f64,
     },
 
+    /// No weighted mean can be taken.
+    #[error("weights of samples: expected {expected}, found {found}")]
+    Weights {
+        /// What they have to be.
+        expected: String,
+        /// What they are.
+        found: String,
+    },
+
     /// A sample does not hold a whole number of rows.
     #[error("a sample: expected rows of {cols} values, found {found} values: not a whole number")]
     Rows {

@@ -57,6 +57,41 @@ impl Estimate {
 }
 
 impl Estimate {
+    /// The mean of `samples` that count by their `weights`, with its standard error over draws of both:
+    ///
+    /// ```text
+    /// m = Σ w x/Σ w,    s² = n/(n - 1) Σ w² (x - m)²/(Σ w)²
+    /// ```
+    ///
+    /// Equal weights give [`Estimate::mean`], to rounding. Weights may be negative.
+    ///
+    /// # Errors
+    ///
+    /// As [`Estimate::mean`]; [`Error::Weights`] for weights that are not as many as the samples, that are not finite, or
+    /// whose sum is not positive.
+    pub fn weighted_mean(samples: &[f64], weights: &[f64]) -> Result<Self> {
+        let count = Self::mean(samples)?.count;
+        let refuse =
+            |expected: &str, found| Err(Error::Weights { expected: expected.to_owned(), found });
+        if weights.len() != count {
+            return refuse(&format!("{count}, one a sample"), weights.len().to_string());
+        }
+        if let Some((row, w)) = weights.iter().enumerate().find(|(_, w)| !w.is_finite()) {
+            return refuse("finite numbers", format!("{w} of sample {row}"));
+        }
+        let largest = weights.iter().fold(f64::MIN_POSITIVE, |most, w| most.max(w.abs()));
+        let pairs = || samples.iter().zip(weights.iter().map(|w| w / largest));
+        let total: f64 = pairs().map(|(_, w)| w).sum();
+        if total <= 0.0 {
+            return refuse("a positive sum", (total * largest).to_string());
+        }
+        let value = pairs().map(|(x, w)| w * x).sum::<f64>() / total;
+        let squares: f64 = pairs().map(|(x, w)| (w * (x - value)).powi(2)).sum();
+        let n = count as f64;
+        let standard_error = (count > 1).then(|| (squares * n / (n - 1.0)).sqrt() / total);
+        Ok(Self { value, standard_error, count })
+    }
+
     /// The median of `samples`; its standard error is that of normal samples,
     /// `1.2533 IQR / (1.349 sqrt(count))`, with the range between the quartiles.
     ///

@@ -5,13 +5,15 @@ use crate::loss::Scale;
 use crate::schedule::{Phase, Stage};
 use crate::shards::{Pool, block_rows, cut};
 use crate::source::RowSource;
+use crate::weights::{Mass, Weighing, weighted_sum};
 use mflow_bijectors::host;
 use mflow_core::{Model, PrincipalAxes};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// How one attempt at a stage that learns a manifold ended, judged on validation rows only.
 ///
-/// Errors are root mean square distances `|x - x'|`, in units of the normalised data. An attempt has
+/// Errors are root mean square distances `|x - x'|`, in units of the normalised data; rows count by the size of their weights,
+/// if they have some. An attempt has
 /// failed if its error is above the `limit`, or above 5 times that of the best attempt. The limit is half
 /// the error of local principal components of the same dimension, each over a tenth of the rows: curved
 /// pieces that large are fitted by no plane, but by any flow that found the manifold. Noise across the
@@ -97,15 +99,17 @@ pub(crate) fn error(
     let sums = pool.map_on(device, blocks, |i| -> Result<f64> {
         let batch = source.gather(&rows[cut(rows.len(), blocks, i)])?;
         let projected = model.project(&batch.x, batch.context.as_ref())?;
-        let difference = scale.normalize(&(projected - &batch.x)?)?;
-        Ok(host::scalar(&difference.sqr()?.sum_all()?)?)
+        let squares = scale.normalize(&(projected - &batch.x)?)?.sqr()?;
+        Ok(host::scalar(&weighted_sum(&squares, batch.weights.as_ref(), Weighing::Size)?)?)
     });
     let sum = sums.into_iter().sum::<Result<f64>>()?;
-    Ok((sum / rows.len() as f64).sqrt())
+    let mass = Mass::of(source.weights(), rows.iter().copied());
+    mass.check("weights of the rows that judge a manifold", Weighing::Size)?;
+    Ok((sum / mass.size()).sqrt())
 }
 
 /// The error above which a manifold of dimension `n` was not found; none if there are too few rows to
-/// tell.
+/// tell. It is about where rows lie, so all rows count the same.
 pub(crate) fn limit(
     pool: &Pool,
     scale: &Scale,

@@ -166,13 +166,13 @@ impl Trials<'_> {
             held_out = train.split_off(rows - (rows / 10).clamp(1, VALIDATION_ROWS));
         }
         train.truncate(ROWS);
-        let train = Rows::with_data(self.data.gather(&train)?);
+        let train = Rows::with_data(self.data.gather(&train)?)?;
         let validation = match self.validation {
-            None => Rows::with_data(self.data.gather(&held_out)?),
+            None => Rows::with_data(self.data.gather(&held_out)?)?,
             Some(source) => {
                 let count = source.rows().min(VALIDATION_ROWS);
                 let index: Vec<usize> = (0..count).map(|i| i * source.rows() / count).collect();
-                Rows::with_data(source.gather(&index)?)
+                Rows::with_data(source.gather(&index)?)?
             }
         };
         Ok((train, validation))

@@ -54,13 +54,13 @@ pub(crate) fn guided(
     let u = u.to_dtype(x.dtype())?.to_device(x.device())?;
     let with = |batch: Batch, start: usize| -> Result<Rows> {
         let guide = Some(u.narrow(0, start, batch.rows())?);
-        let all = Rows::with_data(Batch { guide, ..batch });
+        let all = Rows::with_data(Batch { guide, ..batch })?;
         let known = |row: &usize| outliers.binary_search(&(start + row)).is_err();
         let known: Vec<usize> = (0..all.rows()).filter(known).collect();
         match known.is_empty() {
             // A phase needs rows: a guess is better than none.
             true => Ok(all),
-            false => Ok(Rows::with_data(all.gather(&known)?)),
+            false => Rows::with_data(all.gather(&known)?),
         }
     };
     Ok((with(train, 0)?, with(validation, rows)?))
@@ -121,7 +121,7 @@ fn codes(
     phase.optimizer.set_learning_rate(2e-3);
     let config = TrainConfig { shards: setting.shards, ..TrainConfig::new(vec![phase]) };
     let part = |start: usize, len: usize| -> Result<Rows> {
-        Ok(Rows::with_data(Batch::new(x.narrow(0, start, len)?, None)))
+        Rows::with_data(Batch::new(x.narrow(0, start, len)?, None))
     };
     let (train, validation) = (part(0, rows)?, part(rows, all - rows)?);
     let mut store = ParamStore::new(setting.seed, x.dtype(), x.device());

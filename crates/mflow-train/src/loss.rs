@@ -1,21 +1,36 @@
 //! Losses, as data.
 use crate::guide::Guide;
+use crate::points::Points;
 use crate::shards::Pool;
 use crate::sinkhorn::{SinkhornConfig, sinkhorn};
 use crate::source::Batch;
+use crate::weights::{Mass, Weighing, weighted_sum};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use mflow_bijectors::Diff;
+use mflow_bijectors::{Diff, host};
 use mflow_core::{Density, Model, ModelConfig, Projected};
 use serde::{Deserialize, Serialize};
 
 /// What a phase minimises.
+///
+/// # Weighted rows
+/// Where rows have weights `w` ([`crate::Rows::with_weights`]), a mean over rows of `l` is `Σ w l/Σ w` over all rows that
+/// train, or over all that validate. A batch of `B` rows contributes `(1/B) Σ w l`, in units in which the mean weight of all
+/// rows that train is 1: an unbiased estimate. Integer weights do what repeated rows do.
+///
+/// Negative weights, as of Monte Carlo events at next-to-leading order, depend on the loss:
+///
+/// | losses | a negative weight |
+/// | --- | --- |
+/// | `likelihood`, `coordinate_likelihood`, `score` | counts with its sign: an expectation under the difference of two densities |
+/// | `reconstruction`, `latent_norm`, `guided` | counts by its size: the row lies on the manifold too |
+/// | `surrogate`, `ratio`, `sinkhorn` | is refused: of a bound, of a classifier and of transport it makes no sense |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "loss", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Loss {
     /// Mean over rows and features of the distance between `x` and its projection, in units of the
-    /// normalised data. Brehmer & Cranmer (2020), eq. 10.
+    /// normalised data. Brehmer & Cranmer (2020), eq. 10. It says where the manifold lies, so weights count by their size.
     Reconstruction {
         /// How it is measured.
         #[serde(default)]
@@ -70,7 +85,8 @@ pub enum Loss {
         by: Guide,
     },
     /// The Sinkhorn divergence between a batch and as many samples of the model on its manifold, in units
-    /// of the normalised data; see [`SinkhornConfig`].
+    /// of the normalised data; see [`SinkhornConfig`]. The weights of the rows, divided by their sum, are the masses of the
+    /// points. Samples have equal masses, but those at the contexts of rows have the masses of these.
     Sinkhorn {
         /// The published value is 0.05.
         #[serde(default = "default_blur")]
@@ -177,6 +193,36 @@ impl Loss {
         WeightedLoss { loss: self, weight }
     }
 
+    /// The name, as in a file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Reconstruction { .. } => "reconstruction",
+            Self::CoordinateLikelihood { .. } => "coordinate_likelihood",
+            Self::Likelihood { .. } => "likelihood",
+            Self::Surrogate { .. } => "surrogate",
+            Self::LatentNorm {} => "latent_norm",
+            Self::Score {} => "score",
+            Self::Ratio {} => "ratio",
+            Self::Guided { .. } => "guided",
+            Self::Sinkhorn { .. } => "sinkhorn",
+        }
+    }
+
+    /// What the weight of a row does in it.
+    pub(crate) fn weighing(&self) -> Weighing {
+        match self {
+            Self::CoordinateLikelihood { .. } | Self::Likelihood { .. } | Self::Score {} => {
+                Weighing::Signed
+            }
+            Self::Reconstruction { .. } | Self::LatentNorm {} | Self::Guided { .. } => {
+                Weighing::Size
+            }
+            Self::Surrogate { .. } | Self::Ratio {} | Self::Sinkhorn { .. } => {
+                Weighing::NonNegative
+            }
+        }
+    }
+
     /// Whether the loss needs no more of a data point than its coordinates, in a model whose manifold
     /// depends on a context or not.
     pub(crate) fn needs_only_coordinates(&self, conditional_manifold: bool) -> bool {
@@ -221,19 +267,20 @@ impl Loss {
         }
     }
 
-    /// The sum over the rows of a shard, a scalar; 0 of a divergence, which is no sum over rows.
-    fn sum(&self, of: &Shard<'_>, shared: Option<&Projected>) -> Result<Option<Tensor>> {
+    /// What the loss is a mean of, for each row of a shard; none of a divergence, which is no mean over rows.
+    fn of_rows(&self, of: &Shard<'_>, shared: Option<&Projected>) -> Result<Option<OfRows>> {
         let Shard { model, kind, batch, .. } = *of;
         let context = batch.context.as_ref();
         let signature = model.signature();
-        let nll = |log_prob: Tensor, unit: Unit, dim: usize| -> Result<Tensor> {
+        let nll = |log_prob: Tensor, unit: Unit, dim: usize| {
             let scale = match unit {
                 Unit::Nats => 1.,
                 Unit::BitsPerDim => 1. / (std::f64::consts::LN_2 * dim as f64),
             };
-            Ok((log_prob.sum_all()? * -scale)?)
+            OfRows { values: log_prob, factor: -scale }
         };
-        let sum = match (self, kind) {
+        let mean = |values: Tensor, of: usize| OfRows { values, factor: 1. / of as f64 };
+        Ok(Some(match (self, kind) {
             (Self::Reconstruction { distance }, _) => {
                 let projection = match shared {
                     Some(shared) => shared.projection.clone(),
@@ -245,15 +292,15 @@ impl Loss {
                     Distance::Squared => difference.sqr()?,
                     Distance::SmoothL1 { beta } => smooth_l1(&difference, *beta)?,
                 };
-                (errors.sum_all()? / signature.data_dim as f64)?
+                mean(errors, signature.data_dim)
             }
             (Self::CoordinateLikelihood { unit }, RowKind::Coordinates) => {
                 let log_prob = model.coordinate_log_prob(&batch.x, context)?;
-                nll(log_prob, *unit, signature.manifold_dim)?
+                nll(log_prob, *unit, signature.manifold_dim)
             }
             (Self::CoordinateLikelihood { unit }, RowKind::Data) => {
                 let u = model.coordinates(&batch.x, context)?;
-                nll(model.coordinate_log_prob(&u, context)?, *unit, signature.manifold_dim)?
+                nll(model.coordinate_log_prob(&u, context)?, *unit, signature.manifold_dim)
             }
             (Self::Likelihood { .. }, _) if signature.density == Some(Density::Ratio) => {
                 // A ratio can grow without end: it is no density that sums to 1.
@@ -269,15 +316,15 @@ impl Loss {
                     Some(shared) => shared.log_prob.clone(),
                     None => model.log_prob(&batch.x, context)?,
                 };
-                nll(log_prob, *unit, dim)?
+                nll(log_prob, *unit, dim)
             }
             (Self::Surrogate { unit }, _) => {
                 let surrogate = model.surrogate_log_prob(&batch.x, context, of.noise()?)?;
-                nll(surrogate, *unit, signature.data_dim)?
+                nll(surrogate, *unit, signature.data_dim)
             }
             (Self::LatentNorm {}, _) => {
                 let latents = model.latents(&batch.x, context)?;
-                (latents.sqr()?.sum_all()? / latents.dim(1)? as f64)?
+                mean(latents.sqr()?, latents.dim(1)?)
             }
             (Self::Score {}, _) => {
                 let (Some(context), Some(expected)) = (context, &batch.score) else {
@@ -294,7 +341,7 @@ impl Loss {
                     Some(label) => squares.broadcast_mul(&label)?,
                     None => squares,
                 };
-                (squares.sum_all()? / expected.dim(1)? as f64)?
+                mean(squares, expected.dim(1)?)
             }
             (Self::Ratio {}, _) => {
                 let Some(joint) = batch.log_ratio()? else {
@@ -303,7 +350,7 @@ impl Loss {
                     return Err(Error::Data { what: "ratio", expected, found });
                 };
                 let log_ratio = model.log_density(Density::Ratio, &batch.x, context)?;
-                cross_entropy(&log_ratio, &joint)?.sum_all()?
+                mean(cross_entropy(&log_ratio, &joint)?, 1)
             }
             (Self::Guided { .. }, _) => {
                 let (Some(u), Some(embedding)) = (&batch.guide, model.embedding()) else {
@@ -314,15 +361,22 @@ impl Loss {
                 };
                 let latents = model.latents(&batch.x, context)?;
                 let across = latents.dim(1)? - signature.manifold_dim;
-                let of_latents = (latents - u.pad_with_zeros(1, 0, across)?)?.sqr()?.sum_all()?;
+                let of_latents = (latents - u.pad_with_zeros(1, 0, across)?)?.sqr()?.sum(1)?;
                 let difference = (embedding.embed(u, context)? - &batch.x)?;
-                let of_points = of.scale.normalize(&difference)?.sqr()?.sum_all()?;
-                ((of_latents + of_points)? / signature.data_dim as f64)?
+                let of_points = of.scale.normalize(&difference)?.sqr()?.sum(1)?;
+                mean((of_latents + of_points)?, signature.data_dim)
             }
             (Self::Sinkhorn { .. }, _) => return Ok(None),
-        };
-        Ok(Some(sum))
+        }))
     }
+}
+
+/// What a loss is a mean of.
+struct OfRows {
+    /// `[B]`, or `[B, K]` where a row has the sum of `K` of them.
+    values: Tensor,
+    /// Of all of them.
+    factor: f64,
 }
 
 /// `-[s* log s + (1 - s*) log(1 - s)]` of `s = r̂/(1 + r̂)` and `s* = r/(1 + r)`, element-wise.
@@ -385,9 +439,10 @@ impl Shard<'_> {
         Ok(self.noise.unwrap_or(&self.batch.x))
     }
 
-    /// The weighted sum of the losses that are sums over rows, divided by `rows`: summed over the shards
-    /// of a batch of `rows`, it is the mean loss. None if there is no such loss.
-    pub(crate) fn total(&self, losses: &[WeightedLoss], rows: usize) -> Result<Option<Tensor>> {
+    /// The losses that are means over rows, each times its factor, added up. Rows count by their weights, and their sum is
+    /// divided by `mass`: summed over the shards of rows that together weigh as much, it is the mean loss. None if there is
+    /// no such loss.
+    pub(crate) fn total(&self, losses: &[WeightedLoss], mass: Mass) -> Result<Option<Tensor>> {
         let has = |is: fn(&Loss) -> bool| losses.iter().any(|w| is(&w.loss));
         let joint = has(|l| matches!(l, Loss::Reconstruction { .. }))
             && has(|l| matches!(l, Loss::Likelihood { .. }));
@@ -395,8 +450,12 @@ impl Shard<'_> {
         let shared = joint.then(|| self.model.project_with_log_prob(x, context)).transpose()?;
         let mut total: Option<Tensor> = None;
         for WeightedLoss { loss, weight } in losses {
-            let Some(sum) = loss.sum(self, shared.as_ref())? else { continue };
-            let term = (sum * (weight / rows as f64))?;
+            let Some(OfRows { values, factor }) = loss.of_rows(self, shared.as_ref())? else {
+                continue;
+            };
+            let weighing = loss.weighing();
+            let sum = (weighted_sum(&values, self.batch.weights.as_ref(), weighing)? * factor)?;
+            let term = (sum * (weight / mass.for_loss(weighing)))?;
             total = Some(match total {
                 Some(sum) => (sum + term)?,
                 None => term,
@@ -406,7 +465,8 @@ impl Shard<'_> {
     }
 }
 
-/// The Sinkhorn divergence of samples `[B, D]` from a batch, with its gradient with respect to them.
+/// The Sinkhorn divergence of samples `[B, D]` from a batch, with its gradient with respect to them. 0 from rows without
+/// weight, which are no distribution.
 pub(crate) fn divergence(
     config: &SinkhornConfig,
     compare: Compare,
@@ -415,6 +475,12 @@ pub(crate) fn divergence(
     batch: &Batch,
     pool: &Pool,
 ) -> Result<(f64, Tensor)> {
+    let weights = batch.weights.as_ref();
+    if let Some(weights) = weights
+        && host::scalar(&weights.sum_all()?)? == 0.
+    {
+        return Ok((0., samples.zeros_like()?));
+    }
     let mut pair = [scale.normalize(samples)?, scale.normalize(&batch.x)?];
     let d = samples.dim(1)?;
     if let (Compare::XAndContext, Some(context)) = (compare, &batch.context) {
@@ -422,7 +488,11 @@ pub(crate) fn divergence(
             *points = Tensor::cat(&[&*points, context], 1)?;
         }
     }
-    let divergence = sinkhorn(config, &pair[0], &pair[1], pool)?;
+    // A sample at the context of a row counts as much as the row: else contexts would be distributed differently.
+    let of_samples = weights.filter(|_| batch.context.is_some());
+    let [samples, rows] =
+        [(&pair[0], of_samples), (&pair[1], weights)].map(|(x, weights)| Points { x, weights });
+    let divergence = sinkhorn(config, samples, rows, pool)?;
     let gradient = divergence.gradient.narrow(1, 0, d)?;
     Ok((divergence.value, scale.normalize(&gradient)?))
 }

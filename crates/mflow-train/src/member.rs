@@ -7,11 +7,13 @@ use crate::optim::{Optimizer, optimizer};
 use crate::schedule::Phase;
 use crate::shards::{Pool, block_rows, cut, shards};
 use crate::source::{Batch, RowSource, Rows};
+use crate::weights::{Mass, systematic};
 use crate::{Error, Result};
 use candle_core::{Tensor, Var};
 use mflow_bijectors::{Noise, ParamStore, Parameter, Stream, gradients, host};
 use mflow_core::{Model, ModelConfig};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -44,10 +46,39 @@ impl View<'_> {
         let index: Vec<usize> = (0..kept).map(|i| self.index[i * rows / kept]).collect();
         self.source.gather(&index)
     }
+
+    /// At most `most` rows for statistics: each as often as its weight's size says, or evenly spread where all count the
+    /// same.
+    pub(crate) fn in_proportion(&self, most: usize) -> Result<Batch> {
+        let sizes = self
+            .source
+            .weights()
+            .map(|weights| self.index.iter().map(|&row| weights[row].abs()).collect::<Vec<_>>());
+        match sizes.and_then(|sizes| systematic(&sizes, most)) {
+            Some(drawn) => {
+                let index: Vec<usize> = drawn.into_iter().map(|i| self.index[i]).collect();
+                self.source.gather(&index)
+            }
+            None => self.spread(most),
+        }
+    }
+
+    /// The weight of all rows.
+    pub(crate) fn mass(&self) -> Mass {
+        self.mass_of(0..self.index.len())
+    }
+    fn mass_of(&self, rows: Range<usize>) -> Mass {
+        Mass::of(self.source.weights(), self.index[rows].iter().copied())
+    }
 }
 
 /// The step whose noise validation has: no training comes so far.
 const VALIDATION: u64 = u64::MAX;
+
+/// What the weights of the rows are called that a phase trains on, and validates on.
+pub(crate) const TRAINING_WEIGHTS: &str = "weights of the training rows";
+/// See [`TRAINING_WEIGHTS`].
+pub(crate) const VALIDATION_WEIGHTS: &str = "weights of the validation rows";
 
 /// What a phase trains on: rows of the data, or rows that it holds in memory. Those are the coordinates of all rows, or
 /// some rows with the coordinates that guide them.
@@ -72,6 +103,20 @@ impl Feed<'_> {
             Self::Held(all) => all.gather(rows),
         }
     }
+    /// The weight of rows.
+    fn mass_of(&self, rows: Range<usize>) -> Mass {
+        match self {
+            Self::Rows(view) => view.mass_of(rows),
+            Self::Held(all) => Mass::of(all.weights(), rows),
+        }
+    }
+    /// The weight of all rows, over which the losses of a phase are means.
+    fn mass(&self, what: &'static str, phase: &Phase) -> Result<Mass> {
+        let mass = self.mass_of(0..self.len());
+        let each = phase.losses.iter().map(|w| mass.check(what, w.loss.weighing()));
+        each.collect::<Result<()>>()?;
+        Ok(mass)
+    }
 }
 
 /// A phase at work.
@@ -87,6 +132,10 @@ pub(crate) struct Member<'a> {
     kind: RowKind,
     train: Feed<'a>,
     validation: Feed<'a>,
+    /// The mean weight of the rows that train.
+    mass_of_row: Mass,
+    /// The weight of all rows that validate.
+    mass_of_validation: Mass,
     scale: Scale,
     vars: Vec<Var>,
     optimizer: Box<dyn Optimizer>,
@@ -135,7 +184,10 @@ impl<'a> Member<'a> {
         let trained = |p: &&Parameter| phase.trains_parameter(&p.name);
         let parameters: Vec<Parameter> = store.parameters().filter(trained).cloned().collect();
         let batches = train.len().div_ceil(phase.batch_size);
+        let of_train = train.mass(TRAINING_WEIGHTS, phase)?;
         Ok(Self {
+            mass_of_row: of_train.divided_by(train.len()),
+            mass_of_validation: validation.mass(VALIDATION_WEIGHTS, phase)?,
             phase,
             state: PhaseState::default(),
             scale,
@@ -190,6 +242,7 @@ impl<'a> Member<'a> {
     /// One update; returns the mean loss of the batch.
     pub(crate) fn update(&mut self, batch: &Batch, diverged: Place) -> Result<f64> {
         let (pool, rows, step) = (self.setting.pool, batch.rows(), self.state.updates);
+        let mass = self.mass_of_row.times(rows);
         let n = shards(rows, self.setting.shards);
         let noise = self.noise(rows, &format!("step {step}"))?;
         let latent = self.latent(rows, &format!("step {step}"))?;
@@ -208,7 +261,7 @@ impl<'a> Member<'a> {
             let noise = narrow(&noise)?;
             let (kind, scale) = (self.kind, &self.scale);
             let shard = Shard { model, kind, scale, batch: &part, noise: noise.as_ref() };
-            let loss = shard.total(&self.phase.losses, rows)?;
+            let loss = shard.total(&self.phase.losses, mass)?;
             let sample = |u: &Tensor| model.decode(u, part.context.as_ref());
             Ok(Forward { loss, samples: narrow(&latent)?.as_ref().map(sample).transpose()? })
         };
@@ -301,9 +354,9 @@ impl<'a> Member<'a> {
     }
 
     /// Mean loss over the validation rows, with random numbers that are the same every time. A divergence
-    /// is taken batch by batch.
+    /// is taken batch by batch, each of which counts by its weight.
     pub(crate) fn validate(&self) -> Result<f64> {
-        let rows = self.validation.len();
+        let (rows, mass) = (self.validation.len(), self.mass_of_validation);
         let whole = self.phase.losses.iter().any(|w| w.loss.divergence().is_some());
         let device = &self.model.signature().device;
         let size = if whole { self.phase.batch_size } else { block_rows(device) };
@@ -319,12 +372,13 @@ impl<'a> Member<'a> {
             let model = drawn.as_deref().unwrap_or(self.model.as_ref());
             let (kind, scale) = (self.kind, &self.scale);
             let shard = Shard { model, kind, scale, batch: &batch, noise: noise.as_ref() };
-            let of_rows = shard.total(&self.phase.losses, rows)?;
+            let of_rows = shard.total(&self.phase.losses, mass)?;
             let of_rows = of_rows.as_ref().map(scalar).transpose()?.unwrap_or(0.);
             let Some(latent) = self.latent(block.len(), &when)? else { return Ok(of_rows) };
             let samples = Some(model.decode(&latent, batch.context.as_ref())?);
             let (value, _) = self.couple(&[Forward { loss: None, samples }], &batch)?;
-            Ok(of_rows + value * block.len() as f64 / rows as f64)
+            let of_block = self.validation.mass_of(cut(rows, blocks, i));
+            Ok(of_rows + value * of_block.size() / mass.size())
         });
         parts.into_iter().sum()
     }
@@ -393,7 +447,7 @@ impl Place {
     }
 }
 
-/// The coordinates of all rows of a view, with their contexts and scores.
+/// The coordinates of all rows of a view, with their contexts, scores and weights.
 fn coordinates(pool: &Pool, model: &dyn Model, view: &View<'_>) -> Result<Rows> {
     let rows = view.index.len();
     let device = view.source.device();
@@ -410,7 +464,8 @@ fn coordinates(pool: &Pool, model: &dyn Model, view: &View<'_>) -> Result<Rows> 
     };
     let x = all(|b| Some(&b.x))?.ok_or_else(|| Error::config("data", "must not be empty"))?;
     let (context, score) = (all(|b| b.context.as_ref())?, all(|b| b.score.as_ref())?);
-    Ok(Rows::with_data(Batch { score, ..Batch::new(x, context) }))
+    let weights = all(|b| b.weights.as_ref())?;
+    Rows::with_data(Batch { score, weights, ..Batch::new(x, context) })
 }
 
 fn scalar(t: &Tensor) -> Result<f64> {

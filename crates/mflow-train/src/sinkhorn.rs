@@ -1,4 +1,5 @@
 //! The Sinkhorn divergence between two sets of points.
+use crate::points::{Cloud, Points};
 use crate::shards::Pool;
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
@@ -6,7 +7,8 @@ use mflow_bijectors::host;
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
-/// The debiased entropic transport cost between two sets of `B` and `B'` points of equal weights:
+/// The debiased entropic transport cost between two sets of `B` and `B'` points, whose masses are equal or in proportion to
+/// weights ([`Points`]):
 ///
 /// ```text
 /// S = OT_ε(x, y) - ½ OT_ε(x, x) - ½ OT_ε(y, y),     cost ½ |x - y|²,     ε = blur²
@@ -78,57 +80,59 @@ pub struct Divergence {
 }
 
 /// The divergence of `x: [B, D]` from `y: [B', D]`, on their device; rows of the largest matrices are
-/// spread over `pool`, with the same result for any number of threads.
+/// spread over `pool`, with the same result for any number of threads. Integer weights do what repeated points do, and a
+/// point without weight is as good as not there.
 ///
 /// # Errors
-/// If a set is empty, a value not finite, or the two differ in their number of features or dtype.
-pub fn sinkhorn(
+/// If a set is empty, a value not finite, or the two differ in their number of features or dtype; if a weight is negative
+/// or not finite, all of a set are 0, or they are not as many as the points.
+pub fn sinkhorn<'a>(
     config: &SinkhornConfig,
-    x: &Tensor,
-    y: &Tensor,
+    x: impl Into<Points<'a>>,
+    y: impl Into<Points<'a>>,
     pool: &Pool,
 ) -> Result<Divergence> {
     config.validate("sinkhorn")?;
-    let (x, y) = (x.detach(), y.detach());
-    check(&x, &y)?;
+    let (x, y) = (x.into(), y.into());
+    check(x.x, y.x)?;
+    let (x, y) = (Cloud::new(x)?, Cloud::new(y)?);
     // Differences are all that counts; near the origin their squares lose the least.
-    let centre = y.mean_keepdim(0)?;
-    let (x, y) = (x.broadcast_sub(&centre)?.contiguous()?, y.broadcast_sub(&centre)?.contiguous()?);
-    let (xy, xx, yy) = (Costs::new(&x, &y)?, Costs::new(&x, &x)?, Costs::new(&y, &y)?);
+    let centre = y.points.mean_keepdim(0)?;
+    let (x, y) = (x.around(&centre)?, y.around(&centre)?);
+    let costs = |a: &Cloud, b: &Cloud| Costs::new(&a.points, &b.points);
+    let (xy, xx, yy) = (costs(&x, &y)?, costs(&x, &x)?, costs(&y, &y)?);
     let yx = xy.transposed()?;
-    let ladder = config.ladder(diameter(&x, &y)?);
+    let ladder = config.ladder(diameter(&x.points, &y.points)?);
 
     // Potentials of x against y (f), of y against x (g), of x and of y against themselves.
     let first = ladder[0];
-    let nothing = |of: &Tensor| Tensor::zeros(of.dim(0)?, of.dtype(), of.device());
-    let mut f = xy.soft_min(first, &nothing(&y)?, pool)?;
-    let mut g = yx.soft_min(first, &nothing(&x)?, pool)?;
-    let mut of_x = xx.soft_min(first, &nothing(&x)?, pool)?;
-    let mut of_y = yy.soft_min(first, &nothing(&y)?, pool)?;
+    let mut f = xy.soft_min(first, &y.at_rest()?, pool)?;
+    let mut g = yx.soft_min(first, &x.at_rest()?, pool)?;
+    let mut of_x = xx.soft_min(first, &x.at_rest()?, pool)?;
+    let mut of_y = yy.soft_min(first, &y.at_rest()?, pool)?;
     let mean = |a: &Tensor, b: &Tensor| -> Result<Tensor> { Ok(((a + b)? * 0.5)?) };
     for &epsilon in &ladder {
-        let next_f = xy.soft_min(epsilon, &(&g / epsilon)?, pool)?;
-        let next_g = yx.soft_min(epsilon, &(&f / epsilon)?, pool)?;
-        let next_x = xx.soft_min(epsilon, &(&of_x / epsilon)?, pool)?;
-        let next_y = yy.soft_min(epsilon, &(&of_y / epsilon)?, pool)?;
+        let next_f = xy.soft_min(epsilon, &y.dual(&g, epsilon)?, pool)?;
+        let next_g = yx.soft_min(epsilon, &x.dual(&f, epsilon)?, pool)?;
+        let next_x = xx.soft_min(epsilon, &x.dual(&of_x, epsilon)?, pool)?;
+        let next_y = yy.soft_min(epsilon, &y.dual(&of_y, epsilon)?, pool)?;
         (f, g) = (mean(&f, &next_f)?, mean(&g, &next_g)?);
         (of_x, of_y) = (mean(&of_x, &next_x)?, mean(&of_y, &next_y)?);
     }
     let epsilon = config.blur * config.blur;
-    let (dual_f, dual_g) = ((&g / epsilon)?, (&f / epsilon)?);
-    let (dual_x, dual_y) = ((&of_x / epsilon)?, (&of_y / epsilon)?);
+    let (dual_f, dual_g) = (y.dual(&g, epsilon)?, x.dual(&f, epsilon)?);
+    let (dual_x, dual_y) = (x.dual(&of_x, epsilon)?, y.dual(&of_y, epsilon)?);
     let f = xy.soft_min(epsilon, &dual_f, pool)?;
     let g = yx.soft_min(epsilon, &dual_g, pool)?;
     let last_x = xx.soft_min(epsilon, &dual_x, pool)?;
     let last_y = yy.soft_min(epsilon, &dual_y, pool)?;
 
     // S = mean (f - f_xx) + mean (g - f_yy).
-    let scalar = |t: Tensor| -> Result<f64> { Ok(host::scalar(&t.mean_all()?)?) };
-    let value = scalar((&f - &last_x)?)? + scalar((g - last_y)?)?;
+    let value = x.mean((&f - &last_x)?)? + y.mean((g - last_y)?)?;
     // Of f by x at fixed dual: x less the mean of y under the plan of its row; so too of f_xx.
-    let to_y = xy.plan_mean(epsilon, &dual_f, &y)?;
-    let to_x = xx.plan_mean(epsilon, &dual_x, &x)?;
-    let gradient = ((to_x - to_y)? / x.dim(0)? as f64)?;
+    let to_y = xy.plan_mean(epsilon, &dual_f, &y.points)?;
+    let to_x = xx.plan_mean(epsilon, &dual_x, &x.points)?;
+    let gradient = (x.weigh_rows((to_x - to_y)?)? / x.points.dim(0)? as f64)?;
     Ok(Divergence { value, gradient })
 }
 

@@ -1,5 +1,6 @@
 //! What a trainer eats: rows by index.
 use crate::error::SourceError;
+use crate::weights::RowWeights;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::{fnv1a, host};
@@ -19,12 +20,15 @@ pub struct Batch {
     pub ratios: Option<Tensor>,
     /// Coordinates to which a guided phase brings the rows, `[B, N]`; none in all other phases. See [`crate::Guide`].
     pub guide: Option<Tensor>,
+    /// What each row counts in means over rows, `[B]`, if the data have weights; only their ratios matter. See
+    /// [`Rows::with_weights`].
+    pub weights: Option<Tensor>,
 }
 
 impl Batch {
-    /// Rows without scores, ratios and a guide.
+    /// Rows without scores, ratios, a guide and weights.
     pub fn new(x: Tensor, context: Option<Tensor>) -> Self {
-        Self { x, context, score: None, ratios: None, guide: None }
+        Self { x, context, score: None, ratios: None, guide: None, weights: None }
     }
     /// Number of rows `B`.
     pub fn rows(&self) -> usize {
@@ -56,6 +60,7 @@ impl Batch {
             score: narrow(&self.score)?,
             ratios: narrow(&self.ratios)?,
             guide: narrow(&self.guide)?,
+            weights: narrow(&self.weights)?,
         })
     }
 }
@@ -77,6 +82,11 @@ pub trait RowSource: Debug + Send + Sync {
     fn gather(&self, rows: &[usize]) -> Result<Batch>;
     /// A hash of all values: a resumed run must see the same data.
     fn fingerprint(&self) -> u64;
+    /// Weights of all rows, if they have some, in units of the mean of their sizes: those that [`RowSource::gather`] gives
+    /// with its rows.
+    fn weights(&self) -> Option<&[f64]> {
+        None
+    }
 }
 
 /// A table of numbers that gives rows by index: what [`Stored`] makes a data set of.
@@ -99,6 +109,7 @@ pub struct Stored {
     context: Option<Box<dyn RowReader>>,
     dtype: DType,
     device: Device,
+    weights: Option<RowWeights>,
     fingerprint: u64,
 }
 
@@ -131,7 +142,17 @@ impl Stored {
                 fingerprint = hash(&values, fingerprint);
             }
         }
-        Ok(Self { x, context, dtype, device: device.clone(), fingerprint })
+        Ok(Self { x, context, dtype, device: device.clone(), weights: None, fingerprint })
+    }
+
+    /// With the weight of each row, `[R]`, held in memory; see [`Rows::with_weights`].
+    ///
+    /// # Errors
+    /// As [`Rows::with_weights`].
+    pub fn with_weights(mut self, weights: &[f64]) -> Result<Self> {
+        self.weights = Some(RowWeights::new(weights, self.x.rows())?);
+        self.fingerprint = hash(weights, self.fingerprint);
+        Ok(self)
     }
 
     fn tensor(&self, reader: &dyn RowReader, rows: &[usize]) -> Result<Tensor> {
@@ -175,10 +196,15 @@ impl RowSource for Stored {
     }
     fn gather(&self, rows: &[usize]) -> Result<Batch> {
         let context = self.context.as_ref().map(|c| self.tensor(c.as_ref(), rows));
-        Ok(Batch::new(self.tensor(self.x.as_ref(), rows)?, context.transpose()?))
+        let batch = Batch::new(self.tensor(self.x.as_ref(), rows)?, context.transpose()?);
+        let of = |w: &RowWeights| w.tensor(rows.iter().copied(), self.dtype, &self.device);
+        Ok(Batch { weights: self.weights.as_ref().map(of).transpose()?, ..batch })
     }
     fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+    fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_ref().map(RowWeights::values)
     }
 }
 
@@ -191,6 +217,7 @@ fn hash(values: &[f64], h: u64) -> u64 {
 #[derive(Clone, Debug)]
 pub struct Rows {
     all: Batch,
+    weights: Option<RowWeights>,
     fingerprint: u64,
 }
 
@@ -232,7 +259,7 @@ impl Rows {
                 Some(tensor(values, dim)?)
             }
         };
-        Ok(Self { all: Batch::new(tensor(x, data_dim)?, context), fingerprint })
+        Ok(Self { all: Batch::new(tensor(x, data_dim)?, context), weights: None, fingerprint })
     }
 
     /// With the joint score of each row, `[R, C]`, row-major.
@@ -291,14 +318,44 @@ impl Rows {
         Ok(self)
     }
 
+    /// With the weight of each row, `[R]`: how many rows it stands for. Only ratios of weights matter, so batches have
+    /// them in units of the mean of their sizes, `w / mean |w|`.
+    ///
+    /// Every mean over rows of a loss becomes `Σ w l/Σ w`; [`crate::Loss`] says what negative weights do, and
+    /// [`crate::effective_sample_size`] how many rows are left.
+    ///
+    /// ```
+    /// # use mflow_core::candle::{DType, Device};
+    /// # use mflow_train::{RowSource, Rows};
+    /// # fn main() -> Result<(), mflow_train::Error> {
+    /// let rows = Rows::new(vec![1., 2., 3., 4.], 2, None, DType::F64, &Device::Cpu)?;
+    /// let rows = rows.with_weights(&[3., 1.])?;
+    /// assert_eq!(rows.weights(), Some(&[1.5, 0.5][..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If there is not one number for each row, one of them is not finite, or their sum is not positive. Rows are counted
+    /// from 0.
+    pub fn with_weights(mut self, weights: &[f64]) -> Result<Self> {
+        let of_rows = RowWeights::new(weights, self.rows())?;
+        let x = &self.all.x;
+        self.all.weights = Some(of_rows.tensor(0..self.rows(), x.dtype(), x.device())?);
+        self.weights = Some(of_rows);
+        self.fingerprint = hash(weights, self.fingerprint);
+        Ok(self)
+    }
+
     /// All rows.
     pub fn all(&self) -> &Batch {
         &self.all
     }
 
-    /// The same rows and context with other data, for instance their coordinates on a manifold.
-    pub(crate) fn with_data(batch: Batch) -> Self {
-        Self { all: batch, fingerprint: 0 }
+    /// Rows that are at hand, for instance coordinates on a manifold, with all that goes with them.
+    pub(crate) fn with_data(batch: Batch) -> Result<Self> {
+        let weights = batch.weights.as_ref().map(RowWeights::of).transpose()?;
+        Ok(Self { all: batch, weights, fingerprint: 0 })
     }
 }
 
@@ -335,9 +392,13 @@ impl RowSource for Rows {
             score: self.all.score.as_ref().map(pick).transpose()?,
             ratios: self.all.ratios.as_ref().map(pick).transpose()?,
             guide: self.all.guide.as_ref().map(pick).transpose()?,
+            weights: self.all.weights.as_ref().map(pick).transpose()?,
         })
     }
     fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+    fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_ref().map(RowWeights::values)
     }
 }

@@ -2,12 +2,13 @@
 use crate::attempt::{self, Attempt, judge};
 use crate::checkpoint::{Best, Checkpoint, PhaseState, Position};
 use crate::loss::Scale;
-use crate::member::{Member, Place, Setting, View};
+use crate::member::{Member, Place, Setting, TRAINING_WEIGHTS, VALIDATION_WEIGHTS, View};
 use crate::progress::{EpochMetrics, Observer, Progress, Silent};
 use crate::run_dir::{Identity, RunDir};
 use crate::schedule::{Keep, Phase, Stage, TrainConfig, Turn};
 use crate::shards::Pool;
 use crate::source::RowSource;
+use crate::weights::Weighing;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{ParamStore, Stream, fnv1a};
@@ -259,6 +260,27 @@ impl Trainer<'_> {
                 }
             }
         }
+        self.check_weights()
+    }
+
+    /// Weights must make sense in all losses, and those of rows that are held out and of the rest must have a sum.
+    fn check_weights(&self) -> Result<()> {
+        if self.data.weights().or(self.validation.and_then(RowSource::weights)).is_none() {
+            return Ok(());
+        }
+        let split = self.split();
+        for (source, index, what) in [
+            (self.data, split.train, TRAINING_WEIGHTS),
+            (self.validation.unwrap_or(self.data), split.validation, VALIDATION_WEIGHTS),
+        ] {
+            let Some(weights) = source.weights() else { continue };
+            self.config.check_weights_in(weights, source.rows(), " times the mean size")?;
+            if source.gather(&[0])?.weights.is_none() {
+                let expected = "weights with the rows that are gathered".to_owned();
+                return Err(Error::Data { what, expected, found: "none".to_owned() });
+            }
+            View { source, index }.mass().check(what, Weighing::Signed)?;
+        }
         Ok(())
     }
 
@@ -286,6 +308,7 @@ impl Trainer<'_> {
 
     /// Show rows to the layers that a stage trains: the initialisation of those that depend on data. The flow of the
     /// coordinates sees them in a stage that leaves the manifold as it is, since then they are those that it trains on.
+    /// Rows with weights are shown in proportion to their sizes.
     fn observe(&mut self, stage: &Stage) -> Result<()> {
         /// Enough for means and deviations.
         const LEAST: usize = 1000;
@@ -295,7 +318,7 @@ impl Trainer<'_> {
         const NUMBERS: usize = 1_000_000;
         let most = (NUMBERS / self.model.sizes.data_dim).clamp(LEAST, MOST);
         let train = View { source: self.data, index: self.split().train };
-        let batch = train.spread(most)?;
+        let batch = train.in_proportion(most)?;
         let part = if self.moves_manifold(stage) { Part::Manifold } else { Part::Density };
         let model = self.model.build(self.store, |_| false)?;
         Ok(model.observe(&batch.x, batch.context.as_ref(), part)?)

@@ -90,9 +90,9 @@ impl FinishedFit {
 #[derive(Debug)]
 pub enum Finished {
     /// Of an experiment.
-    Experiment(FinishedRun),
+    Experiment(Box<FinishedRun>),
     /// Of a fit to a table.
-    Fit(FinishedFit),
+    Fit(Box<FinishedFit>),
 }
 
 impl Finished {
@@ -115,8 +115,8 @@ impl Finished {
         let table: toml::Table = parse(&config, from_toml)?;
         // Only an experiment says where its data come from.
         Ok(match table.contains_key("data") {
-            true => Self::Experiment(FinishedRun::load(folder, device)?),
-            false => Self::Fit(FinishedFit::load(folder, device)?),
+            true => Self::Experiment(Box::new(FinishedRun::load(folder, device)?)),
+            false => Self::Fit(Box::new(FinishedFit::load(folder, device)?)),
         })
     }
 

@@ -17,8 +17,21 @@ pub fn log_likelihood(
     x: &[f64],
     parameters: &[f64],
 ) -> Result<Estimate> {
-    let cols = of.model.signature().data_dim;
-    Estimate::mean(&log_density(of, kind, (x, cols), parameters)?)
+    Estimate::mean(&log_densities(of, kind, x, parameters)?)
+}
+
+/// The log-density of each row that [`log_likelihood`] is the mean of, `[rows]`, in nats; for
+/// [`Estimate::weighted_mean`], for instance.
+///
+/// # Errors
+/// If the model has no such density or cannot be evaluated, or a result is not finite.
+pub fn log_densities(
+    of: Evaluated<'_>,
+    kind: Density,
+    x: &[f64],
+    parameters: &[f64],
+) -> Result<Vec<f64>> {
+    log_density(of, kind, (x, of.model.signature().data_dim), parameters)
 }
 
 /// Mean of `log p_true(x) - log p_model(x)` over test data `x: [rows, D]` with parameters `[rows, P]`,

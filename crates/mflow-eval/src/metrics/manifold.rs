@@ -78,7 +78,14 @@ pub(super) fn model_samples(
 /// # Errors
 /// If the model cannot be evaluated or a result is not finite.
 pub fn reconstruction_error(of: Evaluated<'_>, x: &[f64], parameters: &[f64]) -> Result<Estimate> {
+    Estimate::mean(&reconstruction_errors(of, x, parameters)?)
+}
+
+/// The norm of each row that [`reconstruction_error`] is the mean of, `[rows]`, in data units.
+///
+/// # Errors
+/// If the model cannot be evaluated or a result is not finite.
+pub fn reconstruction_errors(of: Evaluated<'_>, x: &[f64], parameters: &[f64]) -> Result<Vec<f64>> {
     let (x, context) = (of.tensor(x, of.model.signature().data_dim)?, of.context(parameters)?);
-    let errors = of.by_rows(&x, context.as_ref(), |x, c| of.model.reconstruction_error(x, c))?;
-    Estimate::mean(&errors)
+    of.by_rows(&x, context.as_ref(), |x, c| of.model.reconstruction_error(x, c))
 }

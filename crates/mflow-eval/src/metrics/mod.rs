@@ -20,8 +20,11 @@ pub use circle::{CircleSamples, circle_samples};
 pub use collisions::{ObservableDistances, closure_of_samples, observable_distances};
 pub use decoded::{Decoded, decoded};
 pub use excess_volume::excess_volume;
-pub use likelihood::{log_likelihood, log_likelihood_gap, log_ratio_error};
-pub use manifold::{ManifoldDistance, manifold_distance, reconstruction_error, sample_distance};
+pub use likelihood::{log_densities, log_likelihood, log_likelihood_gap, log_ratio_error};
+pub use manifold::{
+    ManifoldDistance, manifold_distance, reconstruction_error, reconstruction_errors,
+    sample_distance,
+};
 pub use outliers::{OutlierAuc, OutlierScores, outlier_auc, outlier_scores};
 pub use posteriors::{PosteriorConfig, Posteriors, observed_set, posteriors};
 pub use score::score_error;

@@ -72,3 +72,56 @@ fn a_median_does_not_see_how_far_the_last_one_is() {
     assert_eq!(Estimate::median(&[1., 2.]).unwrap().value, 1.5);
     assert!(matches!(Estimate::median(&[]), Err(Error::NoSamples)));
 }
+
+#[test]
+fn a_weighted_mean_is_that_of_repeated_samples() {
+    let (samples, times) = ([3.0, -1.0, 4.0, 1.5, 9.0], [2, 0, 1, 3, 1]);
+    let weights = times.map(|n| 0.1 * f64::from(n));
+    let found = Estimate::weighted_mean(&samples, &weights).unwrap();
+    let repeated: Vec<f64> =
+        samples.iter().zip(times).flat_map(|(x, n)| vec![*x; n as usize]).collect();
+    let expected = Estimate::mean(&repeated).unwrap();
+    assert!((found.value - expected.value).abs() < 1e-14, "{found:?}, repeated {expected:?}");
+    assert_eq!(found.count, 5, "samples that there are");
+    // Equal weights are none.
+    let (equal, plain) =
+        (Estimate::weighted_mean(&samples, &[0.3; 5]).unwrap(), Estimate::mean(&samples).unwrap());
+    let errors = [equal, plain].map(|e| e.standard_error.unwrap());
+    assert!((equal.value - plain.value).abs() < 1e-14, "{equal:?}");
+    assert!((errors[0] - errors[1]).abs() < 1e-14, "{errors:?}");
+    // With signs: (2 * 5 - 1 * 2)/(2 - 1).
+    let signed = Estimate::weighted_mean(&[5.0, 2.0], &[2.0, -1.0]).unwrap();
+    assert!((signed.value - 8.0).abs() < 1e-14, "{signed:?}");
+    for (weights, expected) in [
+        (vec![1.0; 4], "expected 5, one a sample, found 4"),
+        (vec![1.0, 1.0, f64::NAN, 1.0, 1.0], "expected finite numbers, found NaN of sample 2"),
+        (vec![0.0; 5], "expected a positive sum, found 0"),
+        (vec![1.0, 0.0, 0.0, 0.0, -2.0], "expected a positive sum, found -1"),
+    ] {
+        let error = Estimate::weighted_mean(&samples, &weights).unwrap_err();
+        assert!(matches!(error, Error::Weights { .. }), "{error:?}");
+        assert_eq!(error.to_string(), format!("weights of samples: {expected}"), "message");
+    }
+}
+
+/// By many draws of samples with weights: how far their means scatter.
+#[test]
+fn the_error_of_a_weighted_mean_is_its_scatter() {
+    let mut stream = mflow_bijectors::Stream::new(1, "samples");
+    let draws = 2000;
+    let all: Vec<Estimate> = (0..draws)
+        .map(|_| {
+            // The weight of a sample depends on it.
+            let samples = stream.normal(50);
+            let weights: Vec<f64> = samples.iter().map(|x| (0.5 * x).exp()).collect();
+            Estimate::weighted_mean(&samples, &weights).unwrap()
+        })
+        .collect();
+    let values: Vec<f64> = all.iter().map(|e| e.value).collect();
+    let mean = values.iter().sum::<f64>() / f64::from(draws);
+    let scatter =
+        (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(draws)).sqrt();
+    let told = all.iter().map(|e| e.standard_error.unwrap()).sum::<f64>() / f64::from(draws);
+    assert!((mean - 0.5).abs() < 0.02, "of the tilted density: {mean}");
+    assert!((told / scatter - 1.0).abs() < 0.1, "{told}, scatter {scatter}");
+}

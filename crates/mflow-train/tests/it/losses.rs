@@ -25,7 +25,7 @@ fn phase(losses: Vec<WeightedLoss>, rate: f64) -> Phase {
 const LABELS: [f64; 12] = [1., 1., 0., 0., 1., 0., 1., 0., 0., 1., 0., 1.];
 
 /// The model on bent data in space, with a context and joint scores if it wants them.
-fn toy(model: ModelConfig, losses: Vec<WeightedLoss>, rate: f64) -> Toy {
+pub(crate) fn toy(model: ModelConfig, losses: Vec<WeightedLoss>, rate: f64) -> Toy {
     let rows = 12;
     let mut stream = Stream::new(1, "losses");
     let (u, c) = (stream.normal(2 * rows), stream.uniform(rows, -1., 1.));
@@ -49,7 +49,7 @@ fn toy(model: ModelConfig, losses: Vec<WeightedLoss>, rate: f64) -> Toy {
 }
 
 /// Parameters well away from the start, where many gradients vanish.
-fn store(toy: &Toy) -> ParamStore {
+pub(crate) fn store(toy: &Toy) -> ParamStore {
     let mut store = toy.store();
     toy.model.build(&mut store, |_| true).unwrap();
     let noise = |(name, old): (String, Tensor)| {
@@ -74,7 +74,7 @@ fn value(toy: &Toy, store: &mut ParamStore) -> f64 {
     record.losses[0]
 }
 
-fn small(model: ModelConfig) -> ModelConfig {
+pub(crate) fn small(model: ModelConfig) -> ModelConfig {
     let net = NetConfig::new(6, 1).with_activation(Activation::Silu);
     model.with_outer(small_flow()).with_inner(small_flow()).with_networks(&net)
 }

@@ -25,3 +25,4 @@ mod shards;
 mod starts;
 mod toy;
 mod trials;
+mod weights;

@@ -160,6 +160,7 @@ fn look_at_columns(tables: &Tables, news: &mut Vec<News>) -> Result<ColumnFacts>
     let names = tables.data.columns().map(<[String]>::to_vec);
     let facts = ColumnFacts::of(&tables.sample(ColumnFacts::rows_for(columns))?, columns, names)?;
     news.push(News::Columns { rows: tables.data.rows(), facts: facts.clone() });
+    news.extend(tables.weights().map(News::of_weights));
     Ok(facts)
 }
 
@@ -205,6 +206,7 @@ fn read(options: &Options) -> Result<(Tables, Option<Tables>)> {
         scores: options.scores.scores.as_deref(),
         scores_option: "--scores",
         ratios: options.ratios.as_deref(),
+        weights: options.weights.as_deref(),
         stream: options.stream,
     })?;
     let of_validation = |data| {
@@ -215,6 +217,7 @@ fn read(options: &Options) -> Result<(Tables, Option<Tables>)> {
             scores: options.scores.validation_scores.as_deref(),
             scores_option: "--validation-scores",
             ratios: options.validation_ratios.as_deref(),
+            weights: options.validation_weights.as_deref(),
             stream: options.stream,
         })
     };
@@ -241,10 +244,12 @@ fn command_data(options: &Options) -> String {
         ("context", &options.context),
         ("scores", &options.scores.scores),
         ("ratios", &options.ratios),
+        ("weights", &options.weights),
         ("validation", &options.validation),
         ("validation-context", &options.validation_context),
         ("validation-scores", &options.scores.validation_scores),
         ("validation-ratios", &options.validation_ratios),
+        ("validation-weights", &options.validation_weights),
     ] {
         command +=
             &path.as_ref().map_or_else(String::new, |p| format!(" --{name} {}", p.display()));
@@ -266,6 +271,7 @@ fn provenance(options: &Options, config: &FitConfig, table: &Numbers) -> BTreeMa
         ("context", &options.context),
         ("scores", &options.scores.scores),
         ("ratios", &options.ratios),
+        ("weights", &options.weights),
     ] {
         provenance.extend(path.as_ref().map(|path| (what.to_owned(), name(path))));
     }

@@ -49,6 +49,13 @@ pub(super) struct Options {
     /// each way. If you know no joint ratios, write 50 beside the label 1 and -50 beside 0: then the labels alone teach.
     #[arg(long, value_name = "RATIOS", requires = "context")]
     pub(super) ratios: Option<PathBuf>,
+    /// What each row counts, [rows] or [rows, 1]: a file, or a column of DATA, which is no feature then
+    ///
+    /// A row of weight 3 counts as three equal rows: in all losses, in validation, in normalisation and in what is told of
+    /// held-out rows. Only ratios of weights matter. Weights below 0, of Monte Carlo beyond leading order, count with their sign
+    /// in likelihoods, and by their size where a manifold is learned; models and schedules that have no use for them refuse them.
+    #[arg(long, value_name = "W")]
+    pub(super) weights: Option<PathBuf>,
     /// Read rows from DATA when they are needed, for data that do not fit in memory: .npy only
     #[arg(long)]
     pub(super) stream: bool,
@@ -58,6 +65,9 @@ pub(super) struct Options {
     /// Context of each point for validation
     #[arg(long, value_name = "CTX", requires = "validation")]
     pub(super) validation_context: Option<PathBuf>,
+    /// What each point for validation counts
+    #[arg(long, value_name = "W", requires = "validation")]
+    pub(super) validation_weights: Option<PathBuf>,
     /// Ratios and labels of each point for validation
     #[arg(long, value_name = "RATIOS", requires = "validation")]
     pub(super) validation_ratios: Option<PathBuf>,

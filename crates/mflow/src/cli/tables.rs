@@ -1,14 +1,18 @@
-//! DATA of a fit, with its context, joint scores and ratios: in memory, or on disk until its rows are needed.
+//! DATA of a fit, with its context, joint scores, ratios and weights: in memory, or on disk until its rows are needed.
 use super::exit::Usage;
 use super::input;
 use super::output::message;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use mflow::bijectors::{FeatureAffineConfig, Stream};
 use mflow::core::candle::{DType, Device};
-use mflow::core::{ChosenColumns, ModelParts, RowLayout, standardize, standardize_blocks};
+use mflow::core::{
+    ChosenColumns, ModelParts, RowLayout, standardize, standardize_blocks, standardize_weighted,
+    standardize_weighted_blocks,
+};
 use mflow::data::Place;
 use mflow::data::io::{
-    Columns, Loaded, Missing, NpyFile, ReadOptions, Table, align_rows, npz_names, read_npz_array,
+    Columns, Loaded, Missing, NpyFile, Pick, ReadOptions, Table, align_rows, npz_names,
+    read_npz_array,
 };
 use mflow::fit::{DataUnits, FitConfig};
 use mflow::train::{RowReader, RowSource, Rows, Stored};
@@ -60,13 +64,22 @@ impl Numbers {
             Self::File(file) => file.row_shape(),
         }
     }
-    /// Mean and standard deviation of each column.
-    fn standardize(&self) -> Result<FeatureAffineConfig> {
-        match self {
-            Self::Table(table) => Ok(standardize(table.values(), table.cols())?),
-            Self::File(file) => {
-                let pass = |see: &mut dyn FnMut(&[f64])| file.for_each_block(see);
-                Ok(standardize_blocks(file.rows(), file.cols(), pass)?)
+    /// Mean and standard deviation of each column, of rows that count by their weights if they have some.
+    fn standardize(&self, weights: Option<&[f64]>) -> Result<FeatureAffineConfig> {
+        let cols = self.cols();
+        match (self, weights) {
+            (Self::Table(table), None) => Ok(standardize(table.values(), cols)?),
+            (Self::Table(table), Some(weights)) => {
+                Ok(standardize_weighted(table.values(), cols, weights)?)
+            }
+            (Self::File(file), None) => {
+                Ok(standardize_blocks(file.rows(), cols, |see| file.for_each_block(see))?)
+            }
+            (Self::File(file), Some(weights)) => {
+                let pass = |see: &mut dyn FnMut(&[f64])| {
+                    file.for_each_block(see).map_err(mflow::Error::from)
+                };
+                Ok(standardize_weighted_blocks(weights, cols, pass)?)
             }
         }
     }
@@ -81,6 +94,8 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 
 /// The array of contexts in an .npz file.
 pub(super) const CONTEXT: &str = "theta";
+/// The array of weights in an .npz file.
+const WEIGHTS: &str = "weight";
 /// The array of joint scores in an .npz file.
 const SCORES: &str = "score";
 
@@ -106,11 +121,11 @@ fn context_beside(path: &Path, options: &ReadOptions) -> Result<Option<(PathBuf,
 }
 
 /// Tables whose rows belong together, without the rows that one of them lacks.
-fn together(tables: [Option<(PathBuf, Loaded)>; 4]) -> Result<[Option<(PathBuf, Table)>; 4]> {
+fn together(tables: [Option<(PathBuf, Loaded)>; 5]) -> Result<[Option<(PathBuf, Table)>; 5]> {
     let (paths, loaded): (Vec<_>, Vec<_>) = tables.into_iter().map(Option::unzip).unzip();
     let is_there: Vec<bool> = loaded.iter().map(Option::is_some).collect();
     let mut aligned = align_rows(loaded.into_iter().flatten().collect())?.into_iter();
-    let mut all = [const { None }; 4];
+    let mut all = [const { None }; 5];
     for ((place, path), is_there) in all.iter_mut().zip(paths).zip(is_there) {
         let table = if is_there { aligned.next() } else { None };
         *place = path.zip(table.map(|loaded| loaded.table));
@@ -126,6 +141,8 @@ pub(super) struct Files<'a> {
     /// The option that names the file of scores.
     pub(super) scores_option: &'static str,
     pub(super) ratios: Option<&'a Path>,
+    /// A file, or a column of the data.
+    pub(super) weights: Option<&'a Path>,
     /// Whether rows are read as they are needed.
     pub(super) stream: bool,
     /// How tables are read; the columns are those of the data.
@@ -156,8 +173,45 @@ pub(super) struct Tables {
     scores_option: &'static str,
     /// Log-ratios and labels.
     ratios: Option<(PathBuf, Table)>,
+    /// What each row counts.
+    weights: Option<(PathBuf, Table)>,
     /// How a row of the data is taken from their file.
     pub(super) layout: RowLayout,
+}
+
+/// How the data are read beside their weights, and how the weights are.
+struct Weighted {
+    reading: ReadOptions,
+    /// All columns of a file of their own, or one of the data, which is no feature then.
+    weights: Option<ReadOptions>,
+}
+
+impl Weighted {
+    fn of(files: &Files<'_>) -> Result<Self> {
+        let reading = files.reading.clone();
+        let Some(weights) = files.weights else { return Ok(Self { reading, weights: None }) };
+        if weights.is_file() {
+            let weights = Some(reading.of_all_columns());
+            return Ok(Self { reading, weights });
+        }
+        let Some(name) = weights.to_str().filter(|_| !looks_like_a_file(weights)) else {
+            bail!("{}: expected a file of weights, found none", weights.display());
+        };
+        let Ok(pick) = name.parse::<Pick>();
+        let columns = match &reading.columns {
+            Columns::All => Columns::Except(vec![pick.clone()]),
+            Columns::Except(picks) => Columns::Except([picks.as_slice(), &[pick.clone()]].concat()),
+            named => named.clone(),
+        };
+        let weights = Some(ReadOptions { columns: Columns::Only(vec![pick]), ..reading.clone() });
+        Ok(Self { reading: ReadOptions { columns, ..reading }, weights })
+    }
+}
+
+/// Whether somebody meant a file, not a column.
+fn looks_like_a_file(path: &Path) -> bool {
+    let extensions = ["npy", "npz", "csv", "tsv", "gz", "parquet"];
+    path.components().count() > 1 || extensions.iter().any(|e| has_extension(path, e))
 }
 
 /// Columns of a table of ratios: log-ratio and label.
@@ -166,9 +220,22 @@ const OF_RATIOS: usize = 2;
 impl Tables {
     /// Read data, context, scores and ratios. An .npz file may have the context of its rows beside them.
     pub(super) fn read(files: &Files<'_>) -> Result<Self> {
-        let Files { data: path, stream, scores_option, reading, .. } = *files;
+        let Files { data: path, stream, scores_option, .. } = *files;
         let label = Path::to_path_buf;
-        let (data, context, scores, ratios, chosen) = if stream {
+        let Weighted { reading, weights } = Weighted::of(files)?;
+        let beside = reading.of_all_columns();
+        let load = |path: &Path, array: Option<&str>| {
+            let options = array.map_or_else(|| beside.clone(), |array| beside.of_array(array));
+            anyhow::Ok((label(path), input::load(path, &options)?))
+        };
+        let weights = match weights {
+            None => None,
+            Some(options) if options.columns == Columns::All => {
+                files.weights.map(|path| load(path, Some(WEIGHTS))).transpose()?
+            }
+            Some(options) => Some((label(path), input::load(path, &options)?)),
+        };
+        let (data, context, scores, ratios, weights, chosen) = if stream {
             files.check_stream()?;
             let open = |path: &Path| anyhow::Ok((label(path), Numbers::open(path, &Columns::All)?));
             let context = files.context.map(open).transpose()?;
@@ -177,14 +244,10 @@ impl Tables {
                 Numbers::File(file) => file.choice(),
                 Numbers::Table(_) => None,
             };
-            (data, context, None, None, chosen)
+            let weights = weights.map(|(path, loaded)| (path, loaded.table));
+            (data, context, None, None, weights, chosen)
         } else {
-            let beside = reading.of_all_columns();
-            let load = |path: &Path, array: Option<&str>| {
-                let options = array.map_or_else(|| beside.clone(), |array| beside.of_array(array));
-                anyhow::Ok((label(path), input::load(path, &options)?))
-            };
-            let data = (label(path), input::load(path, reading)?);
+            let data = (label(path), input::load(path, &reading)?);
             let context = match files.context {
                 Some(path) => Some(load(path, Some(CONTEXT))?),
                 None => context_beside(path, &beside)?,
@@ -192,22 +255,26 @@ impl Tables {
             let scores = files.scores.map(|path| load(path, Some(SCORES))).transpose()?;
             let ratios = files.ratios.map(|path| load(path, None)).transpose()?;
             let chosen = data.1.choice.clone();
-            let [data, context, scores, ratios] = together([Some(data), context, scores, ratios])?;
+            let all = [Some(data), context, scores, ratios, weights];
+            let [data, context, scores, ratios, weights] = together(all)?;
             let numbers = |(path, table)| (path, Numbers::Table(table));
             let Some((_, data)) = data.map(numbers) else { bail!("{}: not read", path.display()) };
-            (data, context.map(numbers), scores, ratios, chosen)
+            (data, context.map(numbers), scores, ratios, weights, chosen)
         };
         let layout = RowLayout {
             chosen: chosen.map(|c| ChosenColumns { positions: c.positions, of: c.of }),
             shape: data.row_shape().map(<[usize]>::to_vec),
         };
         let path = path.to_owned();
-        let tables = Self { path, data, context, scores, scores_option, ratios, layout };
+        let tables = Self { path, data, context, scores, scores_option, ratios, weights, layout };
         if let Some((path, table)) = &tables.context {
             tables.check_rows(path, table.rows())?;
         }
-        for (path, table) in tables.scores.iter().chain(&tables.ratios) {
+        for (path, table) in tables.scores.iter().chain(&tables.ratios).chain(&tables.weights) {
             tables.check_rows(path, table.rows())?;
+        }
+        if let Some((path, table)) = &tables.weights {
+            input::check_columns(path, table.cols(), 1, "the weight of each row")?;
         }
         Ok(tables)
     }
@@ -286,14 +353,21 @@ impl Tables {
             scores: beside(&self.scores)?,
             scores_option: self.scores_option,
             ratios: beside(&self.ratios)?,
+            weights: beside(&self.weights)?,
             layout: self.layout.clone(),
         })
     }
 
+    /// What each row counts, if they do not count the same.
+    pub(super) fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_ref().map(|(_, table)| table.values())
+    }
+
     /// Units of the columns.
     pub(super) fn units(&self) -> Result<DataUnits> {
-        let context = self.context.as_ref().map(|(_, table)| table.standardize());
-        Ok(DataUnits { data: self.data.standardize()?, context: context.transpose()? })
+        let weights = self.weights();
+        let context = self.context.as_ref().map(|(_, table)| table.standardize(weights));
+        Ok(DataUnits { data: self.data.standardize(weights)?, context: context.transpose()? })
     }
 
     /// Refuse what cannot work before a folder is made for it.
@@ -308,6 +382,10 @@ impl Tables {
         self.data.check_columns(&self.path, sizes.data_dim, "`model.data_dim`")?;
         self.check_scores(config)?;
         self.check_ratios(config)?;
+        if let Some((path, table)) = &self.weights {
+            let checked = config.train.check_weights(table.values());
+            checked.with_context(|| path.display().to_string())?;
+        }
         match (&self.context, sizes.context_dim) {
             (Some((path, context)), c) => {
                 context.check_columns(path, c, "`model.context_dim`")?;
@@ -399,7 +477,11 @@ impl Tables {
         match self.data {
             Numbers::File(data) => {
                 let context = self.context.and_then(|(_, numbers)| file(numbers));
-                Ok(Box::new(Stored::new(Box::new(data), context, dtype, device)?))
+                let rows = Stored::new(Box::new(data), context, dtype, device)?;
+                match self.weights {
+                    Some((_, weights)) => Ok(Box::new(rows.with_weights(weights.values())?)),
+                    None => Ok(Box::new(rows)),
+                }
             }
             Numbers::Table(table) => {
                 let context = self.context.and_then(|(_, numbers)| match numbers {
@@ -413,6 +495,10 @@ impl Tables {
                 let rows = Rows::new(table.into_values(), cols, context, dtype, device)?;
                 let rows = match self.scores {
                     Some((_, scores)) => rows.with_scores(scores.into_values())?,
+                    None => rows,
+                };
+                let rows = match self.weights {
+                    Some((_, weights)) => rows.with_weights(weights.values())?,
                     None => rows,
                 };
                 let Some((_, ratios)) = self.ratios else { return Ok(Box::new(rows)) };

@@ -3,6 +3,7 @@ use super::{EvaluationConfig, ExperimentConfig, ratio};
 use crate::fit::Normalize;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
+use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Device};
 use mflow_data::io::read_table;
 use mflow_data::{Error as DataError, JointSample, Simulator, simulator_by_name};
@@ -36,6 +37,9 @@ pub enum Origin {
         path: PathBuf,
         /// Part of the rows that is held out, between 0 and 1.
         test_fraction: f64,
+        /// A file with the weight of each row, in a single column; none if all count the same. See
+        /// [`mflow_train::Rows::with_weights`].
+        weights: Option<PathBuf>,
     },
 }
 
@@ -49,7 +53,8 @@ impl DataConfig {
     }
     /// The rows of a file, a tenth of which is held out.
     pub fn file(path: impl Into<PathBuf>, normalize: Normalize) -> Self {
-        Self { origin: Origin::File { path: path.into(), test_fraction: TEST_FRACTION }, normalize }
+        let (path, test_fraction) = (path.into(), TEST_FRACTION);
+        Self { origin: Origin::File { path, test_fraction, weights: None }, normalize }
     }
     /// The name of the simulator, or of the file without its folders.
     pub fn name(&self) -> String {
@@ -65,7 +70,10 @@ impl DataConfig {
         let name = self.name();
         match &self.origin {
             Origin::Simulator { rows, .. } => format!("{name}, {rows} rows"),
-            Origin::File { test_fraction, .. } => format!("{name}, {test_fraction} of it held out"),
+            Origin::File { test_fraction, weights, .. } => {
+                let weighted = if weights.is_some() { ", rows with weights" } else { "" };
+                format!("{name}, {test_fraction} of it held out{weighted}")
+            }
         }
     }
     /// The simulator that draws the data.
@@ -95,6 +103,8 @@ struct Fields {
     file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     test_fraction: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<PathBuf>,
     normalize: Normalize,
 }
 
@@ -102,7 +112,7 @@ impl TryFrom<Fields> for DataConfig {
     type Error = Error;
 
     fn try_from(fields: Fields) -> Result<Self> {
-        let Fields { simulator, rows, file, test_fraction, normalize } = fields;
+        let Fields { simulator, rows, file, test_fraction, weights, normalize } = fields;
         let refuse = |field, reason: &str| Err(Error::Config { field, reason: reason.to_owned() });
         let origin = match (simulator, file) {
             (Some(_), Some(_)) => {
@@ -111,19 +121,23 @@ impl TryFrom<Fields> for DataConfig {
             (None, None) => {
                 return refuse("data", "has neither `simulator` nor `file`; expected one of them");
             }
-            (Some(name), None) => match (rows, test_fraction) {
-                (_, Some(_)) => {
+            (Some(name), None) => match (rows, test_fraction, weights) {
+                (_, Some(_), _) => {
                     return refuse("data.test_fraction", "is for a `file`, not for a simulator");
                 }
-                (None, None) => {
+                (_, _, Some(_)) => {
+                    return refuse("data.weights", "is for a `file`, not for a simulator");
+                }
+                (None, None, None) => {
                     return refuse("data.rows", "is missing: a simulator draws so many");
                 }
-                (Some(rows), None) => Origin::Simulator { name, rows },
+                (Some(rows), None, None) => Origin::Simulator { name, rows },
             },
             (None, Some(path)) => match rows {
                 Some(_) => return refuse("data.rows", "is for a `simulator`: a file has its own"),
                 None => {
-                    Origin::File { path, test_fraction: test_fraction.unwrap_or(TEST_FRACTION) }
+                    let test_fraction = test_fraction.unwrap_or(TEST_FRACTION);
+                    Origin::File { path, test_fraction, weights }
                 }
             },
         };
@@ -137,9 +151,10 @@ impl From<DataConfig> for Fields {
             Origin::Simulator { name, rows } => {
                 Self { simulator: Some(name), rows: Some(rows), normalize, ..Self::default() }
             }
-            Origin::File { path, test_fraction } => Self {
+            Origin::File { path, test_fraction, weights } => Self {
                 file: Some(path),
                 test_fraction: Some(test_fraction),
+                weights,
                 normalize,
                 ..Self::default()
             },
@@ -156,16 +171,34 @@ pub struct Split {
     pub train: Vec<f64>,
     /// Rows that are held out, `[rows, D]`.
     pub test: Vec<f64>,
+    /// The weights of both, `[rows]` each, if they have some.
+    pub weights: Option<SplitWeights>,
+}
+
+/// The weights of the rows of a [`Split`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SplitWeights {
+    /// Of those to train on.
+    pub train: Vec<f64>,
+    /// Of those that are held out.
+    pub test: Vec<f64>,
 }
 
 impl Split {
     /// Read a file of points with `cols` features and hold out the part `test_fraction` of its rows, to the
-    /// nearest whole number, but at least one. Which ones, depends on the seed and their number only.
+    /// nearest whole number, but at least one. Which ones, depends on the seed and their number only. Their weights come
+    /// from the only column of the file `weights`, if there is one.
     ///
     /// # Errors
-    /// If the file cannot be read or has other columns, the fraction is not between 0 and 1, or no row is
-    /// left to train on.
-    pub fn read(path: &Path, cols: usize, test_fraction: f64, seed: u64) -> Result<Self> {
+    /// If a file cannot be read or has other columns, the fraction is not between 0 and 1, no row is left to train on, or
+    /// the weights are not as many as the rows.
+    pub fn read(
+        path: &Path,
+        cols: usize,
+        test_fraction: f64,
+        weights: Option<&Path>,
+        seed: u64,
+    ) -> Result<Self> {
         if !(test_fraction > 0. && test_fraction < 1.) {
             let reason = format!("is {test_fraction}, expected a number between 0 and 1");
             return Err(Error::Config { field: "data.test_fraction", reason });
@@ -185,15 +218,33 @@ impl Split {
         for row in &Stream::new(seed, "test rows").permutation(rows)[..held_out] {
             is_test[*row] = true;
         }
-        let part = |test: bool| {
-            let rows = table.values().chunks_exact(cols).zip(&is_test);
+        let part = |values: &[f64], cols: usize, test: bool| -> Vec<f64> {
+            let rows = values.chunks_exact(cols).zip(&is_test);
             rows.filter(|(_, is_test)| **is_test == test)
                 .flat_map(|(row, _)| row)
                 .copied()
                 .collect()
         };
-        Ok(Self { cols, train: part(false), test: part(true) })
+        let weights = weights.map(|path| read_weights(path, rows)).transpose()?;
+        let of_weights =
+            |w: Vec<f64>| SplitWeights { train: part(&w, 1, false), test: part(&w, 1, true) };
+        let (train, test) = (part(table.values(), cols, false), part(table.values(), cols, true));
+        Ok(Self { cols, train, test, weights: weights.map(of_weights) })
     }
+}
+
+/// The weights of `rows` rows.
+fn read_weights(path: &Path, rows: usize) -> Result<Vec<f64>> {
+    let table = read_table(path)?;
+    if table.cols() != 1 {
+        let (path, found) = (path.to_owned(), table.cols());
+        return Err(DataError::Columns { path, expected: 1, found }.into());
+    }
+    if table.rows() != rows {
+        let reason = format!("has {} weights, expected one for each of {rows} rows", table.rows());
+        return Err(Error::Config { field: "data.weights", reason });
+    }
+    Ok(table.into_values())
 }
 
 #[expect(
@@ -226,22 +277,31 @@ pub(super) struct Training {
     pub(super) scores: Option<Vec<f64>>,
     /// Their joint log-ratios and labels, `[rows]` each, of an estimator of ratios.
     pub(super) ratios: Option<(Vec<f64>, Vec<f64>)>,
+    /// Their weights, `[rows]`, if they have some.
+    pub(super) weights: Option<Vec<f64>>,
 }
 
 impl Training {
     /// Rows with nothing beside them.
-    fn of(x: Vec<f64>, cols: usize) -> Self {
-        Self { x, cols, context: None, scores: None, ratios: None }
+    pub(super) fn of(x: Vec<f64>, cols: usize) -> Self {
+        Self { x, cols, context: None, scores: None, ratios: None, weights: None }
+    }
+    /// `model` with the normalisation of these rows; of rows with weights the weighted one.
+    pub(super) fn normalize(&self, how: Normalize, model: ModelConfig) -> Result<ModelConfig> {
+        how.apply(model, &self.x, self.cols, self.weights.as_deref())
     }
     /// What a trainer eats.
     pub(super) fn into_rows(self, dtype: DType, device: &Device) -> Result<Rows> {
-        let Self { x, cols, context, scores, ratios } = self;
+        let Self { x, cols, context, scores, ratios, weights } = self;
         let mut rows = Rows::new(x, cols, context, dtype, device)?;
         if let Some(scores) = scores {
             rows = rows.with_scores(scores)?;
         }
         if let Some((log_ratios, labels)) = ratios {
             rows = rows.with_ratios(&log_ratios, &labels)?;
+        }
+        if let Some(weights) = weights {
+            rows = rows.with_weights(&weights)?;
         }
         Ok(rows)
     }
@@ -252,9 +312,9 @@ impl Source {
         match &config.data.origin {
             Origin::Simulator { .. } => Ok(Self::Simulator(config.data.simulator()?)),
             Origin::File { .. } if ratio::is_ratio(&config.model) => Err(ratio::no_file()),
-            Origin::File { path, test_fraction } => {
-                let cols = config.model.sizes.data_dim;
-                Ok(Self::Rows(Split::read(path, cols, *test_fraction, config.seed)?))
+            Origin::File { path, test_fraction, weights } => {
+                let (cols, weights) = (config.model.sizes.data_dim, weights.as_deref());
+                Ok(Self::Rows(Split::read(path, cols, *test_fraction, weights, config.seed)?))
             }
         }
     }
@@ -279,7 +339,10 @@ impl Source {
                 let context = conditional.then(|| (parameters, simulator.parameter_dim()));
                 Ok(Training { context, scores, ..Training::of(x, simulator.data_dim()) })
             }
-            Self::Rows(split) => Ok(Training::of(split.train.clone(), split.cols)),
+            Self::Rows(split) => {
+                let weights = split.weights.as_ref().map(|weights| weights.train.clone());
+                Ok(Training { weights, ..Training::of(split.train.clone(), split.cols) })
+            }
         }
     }
 }

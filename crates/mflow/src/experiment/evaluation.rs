@@ -1,6 +1,6 @@
 //! What is measured of a fitted model: what its simulator and its capabilities allow.
 use super::optional::evaluate_optional;
-use super::{EvaluationConfig, ExperimentConfig};
+use super::{EvaluationConfig, ExperimentConfig, Split};
 use crate::Result;
 use mflow_bijectors::Stream;
 use mflow_core::{Density, Model};
@@ -8,9 +8,9 @@ use mflow_data::wbf::WeakBosonFusion;
 use mflow_data::{GaussianOnSphere, Lorenz, PolynomialSurface, Simulator};
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{
-    Evaluated, chart_kl, circle_samples, closure_of_samples, excess_volume, log_likelihood,
+    Evaluated, chart_kl, circle_samples, closure_of_samples, excess_volume, log_densities,
     log_likelihood_gap, lorenz_section_tv, manifold_distance, observable_distances, outlier_auc,
-    reconstruction_error, sample_distance,
+    reconstruction_error, reconstruction_errors, sample_distance,
 };
 use std::collections::BTreeMap;
 
@@ -124,17 +124,28 @@ pub(super) fn evaluate(
     Ok(Evaluation { metrics, round_trip_error })
 }
 
-/// Measure what held-out rows `test: [rows, D]` tell by themselves: the error, and the mean log-density of
-/// each kind that the model has. The kinds have names of their own, since they cannot be compared.
-pub(super) fn evaluate_held_out(test: &[f64], of: Evaluated<'_>) -> Result<Evaluation> {
+/// Measure what held-out rows tell by themselves: the error, and the mean log-density of each kind that the model has. The
+/// kinds have names of their own, since they cannot be compared. Rows with weights count by them; in the error, which says
+/// where they lie, by their sizes.
+pub(super) fn evaluate_held_out(split: &Split, of: Evaluated<'_>) -> Result<Evaluation> {
+    let Split { test, weights, .. } = split;
+    let weights = weights.as_ref().map(|weights| weights.test.as_slice());
+    let sizes = weights.map(|weights| weights.iter().map(|w| w.abs()).collect::<Vec<_>>());
+    let mean = |values: &[f64], weights: Option<&[f64]>| match weights {
+        Some(weights) => Estimate::weighted_mean(values, weights),
+        None => Estimate::mean(values),
+    };
     let mut metrics = BTreeMap::new();
     let mut put = |name: &str, estimate: Estimate| metrics.insert(name.to_owned(), estimate);
-    put("reconstruction_error", reconstruction_error(of, test, &[])?);
+    let errors = reconstruction_errors(of, test, &[])?;
+    put("reconstruction_error", mean(&errors, sizes.as_deref())?);
     if has_manifold_density(of.model) {
-        put("test_log_prob", log_likelihood(of, Density::Manifold, test, &[])?);
+        let log_prob = log_densities(of, Density::Manifold, test, &[])?;
+        put("test_log_prob", mean(&log_prob, weights)?);
     }
     if of.model.signature().density == Some(Density::Ambient) {
-        put("test_log_prob_ambient", log_likelihood(of, Density::Ambient, test, &[])?);
+        let log_prob = log_densities(of, Density::Ambient, test, &[])?;
+        put("test_log_prob_ambient", mean(&log_prob, weights)?);
     }
     Ok(Evaluation { metrics, round_trip_error: Some(round_trip_error(of, test, &[])?) })
 }

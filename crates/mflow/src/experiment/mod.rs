@@ -11,7 +11,7 @@ use crate::report::{RESULT_FILE, Report, Seconds, peak_memory_mib};
 use crate::{Error, Result};
 use check::check_scores;
 use data::Source;
-pub use data::{DataConfig, Origin, Split, test_data, training_data, training_joint};
+pub use data::{DataConfig, Origin, Split, SplitWeights, test_data, training_data, training_joint};
 pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
@@ -129,7 +129,10 @@ pub fn run(
     }
     check_scores(config, &source)?;
     let training = pool.install(|| source.training(config))?;
-    let model = config.data.normalize.apply(config.model.clone(), &training.x, training.cols)?;
+    if let Some(weights) = &training.weights {
+        config.train.check_weights(weights)?;
+    }
+    let model = training.normalize(config.data.normalize, config.model.clone())?;
     let data = training.into_rows(config.dtype.into(), &device)?;
     let model = place_charts(model, &data)?;
     let (model, train) = match config.start {
@@ -163,7 +166,7 @@ pub fn run(
     let of = Evaluated { model: loaded.model.as_ref(), pool };
     let evaluation = match &source {
         Source::Simulator(simulator) => evaluate(config, simulator.as_ref(), of)?,
-        Source::Rows(split) => evaluate_held_out(&split.test, of)?,
+        Source::Rows(split) => evaluate_held_out(split, of)?,
     };
     draw_run(config, of, &run.metrics()?, &run.file("figures"))?;
     let report = Report {

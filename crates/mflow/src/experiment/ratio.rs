@@ -50,11 +50,10 @@ pub(super) fn training(config: &ExperimentConfig, simulator: &dyn Simulator) -> 
     let Pairs { joint, hypotheses, labels } = Pairs::draw(simulator, rows, stream)?;
     let JointSample { x, scores, log_ratios } = joint;
     Ok(Training {
-        x,
-        cols: simulator.data_dim(),
         context: Some((hypotheses, simulator.parameter_dim())),
         scores: Some(scores),
         ratios: Some((log_ratios, labels)),
+        ..Training::of(x, simulator.data_dim())
     })
 }
 

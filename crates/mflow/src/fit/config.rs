@@ -1,7 +1,7 @@
 //! What is fitted and how, as it is written in a file.
 use crate::Result;
 use mflow_core::candle::DType;
-use mflow_core::{DeviceName, ModelConfig, ModelParts, standardize};
+use mflow_core::{DeviceName, ModelConfig, ModelParts, standardize, standardize_weighted};
 use mflow_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
@@ -45,16 +45,26 @@ pub enum Normalize {
 }
 
 impl Normalize {
-    /// `model` with the normalisation of `values: [rows, cols]`, row-major, as part of its decoder.
+    /// `model` with the normalisation of `values: [rows, cols]`, row-major, which count by their weights if they have some, as
+    /// part of its decoder.
     ///
     /// # Errors
-    /// If the length does not fit.
-    pub fn apply(self, model: ModelConfig, values: &[f64], cols: usize) -> Result<ModelConfig> {
+    /// If a length does not fit, or no weight is other than 0.
+    pub fn apply(
+        self,
+        model: ModelConfig,
+        values: &[f64],
+        cols: usize,
+        weights: Option<&[f64]>,
+    ) -> Result<ModelConfig> {
         match self {
             Self::None => Ok(model),
             // A known manifold is given in data units.
             Self::Standardize if matches!(model.parts, ModelParts::Fom { .. }) => Ok(model),
-            Self::Standardize => Ok(model.with_normalization(standardize(values, cols)?)),
+            Self::Standardize => Ok(model.with_normalization(match weights {
+                Some(weights) => standardize_weighted(values, cols, weights)?,
+                None => standardize(values, cols)?,
+            })),
         }
     }
 }

@@ -144,17 +144,27 @@ impl HeldOut {
             is_finite(&errors) && is_finite(&densities)
         };
         let count = batch.rows();
-        let mean = |of: &Option<Vec<f64>>| -> Result<Option<Estimate>> {
+        let weights = batch.weights.as_ref().map(values).transpose()?;
+        // Where the manifold lies is a matter of the size of a weight, what is likely one of its sign.
+        let mean = |of: &Option<Vec<f64>>, signed: bool| -> Result<Option<Estimate>> {
             let Some(of) = of else { return Ok(None) };
-            let all: Vec<f64> = of.iter().copied().filter(|v| v.is_finite()).collect();
-            Ok(if all.is_empty() { None } else { Some(Estimate::mean(&all)?) })
+            let kept: Vec<usize> = (0..of.len()).filter(|&i| of[i].is_finite()).collect();
+            let all: Vec<f64> = kept.iter().map(|&i| of[i]).collect();
+            let Some(weights) = &weights else {
+                return Ok(if all.is_empty() { None } else { Some(Estimate::mean(&all)?) });
+            };
+            let count = |&i: &usize| if signed { weights[i] } else { weights[i].abs() };
+            let weights: Vec<f64> = kept.iter().map(count).collect();
+            // Rows that add up to nothing have no mean.
+            let has_mean = weights.iter().sum::<f64>() > 0.;
+            Ok(if has_mean { Some(Estimate::weighted_mean(&all, &weights)?) } else { None })
         };
         let mut found = Self {
             rows: count,
             chose_weights: *chose_weights,
-            reconstruction_error: mean(&errors)?,
-            principal_error: mean(&principal)?,
-            log_prob: mean(&densities)?,
+            reconstruction_error: mean(&errors, false)?,
+            principal_error: mean(&principal, false)?,
+            log_prob: mean(&densities, true)?,
             outliers: outliers(errors.as_deref(), densities.as_deref(), count),
             not_finite: (0..count).filter(|&i| !finite(i)).count(),
             next: vec![],

@@ -1,6 +1,6 @@
 //! What a fit finds out before it trains, for whoever waits for it.
 use super::{ColumnFacts, Shape};
-use mflow_train::Attempt;
+use mflow_train::{Attempt, effective_sample_size};
 use std::fmt;
 
 /// Something that was found out or decided; as text, a line for a person.
@@ -13,6 +13,15 @@ pub enum News {
         rows: usize,
         /// The columns.
         facts: ColumnFacts,
+    },
+    /// What the weights of the rows are like.
+    Weights {
+        /// How many rows of equal weights would know as much; see [`mflow_train::effective_sample_size`].
+        effective: f64,
+        /// Rows.
+        rows: usize,
+        /// Rows with a weight below 0.
+        negative: usize,
     },
     /// The data lie on a manifold of about so many dimensions, where the ambient density that is fitted has no bound.
     NoBound(usize),
@@ -49,10 +58,32 @@ pub enum News {
     Chosen(String),
 }
 
+impl News {
+    /// Of the weights of all rows.
+    pub fn of_weights(weights: &[f64]) -> Self {
+        Self::Weights {
+            effective: effective_sample_size(weights),
+            rows: weights.len(),
+            negative: weights.iter().filter(|w| **w < 0.).count(),
+        }
+    }
+}
+
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Columns { rows, facts } => write!(f, "{rows} rows of {facts}"),
+            Self::Weights { effective, rows, negative } => {
+                write!(f, "weights: {rows} rows count as {effective:.1} of equal weight")?;
+                match negative {
+                    0 => Ok(()),
+                    negative => write!(
+                        f,
+                        "\nwarning: {negative} weights are below 0: a likelihood has no bound where such rows are alone, so \
+                         watch the validation loss; where the manifold is learned, their sizes count"
+                    ),
+                }
+            }
             Self::NoBound(n) => write!(
                 f,
                 "warning: these data lie on a manifold of about {n} dimensions, or very near one: an ambient density has \

@@ -48,7 +48,7 @@ fn rows_are_held_out_once_and_depend_on_the_seed() {
         text
     });
     folder.write("rows.csv", text.as_bytes());
-    let read = |fraction, seed| Split::read(&folder.path("rows.csv"), 2, fraction, seed);
+    let read = |fraction, seed| Split::read(&folder.path("rows.csv"), 2, fraction, None, seed);
     let split = read(0.1, 1).unwrap();
     assert_eq!((split.train.len(), split.test.len()), (2 * 45, 2 * 5));
     let first = |values: &[f64]| values.iter().step_by(2).copied().collect::<Vec<_>>();
@@ -73,7 +73,7 @@ fn rows_are_held_out_once_and_depend_on_the_seed() {
 fn the_log_likelihood_is_that_of_the_held_out_rows() {
     let folder = Folder::new();
     sphere(&folder, 200);
-    let split = Split::read(&folder.path("points.npy"), 3, 0.2, 3).unwrap();
+    let split = Split::read(&folder.path("points.npy"), 3, 0.2, None, 3).unwrap();
     let test = Array::matrix(40, 3, &split.test, Dtype::F64).unwrap();
     write_npy(&folder.path("test.npy"), &test).unwrap();
     let ambient =
@@ -98,6 +98,48 @@ fn the_log_likelihood_is_that_of_the_held_out_rows() {
     }
 }
 
+/// Rows without weight are as good as not there, and those that are held out count by theirs.
+#[test]
+fn an_experiment_counts_rows_by_their_weights() {
+    let folder = Folder::new();
+    sphere(&folder, 200);
+    let weights: Vec<f64> = (0..200).map(|i| f64::from(i % 4)).collect();
+    let column = Array::matrix(200, 1, &weights, Dtype::F64).unwrap();
+    write_npy(&folder.path("w.npy"), &column).unwrap();
+    let text = format!("{FOM}{SCHEDULE}").replace("0.2", "0.2\nweights = 'w.npy'");
+    folder.write("weighted.toml", text.as_bytes());
+    let experiment: ExperimentConfig = toml::from_str(&text).unwrap();
+    let again: ExperimentConfig = toml::from_str(&toml::to_string(&experiment).unwrap()).unwrap();
+    assert_eq!(experiment, again, "a config survives a file");
+    let path = folder.path("w.npy");
+    let split = Split::read(&folder.path("points.npy"), 3, 0.2, Some(&path), 3).unwrap();
+    let parts = split.weights.as_ref().unwrap();
+    assert_eq!((parts.train.len(), parts.test.len()), (160, 40), "as the rows");
+    let all = read_table(&folder.path("points.npy")).unwrap().into_values();
+    let known: Vec<(&[f64], f64)> = all.chunks(3).zip(weights).collect();
+    let of = |rows: &[f64], weights: &[f64]| {
+        rows.chunks(3).zip(weights).all(|(row, w)| known.contains(&(row, *w)))
+    };
+    assert!(of(&split.train, &parts.train) && of(&split.test, &parts.test), "with their rows");
+    folder.succeeds("run weighted.toml --out weighted");
+    let test = Array::matrix(40, 3, &split.test, Dtype::F64).unwrap();
+    write_npy(&folder.path("test.npy"), &test).unwrap();
+    folder.succeeds("score weighted test.npy --out s.npz");
+    let scores = mflow::data::io::read_npz_array(&folder.path("s.npz"), "log_prob").unwrap();
+    let products = scores.values().iter().zip(&parts.test).map(|(s, w)| s * w);
+    let expected = products.sum::<f64>() / parts.test.iter().sum::<f64>();
+    let result: serde_json::Value =
+        serde_json::from_slice(&folder.read("weighted/result.json")).unwrap();
+    let value = result["metrics"]["test_log_prob"]["value"].as_f64().unwrap();
+    assert!((value - expected).abs() < 1e-4, "{value}, expected {expected}");
+    let plain = scores.values().iter().sum::<f64>() / 40.;
+    assert!((value - plain).abs() > 1e-3, "weights tell: {value}, {plain}");
+    folder.write("plain.toml", format!("{FOM}{SCHEDULE}").as_bytes());
+    folder.succeeds("run plain.toml --out plain");
+    let model = |run: &str| folder.read(&format!("{run}/model.safetensors"));
+    assert_ne!(model("weighted"), model("plain"), "they train too");
+}
+
 #[test]
 fn data_come_from_one_place() {
     let folder = Folder::new();
@@ -115,6 +157,10 @@ fn data_come_from_one_place() {
     run(file, "simulator = 'torus'\nrows = 9\ntest_fraction = 0.1", &["`data.test_fraction`"]);
     run(file, "file = 'points.npy'\nrows = 9", &["`data.rows`", "simulator"]);
     run("0.2", "1.5", &["`data.test_fraction`", "1.5"]);
+    run(file, "simulator = 'torus'\nrows = 9\nweights = 'w.csv'", &["`data.weights`", "simulator"]);
+    folder.write("w.csv", b"1\n2\n3\n");
+    run("0.2", "0.2\nweights = 'w.csv'", &["`data.weights`", "3 weights", "20 rows"]);
+    run("0.2", "0.2\nweights = 'points.npy'", &["points.npy", "expected 1 columns, found 3"]);
     run("points.npy", "none.npy", &["none.npy", "cannot open"]);
     folder.write("two.csv", b"1,2\n3,4\n");
     run("points.npy", "two.csv", &["two.csv", "expected 3 columns, found 2"]);
@@ -125,7 +171,8 @@ fn a_config_survives_a_file_and_tells_its_simulator() {
     let experiment: ExperimentConfig = toml::from_str(&format!("{FOM}{SCHEDULE}")).unwrap();
     let again: ExperimentConfig = toml::from_str(&toml::to_string(&experiment).unwrap()).unwrap();
     assert_eq!(experiment, again);
-    let origin = Origin::File { path: "points.npy".into(), test_fraction: 0.2 };
+    let (path, weights) = ("points.npy".into(), None);
+    let origin = Origin::File { path, test_fraction: 0.2, weights };
     assert_eq!(experiment.data, DataConfig { origin, normalize: Normalize::Standardize });
     assert!(matches!(experiment.data.simulator(), Err(Error::Config { .. })), "a file is none");
     let simulated = DataConfig::simulated("torus", 9, Normalize::None);

@@ -23,4 +23,5 @@ mod simulated;
 mod starts;
 mod tutorial;
 mod units;
+mod weights;
 mod your_own_map;
