@@ -77,9 +77,9 @@ impl Numbers {
             }
             (Self::File(file), Some(weights)) => {
                 let pass = |see: &mut dyn FnMut(&[f64])| {
-                    file.for_each_block(see).map_err(mflow::Error::from)
+                    file.for_each_block(see).map_err(anyhow::Error::from)
                 };
-                Ok(standardize_weighted_blocks(weights, cols, pass)?)
+                standardize_weighted_blocks(weights, cols, pass)
             }
         }
     }
@@ -200,7 +200,9 @@ impl Weighted {
         let Ok(pick) = name.parse::<Pick>();
         let columns = match &reading.columns {
             Columns::All => Columns::Except(vec![pick.clone()]),
-            Columns::Except(picks) => Columns::Except([picks.as_slice(), &[pick.clone()]].concat()),
+            Columns::Except(picks) => {
+                Columns::Except([picks.as_slice(), std::slice::from_ref(&pick)].concat())
+            }
             named => named.clone(),
         };
         let weights = Some(ReadOptions { columns: Columns::Only(vec![pick]), ..reading.clone() });

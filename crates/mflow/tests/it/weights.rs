@@ -50,7 +50,7 @@ fn log_prob(folder: &Folder, run: &str, data: &str) -> Vec<f64> {
 }
 
 fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
+    assert_eq!(a.len(), b.len(), "as many scores");
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0., f64::max)
 }
 
