@@ -34,6 +34,8 @@ mod file;
 mod flow;
 mod frame;
 mod gram;
+#[cfg(feature = "laws")]
+pub mod laws;
 mod model;
 mod models;
 mod network;

@@ -17,6 +17,7 @@ mod gradients;
 mod gram;
 mod integral;
 mod kinds;
+mod laws;
 mod manifold;
 mod models;
 mod normalize;
