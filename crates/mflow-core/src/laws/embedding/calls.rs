@@ -5,9 +5,9 @@ use super::outputs::outputs;
 use super::{Failure, Trial};
 use crate::Error;
 use candle_core::{DType, Tensor};
-use mflow_bijectors::{Diff, host};
 use mflow_bijectors::laws::compare::{Limit, close, gap};
 use mflow_bijectors::laws::{differs, tensor};
+use mflow_bijectors::{Diff, host};
 
 /// Rows among which some must show that a context counts: a map may be the identity in its tails.
 const MANY: usize = 32;

@@ -4,14 +4,14 @@ use super::super::inputs::Inputs;
 use super::outputs::supported;
 use super::{Failure, Trial};
 use crate::model::{Density, Model};
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Tensor};
 use mflow_bijectors::laws::compare::close_numbers;
 use mflow_bijectors::laws::{Finding, tensor};
 use mflow_bijectors::{Domain, Stream, host};
 use std::f64::consts::{PI, TAU};
 
 /// How samples are made: from latents and, of models with a density off their manifold, from standard normal noise.
-pub(super) struct Source<'a> {
+struct Source<'a> {
     model: &'a dyn Model,
     /// The density of what is made.
     kind: Density,
@@ -22,8 +22,28 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// Of every density of a model that is a density of something that can be made: of points on the manifold, and of samples.
+    fn every(model: &'a dyn Model) -> Result<Vec<Self>, Failure> {
+        let mut all: Vec<Self> = Self::of(model)?.into_iter().collect();
+        if all.iter().all(|source| source.noise > 0) && model.signature().charts == 1 {
+            let none = host::zeros(
+                (0, model.signature().data_dim),
+                DType::F64,
+                &model.signature().device,
+            )?;
+            let context = model.signature().context_dim;
+            let device = &model.signature().device;
+            let context = context.map(|c| host::zeros((0, c), DType::F64, device)).transpose()?;
+            let kind = Density::Manifold;
+            if supported(model.log_density(kind, &none, context.as_ref()))?.is_some() {
+                all.push(Self { model, kind, n: model.signature().manifold_dim, noise: 0 });
+            }
+        }
+        Ok(all)
+    }
+
     /// Of a model whose samples have a density; none where it has none.
-    pub(super) fn of(model: &'a dyn Model) -> Result<Option<Self>, Failure> {
+    fn of(model: &'a dyn Model) -> Result<Option<Self>, Failure> {
         let signature = model.signature();
         let (Some(kind), true, 1) =
             (signature.density, signature.is_generative(), signature.charts)
@@ -119,8 +139,14 @@ const BLOCK: usize = 500;
 /// angles are uniform. Each draw counts the density at its sample times the volume there, by differences, over the density that it
 /// was drawn with. A density that is 5 % off is noticed.
 pub(super) fn integral(trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Failure> {
+    if !trial.model.inverts() {
+        return Ok(());
+    }
+    Source::every(trial.model)?.iter().try_for_each(|source| integral_of(source, trial, inputs))
+}
+
+fn integral_of(source: &Source<'_>, trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Failure> {
     let model = trial.model;
-    let Some(source) = Source::of(model)?.filter(|_| model.inverts()) else { return Ok(()) };
     let (options, signature) = (trial.options, model.signature());
     let angles = signature.latent_domain == Domain::Angle;
     let mut stream = Stream::new(options.seed, "integral");
@@ -128,7 +154,7 @@ pub(super) fn integral(trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Failure
     let first = inputs.narrow(0, 1)?.context;
     let mut weights = vec![];
     while weights.len() < options.draws {
-        let (z, drawn) = draw(&source, angles, &mut stream);
+        let (z, drawn) = draw(source, angles, &mut stream);
         let z = tensor(z, &[BLOCK, source.dim()], &options.device)?;
         let context = first.as_ref().map(|c| c.broadcast_as((BLOCK, c.dim(1)?))?.contiguous());
         let context = context.transpose()?;
@@ -139,7 +165,7 @@ pub(super) fn integral(trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Failure
             weights.push((p + volume - drawn).exp());
         }
     }
-    judge("the integral of the density", &weights)
+    judge(&format!("the integral of the density {:?}", source.kind), &weights)
 }
 
 /// A block of numbers that samples are made from, and the log-density that each row was drawn with.

@@ -6,6 +6,7 @@ use crate::file::{ModelCard, RowLayout, load_model, save_model};
 use crate::model::Model;
 use crate::models::ModelConfig;
 use candle_core::Tensor;
+use mflow_bijectors::laws::compare::close;
 use mflow_bijectors::laws::differs;
 use mflow_bijectors::{ParamStore, host};
 use std::collections::BTreeMap;
@@ -35,6 +36,14 @@ pub(super) fn file(trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Failure> {
         let some = all.into_iter().filter_map(|(name, _, t)| t.map(|t| (name, t)));
         some.map(|(name, t)| Ok((name, bits(t)?))).collect()
     };
+    // What was tried so far is what the config says; it tracks its parameters, so that its last bits are others.
+    let tried = outputs(trial.model, &inputs.u, &x, inputs.context.as_ref())?;
+    let read = outputs(&*loaded.model, &inputs.u, &x, inputs.context.as_ref())?;
+    for ((name, _, a), (.., b)) in tried.iter().zip(&read) {
+        if let (Some(a), Some(b)) = (a, b) {
+            close(&format!("{name} of the loaded model"), b, a, trial.exact())?;
+        }
+    }
     let named = trial.store.to_named()?;
     let mut store = ParamStore::from_named(named, trial.store.dtype(), &trial.options.device);
     let frozen = config.build(&mut store, |_| false)?;

@@ -4,9 +4,9 @@ use super::{Failure, Trial};
 use crate::model::{Density, Model};
 use crate::{Error, Result as ModelResult};
 use candle_core::Tensor;
-use mflow_bijectors::Stream;
 use mflow_bijectors::laws::compare::gap;
 use mflow_bijectors::laws::differs;
+use mflow_bijectors::{Stream, host};
 
 /// A result by the name of its method and the shape that is documented for a row of it; `None` of what the model has not.
 pub(super) type Output = (&'static str, Vec<usize>, Option<Tensor>);
@@ -29,7 +29,12 @@ pub(super) fn outputs(
 ) -> Result<Vec<Output>, Failure> {
     let s = model.signature();
     let (d, n, wide, b) = (s.data_dim, s.manifold_dim, s.latent_dim(), x.dim(0)?);
-    let noise = Stream::new(5, "noise").normal_tensor(&[b, s.noise_dim], s.dtype, &s.device)?;
+    // The same for each row, wherever in a batch it is.
+    let noise = Stream::new(5, "noise").normal_tensor(&[1, s.noise_dim], s.dtype, &s.device)?;
+    let noise = match b {
+        0 => host::zeros((0, s.noise_dim), s.dtype, &s.device)?,
+        _ => noise.broadcast_as((b, s.noise_dim))?.contiguous()?,
+    };
     let u = supported(model.coordinates(x, context))?;
     let of_u = match &u {
         Some(u) => supported(model.coordinate_log_prob(u, context))?,
