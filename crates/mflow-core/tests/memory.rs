@@ -39,6 +39,10 @@ fn score(model: &dyn Model, calls: usize) {
 
 #[test]
 fn a_hundred_thousand_calls_leave_nothing_behind() {
+    if std::env::var_os("MFLOW_TEST_DEVICE").is_some() {
+        // A second run on another device is none of this one.
+        return;
+    }
     let mut flow = SplineFlowConfig::default();
     (flow.layers, flow.hidden, flow.blocks) = (1, 8, 1);
     let config = ModelConfig::m_flow(3, 2).with_outer(flow.clone()).with_inner(flow);

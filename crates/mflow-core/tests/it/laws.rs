@@ -1,5 +1,5 @@
 //! Every chart and every model keeps the laws of `mflow_core::laws`, which say their oracles. Adding one is one line.
-use crate::kinds::{configs, small, with_steps};
+use crate::kinds::{configs, small, units, with_steps};
 use crate::numbers::device;
 use mflow_bijectors::{
     BijectorConfig, Diff, FlowConfig, OrthogonalConfig, Params, ScalingConfig,
@@ -195,6 +195,7 @@ fn every() -> Vec<ModelConfig> {
         small(ModelConfig::m_flow(6, 3)).with_context(2),
         placed(with_steps(small(ModelConfig::free_form_atlas(3, 2, 2)), 0)),
         small(ModelConfig::ratio(3, 2)),
+        small(ModelConfig::ratio(3, 2)).with_normalization(units(3)),
     ]);
     all
 }

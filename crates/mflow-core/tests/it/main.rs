@@ -22,6 +22,7 @@ mod mutant_manifolds;
 mod mutant_models;
 mod normalize;
 mod numbers;
+mod own_manifold;
 mod ratio;
 mod refined;
 mod refusals;

@@ -132,7 +132,8 @@ impl Trial<'_> {
     /// Points of the manifold with these latents, and points off it; of a model without a manifold all are off it.
     fn points(&self, inputs: &Inputs) -> Result<[Tensor; 2], Failure> {
         if !self.is_generative() {
-            let x = (&inputs.off / self.options.off)?;
+            let off = self.options.off;
+            let x = (&inputs.off / if off > 0. { off } else { 1. })?;
             return Ok([x.clone(), x]);
         }
         let on = self.model.decode(&inputs.u, inputs.context.as_ref())?;

@@ -109,7 +109,7 @@ pub(super) fn capabilities(trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Fai
     if gap(log_prob, &model.log_density(kind, &x, context)?)? > 0. {
         return differs(format!("log_density of {kind:?}"), "another number", "log_prob");
     }
-    // The manifold has a density wherever there is one at all in fewer dimensions.
+    // An estimator of ratios has no manifold.
     if kind == Density::Ratio
         && supported(model.log_density(Density::Manifold, &x, context))?.is_some()
     {
