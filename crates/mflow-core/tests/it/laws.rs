@@ -199,3 +199,15 @@ fn every() -> Vec<ModelConfig> {
     ]);
     all
 }
+
+/// What the macros make of one line.
+mod by_macro {
+    use super::*;
+
+    mflow_core::embedding_laws!(line_of_a_chart, plane(), options().cases(1));
+    mflow_core::model_laws!(
+        line_of_a_model,
+        small(ModelConfig::m_flow(3, 2)),
+        options().cases(1).gain(0.4)
+    );
+}
