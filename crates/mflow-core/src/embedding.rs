@@ -61,6 +61,11 @@ pub trait Embedding: Debug + Send + Sync {
     fn inverts(&self) -> bool {
         true
     }
+    /// Whether [`Embedding::coordinates`] are those of the point of the manifold that is nearest to `x`, as of every
+    /// chart alone. Behind a flow it is the nearest point before the flow, which is another one.
+    fn projects_to_nearest(&self) -> bool {
+        false
+    }
     /// The bijector `f` of `R^D` behind the chart, if the embedding has one.
     fn flow(&self) -> Option<&Arc<dyn Bijector>> {
         None

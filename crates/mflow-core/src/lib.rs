@@ -1,26 +1,9 @@
-//! Manifold-learning flows: embeddings, base densities, models and model files.
+#![doc = include_str!("../README.md")]
 //!
-//! A model is built from a serde config over a parameter store, or loaded from one file, and asked
-//! through the trait [`Model`]: exact density on the manifold, projection, latents, samples.
+//! # Architecture invariants
 //!
-//! Architecture invariants: a model never knows how it is trained; normalisation of data is part of
-//! the decoder, so every density is in data units; the manifold density, the distance to the manifold
-//! and the density of coordinates have different names.
-//!
-//! ```
-//! use mflow_core::candle::{DType, Device};
-//! use mflow_core::{Model, ModelConfig, Result};
-//! use mflow_bijectors::{ParamStore, Stream};
-//!
-//! # fn main() -> Result<()> {
-//! let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
-//! let model = ModelConfig::m_flow(3, 2).build(&mut store, |_| true)?;
-//! let x = model.sample(5, None, &mut Stream::new(1, "sample"))?;
-//! let log_prob = model.log_prob(&x, None)?; // [5], nats
-//! assert_eq!(log_prob.dims(), [5]);
-//! # Ok(())
-//! # }
-//! ```
+//! A model never knows how it is trained. Normalisation of data is part of the decoder, so every density is in data units. The
+//! manifold density, the distance to the manifold and the density of coordinates have different names.
 mod atlas;
 mod atomic;
 mod autoencoder;
@@ -34,6 +17,8 @@ mod file;
 mod flow;
 mod frame;
 mod gram;
+#[cfg(feature = "laws")]
+pub mod laws;
 mod model;
 mod models;
 mod network;

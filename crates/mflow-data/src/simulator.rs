@@ -214,12 +214,12 @@ pub trait Simulator: Debug + Send + Sync {
     }
 }
 
-/// The `n` rows of `parameters`, `[n, P]`, each within the prior's support.
+/// The `n` rows of `parameters`, `[n, P]`, each within the prior's support: how a simulator checks its arguments.
 ///
 /// # Errors
 ///
 /// [`Error::BatchSize`] where there are not so many, [`Error::Parameter`] for the first value outside.
-pub(crate) fn parameter_rows<'a>(
+pub fn parameter_rows<'a>(
     of: &[Parameter],
     parameters: &'a [f64],
     n: usize,
@@ -242,13 +242,13 @@ pub(crate) fn parameter_rows<'a>(
     (0..n).map(row).collect()
 }
 
-/// The finite points of the batch `x`, `[n, D]`.
+/// The finite points of the batch `x`, `[n, D]`: how a simulator checks its arguments.
 ///
 /// # Errors
 ///
 /// [`Error::PartialRow`] where they are not whole, [`Error::Coordinate`] for the first value that is not
 /// finite.
-pub(crate) fn points(x: &[f64], d: usize) -> Result<Vec<&[f64]>> {
+pub fn points(x: &[f64], d: usize) -> Result<Vec<&[f64]>> {
     if d == 0 || !x.len().is_multiple_of(d) {
         return Err(Error::PartialRow { what: "data", cols: d, found: x.len() });
     }

@@ -1,6 +1,9 @@
-//! Evaluation of manifold-learning flows: statistics of the metrics and figures for the report.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where things are
 //!
 //! - [`metrics`]: distances, likelihoods and divergences of a model against a simulator.
+//! - [`statistics`]: of samples, without models.
 //! - [`Estimate`]: a mean with its standard error.
 //! - [`Posterior`], [`sample_posterior`]: parameters given observed rows, by the likelihood of a model.
 //! - [`DimensionStudy`]: how many dimensions the manifold has that rows lie on.

@@ -1,40 +1,9 @@
-//! Training of manifold-learning flows: losses, phases, schedules, optimizer, checkpoints.
+#![doc = include_str!("../README.md")]
 //!
-//! A [`TrainConfig`] is data: phases that say which parameter groups train on which losses. One
-//! [`Trainer`] runs any of them on any [`RowSource`].
+//! # Architecture invariants
 //!
-//! Architecture invariants: a schedule never knows which data set it is fed; a run gives the same bits
-//! for any number of threads, and the same bits when it is interrupted and resumed.
-//!
-//! ```
-//! use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream};
-//! use mflow_core::candle::{DType, Device};
-//! use mflow_core::ModelConfig;
-//! use mflow_train::{Pool, Rows, Schedule, Silent, Trainer};
-//! use std::sync::atomic::AtomicBool;
-//!
-//! # fn main() -> Result<(), mflow_train::Error> {
-//! // A noisy line in the plane.
-//! let t = Stream::new(1, "data").normal(200);
-//! let x = t.iter().flat_map(|t| [*t, 0.5 * t]).collect();
-//! let data = Rows::new(x, 2, None, DType::F32, &Device::Cpu)?;
-//! let model = ModelConfig::m_flow(2, 1);
-//! let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
-//! let outcome = Trainer {
-//!     model: &model,
-//!     store: &mut store,
-//!     data: &data,
-//!     validation: None,
-//!     config: &Schedule::Sequential.config(&model, 2)?,
-//!     seed: 1,
-//!     pool: &Pool::new(0)?,
-//!     run: None,
-//! }
-//! .run(&mut Silent, &AtomicBool::new(false))?;
-//! assert_eq!(outcome, mflow_train::Outcome::Finished);
-//! # Ok(())
-//! # }
-//! ```
+//! A schedule never knows which data set it is fed. A run gives the same bits for any number of threads, and the same bits when it
+//! is interrupted and resumed.
 mod attempt;
 mod checkpoint;
 mod choose;
@@ -45,6 +14,7 @@ mod guide;
 mod kept;
 mod loss;
 mod lr;
+mod mean;
 mod member;
 mod optim;
 mod points;
@@ -68,6 +38,7 @@ pub use guide::Guide;
 pub use kept::{KeptEpoch, kept_epochs};
 pub use loss::{Compare, Distance, Loss, Unit, WeightedLoss};
 pub use lr::{CosineRestarts, LrSchedule, OneCycle, Plateau};
+pub use mean::mean_loss;
 pub use optim::{AdamConfig, AdamWConfig, Optimizer, OptimizerConfig, SgdConfig, optimizer};
 pub use points::Points;
 pub use presets::{Schedule, Settings};

@@ -1,17 +1,20 @@
-//! Comparisons that say what they found.
+//! Comparisons that say what they found: for laws of your own, as those of models in `mflow-core`.
 use super::finding::{Failure, Finding};
 use crate::host;
 use candle_core::Tensor;
 
 /// How much two numbers may differ, and why as much.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
-    pub(super) size: f64,
-    pub(super) reason: &'static str,
+pub struct Limit {
+    /// The largest difference, relative to `1 + |expected|`.
+    pub size: f64,
+    /// Why as much is allowed.
+    pub reason: &'static str,
 }
 
 impl Limit {
-    pub(super) fn new(size: f64, reason: &'static str) -> Self {
+    /// With this size and reason.
+    pub fn new(size: f64, reason: &'static str) -> Self {
         Self { size, reason }
     }
 }
@@ -26,25 +29,27 @@ fn gap_of(a: f64, b: f64) -> f64 {
     }
 }
 
-/// Largest such difference.
-pub(super) fn gap(a: &Tensor, b: &Tensor) -> Result<f64, Failure> {
+/// The largest difference relative to `1 + |b|` between the numbers of two tensors of any shape; infinite where exactly one is NaN, and
+/// where there are not as many.
+///
+/// # Errors
+/// If a tensor operation fails.
+pub fn gap(a: &Tensor, b: &Tensor) -> Result<f64, Failure> {
     let (a, b) = (host::values_f64(a)?, host::values_f64(b)?);
     let all = a.iter().zip(&b).map(|(a, b)| gap_of(*a, *b));
     Ok(if a.len() == b.len() { all.fold(0., f64::max) } else { f64::INFINITY })
 }
 
-/// The size of the largest number.
-pub(super) fn largest(values: &[f64]) -> f64 {
+/// The size of the largest number; 0 of none.
+pub fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0_f64, |m, v| m.max(v.abs()))
 }
 
-/// Broken with `what` unless all of `found` is near `expected`.
-pub(super) fn close(
-    what: &str,
-    found: &Tensor,
-    expected: &Tensor,
-    limit: Limit,
-) -> Result<(), Failure> {
+/// Broken with `what` unless `found` has the shape of `expected` and all of it is near.
+///
+/// # Errors
+/// [`Failure::Broken`] with the first number that is not; also if a tensor operation fails.
+pub fn close(what: &str, found: &Tensor, expected: &Tensor, limit: Limit) -> Result<(), Failure> {
     if found.dims() != expected.dims() {
         return Err(Failure::Broken(Finding {
             what: format!("the shape of {what}"),
@@ -57,7 +62,10 @@ pub(super) fn close(
 }
 
 /// The same for numbers.
-pub(super) fn close_numbers(
+///
+/// # Errors
+/// As [`close`].
+pub fn close_numbers(
     what: &str,
     found: &[f64],
     expected: &[f64],
@@ -80,7 +88,7 @@ pub(super) fn close_numbers(
 
 /// `ln |det|` by elimination with partial pivoting, of a matrix `[n, n]` in rows, and the size of the smallest pivot: an error
 /// of the entries counts in the logarithm by as much as it is larger than that.
-pub(super) fn log_abs_det(matrix: &[f64], n: usize) -> (f64, f64) {
+pub fn log_abs_det(matrix: &[f64], n: usize) -> (f64, f64) {
     let mut m: Vec<Vec<f64>> = matrix.chunks(n.max(1)).map(<[f64]>::to_vec).collect();
     let (mut total, mut least) = (0., f64::INFINITY);
     for i in 0..n {

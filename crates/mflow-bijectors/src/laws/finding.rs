@@ -16,6 +16,24 @@ pub struct Finding {
     pub tolerance: String,
 }
 
+impl Finding {
+    /// The lines of a report: what, at which input, found, expected, and the tolerance where there is one.
+    ///
+    /// # Errors
+    /// If the formatter fails.
+    pub fn write(&self, f: &mut fmt::Formatter<'_>, input: &str) -> fmt::Result {
+        let Self { what, found, expected, tolerance } = self;
+        writeln!(f, "  what:      {what}")?;
+        writeln!(f, "  at:        {input}")?;
+        writeln!(f, "  found:     {found}")?;
+        write!(f, "  expected:  {expected}")?;
+        if !tolerance.is_empty() {
+            write!(f, "\n  tolerance: {tolerance}")?;
+        }
+        Ok(())
+    }
+}
+
 /// A law that a map does not keep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Broken {
@@ -34,16 +52,8 @@ pub struct Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { map, law, direction, input, finding } = self;
-        let Finding { what, found, expected, tolerance } = finding;
         writeln!(f, "`{map}` breaks the law `{law}` ({direction:?}): {}", law.statement())?;
-        writeln!(f, "  what:      {what}")?;
-        writeln!(f, "  at:        {input}")?;
-        writeln!(f, "  found:     {found}")?;
-        write!(f, "  expected:  {expected}")?;
-        if !tolerance.is_empty() {
-            write!(f, "\n  tolerance: {tolerance}")?;
-        }
-        Ok(())
+        finding.write(f, input)
     }
 }
 
@@ -59,8 +69,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// As a finding.
-    pub(super) fn finding(self) -> Finding {
+    /// As a finding: an error is one too.
+    pub fn finding(self) -> Finding {
         match self {
             Self::Broken(finding) => finding,
             Self::Error(error) => Finding {
@@ -86,7 +96,10 @@ impl From<candle_core::Error> for Failure {
 }
 
 /// That something else was expected than was found.
-pub(super) fn differs<T>(
+///
+/// # Errors
+/// Always: [`Failure::Broken`].
+pub fn differs<T>(
     what: impl Into<String>,
     found: impl Into<String>,
     expected: impl Into<String>,

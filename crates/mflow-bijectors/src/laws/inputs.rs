@@ -1,6 +1,7 @@
 //! What a map is tried on: points of its domain, contexts, and tangents of both.
 use super::Options;
 use super::finding::Failure;
+use super::strategies::number;
 use crate::{Bijector, Direction, Domain, Signature, host};
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::collection::vec;
@@ -32,11 +33,6 @@ pub(super) struct Row {
     context: Vec<f64>,
     x_rows: Vec<f64>,
     context_rows: Vec<f64>,
-}
-
-/// Real numbers that are about normal, and become simpler by shrinking: the mean of three uniform ones, and few far out.
-fn number() -> impl Strategy<Value = f64> {
-    prop_oneof![9 => -2.0..2.0, 1 => -7.0..7.0]
 }
 
 /// So many rows of a map with this signature.
@@ -164,17 +160,16 @@ impl Inputs {
 }
 
 /// An f64 tensor on a device.
-pub(super) fn tensor(
-    values: Vec<f64>,
-    shape: &[usize],
-    device: &Device,
-) -> Result<Tensor, Failure> {
+///
+/// # Errors
+/// If there are not as many values as the shape says, or the device fails.
+pub fn tensor(values: Vec<f64>, shape: &[usize], device: &Device) -> Result<Tensor, Failure> {
     let values = Tensor::from_vec(values, shape, &Device::Cpu)?;
     Ok(host::place(&values, DType::F64, device)?)
 }
 
-/// The domain of a feature.
-pub(super) fn of_feature(domain: &Domain, i: usize) -> &Domain {
+/// The domain of feature `i`.
+pub fn of_feature(domain: &Domain, i: usize) -> &Domain {
     match domain {
         Domain::Features(each) => each.get(i).unwrap_or(&Domain::Reals),
         all => all,

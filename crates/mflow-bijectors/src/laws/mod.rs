@@ -15,7 +15,8 @@
 //! The oracles are outside of the map: determinants of full Jacobians, central differences in f64, the same map without kernels,
 //! the same numbers in f64.
 mod calls;
-mod compare;
+pub mod compare;
+mod declare;
 mod edges;
 mod evaluate;
 mod files;
@@ -24,61 +25,22 @@ mod inputs;
 mod inversion;
 mod options;
 mod reverse;
+mod search;
 pub mod strategies;
 mod subject;
 
 pub use evaluate::{Probe, evaluate, gradients, losses};
-pub use finding::{Broken, Failure, Finding};
-pub use inputs::{Inputs, TANGENTS, inside};
+pub use finding::{Broken, Failure, Finding, differs};
+pub use inputs::{Inputs, TANGENTS, inside, of_feature, tensor};
 pub use options::{Options, Tolerances};
+pub use search::Search;
 pub use subject::{Forms, Subject, composed, randomise};
 
 use crate::{Bijector, Direction};
 use compare::Limit;
-use proptest::test_runner::{
-    Config, FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner,
-};
-use std::cell::RefCell;
-use std::fmt;
 use std::sync::Arc;
 
-macro_rules! declare {
-    ($($law:ident, $name:literal, $statement:literal, $function:path;)*) => {
-        /// A law.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub enum Law {
-            $(#[doc = $statement] $law,)*
-        }
-
-        impl Law {
-            /// All of them, in the order in which [`check`] tries them.
-            pub const ALL: &[Self] = &[$(Self::$law,)*];
-
-            /// Its name.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$law => $name,)*
-                }
-            }
-
-            /// What it says.
-            pub fn statement(self) -> &'static str {
-                match self {
-                    $(Self::$law => $statement,)*
-                }
-            }
-
-            fn attempt(self, trial: &Trial<'_>, inputs: &Inputs) -> Result<(), Failure> {
-                match self {
-                    $(Self::$law => $function(trial, inputs),)*
-                }
-            }
-        }
-    };
-}
-
-declare! {
+crate::declare_laws! {
     RoundTrip, "round trip", "the way back of the way there is the identity", inversion::round_trip;
     LogDet, "log-det", "the log-det is that of the full Jacobian", inversion::log_det;
     InverseLogDet, "inverse log-det", "the log-det of the way back is the opposite one",
@@ -99,12 +61,6 @@ declare! {
     Frozen, "frozen", "a frozen map sees new parameters, and tracks nothing", reverse::frozen;
     Config, "config", "a config survives a file, and a misspelt key does not", files::config;
     Parameters, "parameters", "the named tensors are all there is to a map", files::parameters;
-}
-
-impl fmt::Display for Law {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// Points of which some must show what a law says that there is: in its tails a map may be the identity whatever its context.
@@ -207,42 +163,20 @@ fn build(subject: &dyn Subject, options: &Options) -> Result<(Forms, Option<Form
 /// Try a law on inputs that are drawn, and shrink the one that breaks it.
 fn attempt(law: Law, trial: &Trial<'_>) -> Result<(), (String, Failure)> {
     let options = trial.options;
-    let persistence = options.source.map(|_| {
-        Box::new(FileFailurePersistence::SourceParallel("proptest-regressions"))
-            as Box<dyn proptest::test_runner::FailurePersistence>
-    });
-    let mut runner = TestRunner::new(Config {
-        cases: if law == Law::Gradients { options.cases.div_ceil(4) } else { options.cases },
-        rng_seed: RngSeed::Fixed(options.seed),
-        failure_persistence: persistence,
-        source_file: options.source,
-        max_shrink_iters: 200,
-        ..Config::default()
-    });
     let map = trial.forms.map.as_ref();
     let most = options.rows.max(1);
     let strategy =
         inputs::rows(map.signature(), if law.is_of_many() { MANY..=MANY } else { 1..=most });
-    let last = RefCell::new(None);
-    let run = runner.run(&strategy, |rows| {
-        let inputs = Inputs::of_rows(&rows, map, trial.direction, options);
-        let result = inputs.and_then(|inputs| match law.attempt(trial, &inputs) {
-            Ok(()) => Ok(()),
-            Err(failure) => {
-                *last.borrow_mut() = Some((describe(&inputs), failure.clone()));
-                Err(failure)
-            }
-        });
-        result.map_err(|failure| TestCaseError::fail(failure.finding().what))
-    });
-    let Err(error) = run else { return Ok(()) };
-    // The last one that failed is the simplest.
-    let of_error = || match error {
-        TestError::Abort(reason) | TestError::Fail(reason, _) => {
-            ("any".to_owned(), Failure::Error(reason.to_string()))
-        }
+    let search = Search {
+        cases: if law == Law::Gradients { options.cases.div_ceil(4) } else { options.cases },
+        seed: options.seed,
+        source: options.source,
     };
-    Err(last.into_inner().unwrap_or_else(of_error))
+    search.run(&strategy, |rows| {
+        let any = |failure| ("any".to_owned(), failure);
+        let inputs = Inputs::of_rows(rows, map, trial.direction, options).map_err(any)?;
+        law.attempt(trial, &inputs).map_err(|failure| (describe(&inputs), failure))
+    })
 }
 
 /// Points and contexts as text.

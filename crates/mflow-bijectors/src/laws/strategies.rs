@@ -5,6 +5,11 @@ use crate::{
 };
 use proptest::prelude::*;
 
+/// Real numbers of about the size of normal ones, few of them far out; they become simpler by shrinking.
+pub fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![9 => -2.0..2.0, 1 => -7.0..7.0]
+}
+
 /// Any mask of `dim` features that moves at least one.
 pub fn mask(dim: usize) -> impl Strategy<Value = Mask> {
     let listed = proptest::sample::subsequence((0..dim).collect::<Vec<_>>(), 1..=dim);

@@ -99,6 +99,9 @@ impl<C: Chart> Embedding for C {
     fn domain(&self) -> Domain {
         Chart::domain(self)
     }
+    fn projects_to_nearest(&self) -> bool {
+        true
+    }
     fn embed(&self, u: &Tensor, _: Option<&Tensor>) -> Result<Tensor> {
         check("Embedding::embed", "u", u, self.coordinate_dim(), self.dtype())?;
         if u.dim(0)? == 0 {

@@ -32,18 +32,6 @@ fn of_angles() -> Vec<Kind> {
 }
 
 #[test]
-fn densities_on_closed_manifolds_integrate_to_one() {
-    for kind in of_angles() {
-        let cells = if kind.dims().1 == 1 { 4000 } else { 200 };
-        check_total(&kind.what, integrand(&kind, |density| density.total(PI, cells)));
-    }
-    let of_sphere = closed(0).into_iter().find(|c| c.sizes.manifold_dim == 2).unwrap();
-    let kind = Kind::new(of_sphere, 0.25);
-    assert!(!kind.of_angles(), "{}: from the reals", kind.what);
-    check_total(&kind.what, integrand(&kind, |density| density.total(5.5, 150)));
-}
-
-#[test]
 fn a_turn_changes_nothing() {
     for kind in of_angles() {
         let (_, n) = kind.dims();

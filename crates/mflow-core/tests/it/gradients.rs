@@ -1,9 +1,9 @@
-//! Gradients of the density. Oracle: central differences, in parameters, data and context.
+//! Gradients of the density with respect to parameters. Oracle: central differences.
 use crate::numbers::{close, device, numbers, tensor};
 use crate::subject::{Case, Subject};
 use mflow_bijectors::ParamStore;
 use mflow_core::Model;
-use mflow_core::candle::{DType, Tensor, Var};
+use mflow_core::candle::{DType, Tensor};
 
 const ROWS: usize = 5;
 const STEP: f64 = 1e-5;
@@ -61,35 +61,6 @@ fn with_respect_to_parameters() {
             assert!(moves, "{case:?}: {} has a gradient", parameter.name);
         }
         assert!(groups.iter().all(|g| *g >= 3), "{case:?}: parameters per group: {groups:?}");
-    }
-}
-
-#[test]
-fn with_respect_to_data_and_context() {
-    for case in cases() {
-        let subject = case.build();
-        let (x, context) = (subject.data(ROWS), subject.context(ROWS));
-        let x_var = Var::from_tensor(&x).unwrap();
-        let context_var = context.as_ref().map(|c| Var::from_tensor(c).unwrap());
-        let of_context = context_var.as_ref().map(|v| v.as_tensor());
-        let total = weighted(&subject.model.log_prob(&x_var, of_context).unwrap());
-        let gradients = total.backward().unwrap();
-        let differences = |t: &Tensor, f: &dyn Fn(&Tensor) -> f64| -> Vec<f64> {
-            let start = numbers(t);
-            let moved = |i: usize, by: f64| {
-                let mut values = start.clone();
-                values[i] += by;
-                f(&tensor(values, t.dims()))
-            };
-            (0..start.len()).map(|i| (moved(i, STEP) - moved(i, -STEP)) / (2. * STEP)).collect()
-        };
-        let of_x = differences(&x, &|x| value(&subject, x, context.as_ref()));
-        close(&format!("{case:?}: x"), &numbers(gradients.get(&x_var).unwrap()), &of_x, 1e-5);
-        if let (Some(context), Some(var)) = (&context, &context_var) {
-            let of_context = differences(context, &|c| value(&subject, &x, Some(c)));
-            let found = numbers(gradients.get(var).unwrap());
-            close(&format!("{case:?}: context"), &found, &of_context, 1e-5);
-        }
     }
 }
 

@@ -1,50 +1,12 @@
-//! What all models share. Oracle: the laws between their methods, differences of `decode`, the base
-//! density by its formula, and the documented table of what each kind can be asked.
-use crate::kinds::{Kind, circle, configs, half_log_det, kinds, small};
+//! What each kind of model can be asked, and which configs it refuses. Oracle: the documented table of kinds. What holds of
+//! every model is in `laws.rs`.
+use crate::kinds::{Kind, circle, kinds, small};
 use crate::numbers::{close, device, normal, numbers, tensor};
-use crate::subject::differences;
-use mflow_bijectors::{ParamStore, Stream, host};
+use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{Density, Error, Model, ModelCard, ModelConfig, Result, load_model, save_model};
-use std::collections::BTreeMap;
+use mflow_core::{Density, Error, Model, ModelConfig, Result};
 
 const ROWS: usize = 7;
-
-#[test]
-fn decoding_a_code_projects() {
-    for kind in kinds() {
-        let (what, model) = (&kind.what, &kind.model);
-        let (x, context) = (kind.data(ROWS), kind.context(ROWS));
-        let context = context.as_ref();
-        let projected = model.project(&x, context).unwrap();
-        let code = model.encode(&x, context).unwrap();
-        assert_eq!(code.dims(), [ROWS, kind.dims().1], "{what}: one latent each");
-        let decoded = model.decode(&code, context).unwrap();
-        close(&format!("{what}: decode(encode)"), &numbers(&decoded), &numbers(&projected), 1e-7);
-        let u = model.coordinates(&x, context).unwrap();
-        let embedded = model.embedding().unwrap().embed(&u, context).unwrap();
-        close(&format!("{what}: embed"), &numbers(&embedded), &numbers(&projected), 1e-12);
-        let again = numbers(&model.project(&projected, context).unwrap());
-        let latent = kind.latent(ROWS);
-        let back = model.encode(&model.decode(&latent, context).unwrap(), context).unwrap();
-        if kind.inverts() {
-            close(&format!("{what}: idempotent"), &again, &numbers(&projected), 1e-7);
-            close(&format!("{what}: encode(decode)"), &numbers(&back), &numbers(&latent), 1e-7);
-        } else {
-            let gap = crate::numbers::gap(&again, &numbers(&projected));
-            assert!(gap > 1e-3, "{what}: a random encoder does not invert the decoder");
-        }
-        let missed = numbers(&(&x - &projected).unwrap());
-        let expected: Vec<f64> = missed
-            .chunks(kind.dims().0)
-            .map(|m| m.iter().map(|v| v * v).sum::<f64>().sqrt())
-            .collect();
-        let found = numbers(&model.reconstruction_error(&x, context).unwrap());
-        close(&format!("{what}: reconstruction error"), &found, &expected, 1e-12);
-        let on_manifold = expected.iter().all(|e| *e < 1e-6);
-        assert_eq!(on_manifold, kind.name() == "af", "{what}: data off the manifold");
-    }
-}
 
 #[test]
 fn latents_are_all_that_the_map_has() {
@@ -58,42 +20,6 @@ fn latents_are_all_that_the_map_has() {
         if kind.inverts() && kind.config.chart().is_none() {
             let first = latents.narrow(1, 0, n).unwrap();
             close(&format!("{}: u", kind.what), &numbers(&first), &numbers(&u), 1e-12);
-        }
-    }
-}
-
-#[test]
-fn the_jacobian_of_decode_is_its_differences() {
-    for kind in kinds() {
-        let (latent, context) = (kind.latent(ROWS), kind.context(ROWS));
-        let found = kind.model.decode_jacobian(&latent, context.as_ref()).unwrap();
-        let (d, n) = kind.dims();
-        assert_eq!(found.dims(), [ROWS, n, d], "{}: rows of the Jacobian", kind.what);
-        let expected = differences(&latent, &|u| kind.model.decode(u, context.as_ref()).unwrap());
-        close(&format!("{}: J", kind.what), &numbers(&found), &numbers(&expected), 1e-6);
-    }
-}
-
-/// `log p(ũ) - log|det J_h|`, with the determinant from the volumes of `decode` and of `embed`.
-#[test]
-fn the_density_of_coordinates_is_that_of_its_parts() {
-    for kind in kinds() {
-        let (x, context) = (kind.data(ROWS), kind.context(ROWS));
-        let context = context.as_ref();
-        let latent = kind.model.encode(&x, context).unwrap();
-        let u = kind.model.coordinates(&x, context).unwrap();
-        let embed = |u: &Tensor| kind.model.embedding().unwrap().embed(u, context).unwrap();
-        let of_embedding = half_log_det(&differences(&u, &embed));
-        let log_volume = numbers(&kind.model.embedding().unwrap().log_volume(&u, context).unwrap());
-        close(&format!("{}: log-volume", kind.what), &log_volume, &of_embedding, 1e-6);
-        let found = numbers(&kind.model.coordinate_log_prob(&u, context).unwrap());
-        let on_manifold = kind.on_manifold(&latent, context);
-        let expected: Vec<f64> =
-            on_manifold.iter().zip(&of_embedding).map(|(p, v)| p + v).collect();
-        close(&format!("{}: coordinates", kind.what), &found, &expected, 1e-5);
-        if kind.has_density() {
-            let found = kind.log_density(Density::Manifold, &x);
-            close(&format!("{}: on the manifold", kind.what), &found, &on_manifold, 1e-5);
         }
     }
 }
@@ -191,64 +117,6 @@ fn every_kind_can_what_is_documented_and_no_more() {
     }
 }
 
-type Call = fn(&Kind, &Tensor, Option<&Tensor>) -> Result<Tensor>;
-
-/// Every method, by name, argument and number of columns: `true` for data, else latents.
-const METHODS: [(&str, bool, Call); 8] = [
-    ("log_prob", true, |k, x, c| k.model.log_prob(x, c)),
-    ("project", true, |k, x, c| k.model.project(x, c)),
-    ("encode", true, |k, x, c| k.model.encode(x, c)),
-    ("coordinates", true, |k, x, c| k.model.coordinates(x, c)),
-    ("latents", true, |k, x, c| k.model.latents(x, c)),
-    ("surrogate_log_prob", true, |k, x, c| {
-        let noise = host::zeros((x.dims()[0], k.dims().1), DType::F64, device())?;
-        k.model.surrogate_log_prob(x, c, &noise)
-    }),
-    ("decode", false, |k, u, c| k.model.decode(u, c)),
-    ("decode_jacobian", false, |k, u, c| k.model.decode_jacobian(u, c)),
-];
-
-#[test]
-fn every_kind_refuses_what_does_not_fit() {
-    for kind in kinds() {
-        let (what, (d, n)) = (&kind.what, kind.dims());
-        let context = kind.context(4);
-        let context = context.as_ref();
-        for (op, of_data, call) in METHODS {
-            if op == "log_prob" && !kind.has_density() {
-                continue;
-            }
-            let (arg, columns) = if of_data { ("x", d) } else { ("latent", n) };
-            let mut values = numbers(&normal("values", &[4, columns]));
-            values[2 * columns + columns - 1] = f64::NAN;
-            let message = |result: Result<Tensor>| result.map(|_| ()).unwrap_err().to_string();
-            let expected =
-                format!("{op}: `{arg}` must be finite, found NaN at row 2, column {}", columns - 1);
-            let found = message(call(&kind, &tensor(values, &[4, columns]), context));
-            assert_eq!(found, expected, "{what}: NaN");
-            let wide = normal("wide", &[4, columns + 1]);
-            let expected = format!(
-                "{op}: expected `{arg}` of shape [B, {columns}], found [4, {}]",
-                columns + 1
-            );
-            assert_eq!(message(call(&kind, &wide, context)), expected, "{what}: shape");
-            let fits = normal("fits", &[4, columns]);
-            let other = match context {
-                Some(_) => call(&kind, &fits, None),
-                None => call(&kind, &fits, Some(&normal("context", &[4, 2]))),
-            };
-            let expected = match context {
-                Some(_) => format!("{op}: a context of shape [B, 2] is required, found none"),
-                None => format!(
-                    "{op}: expected `context` of shape none: the model is unconditional, found \
-                     [4, 2]"
-                ),
-            };
-            assert_eq!(message(other), expected, "{what}: context");
-        }
-    }
-}
-
 /// A method by name, its columns of noise, and its call.
 type OfNoise<'a> = (&'static str, usize, &'a dyn Fn(&Tensor) -> Result<Tensor>);
 
@@ -284,34 +152,6 @@ fn noise_that_does_not_fit_is_refused() {
     }
 }
 
-#[test]
-fn no_rows_give_no_results() {
-    for kind in kinds() {
-        let (d, n) = kind.dims();
-        for (op, of_data, call) in METHODS {
-            let columns = if of_data { d } else { n };
-            let context = kind.context(0);
-            match call(&kind, &tensor(vec![], &[0, columns]), context.as_ref()) {
-                Ok(t) => assert_eq!(t.dims()[0], 0, "{}: {op} of no rows", kind.what),
-                Err(Error::Unsupported { .. }) => {}
-                Err(error) => panic!("{}: {op} of no rows: {error}", kind.what),
-            }
-        }
-        let mut stream = Stream::new(1, "nothing");
-        let drawn = kind.model.sample(0, kind.context(0).as_ref(), &mut stream).unwrap();
-        assert_eq!(drawn.dims(), [0, d], "{}: no samples", kind.what);
-        let Some(context) = kind.context(0) else { continue };
-        let u = tensor(vec![], &[0, n]);
-        let score = kind.model.coordinate_score(&u, &context).unwrap();
-        assert_eq!(score.dims(), [0, 2], "{}: coordinate_score of no rows", kind.what);
-        match kind.model.score(&tensor(vec![], &[0, d]), &context) {
-            Ok(score) => assert_eq!(score.dims(), [0, 2], "{}: score of no rows", kind.what),
-            Err(Error::Unsupported { .. }) => {}
-            Err(error) => panic!("{}: score of no rows: {error}", kind.what),
-        }
-    }
-}
-
 /// Everything a model computes.
 fn everything(model: &dyn Model, kind: &Kind) -> Vec<u64> {
     let (x, context) = (kind.data(ROWS), kind.context(ROWS));
@@ -329,29 +169,6 @@ fn everything(model: &dyn Model, kind: &Kind) -> Vec<u64> {
 }
 
 #[test]
-fn every_kind_comes_back_from_its_file_to_the_bit() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.safetensors");
-    for mut kind in kinds() {
-        // A loaded model is frozen.
-        kind.model = kind.config.build(&mut kind.store, |_| false).unwrap();
-        let config = kind.config.clone();
-        let card = ModelCard {
-            config,
-            columns: None,
-            layout: Default::default(),
-            provenance: BTreeMap::new(),
-        };
-        save_model(&path, &card, &kind.store).unwrap();
-        let loaded = load_model(&path, None, device()).unwrap();
-        assert_eq!(loaded.card, card, "{}: the card", kind.what);
-        let (old, new) =
-            (everything(kind.model.as_ref(), &kind), everything(&*loaded.model, &kind));
-        assert_eq!(old, new, "{}: what it computes", kind.what);
-    }
-}
-
-#[test]
 fn the_same_seed_gives_the_same_bits() {
     for kind in kinds() {
         let of = |seed: u64| {
@@ -362,17 +179,6 @@ fn the_same_seed_gives_the_same_bits() {
         // Circular splines start as the identity.
         let fixed = kind.of_angles() && kind.name() == "fom";
         assert!(fixed || of(3) != of(4), "{}: another seed", kind.what);
-    }
-}
-
-#[test]
-fn configs_are_read_back_as_they_are_written() {
-    for config in configs() {
-        let text = serde_json::to_string(&config).unwrap();
-        assert_eq!(serde_json::from_str::<ModelConfig>(&text).unwrap(), config, "{text}");
-        let unknown = text.replacen('{', r#"{"epochs": 1,"#, 1);
-        let message = serde_json::from_str::<ModelConfig>(&unknown).unwrap_err().to_string();
-        assert!(message.contains("unknown field `epochs`"), "{unknown}: {message}");
     }
 }
 
@@ -447,21 +253,5 @@ fn a_manifold_without_a_choice_is_not_made_conditional() {
         let message = config.build(&mut store, |_| true).unwrap_err().to_string();
         let part = format!("`conditional_manifold` must be left out of `{name}`");
         assert!(message.contains(&part), "{message}");
-    }
-}
-
-#[test]
-fn projection_and_density_together_are_those_one_by_one() {
-    for kind in kinds() {
-        let (x, context) = (kind.data(ROWS), kind.context(ROWS));
-        let found = kind.model.project_with_log_prob(&x, context.as_ref());
-        let Ok(expected) = kind.model.log_prob(&x, context.as_ref()) else {
-            assert!(matches!(found, Err(Error::Unsupported { .. })), "{}: {found:?}", kind.what);
-            continue;
-        };
-        let found = found.unwrap();
-        close(&kind.what, &numbers(&found.log_prob), &numbers(&expected), 1e-10);
-        let projection = kind.model.project(&x, context.as_ref()).unwrap();
-        close(&kind.what, &numbers(&found.projection), &numbers(&projection), 1e-10);
     }
 }

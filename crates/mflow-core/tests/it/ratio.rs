@@ -1,11 +1,9 @@
-//! Estimators of likelihood ratios. Oracle: differences of the ratio, the documented capabilities, and files to the bit.
+//! Estimators of likelihood ratios. Oracle: the documented capabilities. What holds of every model is in `laws.rs`.
 use crate::kinds::{Kind, small_net, units};
 use crate::numbers::{close, device, normal, numbers, tensor};
-use crate::subject::differences;
 use mflow_bijectors::{Noise, Stream};
 use mflow_core::candle::Tensor;
-use mflow_core::{Density, Error, Model, ModelCard, ModelConfig, Result, load_model, save_model};
-use std::collections::BTreeMap;
+use mflow_core::{Density, Error, Model, ModelConfig, Result};
 
 const ROWS: usize = 5;
 
@@ -15,27 +13,6 @@ fn config() -> ModelConfig {
 
 fn kind() -> Kind {
     Kind::new(config().with_normalization(units(3)), 0.9)
-}
-
-/// Values of both kinds of derivative, and of both inputs.
-#[test]
-fn the_score_is_the_slope_of_the_ratio() {
-    let kind = kind();
-    let (x, context) = (kind.data(ROWS), kind.context(ROWS).unwrap());
-    let ratio = kind.model.log_prob(&x, Some(&context)).unwrap();
-    assert_eq!(ratio.dims(), [ROWS]);
-    assert_eq!(numbers(&ratio), kind.log_density(Density::Ratio, &x));
-    let column = |t: Tensor| t.unsqueeze(1).unwrap();
-    let of_context = |c: &Tensor| column(kind.model.log_prob(&x, Some(c)).unwrap());
-    let of_data = |x: &Tensor| column(kind.model.log_prob(x, Some(&context)).unwrap());
-    let slope = numbers(&differences(&context, &of_context));
-    assert!(slope.iter().all(|v| v.abs() > 1e-4), "it depends on the context: {slope:?}");
-    let score = kind.model.score(&x, &context).unwrap();
-    assert_eq!(score.dims(), [ROWS, 2]);
-    close("score", &numbers(&score), &slope, 1e-6);
-    let gradient = kind.model.log_prob_gradient(&x, Some(&context)).unwrap();
-    close("along the context", &numbers(&gradient.context.unwrap()), &slope, 1e-6);
-    close("along x", &numbers(&gradient.x), &numbers(&differences(&x, &of_data)), 1e-6);
 }
 
 /// A network in the units of data is one of normalised data with other weights: here with the same ones.
@@ -55,6 +32,8 @@ fn data_are_normalised_and_contexts_are_not() {
 fn it_has_a_ratio_and_nothing_else() {
     let kind = kind();
     let model: &dyn Model = kind.model.as_ref();
+    let group = |name: &str| name.split('.').next() == Some("network");
+    assert!(kind.store.parameters().all(|p| group(&p.name)), "one group of parameters");
     let signature = model.signature();
     assert_eq!((signature.name, signature.density), ("ratio", Some(Density::Ratio)));
     assert_eq!((signature.data_dim, signature.context_dim), (3, Some(2)));
@@ -141,29 +120,6 @@ fn configs_that_cannot_be_are_refused() {
         let message = build(&text).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
-}
-
-#[test]
-fn a_file_gives_the_ratio_back_to_the_bit() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.safetensors");
-    let mut kind = kind();
-    // A loaded model is frozen, and its kernels sum in another order.
-    kind.model = kind.config.build(&mut kind.store, |_| false).unwrap();
-    let card = ModelCard {
-        config: kind.config.clone(),
-        columns: None,
-        layout: mflow_core::RowLayout::default(),
-        provenance: BTreeMap::from([("seed".to_owned(), "5".to_owned())]),
-    };
-    save_model(&path, &card, &kind.store).unwrap();
-    let loaded = load_model(&path, None, device()).unwrap();
-    assert_eq!(loaded.card, card);
-    let (x, context) = (kind.data(ROWS), kind.context(ROWS));
-    let of = |model: &dyn Model| numbers(&model.log_prob(&x, context.as_ref()).unwrap());
-    assert_eq!(of(kind.model.as_ref()), of(loaded.model.as_ref()));
-    let group = |name: &str| name.split('.').next() == Some("network");
-    assert!(loaded.store.parameters().all(|p| group(&p.name)), "one group");
 }
 
 #[test]

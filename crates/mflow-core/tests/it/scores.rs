@@ -36,28 +36,6 @@ fn scores_are_differences_in_the_context() {
 }
 
 #[test]
-fn gradients_of_every_density_are_differences() {
-    for kind in kinds() {
-        let (x, context) = (kind.data(ROWS), kind.context(ROWS));
-        let result = kind.model.log_prob_gradient(&x, context.as_ref());
-        if !kind.has_density() {
-            assert!(matches!(result, Err(mflow_core::Error::Unsupported { .. })), "{}", kind.what);
-            continue;
-        }
-        let found = result.unwrap();
-        assert!(!found.x.track_op(), "{}: detached", kind.what);
-        let of = |x: &Tensor| kind.model.log_prob(x, context.as_ref()).unwrap();
-        close(&format!("{}: x", kind.what), &numbers(&found.x), &gradient(&x, &of), 1e-5);
-        assert_eq!(found.context.is_some(), context.is_some(), "{}: context", kind.what);
-        if let (Some(found), Some(context)) = (found.context, context) {
-            let of = |c: &Tensor| kind.model.log_prob(&x, Some(c)).unwrap();
-            let expected = gradient(&context, &of);
-            close(&format!("{}: context", kind.what), &numbers(&found), &expected, 1e-5);
-        }
-    }
-}
-
-#[test]
 fn a_score_can_be_part_of_a_loss() {
     let fom = configs().into_iter().find(|c| c.name() == "fom" && c.sizes.context_dim > 0);
     let pie = with_epsilon(small(ModelConfig::pie(3, 1)), 0.3).with_context(2);

@@ -34,9 +34,6 @@ impl Case {
     pub(crate) fn new(d: usize, n: usize) -> Self {
         Self { d, n, context: 0, conditional_manifold: false, scaled: false, gain: 0.7 }
     }
-    pub(crate) fn with_gain(self, gain: f64) -> Self {
-        Self { gain, ..self }
-    }
     pub(crate) fn scaled(self) -> Self {
         Self { scaled: true, ..self }
     }
@@ -45,19 +42,6 @@ impl Case {
     }
     pub(crate) fn with_conditional_manifold(self) -> Self {
         Self { conditional_manifold: true, ..self }
-    }
-
-    /// Every combination of sizes and options.
-    pub(crate) fn every() -> Vec<Self> {
-        let mut all = vec![];
-        for (d, n) in [(3, 2), (3, 1), (6, 3)] {
-            for (context, conditional_manifold) in [(0, false), (2, false), (2, true)] {
-                for scaled in [false, true] {
-                    all.push(Self { context, conditional_manifold, scaled, ..Self::new(d, n) });
-                }
-            }
-        }
-        all
     }
 
     pub(crate) fn config(&self) -> ModelConfig {
@@ -133,11 +117,6 @@ impl Subject {
     }
     pub(crate) fn cast(&self, t: Tensor) -> Tensor {
         t.to_dtype(self.model.signature().dtype).unwrap()
-    }
-
-    /// `decode`'s Jacobian rows `[B, N, D]` by central differences.
-    pub(crate) fn differences(&self, latent: &Tensor, context: Option<&Tensor>) -> Tensor {
-        differences(latent, &|u| self.model.decode(u, context).unwrap())
     }
 }
 

@@ -24,8 +24,10 @@ const FENCE: f64 = 3.;
 const LEAST: usize = 20;
 /// A manifold that is better than principal components by less than this factor found nothing.
 const NO_BETTER: f64 = 0.9;
-/// More outliers than this share are worth a look.
+/// More outliers than this share, and at least [`SOME`], are worth a look.
 const MANY: f64 = 0.02;
+/// See [`MANY`].
+const SOME: usize = 5;
 
 /// Where the held-out rows are.
 #[derive(Clone, Debug)]
@@ -210,7 +212,8 @@ impl HeldOut {
                     .to_owned(),
             );
         }
-        if let Some(outliers) = self.outliers.filter(|n| *n as f64 > MANY * self.rows as f64) {
+        let are_many = |n: &usize| *n >= SOME && *n as f64 > MANY * self.rows as f64;
+        if let Some(outliers) = self.outliers.filter(are_many) {
             next.push(format!(
                 "{outliers} of {} rows are far from the others: score them, and look at the columns in which they differ",
                 self.rows
