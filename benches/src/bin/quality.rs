@@ -69,7 +69,7 @@ fn run(config: &ExperimentConfig, folder: &Path) -> Result<()> {
         write_npy(&folder.join(name), &array)?;
     }
 
-    let model_config = config.data.normalize.apply(config.model.clone(), &x, features)?;
+    let model_config = config.data.normalize.apply(config.model.clone(), &x, features, None)?;
     let dtype: DType = config.dtype.into();
     let data = Rows::new(x, features, Some((context, parameters)), dtype, &Device::Cpu)?;
     let pool = Pool::new(2)?;

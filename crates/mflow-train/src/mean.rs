@@ -1,6 +1,7 @@
 //! The losses of this crate in a training loop of your own.
 use crate::loss::{RowKind, Scale, Shard, WeightedLoss};
 use crate::source::Batch;
+use crate::weights::Mass;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::Stream;
@@ -8,6 +9,8 @@ use mflow_core::{Model, ModelConfig};
 
 /// The weighted sum of losses, as the trainer minimises it: a mean over the rows of the batch, a scalar whose `backward` gives the
 /// gradients. `config` is that of the model; it says in which units distances are measured.
+///
+/// Rows with weights count by them, `(1/B) Σ w l`: with weights that are 1 on average over the data, an unbiased estimate.
 ///
 /// Models without a tractable likelihood draw the noise of their surrogate from `stream`, which no other loss looks at.
 ///
@@ -35,6 +38,6 @@ pub fn mean_loss(
     };
     let scale = &Scale::new(config, model)?;
     let shard = Shard { model, kind: RowKind::Data, scale, batch, noise: noise.as_ref() };
-    let total = shard.total(losses, batch.rows())?;
+    let total = shard.total(losses, Mass::of(None, 0..batch.rows()))?;
     total.ok_or_else(|| Error::config("losses", "must have a loss at least, found none"))
 }
