@@ -12,8 +12,8 @@ use anyhow::{Result, anyhow, bail};
 use mflow::core::ModelParts;
 use mflow::cycle::{self, Cycle};
 use mflow::fit::{
-    Ask, Candidates, Chosen, ColumnFacts, Fit, FitConfig, HeldOut, HeldOutRows, MODEL_FILE, News,
-    Way, keep_points, manifold_below,
+    Ask, Candidates, Chosen, ColumnFacts, DataUnits, Fit, FitConfig, FitRequest, HeldOut,
+    HeldOutRows, MODEL_FILE, News, Way, keep_points, manifold_below,
 };
 use mflow::train::{Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, TRIAL, kept_epochs};
 use mflow::{Error, Setting};
@@ -26,48 +26,15 @@ const DIMENSION_ROWS: usize = 100_000;
 const BOUND_ROWS: usize = 3000;
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    let mut request = options.request()?;
+    let request = options.request()?;
     if options.ratios.is_some() && request.model.is_none() && request.config.is_none() {
         bail!(Usage(
             "expected --model ratio beside --ratios, as it alone learns from them".to_owned()
         ));
     }
-    let (mut tables, mut validation) = read(options)?;
     let pool = threads::pool(options.threads)?;
-    let mut apart = None;
-    if let Some(fraction) = options.holdout {
-        let (kept, held_out) = tables.held_out(fraction, request.seed.unwrap_or(0))?;
-        (tables, apart) = (kept, Some(held_out));
-    }
-    let earlier = options.run.earlier_config();
-    let earlier = earlier.as_deref().map(Setting::of_file).transpose()?;
-    // Told when all has been checked.
-    let mut news = vec![];
-    let facts = look_at_columns(&tables, &mut news)?;
-    let explained = |error| explain(error, options);
-    let asks = request.manifold_dim == Ask::Auto && earlier.is_none();
-    if asks {
-        let x = tables.sample(DIMENSION_ROWS)?;
-        let cols = tables.data.cols();
-        let tell = &mut |of_data| news.push(of_data);
-        request = request.with_dimension_of(&x, cols, &pool, tell).map_err(explained)?;
-    }
-    let units = tables.units()?;
-    let mut ways = request.ways(&units, earlier).map_err(explained)?;
-    look_for_a_bound(&ways, &tables, &facts, &pool, &mut news)?;
-    for way in &mut ways {
-        let config = &mut way.config;
-        options.run.settle_shards(&mut config.train, &pool);
-        tables.find_scores(config)?;
-        tables.check(config)?;
-        if let Some(validation) = &mut validation {
-            validation.find_scores(config)?;
-            validation.check(config)?;
-            validation.check_names(&tables)?;
-        }
-        config.train.validate()?;
-        config.model.check_precision(config.dtype.into())?;
-    }
+    let mut inputs = Inputs::read(options, request.seed.unwrap_or(0))?;
+    let Open { request, units, ways, news } = open(options, request, &mut inputs, &pool)?;
     let config = &ways[0].config;
     if config.model.needs_double() {
         message(format_args!(
@@ -75,83 +42,170 @@ pub(super) fn run(options: &Options) -> Result<Done> {
              deviation, and single precision would round its values away"
         ));
     }
+    let Inputs { tables, validation, apart } = inputs;
     let columns = tables.data.columns().map(<[String]>::to_vec);
     let layout = tables.layout.clone();
     let provenance = provenance(options, config, &tables.data);
     let device = config.device.open(config.dtype.into())?;
-    let data = tables.into_source(config, &device)?;
     let source = |tables: Tables| tables.into_source(config, &device);
+    let data = source(tables)?;
     let (validation, apart) = (validation.map(source).transpose()?, apart.map(source).transpose()?);
-    let stop = interrupt::flag()?;
-    let interrupted = || {
-        message(format_args!(
-            "interrupted before a model was chosen; nothing is lost but the trials: the same command starts anew"
-        ));
-        Ok(Done::Interrupted)
-    };
-    let of_validation = validation.as_deref();
+    let (data, validation) = (data.as_ref(), validation.as_deref());
     let tell = &mut |news: News| message(format_args!("{news}"));
     let mut of_ways = vec![];
-    let candidates = Candidates::new(ways, data.as_ref(), &mut |news| of_ways.push(news));
+    let candidates = Candidates::new(ways, data, &mut |news| of_ways.push(news));
     if candidates.is_err() {
         of_ways.drain(..).for_each(&mut *tell);
     }
     let candidates = candidates?;
     let run = options.run.open()?;
+    let stop = interrupt::flag()?;
     if !run.resumed() {
         news.into_iter().for_each(&mut *tell);
     }
     of_ways.into_iter().for_each(&mut *tell);
-    if asks
-        && request
-            .compare_dimensions(&units, data.as_ref(), of_validation, &pool, tell, &stop)?
-            .is_none()
-    {
-        return interrupted();
-    }
-    let chosen = candidates.choose(data.as_ref(), of_validation, &pool, tell, &stop)?;
-    let Some(Chosen { config, trials }) = chosen else { return interrupted() };
+    let compared = match request {
+        Some(request) => {
+            request.compare_dimensions(&units, data, validation, &pool, tell, &stop)?
+        }
+        None => Some(()),
+    };
+    let chosen = match compared {
+        Some(()) => candidates.choose(data, validation, &pool, tell, &stop)?,
+        None => None,
+    };
+    let Some(Chosen { config, trials }) = chosen else {
+        message(format_args!(
+            "interrupted before a model was chosen; nothing is lost but the trials: the same command starts anew"
+        ));
+        return Ok(Done::Interrupted);
+    };
     // A run that was killed before its first checkpoint has its trials already.
     if !run.resumed() && options.run.earlier_config().is_none() {
         run.write_trials(&trials)?;
     }
     keep_config(&run, &config)?;
+    let (config, run, pool) = (&config, &run, &pool);
     let mut watch = Watch::new(options.advice());
-    let fit = Fit {
-        config: &config,
-        data: data.as_ref(),
-        validation: of_validation,
-        columns,
-        layout,
-        provenance,
-        run: &run,
-        pool: &pool,
-    };
+    let fit = Fit { config, data, validation, columns, layout, provenance, run, pool };
     let outcome = fit.run(&mut watch, &stop);
     watch.close();
-    match outcome? {
-        Outcome::Interrupted => {
-            message(format_args!(
-                "interrupted; the checkpoint is written: go on with `mflow fit {} --resume auto \
-                 --out {}`",
-                command_data(options),
-                run.path().display()
-            ));
-            Ok(Done::Interrupted)
-        }
-        Outcome::Finished => {
-            keep_points(&run, data.as_ref())?;
-            summary(&run, &config)?;
-            let held_out = match apart.as_deref() {
-                Some(apart) => HeldOutRows::apart(apart),
-                None => HeldOutRows::of_validation(data.as_ref(), of_validation, &config),
-            };
-            say_what_it_is_worth(&run, &held_out, data.as_ref(), &pool)?;
-            say_how_exact(&run, data.as_ref(), &pool)?;
-            report_on(run.path(), &device, &pool)?;
-            Ok(Done::Finished)
-        }
+    if outcome? == Outcome::Interrupted {
+        message(format_args!(
+            "interrupted; the checkpoint is written: go on with `mflow fit {} --resume auto --out {}`",
+            command_data(options),
+            run.path().display()
+        ));
+        return Ok(Done::Interrupted);
     }
+    keep_points(run, data)?;
+    summary(run, config)?;
+    let held_out = match apart.as_deref() {
+        Some(apart) => HeldOutRows::apart(apart),
+        None => HeldOutRows::of_validation(data, validation, config),
+    };
+    say_what_it_is_worth(run, &held_out, data, pool)?;
+    say_how_exact(run, data, pool)?;
+    report_on(run.path(), &device, pool)?;
+    Ok(Done::Finished)
+}
+
+/// What is fitted to.
+struct Inputs {
+    tables: Tables,
+    validation: Option<Tables>,
+    /// Rows that have no part in the fit.
+    apart: Option<Tables>,
+}
+
+impl Inputs {
+    fn read(options: &Options, seed: u64) -> Result<Self> {
+        let reading = options.reading.options();
+        let tables = Tables::read(&Files {
+            reading: &reading,
+            data: &options.data,
+            context: options.context.as_deref(),
+            scores: options.scores.scores.as_deref(),
+            scores_option: "--scores",
+            ratios: options.ratios.as_deref(),
+            weights: options.weights.as_deref(),
+            stream: options.stream,
+        })?;
+        let of_validation = |data| {
+            Tables::read(&Files {
+                reading: &reading,
+                data,
+                context: options.validation_context.as_deref(),
+                scores: options.scores.validation_scores.as_deref(),
+                scores_option: "--validation-scores",
+                ratios: options.validation_ratios.as_deref(),
+                weights: options.validation_weights.as_deref(),
+                stream: options.stream,
+            })
+        };
+        let validation = options.validation.as_deref().map(of_validation).transpose()?;
+        let (tables, apart) = match options.holdout {
+            Some(fraction) => {
+                let (kept, apart) = tables.held_out(fraction, seed)?;
+                (kept, Some(apart))
+            }
+            None => (tables, None),
+        };
+        Ok(Self { tables, validation, apart })
+    }
+
+    /// Refuse what does not fit to `config`.
+    fn check(&mut self, config: &FitConfig) -> Result<()> {
+        let Self { tables, validation, apart } = self;
+        for tables in
+            [Some(&mut *tables), validation.as_mut(), apart.as_mut()].into_iter().flatten()
+        {
+            tables.find_scores(config)?;
+            tables.check(config)?;
+        }
+        validation.as_ref().map_or(Ok(()), |validation| validation.check_names(tables))
+    }
+}
+
+/// What a request leaves open for some data.
+struct Open {
+    /// The request with the dimension that the data say, if they were asked for it.
+    request: Option<FitRequest>,
+    units: DataUnits,
+    /// At least one.
+    ways: Vec<Way>,
+    /// What is to be told when all has been checked.
+    news: Vec<News>,
+}
+
+/// Look at the data, and see which ways the request leaves open for them.
+fn open(
+    options: &Options,
+    mut request: FitRequest,
+    inputs: &mut Inputs,
+    pool: &Pool,
+) -> Result<Open> {
+    let tables = &inputs.tables;
+    let mut news = vec![];
+    let facts = look_at_columns(tables, &mut news)?;
+    let earlier = options.run.earlier_config();
+    let earlier = earlier.as_deref().map(Setting::of_file).transpose()?;
+    let asks = request.manifold_dim == Ask::Auto && earlier.is_none();
+    if asks {
+        let (x, cols) = (tables.sample(DIMENSION_ROWS)?, tables.data.cols());
+        let asked = request.with_dimension_of(&x, cols, pool, &mut |of_data| news.push(of_data));
+        request = asked.map_err(|error| explain(error, options))?;
+    }
+    let units = tables.units()?;
+    let mut ways = request.ways(&units, earlier).map_err(|error| explain(error, options))?;
+    look_for_a_bound(&ways, tables, &facts, pool, &mut news)?;
+    for Way { config, .. } in &mut ways {
+        options.run.settle_shards(&mut config.train, pool);
+        inputs.check(config)?;
+        config.train.validate()?;
+        config.model.check_precision(config.dtype.into())?;
+    }
+    Ok(Open { request: asks.then_some(request), units, ways, news })
 }
 
 /// Look at the columns before anything is fitted to them.
@@ -194,34 +248,6 @@ fn say_what_it_is_worth(
     let found = HeldOut::measure(opened.model(), held_out, data, pool)?;
     found.write(run)?;
     result(format_args!("{found}"))
-}
-
-/// The data and what goes with them; the same of the validation, if there is one.
-fn read(options: &Options) -> Result<(Tables, Option<Tables>)> {
-    let reading = options.reading.options();
-    let tables = Tables::read(&Files {
-        reading: &reading,
-        data: &options.data,
-        context: options.context.as_deref(),
-        scores: options.scores.scores.as_deref(),
-        scores_option: "--scores",
-        ratios: options.ratios.as_deref(),
-        weights: options.weights.as_deref(),
-        stream: options.stream,
-    })?;
-    let of_validation = |data| {
-        Tables::read(&Files {
-            reading: &reading,
-            data,
-            context: options.validation_context.as_deref(),
-            scores: options.scores.validation_scores.as_deref(),
-            scores_option: "--validation-scores",
-            ratios: options.validation_ratios.as_deref(),
-            weights: options.validation_weights.as_deref(),
-            stream: options.stream,
-        })
-    };
-    Ok((tables, options.validation.as_deref().map(of_validation).transpose()?))
 }
 
 /// What a request that makes no fit lacks, for whoever has this command line.

@@ -175,6 +175,8 @@ pub(super) struct Tables {
     ratios: Option<(PathBuf, Table)>,
     /// What each row counts.
     weights: Option<(PathBuf, Table)>,
+    /// Which rows of the file these are, if not all.
+    is_kept: Option<Vec<bool>>,
     /// How a row of the data is taken from their file.
     pub(super) layout: RowLayout,
 }
@@ -268,7 +270,9 @@ impl Tables {
             shape: data.row_shape().map(<[usize]>::to_vec),
         };
         let path = path.to_owned();
-        let tables = Self { path, data, context, scores, scores_option, ratios, weights, layout };
+        let is_kept = None;
+        let tables =
+            Self { path, data, context, scores, scores_option, ratios, weights, is_kept, layout };
         if let Some((path, table)) = &tables.context {
             tables.check_rows(path, table.rows())?;
         }
@@ -297,6 +301,12 @@ impl Tables {
             && let Some(label) = label_beside_x(&self.path, SCORES)?
         {
             let table = read_npz_array(&self.path, SCORES)?;
+            let table = match self.is_kept.as_deref() {
+                Some(is_kept) if is_kept.len() == table.rows() => {
+                    table.with_rows(is_kept).unwrap_or(table)
+                }
+                _ => table,
+            };
             self.check_rows(&label, table.rows())?;
             self.scores = Some((label, table));
         }
@@ -356,6 +366,7 @@ impl Tables {
             scores_option: self.scores_option,
             ratios: beside(&self.ratios)?,
             weights: beside(&self.weights)?,
+            is_kept: Some(is_kept.to_vec()),
             layout: self.layout.clone(),
         })
     }

@@ -150,6 +150,9 @@ fn events_of_one_file_are_those_of_several() {
     let (found, said) = fit("events.npz", "--scandal", "archive");
     assert!(found == expected, "context and scores of the archive");
     assert!(said.contains(note), "{said}");
+    // Rows that are kept apart take their scores along.
+    let (expected, _) = fit("data.csv", &format!("{files} --holdout 0.2"), "files-apart");
+    assert!(fit("events.npz", "--scandal --holdout 0.2", "archive-apart").0 == expected);
     // Without the loss, scores are left aside.
     let (expected, _) = fit("data.csv", "--context context.csv", "context");
     assert!(fit("events.npz", "", "theta").0 == expected, "the context of the archive");
