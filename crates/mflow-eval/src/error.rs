@@ -81,6 +81,31 @@ pub enum Error {
         largest: f64,
     },
 
+    /// An error by parts of a sample needs more of them.
+    #[error("parts of a sample for its error: expected at least {expected}, found {found}")]
+    Blocks {
+        /// Parts needed.
+        expected: usize,
+        /// Parts asked for.
+        found: usize,
+    },
+
+    /// A statistic by neighbours needs some.
+    #[error("neighbours: expected at least {expected}, found {found}")]
+    Neighbours {
+        /// Neighbours needed.
+        expected: usize,
+        /// Neighbours asked for.
+        found: usize,
+    },
+
+    /// The singular values of a matrix were not found.
+    #[error("{what}: expected singular values of finite numbers, but their iteration did not end")]
+    Decomposition {
+        /// The statistic.
+        what: &'static str,
+    },
+
     /// A kernel's scale or a step is of no use.
     #[error("a scale: expected a positive number, found {found}")]
     Scale {

@@ -7,6 +7,7 @@ mod contours;
 mod corner;
 mod curves;
 mod dimension;
+mod distances;
 mod estimate;
 mod gallery;
 mod histograms;
