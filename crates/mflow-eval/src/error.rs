@@ -99,6 +99,35 @@ pub enum Error {
         found: usize,
     },
 
+    /// Features cannot be computed as asked.
+    #[error("features of images: expected {expected}, found {found}")]
+    Features {
+        /// What can be, in words.
+        expected: String,
+        /// What was asked for.
+        found: String,
+    },
+
+    /// A file could not be read.
+    #[error("{path}: cannot read", path = path.display())]
+    Read {
+        /// The path given.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+
+    /// A file does not hold the weights of a network.
+    #[error("weights of a network in {path}: expected {expected}, found {found}", path = path.display())]
+    Network {
+        /// The path given.
+        path: PathBuf,
+        /// What it has to hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+
     /// The singular values of a matrix were not found.
     #[error("{what}: expected singular values of finite numbers, but their iteration did not end")]
     Decomposition {
@@ -327,6 +356,10 @@ pub enum Error {
     /// A data set or simulator refused its arguments.
     #[error(transparent)]
     Data(#[from] mflow_data::Error),
+
+    /// Threads could not be started.
+    #[error(transparent)]
+    Train(#[from] mflow_train::Error),
 
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]

@@ -1,6 +1,7 @@
 //! Evaluation of manifold-learning flows: statistics of the metrics and figures for the report.
 //!
 //! - [`metrics`]: distances, likelihoods and divergences of a model against a simulator.
+//! - [`features`]: images as rows of numbers in which samples are compared.
 //! - [`Estimate`]: a mean with its standard error.
 //! - [`Posterior`], [`sample_posterior`]: parameters given observed rows, by the likelihood of a model.
 //! - [`DimensionStudy`]: how many dimensions the manifold has that rows lie on.
@@ -10,6 +11,7 @@
 mod dimension;
 mod error;
 mod estimate;
+pub mod features;
 pub mod figures;
 pub mod mcmc;
 pub mod metrics;

@@ -9,6 +9,7 @@ mod curves;
 mod dimension;
 mod distances;
 mod estimate;
+mod features;
 mod gallery;
 mod histograms;
 mod mcmc;
