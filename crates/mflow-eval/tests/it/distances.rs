@@ -2,6 +2,8 @@
 //! (`xtask/fixtures/images.py` made the fixture), closed forms of normal distributions, rotations and shifts, repeats.
 
 use mflow_bijectors::Stream;
+use mflow_eval::features::RawFeatures;
+use mflow_eval::metrics::{ImageDistances, image_samples};
 use mflow_eval::statistics::{
     Coverage, Sample, coverage, frechet_distance, frechet_with_error, kernel_distance,
 };
@@ -211,6 +213,33 @@ fn what_cannot_be_compared_is_refused() {
     let error = coverage(sample(&x, 1), sample(&x, 1), 4).unwrap_err().to_string();
     assert!(error.contains("at least 5 rows, found 4"), "{error}");
     assert!(coverage(sample(&x, 1), sample(&x, 1), 0).is_err(), "no neighbours");
+}
+
+#[test]
+fn a_sample_of_the_truth_is_at_the_floor_and_another_is_above() {
+    let mut stream = Stream::new(8, "floor");
+    let ones = [1.; 6];
+    let mut draw = |rows, mean| normal(rows, &ones, mean, &mut stream);
+    let (train, test, good, bad) = (draw(500, 0.), draw(300, 0.), draw(400, 0.), draw(400, 0.5));
+    let features = RawFeatures { pixels: 6 };
+    let compare = |drawn: &[f64]| {
+        image_samples(&features, sample(drawn, 6), sample(&train, 6), sample(&test, 6)).unwrap()
+    };
+    let (good, bad) = (compare(&good), compare(&bad));
+    assert_eq!((good.features.as_str(), good.rows), ("raw", 300));
+    assert_eq!(good.floor, bad.floor, "the floor does not depend on the model");
+    let ImageDistances { frechet, kernel, .. } = good.floor;
+    let error = frechet.distance.standard_error.unwrap();
+    let off = good.generated.frechet.distance.value - frechet.distance.value;
+    assert!(off.abs() < 4. * error, "{good:?}");
+    assert!(bad.generated.frechet.distance.value > frechet.distance.value + 10. * error, "{bad:?}");
+    let error = kernel.standard_error.unwrap();
+    assert!(bad.generated.kernel.value > kernel.value + 10. * error, "{bad:?}");
+    assert!(bad.generated.coverage.coverage.value < good.floor.coverage.coverage.value, "{bad:?}");
+    // Whatever is compared, the rows of the truth are as many.
+    let few = sample(&test[..6 * 19], 6);
+    let error = image_samples(&features, few, few, few).unwrap_err().to_string();
+    assert!(error.contains("at least 20 rows, found 19"), "{error}");
 }
 
 /// Seconds for numbers of rows and columns that images have; to look at, with `--ignored --no-capture`.
