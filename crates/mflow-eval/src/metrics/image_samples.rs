@@ -30,8 +30,7 @@ pub struct ImageSamples {
     pub rows: usize,
     /// Generated images against test images.
     pub generated: ImageDistances,
-    /// Training images against test images: what a perfect model would have. A model that is below it has copied, or
-    /// the difference is chance.
+    /// Training images against test images: what a perfect model would have.
     pub floor: ImageDistances,
 }
 
@@ -43,7 +42,7 @@ impl ImageSamples {
 /// Compare `generated` images and `train`ing images with `test` images: the first `n` of each, for the size `n` of the
 /// smallest sample, as the bias of the Fréchet distance depends on it.
 ///
-/// Draw the training images in any order that is not sorted.
+/// Rows should be in no order, as the first of them stand for all.
 ///
 /// # Errors
 /// If there are less than 20 images in a sample, or they are none of the features.

@@ -24,7 +24,7 @@ pub struct Coverage {
 }
 
 /// Compares `generated` rows with `real` ones. `k` is 3 in the paper on precision and recall, 5 in that on density and
-/// coverage. Exact, by distances between all rows, two of which are counted as often as their sizes' product.
+/// coverage. All distances are computed, so time grows with the product of the sizes.
 ///
 /// # Errors
 /// If the samples have other columns, `k` is 0, there are not more than `k` rows in each, or values of more than
