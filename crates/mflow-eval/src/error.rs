@@ -358,8 +358,13 @@ pub enum Error {
     Data(#[from] mflow_data::Error),
 
     /// Threads could not be started.
-    #[error(transparent)]
-    Train(#[from] mflow_train::Error),
+    #[error("{threads} threads: expected the system to start them, found: {reason}")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// What the system says.
+        reason: String,
+    },
 
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]

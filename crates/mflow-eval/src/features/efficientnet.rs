@@ -28,7 +28,7 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
 const EPSILON: f32 = 1e-3;
 
 /// 1280 features of the network EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; without squeeze-and-excitation
-/// and with ReLU6), which was trained to classify photographs (`ImageNet`): the means of its last activations over the
+/// and with activations clipped to 0 to 6), which was trained to classify photographs (`ImageNet`): the means of its last activations over the
 /// image. Their name is `efficientnet-lite0`.
 ///
 /// An image becomes one of three channels and 224 x 224 pixels by a bilinear filter, which stretches what is not square,
@@ -85,7 +85,8 @@ impl EfficientNetLite0 {
         }
         let head =
             Pointwise::new(folded(&weights, "_conv_head", "_bn1", &[HEAD, channels, 1, 1])?)?;
-        let pool = Pool::new(threads)?;
+        let pool = Pool::new(threads)
+            .map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         Ok(Self { shape, stem, stem_bias, blocks, head, pool })
     }
 
@@ -141,7 +142,7 @@ impl Features for EfficientNetLite0 {
     }
 }
 
-/// MBConv: wider, a kernel for each channel, narrower; beside it the identity where sizes agree.
+/// An inverted bottleneck (`MBConv`): wider, a kernel for each channel, narrower; beside it the identity where sizes agree.
 #[derive(Debug)]
 struct Block {
     expand: Option<Pointwise>,

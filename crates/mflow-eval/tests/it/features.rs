@@ -40,7 +40,8 @@ fn check(weights: &Path, fixture: &str) {
         let found = network.of(Sample::new(&x, shape.pixels()).unwrap()).unwrap();
         assert_eq!(
             (found.len(), network.dim(), network.name()),
-            (1280, 1280, "efficientnet-lite0")
+            (1280, 1280, "efficientnet-lite0"),
+            "what the network says of itself"
         );
         let mean = found.iter().sum::<f64>() / 1280.;
         let expected = of["mean"].as_f64().unwrap();
