@@ -28,8 +28,8 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
 const EPSILON: f32 = 1e-3;
 
 /// 1280 features of the network EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; without squeeze-and-excitation
-/// and with activations clipped to 0 to 6), which was trained to classify photographs (`ImageNet`): the means of its last activations over the
-/// image. Their name is `efficientnet-lite0`.
+/// and with activations clipped to 0 to 6), which was trained to classify photographs (`ImageNet`): the means of its
+/// last activations over the image. Their name is `efficientnet-lite0`.
 ///
 /// An image becomes one of three channels and 224 x 224 pixels by a bilinear filter, which stretches what is not square,
 /// with values `(255 v - 127)/128` for `v` from 0, black, to 1, white. It is computed on the CPU in f32, image by image.
