@@ -1,5 +1,5 @@
 //! `cargo xtask fixtures`: inputs and outputs of the Python packages nflows, geomloss, torch, scipy,
-//! scikit-learn, arviz and scikit-dimension, for our tests.
+//! scikit-learn, arviz, scikit-dimension and efficientnet-lite-pytorch, for our tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,10 +26,11 @@ const ENVIRONMENT: Environment = Environment {
 const DRAFT: &str = "target/fixtures";
 
 /// The scripts, each with the folder where the tests of a crate look.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("make.py", "crates/mflow-bijectors/tests/fixtures"),
     ("training.py", "crates/mflow-train/tests/fixtures"),
     ("samples.py", "crates/mflow-eval/tests/fixtures"),
+    ("images.py", "crates/mflow-eval/tests/image_fixtures"),
 ];
 
 /// The fixtures are in git: a larger total is a mistake.

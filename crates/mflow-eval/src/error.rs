@@ -81,6 +81,60 @@ pub enum Error {
         largest: f64,
     },
 
+    /// An error by parts of a sample needs more of them.
+    #[error("parts of a sample for its error: expected at least {expected}, found {found}")]
+    Blocks {
+        /// Parts needed.
+        expected: usize,
+        /// Parts asked for.
+        found: usize,
+    },
+
+    /// A statistic by neighbours needs some.
+    #[error("neighbours: expected at least {expected}, found {found}")]
+    Neighbours {
+        /// Neighbours needed.
+        expected: usize,
+        /// Neighbours asked for.
+        found: usize,
+    },
+
+    /// Features cannot be computed as asked.
+    #[error("features of images: expected {expected}, found {found}")]
+    Features {
+        /// What can be, in words.
+        expected: String,
+        /// What was asked for.
+        found: String,
+    },
+
+    /// A file could not be read.
+    #[error("{path}: cannot read", path = path.display())]
+    Read {
+        /// The path given.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+
+    /// A file does not hold the weights of a network.
+    #[error("weights of a network in {path}: expected {expected}, found {found}", path = path.display())]
+    Network {
+        /// The path given.
+        path: PathBuf,
+        /// What it has to hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+
+    /// The singular values of a matrix were not found.
+    #[error("{what}: expected singular values of finite numbers, but their iteration did not end")]
+    Decomposition {
+        /// The statistic.
+        what: &'static str,
+    },
+
     /// A kernel's scale or a step is of no use.
     #[error("a scale: expected a positive number, found {found}")]
     Scale {
@@ -302,6 +356,15 @@ pub enum Error {
     /// A data set or simulator refused its arguments.
     #[error(transparent)]
     Data(#[from] mflow_data::Error),
+
+    /// Threads could not be started.
+    #[error("{threads} threads: expected the system to start them, found: {reason}")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// What the system says.
+        reason: String,
+    },
 
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]

@@ -4,6 +4,7 @@
 //!
 //! - [`metrics`]: distances, likelihoods and divergences of a model against a simulator.
 //! - [`statistics`]: of samples, without models.
+//! - [`features`]: images as rows of numbers in which samples are compared.
 //! - [`Estimate`]: a mean with its standard error.
 //! - [`Posterior`], [`sample_posterior`]: parameters given observed rows, by the likelihood of a model.
 //! - [`DimensionStudy`]: how many dimensions the manifold has that rows lie on.
@@ -13,6 +14,7 @@
 mod dimension;
 mod error;
 mod estimate;
+pub mod features;
 pub mod figures;
 pub mod mcmc;
 pub mod metrics;

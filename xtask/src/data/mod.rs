@@ -3,6 +3,7 @@
 //! The only commands here that need a network, apart from the environments of fixtures and benchmarks;
 //! no test and no CI step calls them.
 
+mod features;
 mod fetch;
 mod places;
 mod sets;
@@ -35,8 +36,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let Some(name) = &options.name else {
         return list();
     };
+    if name == features::NAME {
+        return features::run(&options.python);
+    }
     let set = find(name)?;
-    let source = fetch::fetch(set, &options.python)?;
+    let source = fetch::fetch(&set.wanted(), &options.python)?;
     let places = (set.read)(&source).with_context(|| format!("in {}", set.source().display()))?;
     files::write(&set.csv(), places.csv().as_bytes())?;
     files::write(&set.config(), CONFIG.as_bytes())?;
@@ -60,7 +64,7 @@ pub(crate) fn points(name: &str) -> Result<PathBuf> {
 }
 
 fn find(name: &str) -> Result<&'static Set> {
-    let known = || SETS.map(|set| set.name).join(", ");
+    let known = || SETS.map(|set| set.name).join(", ") + ", " + features::NAME;
     SETS.iter()
         .find(|set| set.name == name)
         .with_context(|| format!("no data set '{name}'; expected one of {}", known()))
@@ -92,6 +96,7 @@ fn list() -> Result<()> {
         let here = if set.points().is_file() { "yes" } else { "no" };
         table.push([set.name, &set.package.to_string(), here, set.title]);
     }
+    table.push(features::row());
     println!("{}", table.text());
     Ok(())
 }

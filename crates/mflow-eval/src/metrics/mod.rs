@@ -5,6 +5,7 @@ mod circle;
 mod collisions;
 mod decoded;
 mod excess_volume;
+mod image_samples;
 mod likelihood;
 mod manifold;
 mod outliers;
@@ -20,6 +21,7 @@ pub use circle::{CircleSamples, circle_samples};
 pub use collisions::{ObservableDistances, closure_of_samples, observable_distances};
 pub use decoded::{Decoded, decoded};
 pub use excess_volume::excess_volume;
+pub use image_samples::{ImageDistances, ImageSamples, image_samples};
 pub use likelihood::{log_densities, log_likelihood, log_likelihood_gap, log_ratio_error};
 pub use manifold::{
     ManifoldDistance, manifold_distance, reconstruction_error, reconstruction_errors,

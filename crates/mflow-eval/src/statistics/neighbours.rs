@@ -50,7 +50,7 @@ pub(crate) fn count_within(
 }
 
 /// The square of the distance, if it is below a bound; what is above is known before all columns are seen.
-fn square_below(a: &[f64], b: &[f64], bound: f64) -> Option<f64> {
+pub(super) fn square_below(a: &[f64], b: &[f64], bound: f64) -> Option<f64> {
     const LANES: usize = 8;
     let mut sum = 0.;
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
