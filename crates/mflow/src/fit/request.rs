@@ -32,7 +32,7 @@ impl<T> Ask<T> {
 /// What is asked of a fit. All that it leaves open has a default.
 ///
 /// [`resolve`](Self::resolve) makes the config of one model; [`ways`](Self::ways) makes all candidates that the
-/// request leaves open, for [`candidates`](super::candidates) and [`choose`](super::choose) to try.
+/// request leaves open, for [`Candidates`](super::Candidates) to try.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FitRequest {
     /// The kind of model; none leaves it to trials where no other field shapes model or schedule.
@@ -42,7 +42,8 @@ pub struct FitRequest {
     pub chart: Ask<ChartConfig>,
     /// Where the manifold starts.
     pub start: Ask<Start>,
-    /// Dimension of the manifold. [`Ask::Auto`] is to be settled first, by [`dimension`](super::dimension).
+    /// Dimension of the manifold. [`Ask::Auto`] is to be settled first, by
+    /// [`with_dimension_of`](Self::with_dimension_of).
     pub manifold_dim: Ask<usize>,
     /// Whether the manifold depends on the context.
     pub conditional_manifold: bool,
