@@ -14,7 +14,7 @@ use mflow::data::io::{
     Columns, Loaded, Missing, NpyFile, Pick, ReadOptions, Table, align_rows, npz_names,
     read_npz_array,
 };
-use mflow::fit::{DataUnits, FitConfig};
+use mflow::fit::{DataUnits, FitConfig, evenly};
 use mflow::train::{RowReader, RowSource, Rows, Stored};
 use std::path::{Path, PathBuf};
 
@@ -315,8 +315,7 @@ impl Tables {
 
     /// At most `most` rows of the data as they were read, evenly spread, row-major.
     pub(super) fn sample(&self, most: usize) -> Result<Vec<f64>> {
-        let (rows, kept) = (self.data.rows(), self.data.rows().min(most));
-        let index: Vec<usize> = (0..kept).map(|i| i * rows / kept).collect();
+        let index: Vec<usize> = evenly(self.data.rows(), most).collect();
         match &self.data {
             Numbers::Table(table) => {
                 let cols = table.cols();

@@ -1,5 +1,5 @@
 //! What a fit is worth on rows that it was not trained on: the first thing that its user wants to know.
-use super::FitConfig;
+use super::{FitConfig, evenly};
 use crate::Result;
 use mflow_bijectors::host;
 use mflow_core::candle::Tensor;
@@ -62,8 +62,7 @@ impl<'a> HeldOutRows<'a> {
 
 /// At most `most` of `rows`, evenly spread.
 fn some(rows: &[usize], most: usize) -> Vec<usize> {
-    let kept = rows.len().min(most);
-    (0..kept).map(|i| rows[i * rows.len() / kept]).collect()
+    evenly(rows.len(), most).map(|i| rows[i]).collect()
 }
 
 /// What held-out rows say of a fitted model. A part is none where the model has no such thing.

@@ -20,7 +20,7 @@ pub use held_out::{HELD_OUT_FILE, HeldOut, HeldOutRows};
 pub use kind::Kind;
 pub use news::News;
 pub use request::{Ask, FitRequest};
-pub use shape::{Shape, is_flat, place_charts, shape_of, start_from};
+pub use shape::{Shape, evenly, is_flat, place_charts, shape_of, start_from};
 pub use units::DataUnits;
 pub use ways::Way;
 

@@ -114,9 +114,14 @@ pub fn start_from(
     Ok(start.apply(model, train, &spread(data, PLACING)?)?)
 }
 
+/// At most `most` of `rows` positions, evenly spread.
+pub fn evenly(rows: usize, most: usize) -> impl Iterator<Item = usize> {
+    let kept = rows.min(most);
+    (0..kept).map(move |i| i * rows / kept)
+}
+
 /// At most `most` rows, evenly spread over the data, row-major.
 pub(super) fn spread(data: &dyn RowSource, most: usize) -> Result<Vec<f64>> {
-    let (rows, kept) = (data.rows(), data.rows().min(most));
-    let index: Vec<usize> = (0..kept).map(|i| i * rows / kept).collect();
+    let index: Vec<usize> = evenly(data.rows(), most).collect();
     Ok(host::values_f64(&data.gather(&index)?.x).map_err(mflow_core::Error::from)?)
 }
