@@ -118,11 +118,11 @@ pub enum Error {
         /// What the layer is called.
         kind: &'static str,
         /// The tensor or setting that does not fit.
-        what: String,
+        what: Box<str>,
         /// What it should be.
-        expected: String,
+        expected: Box<str>,
         /// What it is.
-        found: String,
+        found: Box<str>,
     },
     /// A file could not be read or written.
     #[error("{path}: {source}")]

@@ -51,9 +51,9 @@ struct Place {
 impl Place {
     fn refuse<T>(
         self,
-        what: impl Into<String>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
+        what: impl Into<Box<str>>,
+        expected: impl Into<Box<str>>,
+        found: impl Into<Box<str>>,
     ) -> Result<T> {
         let Self { layer, kind } = self;
         let (what, expected, found) = (what.into(), expected.into(), found.into());

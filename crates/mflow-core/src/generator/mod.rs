@@ -86,9 +86,9 @@ impl Generator {
             return Err(Error::GeneratorLayer {
                 layer: config.layers.len(),
                 kind: "end",
-                what: format!("tensor `{name}`"),
-                expected: "a layer that uses it".to_owned(),
-                found: "none; add the layer, or take the tensor out of the file".to_owned(),
+                what: format!("tensor `{name}`").into(),
+                expected: "a layer that uses it".into(),
+                found: "none; add the layer, or take the tensor out of the file".into(),
             });
         }
         let Builder { mut layers, mut shape, work, .. } = builder;

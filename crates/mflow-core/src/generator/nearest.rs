@@ -97,7 +97,7 @@ impl Generator {
         let (rows, n) = (x.dim(0)?, self.free_inputs());
         let drawn = config.drawn.max(config.starts).max(1);
         let draws = Stream::new(config.seed, "generator starts").normal(drawn * n);
-        let order = self.order(x, &draws, drawn)?;
+        let order = self.order(x, &draws, drawn, config.starts.max(1))?;
         // What rounding leaves of the distance of a row that is on the manifold.
         let epsilon = if self.dtype == candle_core::DType::F64 { 1e-14 } else { 1e-7 };
         let sizes = match rows {
@@ -105,7 +105,7 @@ impl Generator {
             _ => host::values_f64(&x.sqr()?.sum(D::Minus1)?)?,
         };
         let mut best = vec![Best { u: vec![0.; n], square: f64::INFINITY }; rows];
-        for start in 0..config.starts.max(1) {
+        for nearest in order {
             let open = |row: &usize| {
                 let noise = 10. * epsilon;
                 best[*row].square.is_nan() || best[*row].square > noise * noise * sizes[*row]
@@ -113,7 +113,7 @@ impl Generator {
             let open: Vec<usize> = (0..rows).filter(open).collect();
             for block in open.chunks(self.block(n)) {
                 let from = |&row: &usize| {
-                    let draw = order[row][start];
+                    let draw = nearest[row];
                     (row, draws[draw * n..(draw + 1) * n].to_vec())
                 };
                 for ended in self.search(x, block.iter().map(from).collect(), config)? {
@@ -134,14 +134,20 @@ impl Generator {
         (BUDGET / (self.work * (tangents + 1)).max(1)).max(1)
     }
 
-    /// For each row the draws, the nearest first.
-    fn order(&self, x: &Tensor, draws: &[f64], drawn: usize) -> Result<Vec<Vec<usize>>> {
+    /// The draw that is nearest to each row, then the second of each, and so on: `[starts][rows]`.
+    fn order(
+        &self,
+        x: &Tensor,
+        draws: &[f64],
+        drawn: usize,
+        starts: usize,
+    ) -> Result<Vec<Vec<usize>>> {
         let (rows, n) = (x.dim(0)?, self.free_inputs());
         let mut squares = vec![Vec::with_capacity(drawn); rows];
         if rows == 0 {
             return Ok(Vec::new());
         }
-        for block in draws.chunks(self.block(0) * n.max(1)) {
+        for block in draws.chunks(self.block(0) * n) {
             let points = self.forward(&self.place(block.to_vec(), block.len() / n, n)?)?;
             // |x - p|² without |x|², which orders nothing.
             let cross = (x.matmul(&points.t()?.contiguous()?)? * -2.)?;
@@ -151,14 +157,13 @@ impl Generator {
                 of.extend_from_slice(found);
             }
         }
-        Ok(squares
-            .iter()
-            .map(|squares| {
-                let mut order: Vec<usize> = (0..drawn).collect();
-                order.sort_by(|a, b| squares[*a].total_cmp(&squares[*b]));
-                order
-            })
-            .collect())
+        let sorted = |squares: &Vec<f64>| {
+            let mut order: Vec<usize> = (0..drawn).collect();
+            order.sort_by(|a, b| squares[*a].total_cmp(&squares[*b]));
+            order
+        };
+        let sorted: Vec<Vec<usize>> = squares.iter().map(sorted).collect();
+        Ok((0..starts).map(|start| sorted.iter().map(|order| order[start]).collect()).collect())
     }
 
     /// One search for each of these rows, from the latents beside them.
