@@ -4,11 +4,10 @@ use candle_core::{DType, Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use mflow_benches::{gradient, must, rows};
 use mflow_bijectors::{
-    ActNormConfig, AffineScale, AutoregressiveConfig, BijectorConfig, ConvNetConfig,
-    CouplingConfig, ElementwiseConfig, Function, FunctionConfig, ImageCouplingConfig,
-    LuLinearConfig, Mask, OrthogonalConfig, ParamStore, PermutationConfig, QrLinearConfig,
-    ResidualBlockConfig, Route, SpecialConformalConfig, SqueezeConfig, SvdLinearConfig,
-    TanhMixtureConfig, UnivariateConfig,
+    ActNormConfig, AffineScale, AutoregressiveConfig, BijectorConfig, CouplingConfig,
+    ElementwiseConfig, Function, FunctionConfig, ImageCouplingConfig, LuLinearConfig, Mask,
+    OrthogonalConfig, ParamStore, PermutationConfig, QrLinearConfig, ResidualBlockConfig, Route,
+    SpecialConformalConfig, SqueezeConfig, SvdLinearConfig, TanhMixtureConfig, UnivariateConfig,
 };
 use std::time::Duration;
 
@@ -64,8 +63,8 @@ fn vectors(dim: usize) -> Vec<(String, BijectorConfig)> {
 
 /// Maps of images of 12 channels by name.
 fn images(side: usize) -> Vec<(&'static str, BijectorConfig)> {
-    let shape = [12, side, side];
-    let coupling = ImageCouplingConfig::new(&shape, Mask::Even).with_net(ConvNetConfig::new(32, 1));
+    let shape = [side, side, 12];
+    let coupling = ImageCouplingConfig::new(&shape, Mask::Even).with_net(NetConfig::new(32, 1));
     let pixelwise = |of| BijectorConfig::Pixelwise { height: side, width: side, of: Box::new(of) };
     vec![
         ("image_coupling", BijectorConfig::ImageCoupling(coupling)),
@@ -95,7 +94,7 @@ fn maps(c: &mut Criterion) {
         }
     }
     for side in [8, 16] {
-        let x = must(rows(16, 12 * side * side, "images").reshape((16, 12, side, side)));
+        let x = must(rows(16, 12 * side * side, "images").reshape((16, side, side, 12)));
         for (name, config) in images(side) {
             measure(c, &format!("map/12x{side}x{side},B=16/{name}"), &config, &x);
         }

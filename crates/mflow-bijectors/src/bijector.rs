@@ -42,7 +42,7 @@ pub struct Mapped<T = Tensor> {
 /// What a bijector accepts; checked once, before any layer code runs.
 #[derive(Clone, Debug)]
 pub struct Signature {
-    /// Shape of one latent point: `[D]`, or `[C, H, W]` for images.
+    /// Shape of one latent point: `[D]`, or `[H, W, C]` for images.
     pub latent_shape: Vec<usize>,
     /// Shape of one data point; equal to `latent_shape` for most maps.
     pub data_shape: Vec<usize>,

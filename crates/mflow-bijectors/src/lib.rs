@@ -85,7 +85,7 @@ pub use linear::{
     LuLinear, LuLinearConfig, Order, Orthogonal, OrthogonalConfig, Permutation, PermutationConfig,
     QrLinear, QrLinearConfig, SvdLinear, SvdLinearConfig,
 };
-pub use nn::{Activation, Conditioned, ConvNet, ConvNetConfig, Linear, Net, NetConfig, NetKind};
+pub use nn::{Activation, Conditioned, Grid, Linear, Net, NetConfig, NetKind};
 pub use noise::{LayerNoise, Noise};
 pub use norm::{
     ActNorm, ActNormConfig, BatchNorm, BatchNormConfig, Gaussianize, GaussianizeConfig,

@@ -34,47 +34,61 @@ pub struct Piece {
     name: String,
     /// Shape in memory.
     shape: Vec<usize>,
-    /// Whether files store the transpose.
-    transposed: bool,
+    /// Which axis of memory each axis in files is.
+    axes: Vec<usize>,
     init: Init,
 }
 
 impl Piece {
     /// A weight that lies `[inputs, outputs]` in memory and `[outputs, inputs]` in files.
     pub fn weight(name: impl Into<String>, inputs: usize, outputs: usize, init: Init) -> Self {
-        Self { name: name.into(), shape: vec![inputs, outputs], transposed: true, init }
+        Self { name: name.into(), shape: vec![inputs, outputs], axes: vec![1, 0], init }
+    }
+    /// The kernel of a convolution, that lies `[side, side, inputs, outputs]` in memory, as a product of matrices reads
+    /// it, and `[outputs, inputs, side, side]` in files.
+    pub fn kernel(
+        name: impl Into<String>,
+        [side, inputs, outputs]: [usize; 3],
+        init: Init,
+    ) -> Self {
+        let shape = vec![side, side, inputs, outputs];
+        Self { name: name.into(), shape, axes: vec![3, 2, 0, 1], init }
     }
     /// An array that lies in memory as in files.
     pub fn array(name: impl Into<String>, shape: &[usize], init: Init) -> Self {
-        Self { name: name.into(), shape: shape.to_vec(), transposed: false, init }
+        let axes = (0..shape.len()).collect();
+        Self { name: name.into(), shape: shape.to_vec(), axes, init }
     }
     /// A vector.
     pub fn vector(name: impl Into<String>, len: usize, init: Init) -> Self {
-        Self { name: name.into(), shape: vec![len], transposed: false, init }
+        Self { name: name.into(), shape: vec![len], axes: vec![0], init }
     }
     fn len(&self) -> usize {
         self.shape.iter().product()
     }
     fn file_shape(&self) -> Vec<usize> {
-        let mut shape = self.shape.clone();
-        if self.transposed {
-            shape.reverse();
-        }
-        shape
+        self.axes.iter().map(|&axis| self.shape[axis]).collect()
     }
-    /// From memory to file, or back: transposing is its own inverse. Always a copy: what is saved must
-    /// not change when the parameter does.
-    fn flip(&self, t: &Tensor) -> Result<Tensor> {
-        if t.elem_count() == 0 {
-            // GPUs refuse to copy nothing.
-            let mut shape = t.dims().to_vec();
-            if self.transposed {
-                shape.reverse();
-            }
-            return Ok(host::zeros(shape, t.dtype(), t.device())?);
-        }
-        Ok(if self.transposed { t.t()?.force_contiguous()? } else { t.force_contiguous()? })
+    /// From memory, in its shape, to file.
+    fn to_file(&self, t: &Tensor) -> Result<Tensor> {
+        permuted(t, &self.axes)
     }
+    /// The inverse of [`Piece::to_file`].
+    fn to_memory(&self, t: &Tensor) -> Result<Tensor> {
+        let mut back = vec![0; self.axes.len()];
+        self.axes.iter().enumerate().for_each(|(file, &memory)| back[memory] = file);
+        permuted(t, &back)
+    }
+}
+
+/// With axes in another order. Always a copy: what is saved must not change when the parameter does.
+fn permuted(t: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    if t.elem_count() == 0 {
+        // GPUs refuse to copy nothing.
+        let shape: Vec<usize> = axes.iter().map(|&axis| t.dims()[axis]).collect();
+        return Ok(host::zeros(shape, t.dtype(), t.device())?);
+    }
+    Ok(t.permute(axes)?.force_contiguous()?)
 }
 
 /// One layer's trainable parameters: a flat vector with named pieces.
@@ -97,7 +111,7 @@ impl Parameter {
         let lens: Vec<usize> = self.pieces.iter().map(Piece::len).collect();
         let parts = kernel::split(&flat.detach(), &lens)?;
         let named = self.pieces.iter().zip(parts).map(|(piece, part)| {
-            let tensor = piece.flip(&part.reshape(piece.shape.as_slice())?)?;
+            let tensor = piece.to_file(&part.reshape(piece.shape.as_slice())?)?;
             Ok((join(&self.name, &piece.name), tensor))
         });
         named.collect()
@@ -116,7 +130,7 @@ impl Parameter {
             };
             check_shape(&name, &piece.file_shape(), t)?;
             let t = host::place(t, self.var.dtype(), self.var.device())?;
-            flat.push(piece.flip(&t)?.flatten_all()?);
+            flat.push(piece.to_memory(&t)?.flatten_all()?);
         }
         joined(&flat)
     }
@@ -369,7 +383,7 @@ impl Params<'_> {
         if let Some(loaded) = self.take(name) {
             check_shape(name, &piece.file_shape(), &loaded)?;
             let loaded = host::place(&loaded, dtype, &device)?;
-            return Ok(piece.flip(&loaded)?.flatten_all()?);
+            return Ok(piece.to_memory(&loaded)?.flatten_all()?);
         }
         let n = piece.len();
         let values = match &piece.init {

@@ -87,6 +87,7 @@ impl Visitor for Build<'_, '_> {
             context: config.context_dim,
             outputs: dim * map.parameters(),
             config: config.net.clone(),
+            grid: None,
         };
         let theta = params.flat(net.pieces("net.", NEAR_IDENTITY, map.identity().repeat(dim)))?;
         let mask = net.autoregressive_mask();

@@ -100,6 +100,7 @@ impl Visitor for Build<'_, '_> {
             context: 2 * halves.keep.len() + config.context_dim,
             outputs: moving * map.parameters(),
             config: config.net.clone(),
+            grid: None,
         };
         let theta =
             params.flat(net.pieces("net.", NEAR_IDENTITY, map.identity().repeat(moving)))?;

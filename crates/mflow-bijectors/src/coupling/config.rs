@@ -122,6 +122,7 @@ impl Visitor for Build<'_, '_> {
             context: config.context_dim,
             outputs: halves.moved.len() * map.parameters(),
             config: config.net.clone(),
+            grid: None,
         };
         let bias = map.identity().repeat(halves.moved.len());
         let bound = if config.starts_at_identity { 0. } else { NEAR_IDENTITY };

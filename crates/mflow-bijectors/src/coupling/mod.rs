@@ -19,7 +19,7 @@ use crate::domain::Domain;
 use crate::kernel::coupling::{CouplingOp, Plan};
 use crate::kernel::rows::Rows;
 use crate::kernel::{Kernel, PackedLayer};
-use crate::nn::Conditioned;
+use crate::nn::{Conditioned, Grid};
 use crate::noise::{LayerNoise, Noise};
 use crate::route::{Code, Route};
 use crate::univariate::Univariate;
@@ -58,8 +58,12 @@ impl<U: Univariate> Coupling<U> {
         plan.keep.iter().chain(&plan.moved).enumerate().for_each(|(i, &k)| merge[k] = i);
         let index = |v: &[usize]| indices("coupling.dim", v, device);
         let (keep, moved, merge) = (index(&plan.keep)?, index(&plan.moved)?, index(&merge)?);
+        let shape = match plan.net.grid {
+            Some(Grid { height, width }) => vec![height, width, plan.dim],
+            None => vec![plan.dim],
+        };
         let signature =
-            Signature::vector(plan.dim, theta.dtype(), device).with_context(plan.net.context);
+            Signature::event(&shape, theta.dtype(), device).with_context(plan.net.context);
         let plan = Arc::new(plan);
         Ok(Self { plan, signature, route, theta, mask, keep, moved, merge, noise: None })
     }
@@ -80,7 +84,8 @@ impl<U: Univariate> Coupling<U> {
             #[cfg(feature = "cuda")]
             Code::CudaKernel => {
                 let bytes = x.dtype().size_in_bytes();
-                self.mask.is_none() && self.plan.fits_cuda(tangents, bytes)
+                let vectors = self.mask.is_none() && self.plan.net.grid.is_none();
+                vectors && self.plan.fits_cuda(tangents, bytes)
             }
             _ => false,
         };
@@ -180,10 +185,19 @@ impl<U: Univariate> Layer for Coupling<U> {
         let net = self.conditioned(&self.theta()?, &keep, context)?;
         let fuses = self.route.fuses(&self.plan.map, x.value().device());
         let by_kernel = fuses && self.noise.is_none();
-        let moved = if by_kernel {
-            moved.univariate(&net, &self.plan.map, direction)?
+        let map = &self.plan.map;
+        let moved = if let Some(Grid { height, width }) = self.plan.net.grid {
+            let channels = self.plan.moved.len();
+            let x = moved.reshape(&[height * width * channels])?;
+            let moved = match by_kernel {
+                true => x.pointwise(&net.parameters(map.parameters())?, map, direction)?,
+                false => net.compose(&x, map, direction)?,
+            };
+            Mapped { value: moved.value.reshape(&[height, width, channels])?, ..moved }
+        } else if by_kernel {
+            moved.univariate(&net, map, direction)?
         } else {
-            net.compose(&moved, &self.plan.map, direction)?
+            net.compose(&moved, map, direction)?
         };
         let value = T::cat(&[&keep, &moved.value])?.select(&self.merge)?;
         Ok(Mapped { value, log_abs_det: moved.log_abs_det })

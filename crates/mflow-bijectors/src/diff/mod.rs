@@ -27,18 +27,30 @@ pub(crate) fn reciprocal(t: &Tensor) -> candle_core::Result<Tensor> {
     t.contiguous()?.recip()
 }
 
-/// [`Diff::conv2d`] of `images: [B, C, H, W]` as a product of matrices: candle's own convolution has wrong gradients of
-/// its kernel on Metal, where it reads the memory of a view as if it were no view.
-fn convolution(images: &Tensor, kernel: &Tensor) -> candle_core::Result<Tensor> {
-    let (b, c, h, w) = images.dims4()?;
-    let (out, _, k, _) = kernel.dims4()?;
-    let wide = images.pad_with_zeros(2, k / 2, k / 2)?.pad_with_zeros(3, k / 2, k / 2)?;
+/// [`Diff::conv2d`] of `images: [B, H, W, C]` as a product of matrices. candle's own convolution is slow on the CPU, its
+/// gradients above all, and has wrong gradients of its kernel on Metal, where it reads the memory of a view as if it
+/// were no view.
+fn convolution(images: &Tensor, weight: &Tensor, side: usize) -> candle_core::Result<Tensor> {
+    let (b, h, w, c) = images.dims4()?;
+    let pad = side / 2;
+    let wide = images.pad_with_zeros(1, pad, pad)?.pad_with_zeros(2, pad, pad)?;
     // What each entry of the kernel sees.
-    let shifts = (0..k * k).map(|e| wide.narrow(2, e / k, h)?.narrow(3, e % k, w));
-    let seen = Tensor::cat(&shifts.collect::<candle_core::Result<Vec<_>>>()?, 1)?;
-    let seen = seen.permute((0, 2, 3, 1))?.contiguous()?.reshape((b * h * w, k * k * c))?;
-    let kernel = kernel.permute((2, 3, 1, 0))?.contiguous()?.reshape((k * k * c, out))?;
-    seen.matmul(&kernel)?.reshape((b, h, w, out))?.permute((0, 3, 1, 2))?.contiguous()
+    let shifts = (0..side * side).map(|e| wide.narrow(1, e / side, h)?.narrow(2, e % side, w));
+    let seen = Tensor::cat(&shifts.collect::<candle_core::Result<Vec<_>>>()?, 3)?;
+    let seen = seen.contiguous()?.reshape((b * h * w, side * side * c))?;
+    seen.matmul(weight)?.reshape((b, h, w, weight.dim(1)?))
+}
+
+/// The same by candle, for devices whose libraries have convolutions.
+fn convolution_of_device(
+    images: &Tensor,
+    weight: &Tensor,
+    side: usize,
+) -> candle_core::Result<Tensor> {
+    let (inputs, outputs) = (images.dim(3)?, weight.dim(1)?);
+    let kernel = weight.reshape((side, side, inputs, outputs))?.permute((3, 2, 0, 1))?;
+    let images = images.permute((0, 3, 1, 2))?.contiguous()?;
+    images.conv2d(&kernel.contiguous()?, side / 2, 1, 1, 1)?.permute((0, 2, 3, 1))?.contiguous()
 }
 
 /// A batch `[B, ..shape]`, with or without tangent rows `[B, K, ..shape]` (sealed: [`Tensor`] and
@@ -229,24 +241,25 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
             t.contiguous()?.reshape((rows, w.dim(0)?))?.matmul(w)?.reshape(shape)
         })
     }
-    /// The convolution of images `[C, H, W]` with `kernel: [out, in, k, k]`, `k` odd, with zeros around
-    /// them so that their size stays.
+    /// The convolution of images `[H, W, C]` with a square kernel of an odd `side`, with zeros around them so that their
+    /// size stays: `y[i, j] = Σ x[i + k - side/2, j + l - side/2] W[k, l]`, with the weight
+    /// `W: [side, side, in, out]` as a matrix, `[side² in, out]`.
     ///
     /// # Errors
     /// If the shapes do not fit.
-    fn conv2d(&self, kernel: &Tensor) -> Result<Self> {
+    fn conv2d(&self, weight: &Tensor, side: usize) -> Result<Self> {
         self.linear(|t| {
-            let (b, r, c, h, w) = t.dims5()?;
-            let (out, _, k, _) = kernel.dims4()?;
+            let (b, r, h, w, c) = t.dims5()?;
+            let out = weight.dim(1)?;
             if b * r == 0 {
-                return host::zeros((b, r, out, h, w), t.dtype(), t.device());
+                return host::zeros((b, r, h, w, out), t.dtype(), t.device());
             }
-            let images = t.contiguous()?.reshape((b * r, c, h, w))?;
+            let images = t.contiguous()?.reshape((b * r, h, w, c))?;
             let found = match t.device() {
-                Device::Metal(_) => convolution(&images, kernel)?,
-                _ => images.conv2d(kernel, k / 2, 1, 1, 1)?,
+                Device::Cuda(_) => convolution_of_device(&images, weight, side)?,
+                _ => convolution(&images, weight, side)?,
             };
-            found.reshape((b, r, out, h, w))
+            found.reshape((b, r, h, w, out))
         })
     }
     /// `self W + b` on the last axis.
@@ -406,8 +419,8 @@ mod tests {
         };
         for k in [1, 3, 5] {
             let (images, kernel) =
-                (random("images", &[2, 3, 4, 6]), random("kernel", &[5, 3, k, k]));
-            let weights = random("weights", &[2, 5, 4, 6]);
+                (random("images", &[2, 4, 6, 3]), random("kernel", &[k * k * 3, 5]));
+            let weights = random("weights", &[2, 4, 6, 5]);
             let all = |y: Tensor| -> Vec<f64> {
                 let loss = (&y * weights.as_tensor()).unwrap().sum_all().unwrap();
                 let grads = loss.backward().unwrap();
@@ -417,8 +430,8 @@ mod tests {
                     .flat_map(|t| host::values_f64(t).unwrap())
                     .collect()
             };
-            let found = all(convolution(&images, &kernel).unwrap());
-            let expected = all(images.conv2d(&kernel, k / 2, 1, 1, 1).unwrap());
+            let found = all(convolution(&images, &kernel, k).unwrap());
+            let expected = all(convolution_of_device(&images, &kernel, k).unwrap());
             assert_eq!(found.len(), expected.len());
             for (a, b) in found.iter().zip(&expected) {
                 assert!((a - b).abs() < 1e-12 * (1. + b.abs()), "{a} and {b} with k = {k}");

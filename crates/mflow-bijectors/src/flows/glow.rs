@@ -2,9 +2,9 @@
 use crate::config::BijectorConfig;
 use crate::coupling::{ImageCouplingConfig, Mask};
 use crate::linear::LuLinearConfig;
-use crate::nn::ConvNetConfig;
+use crate::nn::NetConfig;
 use crate::norm::ActNormConfig;
-use crate::shape::SqueezeConfig;
+use crate::shape::{SqueezeConfig, check_image};
 use crate::univariate::{AffineScale, UnivariateConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Glow: levels of squeeze and `steps` times normalisation, 1x1 convolution and coupling, after each
 /// of which half of the channels is done.
 ///
-/// **Shapes**: `forward` maps latent vectors `[B, C H W]` to images `[B, C, H, W]`. The normalisations
+/// **Shapes**: `forward` maps latent vectors `[B, H W C]` to images `[B, H, W, C]`. The normalisations
 /// are initialised by [`crate::Bijector::observe`] of a batch of images (direction inverse).
 ///
 /// **Reference**: Kingma & Dhariwal (2018), *Glow*, arXiv 1807.03039, figure 2; with splines in the
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GlowConfig {
-    /// Shape `[C, H, W]` of the images; height and width are multiples of `2^levels`.
+    /// Shape `[H, W, C]` of the images; height and width are multiples of `2^levels`.
     pub shape: Vec<usize>,
     /// Number of levels.
     pub levels: usize,
@@ -31,7 +31,7 @@ pub struct GlowConfig {
     pub map: UnivariateConfig,
     /// The conditioners.
     #[serde(default)]
-    pub net: ConvNetConfig,
+    pub net: NetConfig,
 }
 
 impl GlowConfig {
@@ -42,7 +42,7 @@ impl GlowConfig {
             levels: 2,
             steps: 4,
             map: UnivariateConfig::Affine { scale: AffineScale::Sigmoid },
-            net: ConvNetConfig::new(32, 1),
+            net: NetConfig::new(32, 1),
         }
     }
     /// With another number of levels and of steps in each.
@@ -57,7 +57,7 @@ impl GlowConfig {
     }
     /// With another conditioner.
     #[must_use]
-    pub fn with_net(self, net: ConvNetConfig) -> Self {
+    pub fn with_net(self, net: NetConfig) -> Self {
         Self { net, ..self }
     }
 
@@ -71,28 +71,25 @@ impl GlowConfig {
                 return Err(Error::config(field, "must be positive, found 0"));
             }
         }
-        let [mut c, mut h, mut w] = *self.shape.as_slice() else {
-            let reason = format!("must be [channels, height, width], found {:?}", self.shape);
-            return Err(Error::config("glow.shape", reason));
-        };
+        let [mut h, mut w, mut c] = check_image("glow.shape", &self.shape)?;
         let mut levels = vec![];
         for level in 0..self.levels {
-            if c == 0 || h == 0 || w == 0 || h % 2 != 0 || w % 2 != 0 {
+            if h % 2 != 0 || w % 2 != 0 {
                 let reason = format!(
                     "must have sides that are multiples of 2^{}, found {:?}",
                     self.levels, self.shape
                 );
                 return Err(Error::config("glow.shape", reason));
             }
-            let mut layers = vec![BijectorConfig::Squeeze(SqueezeConfig::new(&[c, h, w]))];
-            (c, h, w) = (4 * c, h / 2, w / 2);
+            let mut layers = vec![BijectorConfig::Squeeze(SqueezeConfig::new(&[h, w, c]))];
+            (h, w, c) = (h / 2, w / 2, 4 * c);
             let pixelwise = |of: BijectorConfig| BijectorConfig::Pixelwise {
                 height: h,
                 width: w,
                 of: Box::new(of),
             };
             for step in 0..self.steps {
-                let coupling = ImageCouplingConfig::new(&[c, h, w], Mask::alternating(step))
+                let coupling = ImageCouplingConfig::new(&[h, w, c], Mask::alternating(step))
                     .with_context(context_dim)
                     .with_map(self.map.clone())
                     .with_net(self.net.clone());

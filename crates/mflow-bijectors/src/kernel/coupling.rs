@@ -1,6 +1,7 @@
 //! A whole coupling layer as one operation: conditioner network, element-wise map, log-det, tangents.
 //!
-//! An autoregressive layer is the coupling that keeps and moves every feature, with a masked network.
+//! An autoregressive layer is the coupling that keeps and moves every feature, with a masked network. A coupling of images
+//! is one of their pixels, with a network that sees their neighbours.
 use super::buffer::Buffer;
 #[cfg(feature = "cuda")]
 use super::cuda::coupling::CudaCoupling;
@@ -9,21 +10,24 @@ use super::gemm::{Matrix, MatrixMut, gemm};
 use super::gradients;
 use super::lanes::{Element, dispatch};
 use super::net::{self, Activations};
+use super::pixels::Pixels;
 use super::rows::{Rows, contract, dot, spread, sum};
 #[cfg(feature = "cuda")]
 use super::tensor::split;
 use super::tensor::{slice, with_slice};
 use crate::bijector::Direction;
-use crate::nn::Net;
+use crate::nn::{Grid, Net};
 use crate::univariate::ScalarMap;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 #[cfg(feature = "cuda")]
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a coupling layer is: which features it keeps and moves, by which network and map.
+/// What a coupling layer is: which features it keeps and moves, by which network and map. Of images the features are
+/// channels.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan<U> {
     pub(crate) dim: usize,
@@ -101,6 +105,11 @@ pub(super) struct Gradients<T> {
 impl<U: ScalarMap> Plan<U> {
     fn features(&self) -> Features<'_> {
         Features { dim: self.dim, moved: &self.moved }
+    }
+
+    /// Pixels of a point, 1 of vectors.
+    fn pixels(&self) -> usize {
+        self.net.grid.map_or(1, Grid::pixels)
     }
 
     /// Number of outputs of the network, `T P`.
@@ -391,29 +400,52 @@ impl<U: ScalarMap, T: Element> CouplingOp<U, T> {
         }
     }
 
-    /// The arguments of a layer, and the log-dets of those before it; none of the first.
-    fn input<'a>(&self, points: &'a [T], context: &'a [T]) -> (Input<'a, T>, &'a [T]) {
-        let (points, before) = points.split_at(self.rows.len() * self.plan.dim);
-        let (x, tangents) = points.split_at(self.rows.points * self.plan.dim);
-        (Input { x, tangents, context, rows: self.rows }, before)
+    fn pixels(&self) -> Pixels {
+        Pixels { count: self.plan.pixels(), rows: self.rows }
+    }
+
+    /// The arguments of a layer.
+    fn given<'a>(&self, points: &'a [T], context: &'a [T]) -> Given<'a, T> {
+        let (pixels, size) = (self.pixels(), self.plan.pixels() * self.plan.dim);
+        let (points, before) = points.split_at(self.rows.len() * size);
+        let (x, tangents) = points.split_at(self.rows.points * size);
+        let (tangents, context) = (pixels.by_pixel(tangents.into()), pixels.repeat(context));
+        Given { x, tangents, context, rows: pixels.rows(), before }
     }
 
     /// Gradients of the three arguments.
     fn pull(&self, points: &[T], context: &[T], theta: &[T], g: &[T]) -> Result<[Vec<T>; 3]> {
-        let (input, before) = self.input(points, context);
+        let (given, pixels) = (self.given(points, context), self.pixels());
         let taken = self.saved.lock().unwrap_or_else(PoisonError::into_inner).take();
         let saved = match taken {
             Some(saved) => saved,
             // A second backward through the same graph: evaluate again.
-            None => self.plan.evaluate(self.direction, theta, input, true)?.saved,
+            None => self.plan.evaluate(self.direction, theta, given.input(), true)?.saved,
         };
-        let (g, log_det) = g.split_at(points.len() - before.len());
-        let (y, tangents) = g.split_at(input.x.len());
-        let g = Cotangents { y, tangents, log_det };
-        let mut of = self.plan.backward(self.direction, theta, input, &saved, g)?;
-        of.x.extend(of.tangents);
-        of.x.extend_from_slice(&log_det[..before.len()]);
-        Ok([of.x, of.context, of.theta])
+        let (g, of_log_det) = g.split_at(points.len() - given.before.len());
+        let (y, tangents) = g.split_at(given.x.len());
+        let (tangents, log_det) = (pixels.by_pixel(tangents.into()), pixels.repeat(of_log_det));
+        let g = Cotangents { y, tangents: &tangents, log_det: &log_det };
+        let mut of = self.plan.backward(self.direction, theta, given.input(), &saved, g)?;
+        of.x.extend(pixels.by_image(of.tangents));
+        of.x.extend_from_slice(&of_log_det[..given.before.len()]);
+        Ok([of.x, pixels.sum(of.context), of.theta])
+    }
+}
+
+/// The arguments of a layer, and the log-dets of those before it; none of the first.
+struct Given<'a, T: Element> {
+    x: &'a [T],
+    tangents: Cow<'a, [T]>,
+    context: Cow<'a, [T]>,
+    rows: Rows,
+    before: &'a [T],
+}
+
+impl<T: Element> Given<'_, T> {
+    fn input(&self) -> Input<'_, T> {
+        let Self { x, tangents, context, rows, .. } = self;
+        Input { x, tangents, context, rows: *rows }
     }
 }
 
@@ -432,14 +464,15 @@ impl<U: ScalarMap, T: Element> CustomOp3 for CouplingOp<U, T> {
     ) -> Result<(CpuStorage, Shape)> {
         let (points, context, theta) =
             (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, slice::<T>(s3, l3)?);
-        let (input, before) = self.input(points, context);
-        let Evaluated { mut y, tangents, mut log_det, saved } =
-            self.plan.evaluate(self.direction, theta, input, self.save)?;
-        log_det.iter_mut().zip(before).for_each(|(own, before)| *own += *before);
+        let (given, pixels) = (self.given(points, context), self.pixels());
+        let Evaluated { mut y, tangents, log_det, saved } =
+            self.plan.evaluate(self.direction, theta, given.input(), self.save)?;
+        let mut log_det = pixels.sum(log_det);
+        log_det.iter_mut().zip(given.before).for_each(|(own, before)| *own += *before);
         if self.save {
             *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
         }
-        y.extend(tangents);
+        y.extend(pixels.by_image(tangents));
         y.extend(log_det);
         let len = y.len();
         Ok((T::to_cpu_storage_owned(y), len.into()))

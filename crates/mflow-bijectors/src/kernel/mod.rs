@@ -6,6 +6,7 @@
 //! the machine, found at run time.
 pub(crate) mod autoregressive;
 mod buffer;
+mod conv;
 pub(crate) mod coupling;
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -18,6 +19,7 @@ pub(crate) mod lu;
 pub(crate) mod matrix;
 pub(crate) mod net;
 pub(crate) mod permute;
+pub(crate) mod pixels;
 pub(crate) mod pointwise;
 mod real;
 pub(crate) mod rows;

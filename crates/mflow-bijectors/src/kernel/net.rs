@@ -1,5 +1,6 @@
 //! The conditioner network on slices, forward and backward, of values and their tangents.
 use super::buffer::Buffer;
+use super::conv;
 use super::gemm::{Matrix, MatrixMut, gemm};
 use super::lanes::Element;
 use super::rows::{Rows, activate_back, add, bias_activate, column_sums, gate_back, residual};
@@ -36,7 +37,7 @@ pub(crate) fn maps<'a, T>(net: &Net, mut theta: &'a [T]) -> Vec<(&'a [T], &'a [T
     let cut = |s: crate::nn::LinearSize| {
         let (wb, rest) = theta.split_at(s.len());
         theta = rest;
-        wb.split_at(s.inputs * s.outputs)
+        wb.split_at(s.fan() * s.outputs)
     };
     net.linears().into_iter().map(cut).collect()
 }
@@ -54,8 +55,18 @@ fn product<T: Element>(
     Ok(y)
 }
 
+/// A map within a block: of images a convolution.
+fn within<T: Element>(net: &Net, rows: Rows, x: &[T], w: &[T]) -> Result<Buffer<T>> {
+    let width = net.config.hidden;
+    match net.grid {
+        Some(grid) => conv::convolve(grid, rows, x, w, width),
+        None => product(x, rows.len(), width, w, width),
+    }
+}
+
 /// Evaluate on `input`, `inputs + context` columns (zeros in the tangents of the context);
-/// `context: [points, context]` feeds the gates. Without `save` only the last layer is kept.
+/// `context: [points, context]` feeds the gates. Without `save` only the last layer is kept. The points of images are
+/// their pixels.
 pub(crate) fn forward<T: Element>(
     net: &Net,
     theta: &[T],
@@ -79,11 +90,11 @@ pub(crate) fn forward<T: Element>(
         let (mut a, mut r2) = (Buffer::empty(), Buffer::empty());
         if is_residual {
             let (w, b) = next();
-            a = product(&r1, rows.len(), width, w, width)?;
+            a = within(net, rows, &r1, w)?;
             r2 = bias_activate(rows, &mut a, b, act);
         }
         let (w, b) = next();
-        let mut u = product(if is_residual { &r2 } else { &r1 }, rows.len(), width, w, width)?;
+        let mut u = within(net, rows, if is_residual { &r2 } else { &r1 }, w)?;
         let skip = is_residual.then_some(&*h);
         let mut gate = Buffer::empty();
         let next_h = if net.gated() {
@@ -143,13 +154,22 @@ pub(crate) fn backward<T: Element>(
         let (size, start) = (sizes[at], end - sizes[at].len());
         let (inputs, outputs) = (size.inputs, size.outputs);
         let n = gy.len() / outputs;
-        let (gw, gb) = g_theta[start..end].split_at_mut(inputs * outputs);
-        let (x, gy_) = (Matrix::new(x, n, inputs), Matrix::new(gy, n, outputs));
-        gemm(MatrixMut::new(gw, inputs, outputs), false, x.t(), gy_)?;
+        let (gw, gb) = g_theta[start..end].split_at_mut(size.fan() * outputs);
         // Tangents see no bias.
         column_sums(&gy[..rows.points * outputs], gb);
-        let w = Matrix::new(&theta[start..end], inputs, outputs);
-        gemm(MatrixMut::new(gx, n, inputs), accumulate, gy_, w.t())?;
+        let w = &theta[start..start + size.fan() * outputs];
+        match net.grid.filter(|_| size.side > 1) {
+            Some(grid) => {
+                conv::pull_weight(grid, rows, x, gy, outputs, gw)?;
+                gx.copy_from_slice(&conv::pull(grid, rows, gy, w, outputs)?);
+            }
+            None => {
+                let (x, gy) = (Matrix::new(x, n, inputs), Matrix::new(gy, n, outputs));
+                gemm(MatrixMut::new(gw, inputs, outputs), false, x.t(), gy)?;
+                let w = Matrix::new(w, inputs, outputs);
+                gemm(MatrixMut::new(gx, n, inputs), accumulate, gy, w.t())?;
+            }
+        }
         end = start;
         Ok(())
     };

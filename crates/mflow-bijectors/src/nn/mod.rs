@@ -1,13 +1,11 @@
 //! Conditioner networks: what computes the parameters of a coupling or autoregressive map.
 mod activation;
-mod conv;
 mod masked;
 mod net;
 
 pub use activation::Activation;
-pub use conv::{ConvNet, ConvNetConfig};
-pub(crate) use net::LinearSize;
-pub use net::{Conditioned, Net, NetConfig, NetKind};
+pub use net::{Conditioned, Grid, Net, NetConfig, NetKind};
+pub(crate) use net::{LinearSize, SIDE};
 
 use candle_core::Tensor;
 

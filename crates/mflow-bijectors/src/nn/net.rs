@@ -1,4 +1,4 @@
-//! The conditioner network of vector maps: residual or feed-forward.
+//! The conditioner network: residual or feed-forward, of vectors or of the pixels of images.
 use super::{Activation, Linear};
 use crate::bijector::{Direction, Mapped};
 use crate::noise::LayerNoise;
@@ -97,6 +97,25 @@ pub(super) fn check_dropout(path: &str, p: f64) -> Result<()> {
     Err(Error::config(format!("{path}.dropout"), format!("must be in [0, 1), found {p}")))
 }
 
+/// Size of images whose pixels are the rows of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// Pixels from top to bottom.
+    pub height: usize,
+    /// Pixels from left to right.
+    pub width: usize,
+}
+
+impl Grid {
+    /// Number of pixels.
+    pub(crate) fn pixels(self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// Sides of the kernels in the blocks of a network of images.
+pub(crate) const SIDE: usize = 3;
+
 /// A network `R^(inputs + context) -> R^outputs` over one flat parameter vector.
 ///
 /// ```text
@@ -110,6 +129,10 @@ pub(super) fn check_dropout(path: &str, p: f64) -> Result<()> {
 /// with `gate` off, the gates are absent. The residual network is that of Durkan et al. (2019),
 /// *Neural Spline Flows*, arXiv 1906.04032, B.1. Dropout acts on the input of the last affine map of
 /// each block.
+///
+/// Of images, `[B, H, W, inputs]` to `[B, H, W, outputs]`, the maps within blocks (`W1`, `W2`) are convolutions with
+/// 3x3 kernels and zeros around the image. All others, and the context, act on every pixel alike: they are
+/// convolutions with 1x1 kernels. As in Durkan et al. (2019), B.2.
 #[derive(Clone, Debug)]
 pub struct Net {
     /// Number of inputs; 0 makes the outputs depend on the context only.
@@ -120,18 +143,31 @@ pub struct Net {
     pub outputs: usize,
     /// Kind, hidden width, blocks, activation.
     pub config: NetConfig,
+    /// Of images: their size.
+    pub grid: Option<Grid>,
 }
 
 /// A conditioner evaluated up to its last hidden layer.
 #[derive(Debug)]
 pub struct Conditioned<T> {
-    /// The last hidden layer, `[B, hidden]`.
+    /// The last hidden layer, `[B, hidden]`; of images `[B, H, W, hidden]`.
     pub hidden: T,
     /// The affine map to the outputs, not yet applied.
     pub last: Linear,
 }
 
 impl<T: Diff> Conditioned<T> {
+    /// The outputs as `per` parameters of each number that moves, `[B, T, per]`; of images `T` counts them pixel by
+    /// pixel.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn parameters(&self, per: usize) -> Result<T> {
+        let outputs = self.hidden.affine(&self.last)?;
+        let all: usize = outputs.value().dims()[1..].iter().product();
+        outputs.reshape(&[all / per.max(1), per])
+    }
+
     /// Apply `map` to `x: [B, T]` with the outputs of the network as its parameters, as a composition
     /// of tensor operations.
     ///
@@ -143,26 +179,27 @@ impl<T: Diff> Conditioned<T> {
         map: &U,
         direction: Direction,
     ) -> Result<Mapped<T>> {
-        let p = map.parameters();
-        let split = |t: &Tensor| {
-            let (b, r, n) = t.dims3()?;
-            t.reshape((b, r, n / p, p))
-        };
-        map.compose(direction, x, &self.hidden.affine(&self.last)?.linear(split)?)
+        map.compose(direction, x, &self.parameters(map.parameters())?)
     }
 }
 
-/// Size of one affine map in the flat vector: weight `[inputs, outputs]`, then bias.
+/// Size of one affine map in the flat vector: weight `[side² inputs, outputs]`, then bias.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinearSize {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
+    /// Of the kernel of a convolution; 1 of maps that see nothing of other pixels.
+    pub(crate) side: usize,
 }
 
 impl LinearSize {
+    /// How many numbers an output is a sum over.
+    pub(crate) fn fan(self) -> usize {
+        self.side * self.side * self.inputs
+    }
     /// Number of parameters.
     pub(crate) fn len(self) -> usize {
-        (self.inputs + 1) * self.outputs
+        (self.fan() + 1) * self.outputs
     }
 }
 
@@ -183,11 +220,13 @@ impl Net {
     /// Every affine map in storage order, with its name.
     pub(super) fn named_linears(&self) -> Vec<(String, LinearSize)> {
         let hidden = self.config.hidden;
-        let size = |inputs, outputs| LinearSize { inputs, outputs };
+        let size = |inputs, outputs| LinearSize { inputs, outputs, side: 1 };
+        let (kind, side) = if self.grid.is_some() { ("conv", SIDE) } else { ("linear", 1) };
+        let within = LinearSize { side, ..size(hidden, hidden) };
         let mut all = vec![("initial".into(), size(self.inputs + self.context, hidden))];
         for i in 0..self.config.blocks {
             for k in 0..self.depth() {
-                all.push((format!("blocks.{i}.linear.{k}"), size(hidden, hidden)));
+                all.push((format!("blocks.{i}.{kind}.{k}"), within));
             }
             if self.gated() {
                 all.push((format!("blocks.{i}.context"), size(self.context, hidden)));
@@ -208,16 +247,22 @@ impl Net {
     /// layer can start near the identity.
     pub fn pieces(&self, prefix: &str, final_bound: f64, final_bias: Vec<f64>) -> Vec<Piece> {
         let mut pieces = vec![];
-        for (name, LinearSize { inputs, outputs }) in self.named_linears() {
-            let fan = 1. / (inputs.max(1) as f64).sqrt();
-            let bound = if name.ends_with("linear.1") { 1e-3 } else { fan };
+        for (name, size) in self.named_linears() {
+            let LinearSize { inputs, outputs, side } = size;
+            let fan = 1. / (size.fan().max(1) as f64).sqrt();
+            let second = name.ends_with("linear.1") || name.ends_with("conv.1");
+            let bound = if second { 1e-3 } else { fan };
             let (weight, bias) = if name == "final" {
                 (Init::uniform(final_bound * fan), Init::Values(final_bias.clone()))
             } else {
                 (Init::uniform(bound), Init::uniform(bound))
             };
             let name = format!("{prefix}{name}");
-            pieces.push(Piece::weight(format!("{name}.weight"), inputs, outputs, weight));
+            let weight_name = format!("{name}.weight");
+            pieces.push(match side {
+                1 => Piece::weight(weight_name, inputs, outputs, weight),
+                _ => Piece::kernel(weight_name, [side, inputs, outputs], weight),
+            });
             pieces.push(Piece::vector(format!("{name}.bias"), outputs, bias));
         }
         pieces
@@ -237,20 +282,26 @@ impl Net {
     ) -> Result<Conditioned<T>> {
         let sizes = self.linears();
         let lens: Vec<usize> =
-            sizes.iter().flat_map(|s| [s.inputs * s.outputs, s.outputs]).collect();
+            sizes.iter().flat_map(|s| [s.fan() * s.outputs, s.outputs]).collect();
         let flat = kernel::split(theta, &lens)?;
         let maps = flat.chunks_exact(2).zip(&sizes).map(|(wb, s)| {
-            Ok(Linear { weight: wb[0].reshape((s.inputs, s.outputs))?, bias: wb[1].clone() })
+            Ok(Linear { weight: wb[0].reshape((s.fan(), s.outputs))?, bias: wb[1].clone() })
         });
         let mut maps = maps.collect::<Result<Vec<_>>>()?.into_iter();
         let mut next = || maps.next().ok_or_else(|| Error::config("net", "has too few parameters"));
         let first = next()?;
         let on_x = Linear { weight: first.weight.narrow(0, 0, self.inputs)?, bias: first.bias };
         let mut h = x.affine(&on_x)?;
+        let NetConfig { kind, activation, dropout, hidden, .. } = self.config;
+        // What the context says is the same at all pixels.
+        let everywhere = |c: T| match self.grid {
+            Some(_) => c.reshape(&[1, 1, hidden]),
+            None => Ok(c),
+        };
         if let Some(c) = context {
-            h = h.add(&c.matmul(&first.weight.narrow(0, self.inputs, self.context)?)?)?;
+            let on_c = first.weight.narrow(0, self.inputs, self.context)?;
+            h = h.add(&everywhere(c.matmul(&on_c)?)?)?;
         }
-        let NetConfig { kind, activation, dropout, .. } = self.config;
         for block in 0..self.config.blocks {
             let mut u = activation.apply(&h)?;
             for k in 0..self.depth() {
@@ -262,10 +313,14 @@ impl Net {
                     let mask = noise.dropout(block, dropout, v.dims(), v.dtype(), v.device())?;
                     u = u.mul(&T::constant(&mask))?;
                 }
-                u = u.affine(&next()?)?;
+                let map = next()?;
+                u = match self.grid {
+                    Some(_) => u.conv2d(&map.weight, SIDE)?.add(&T::constant(&map.bias))?,
+                    None => u.affine(&map)?,
+                };
             }
             if let Some(c) = context.filter(|_| self.gated()) {
-                u = u.mul(&c.affine(&next()?)?.sigmoid()?)?;
+                u = u.mul(&everywhere(c.affine(&next()?)?)?.sigmoid()?)?;
             }
             h = match kind {
                 NetKind::Residual => h.add(&u)?,

@@ -101,6 +101,7 @@ impl ResidualBlockConfig {
             config: NetConfig::mlp(self.hidden, self.layers - 1)
                 .with_activation(self.activation)
                 .with_gate(false),
+            grid: None,
         };
         let theta = params.flat(net.pieces("net.", NEAR_IDENTITY, vec![0.; self.dim]))?;
         let signature = Signature::vector(self.dim, params.dtype(), params.device())

@@ -28,3 +28,11 @@ pub(crate) fn check_shape(field: &str, shape: &[usize]) -> Result<()> {
     let reason = "must have one axis or more, all positive, and fit in 32 bits";
     Err(Error::config(field, format!("{reason}, found {shape:?}")))
 }
+
+/// The sides and channels of images of a shape `[H, W, C]`.
+pub(crate) fn check_image(field: &str, shape: &[usize]) -> Result<[usize; 3]> {
+    check_shape(field, shape)?;
+    <[usize; 3]>::try_from(shape).map_err(|_| {
+        Error::config(field, format!("must be [height, width, channels], found {shape:?}"))
+    })
+}

@@ -12,11 +12,10 @@ use std::sync::Arc;
 /// A multiscale composition: each level but the last maps what is left, then gives the first half of
 /// the channels out (one more of an odd number) and hands the others on.
 ///
-/// **Shapes**: `[B, C, H, W]` to `[B, C H W]`: what level 0 gives out, then level 1, and so on, each
-/// flattened in the order channels, height, width. `log|det J|` is the sum over the levels.
+/// **Shapes**: `[B, H, W, C]` to `[B, H W C]`: what level 0 gives out, then level 1, and so on, each
+/// flattened in the order height, width, channels. `log|det J|` is the sum over the levels.
 ///
-/// **Reference**: Dinh et al. (2017), *Real NVP*, arXiv 1605.08803, section 3.6; the order is that of
-/// nflows.
+/// **Reference**: Dinh et al. (2017), *Real NVP*, arXiv 1605.08803, section 3.6.
 #[derive(Debug)]
 pub struct Multiscale {
     levels: Vec<Arc<dyn Bijector>>,
@@ -57,13 +56,13 @@ impl Multiscale {
             }
             domain = s.data_domain.after(&domain);
             if i + 1 < levels.len() {
-                let [c, h, w] = *s.data_shape.as_slice() else {
+                let [h, w, c] = *s.data_shape.as_slice() else {
                     return reject(format!("must end in images: level {i} in {:?}", s.data_shape));
                 };
                 if c < 2 {
                     return reject(format!("must end in two channels or more: level {i} in {c}"));
                 }
-                rest = vec![c / 2, h, w];
+                rest = vec![h, w, c / 2];
             }
         }
         // All levels fit each other, so that one domain holds what they give out.
@@ -88,14 +87,14 @@ impl Multiscale {
                 Some(sum) => sum.add(&log_abs_det)?,
             });
             let shape = &level.signature().data_shape;
-            let flat = value.reshape(&[size(shape)])?;
             if i + 1 == self.levels.len() {
-                out.push(flat);
+                out.push(value.reshape(&[size(shape)])?);
                 continue;
             }
             let (kept, next) = halves(shape);
-            out.push(flat.narrow(0, size(&kept))?);
-            rest = flat.narrow(size(&kept), size(&next))?.reshape(&next)?;
+            let (given_out, handed_on) = (kept[2], next[2]);
+            out.push(value.narrow(0, given_out)?.reshape(&[size(&kept)])?);
+            rest = value.narrow(given_out, handed_on)?.reshape(&next)?;
         }
         let value = T::cat(&out.iter().collect::<Vec<_>>())?;
         let log_abs_det = log_det.ok_or_else(|| Error::config("multiscale.levels", "is empty"))?;
@@ -111,19 +110,19 @@ impl Multiscale {
         let mut mapped: Option<Mapped<T>> = None;
         for level in self.levels.iter().rev() {
             let shape = &level.signature().data_shape;
-            let flat = match &mapped {
-                None => y.narrow(end - size(shape), size(shape))?,
+            let level_end = match &mapped {
+                None => y.narrow(end - size(shape), size(shape))?.reshape(shape)?,
                 Some(later) => {
-                    let (kept, next) = halves(shape);
-                    let rest = later.value.reshape(&[size(&next)])?;
-                    T::cat(&[&y.narrow(end - size(&kept), size(&kept))?, &rest])?
+                    let kept = halves(shape).0;
+                    let given_out = y.narrow(end - size(&kept), size(&kept))?.reshape(&kept)?;
+                    T::cat(&[&given_out, &later.value])?
                 }
             };
             end -= match &mapped {
                 None => size(shape),
                 Some(_) => size(&halves(shape).0),
             };
-            let next = step(level.as_ref(), &flat.reshape(shape)?)?;
+            let next = step(level.as_ref(), &level_end)?;
             mapped = Some(match mapped {
                 None => next,
                 Some(later) => Mapped {
@@ -137,9 +136,9 @@ impl Multiscale {
 }
 
 /// The shapes of the channels that a level gives out and of those that it hands on.
-fn halves(shape: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let (c, pixels) = (shape[0], &shape[1..]);
-    ([&[c - c / 2], pixels].concat(), [&[c / 2], pixels].concat())
+fn halves(shape: &[usize]) -> ([usize; 3], [usize; 3]) {
+    let [h, w, c] = [shape[0], shape[1], shape[2]];
+    ([h, w, c - c / 2], [h, w, c / 2])
 }
 
 impl Layer for Multiscale {

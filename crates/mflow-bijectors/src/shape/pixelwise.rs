@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The same map of vectors for the channels of every pixel: of a linear map the 1x1 convolution, of
 /// an [`crate::ActNorm`] the one of images. `log|det J|` is the sum over the pixels.
 ///
-/// **Shapes**: `[B, C, H, W]` to the same, with a map of vectors of `C` features without context.
+/// **Shapes**: `[B, H, W, C]` to the same, with a map of vectors of `C` features without context.
 ///
 /// **Reference**: Kingma & Dhariwal (2018), *Glow*, arXiv 1807.03039, section 3.2.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Pixelwise {
                 return Err(Error::config(field, "must be positive, found 0"));
             }
         }
-        let shape = vec![*c, height, width];
+        let shape = vec![height, width, *c];
         let signature = Signature {
             latent_shape: shape.clone(),
             data_shape: shape,
@@ -60,16 +60,16 @@ impl Pixelwise {
         x: &T,
         step: impl FnOnce(&T) -> Result<Mapped<T>>,
     ) -> Result<Mapped<T>> {
-        let (b, c, h, w) = x.value().dims4()?;
-        // Each closure sees the row axis of tangents second: [B, R, C, H, W], then [B H W, R, C].
+        let (b, h, w, c) = x.value().dims4()?;
+        // Each closure sees the row axis of tangents second: [B, R, H, W, C], then [B H W, R, C].
         let pixels = x.linear(|t| {
             let r = t.dim(1)?;
-            t.permute((0, 3, 4, 1, 2))?.contiguous()?.reshape((b * h * w, r, c))
+            t.permute((0, 2, 3, 1, 4))?.contiguous()?.reshape((b * h * w, r, c))
         })?;
         let Mapped { value, log_abs_det } = step(&pixels)?;
         let value = value.linear(|t| {
             let r = t.dim(1)?;
-            t.contiguous()?.reshape((b, h, w, r, c))?.permute((0, 3, 4, 1, 2))?.contiguous()
+            t.contiguous()?.reshape((b, h, w, r, c))?.permute((0, 3, 1, 2, 4))?.contiguous()
         })?;
         let log_abs_det = log_abs_det.linear(|t| {
             let r = t.dim(1)?;

@@ -1,5 +1,5 @@
 //! Maps that only move elements about: reshape and squeeze.
-use super::{check_shape, size};
+use super::{check_image, check_shape, size};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
 use crate::domain::Domain;
 use crate::host;
@@ -75,7 +75,7 @@ pub(crate) fn no_log_det<T: Diff>(x: &T) -> Result<T> {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SqueezeConfig {
-    /// Shape `[C, H, W]` of a latent point.
+    /// Shape `[H, W, C]` of a latent point.
     pub shape: Vec<usize>,
     /// Side of the square that becomes channels.
     #[serde(default = "two")]
@@ -100,20 +100,16 @@ impl SqueezeConfig {
     /// Create the layer.
     ///
     /// # Errors
-    /// If the shape is not `[C, H, W]` with sides that are multiples of the factor.
+    /// If the shape is not `[H, W, C]` with sides that are multiples of the factor.
     pub fn build(&self, params: &Params<'_>) -> Result<Squeeze> {
-        check_shape("squeeze.shape", &self.shape)?;
+        let [h, w, c] = check_image("squeeze.shape", &self.shape)?;
         let f = self.factor;
-        let [c, h, w] = *self.shape.as_slice() else {
-            let reason = format!("must be [channels, height, width], found {:?}", self.shape);
-            return Err(Error::config("squeeze.shape", reason));
-        };
         if f == 0 || h % f != 0 || w % f != 0 {
             let reason = format!("must divide height {h} and width {w}, found {f}");
             return Err(Error::config("squeeze.factor", reason));
         }
         let signature = Signature::event(&self.shape, params.dtype(), params.device())
-            .with_data_shape(&[c * f * f, h / f, w / f])
+            .with_data_shape(&[h / f, w / f, c * f * f])
             .between(Domain::Any, Domain::Any)
             .with_conformal(true);
         Ok(Squeeze { factor: f, signature })
@@ -122,8 +118,8 @@ impl SqueezeConfig {
 
 /// Squares of `f` by `f` pixels become `f²` channels; `log|det J| = 0`.
 ///
-/// **Shapes**: `[B, C, H, W]` to `[B, C f², H/f, W/f]`, with
-/// `y[c f² + f r + s, i, j] = x[c, f i + r, f j + s]`.
+/// **Shapes**: `[B, H, W, C]` to `[B, H/f, W/f, C f²]`, with
+/// `y[i, j, c f² + f r + s] = x[f i + r, f j + s, c]`.
 ///
 /// **Reference**: Dinh et al. (2017), *Real NVP*, arXiv 1605.08803, section 3.6.
 #[derive(Debug)]
@@ -138,14 +134,14 @@ impl Layer for Squeeze {
     }
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let f = self.factor;
-        let (c, h, w) = match *self.signature.data_shape.as_slice() {
-            [c, h, w] => (c / (f * f), h, w),
+        let (h, w, c) = match *self.signature.data_shape.as_slice() {
+            [h, w, c] => (h, w, c / (f * f)),
             _ => return Err(Error::config("squeeze.shape", "must have three axes")),
         };
         let value = match direction {
-            // [C, H/f, f, W/f, f] -> [C, f, f, H/f, W/f]; the first two axes are batch and rows.
-            Direction::Forward => x.reshape(&[c, h, f, w, f])?.permute(&[0, 2, 4, 1, 3])?,
-            Direction::Inverse => x.reshape(&[c, f, f, h, w])?.permute(&[0, 3, 1, 4, 2])?,
+            // [H/f, f, W/f, f, C] -> [H/f, W/f, C, f, f].
+            Direction::Forward => x.reshape(&[h, f, w, f, c])?.permute(&[0, 2, 4, 1, 3])?,
+            Direction::Inverse => x.reshape(&[h, w, c, f, f])?.permute(&[0, 3, 1, 4, 2])?,
         };
         let shape = match direction {
             Direction::Forward => &self.signature.data_shape,

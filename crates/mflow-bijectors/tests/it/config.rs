@@ -237,9 +237,9 @@ fn fields_of_every_map_are_checked() {
             "`coupling.net.dropout` must be in [0, 1), found 1",
         ),
         (
-            json(r#"{"kind": "image_coupling", "shape": [1, 2, 2], "mask": "odd"}"#),
-            "`image_coupling.shape` must be [channels, height, width] with 2 channels or more, \
-             found [1, 2, 2]",
+            json(r#"{"kind": "image_coupling", "shape": [2, 2, 1], "mask": "odd"}"#),
+            "`image_coupling.shape` must have 2 channels or more, \
+             found [2, 2, 1]",
         ),
         (
             json(r#"{"kind": "image_coupling", "shape": [2, 2, 2], "mask": {"moved": [0, 1]}}"#),
@@ -320,10 +320,10 @@ fn fields_of_every_map_are_checked() {
         ),
         (
             json(r#"{"kind": "squeeze", "shape": [4, 4]}"#),
-            "`squeeze.shape` must be [channels, height, width], found [4, 4]",
+            "`squeeze.shape` must be [height, width, channels], found [4, 4]",
         ),
         (
-            json(r#"{"kind": "squeeze", "shape": [1, 4, 3]}"#),
+            json(r#"{"kind": "squeeze", "shape": [4, 3, 1]}"#),
             "`squeeze.factor` must divide height 4 and width 3, found 2",
         ),
         (
@@ -334,9 +334,9 @@ fn fields_of_every_map_are_checked() {
         ),
         (
             json(
-                r#"{"kind": "pixelwise", "height": 2, "width": 2, "of": {"kind": "squeeze", "shape": [1, 2, 2]}}"#,
+                r#"{"kind": "pixelwise", "height": 2, "width": 2, "of": {"kind": "squeeze", "shape": [2, 2, 1]}}"#,
             ),
-            "`pixelwise.of` must be a map of vectors without context, found [1, 2, 2] to [4, 1, 1], \
+            "`pixelwise.of` must be a map of vectors without context, found [2, 2, 1] to [1, 1, 4], \
              context None",
         ),
         (
@@ -355,11 +355,11 @@ fn fields_of_every_map_are_checked() {
         (json(r#"{"kind": "multiscale", "levels": []}"#), "`multiscale.levels` must not be empty"),
         (
             json(
-                r#"{"kind": "multiscale", "levels": [{"kind": "squeeze", "shape": [1, 4, 4]},
-                {"kind": "squeeze", "shape": [4, 2, 2]}]}"#,
+                r#"{"kind": "multiscale", "levels": [{"kind": "squeeze", "shape": [4, 4, 1]},
+                {"kind": "squeeze", "shape": [2, 2, 4]}]}"#,
             ),
             "`multiscale.levels` must fit: level 1 is handed [2, 2, 2] in any and starts from \
-             [4, 2, 2] in any",
+             [2, 2, 4] in any",
         ),
     ] {
         assert_eq!(found, format!("invalid config: {expected}"), "the whole message");
@@ -367,8 +367,8 @@ fn fields_of_every_map_are_checked() {
     let glow =
         |shape: &[usize]| GlowConfig::new(shape).bijector(0).map(|_| ()).unwrap_err().to_string();
     let expected = "invalid config: `glow.shape` must have sides that are multiples of 2^2, found \
-                    [3, 6, 4]";
-    assert_eq!(glow(&[3, 6, 4]), expected, "images that cannot be halved twice");
+                    [6, 4, 3]";
+    assert_eq!(glow(&[6, 4, 3]), expected, "images that cannot be halved twice");
     let flow = {
         let mut flow = FlowConfig::maf();
         flow.layers = 0;
@@ -475,11 +475,11 @@ fn public_types_are_debug_send_and_sync() {
     }
     all! {
         ActNorm ActNormConfig Activation Additive Affine AffineScale AngleShift AngleShiftConfig
-        AutoregressiveConfig BatchNorm BatchNormConfig BijectorConfig Chain CircularCouplingConfig Concat ConvNet
-        ConvNetConfig CouplingConfig CubicSpline Dependence Direction Domain Dual ElementwiseConfig
+        AutoregressiveConfig BatchNorm BatchNormConfig BijectorConfig Chain CircularCouplingConfig Concat
+        CouplingConfig CubicSpline Dependence Direction Domain Dual ElementwiseConfig
         Error Fast FeatureAffine FeatureAffineConfig FlowConfig Function FunctionConfig FunctionMap
         Gaussianize GaussianizeConfig
-        GlowConfig Gradient ImageCouplingConfig Init Inversion InversionConfig Inverted Linear
+        GlowConfig Gradient Grid ImageCouplingConfig Init Inversion InversionConfig Inverted Linear
         LinearKind LinearSpline LogSlopeGradient LuLinear LuLinearConfig Mask Multiscale Net NetConfig
         NetKind Noise Norm Order Orthogonal OrthogonalConfig ParamStore Parameter PartialMap
         Permutation PermutationConfig Piece Pixelwise Pushed QrLinear QrLinearConfig QuadraticSpline

@@ -84,16 +84,16 @@ fn every_ready_made_flow_learns() {
 #[test]
 fn glow_normalises_inverts_and_learns() {
     let mut store = ParamStore::new(1, DType::F32, device());
-    let config = GlowConfig::new(&[1, 8, 8]).with_depth(2, 2);
+    let config = GlowConfig::new(&[8, 8, 1]).with_depth(2, 2);
     let flow = store.create(&config.bijector(0).unwrap()).unwrap();
     assert_eq!(flow.signature().latent_shape, [64], "latents are vectors");
-    assert_eq!(flow.signature().data_shape, [1, 8, 8], "data are images");
+    assert_eq!(flow.signature().data_shape, [8, 8, 1], "data are images");
     // Stripes of random strength.
     let strength = (noise("strength", &[64, 1, 1, 1]) * 3.).unwrap();
     let stripes: Vec<f32> = (0..64).map(|i| if i % 2 == 0 { 1. } else { -1. }).collect();
-    let stripes = Tensor::from_vec(stripes, (1, 1, 8, 8), device()).unwrap();
+    let stripes = Tensor::from_vec(stripes, (1, 8, 8, 1), device()).unwrap();
     let x = strength.broadcast_mul(&stripes).unwrap();
-    let x = (x + (noise("grain", &[64, 1, 8, 8]) * 0.3).unwrap()).unwrap();
+    let x = (x + (noise("grain", &[64, 8, 8, 1]) * 0.3).unwrap()).unwrap();
     let seen = flow.observe(Direction::Inverse, &x, None).unwrap();
     let spread = value(&seen.value.sqr().unwrap().mean_all().unwrap());
     assert!((0.2..3.).contains(&spread), "latents are of unit size: {spread}");

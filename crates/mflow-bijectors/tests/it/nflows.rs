@@ -7,7 +7,7 @@ use crate::numbers::{device, gap_of, identity_rows, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor, safetensors};
 use mflow_bijectors::{
     ActNormConfig, Activation, AffineScale, AutoregressiveConfig, BatchNormConfig, Bijector,
-    BijectorConfig, ConvNetConfig, CouplingConfig, Diff, Direction, Dual, Function, FunctionConfig,
+    BijectorConfig, CouplingConfig, Diff, Direction, Dual, Function, FunctionConfig,
     ImageCouplingConfig, LuLinearConfig, Mask, NetConfig, Order, OrthogonalConfig, ParamStore,
     PermutationConfig, QrLinearConfig, SqueezeConfig, SvdLinearConfig, UnivariateConfig,
 };
@@ -57,7 +57,7 @@ fn cases() -> Vec<Case> {
     let even = |map| B::Coupling(coupling(Mask::Even, map));
     let image = ImageCouplingConfig::new(&[4, 4, 4], Mask::Even)
         .with_map(rational.clone())
-        .with_net(ConvNetConfig::new(6, 1));
+        .with_net(NetConfig::new(6, 1));
     let made =
         |map, net| B::Autoregressive(AutoregressiveConfig::new(4).with_map(map).with_net(net));
     let function = |function| B::Function(FunctionConfig::new(&[5], function));
@@ -103,7 +103,7 @@ fn cases() -> Vec<Case> {
         same("actnorm", B::ActNorm(ActNormConfig::new(5))),
         same("actnorm_image", act_norm(3, 4)),
         same("batchnorm", B::BatchNorm(BatchNormConfig::new(5))),
-        same("squeeze", squeeze([3, 4, 4])),
+        same("squeeze", squeeze([4, 4, 3])),
         adapted(
             "conv1x1",
             B::Pixelwise {
@@ -117,15 +117,16 @@ fn cases() -> Vec<Case> {
             number_conv1x1,
         ),
         same("permutation_reverse", permutation(5, Order::Reverse)),
-        same(
+        adapted(
             "multiscale",
             B::Multiscale {
                 levels: vec![
-                    chain(vec![squeeze([2, 8, 8]), act_norm(8, 4)]),
+                    chain(vec![squeeze([8, 8, 2]), act_norm(8, 4)]),
                     chain(vec![squeeze([4, 4, 4]), act_norm(16, 2)]),
                     act_norm(8, 2),
                 ],
             },
+            levels_channels_last,
         ),
         adapted("log_tanh", function(Function::LogTanh { cut: CUT }), keep_below_cut),
         same("leaky_relu", function(Function::LeakyRelu { slope: 0.1 })),
@@ -180,12 +181,13 @@ impl Fixture {
                 Some("initialized") => {
                     parameters.insert(name, t.to_dtype(DType::U8).unwrap().reshape(1).unwrap())
                 }
-                _ => parameters.insert(name, t.clone()),
+                _ => parameters.insert(name, without_sides(t)),
             };
         }
         let mut take = |name: &str| file.remove(name);
         let context = take("context");
         let [x, y, log_det] = ["x", "y", "log_det"].map(|name| take(name).unwrap());
+        let [x, y] = [x, y].map(|t| channels_last(&t));
         let mut fixture = Self { parameters, masks, x, context, y, log_det };
         (case.adapt)(&mut fixture);
         fixture
@@ -201,6 +203,34 @@ impl Fixture {
         let map = store.build(|_| true, |p| config.build(p)).unwrap();
         (store, map)
     }
+}
+
+/// Images are `[C, H, W]` there and `[H, W, C]` here.
+fn channels_last(t: &Tensor) -> Tensor {
+    match t.rank() {
+        4 => t.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap(),
+        _ => t.clone(),
+    }
+}
+
+/// The kernel of a 1x1 convolution is a matrix here.
+fn without_sides(t: &Tensor) -> Tensor {
+    match t.dims() {
+        [outputs, inputs, 1, 1] => t.reshape((*outputs, *inputs)).unwrap(),
+        _ => t.clone(),
+    }
+}
+
+/// What the levels of the case `multiscale` give out, in the order of its images.
+fn levels_channels_last(fixture: &mut Fixture) {
+    let rows = fixture.y.dim(0).unwrap();
+    let mut start = 0;
+    let parts = [[4, 4, 4], [8, 2, 2], [8, 2, 2]].map(|[c, h, w]| {
+        let part = fixture.y.narrow(1, start, c * h * w).unwrap();
+        start += c * h * w;
+        channels_last(&part.reshape((rows, c, h, w)).unwrap()).flatten_from(1).unwrap()
+    });
+    fixture.y = Tensor::cat(&parts, 1).unwrap();
 }
 
 /// Splines of the kept features: three arrays there, one here.

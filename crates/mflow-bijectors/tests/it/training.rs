@@ -4,8 +4,8 @@ use crate::numbers::{close, device, gap, normal, numbers, tensor};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
     ActNormConfig, Activation, AutoregressiveConfig, BatchNormConfig, Bijector, BijectorConfig,
-    ConvNetConfig, CouplingConfig, Direction, FlowConfig, GaussianizeConfig, ImageCouplingConfig,
-    LinearKind, Mask, NetConfig, Noise, ParamStore, SplineFlowConfig,
+    CouplingConfig, Direction, FlowConfig, GaussianizeConfig, ImageCouplingConfig, LinearKind,
+    Mask, NetConfig, Noise, ParamStore, SplineFlowConfig,
 };
 use std::sync::Arc;
 
@@ -243,7 +243,7 @@ fn pairs() -> Vec<[BijectorConfig; 2]> {
     let made =
         |p| BijectorConfig::Autoregressive(AutoregressiveConfig::new(3).with_net(dropping(p)));
     let image = |p| {
-        let net = ConvNetConfig::new(8, 2).with_dropout(p);
+        let net = NetConfig::new(8, 2).with_dropout(p);
         BijectorConfig::ImageCoupling(
             ImageCouplingConfig::new(&[2, 2, 2], Mask::Even).with_net(net),
         )
