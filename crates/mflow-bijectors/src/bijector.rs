@@ -54,6 +54,9 @@ pub struct Signature {
     pub conformal: bool,
     /// Number of context features `C`, or `None` if any context is ignored.
     pub context_dim: Option<usize>,
+    /// About how many numbers are held at the same time for each point that is mapped, and as many again for each of its
+    /// tangents; with gradients it is more.
+    pub working_size: usize,
     /// Dtype of the parameters and of every argument.
     pub dtype: DType,
     /// Device of the parameters and of every argument.
@@ -74,6 +77,7 @@ impl Signature {
             data_domain: Domain::Reals,
             conformal: false,
             context_dim: None,
+            working_size: 2 * shape.iter().product::<usize>(),
             dtype,
             device: device.clone(),
         }
@@ -92,6 +96,11 @@ impl Signature {
     #[must_use]
     pub fn with_data_shape(self, shape: &[usize]) -> Self {
         Self { data_shape: shape.to_vec(), ..self }
+    }
+    /// The same of a map that holds so many numbers for each point.
+    #[must_use]
+    pub fn with_working_size(self, working_size: usize) -> Self {
+        Self { working_size, ..self }
     }
     /// The signature of the inverse map.
     #[must_use]

@@ -55,6 +55,7 @@ impl Chain {
             }
             domain = s.data_domain.after(&domain);
             signature.conformal &= s.conformal;
+            signature.working_size = signature.working_size.max(s.working_size);
             if s.dtype != signature.dtype || !s.device.same_device(&signature.device) {
                 return reject(format!(
                     "must share dtype and device: layer 0 has {:?} on {:?}, layer {i} {:?} on {:?}",

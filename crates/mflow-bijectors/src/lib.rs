@@ -76,7 +76,9 @@ pub use elementwise::{
     AngleShift, AngleShiftConfig, ElementwiseConfig, Function, FunctionConfig, FunctionMap,
 };
 pub use error::{Error, Result};
-pub use flows::{Dependence, Fast, FlowConfig, GlowConfig, LinearKind, Norm, SplineFlowConfig};
+pub use flows::{
+    Dependence, Fast, FlowConfig, GlowConfig, ImageFlowConfig, LinearKind, Norm, SplineFlowConfig,
+};
 #[cfg(feature = "cuda")]
 pub use kernel::cuda;
 pub use kernel::gemm;

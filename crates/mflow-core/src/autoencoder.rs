@@ -1,6 +1,7 @@
 //! Embeddings with networks: an encoder in place of `f⁻¹`, and a decoder in place of `f`.
-use crate::embedding::{Embedding, columns, volume_of};
+use crate::embedding::{Embedding, columns};
 use crate::network::Network;
+use crate::tangents::{Portion, TANGENT_MEMORY};
 use crate::{Result, chart};
 use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, Noise};
@@ -132,6 +133,10 @@ impl Autoencoder {
         let across = self.data_dim() - self.encoder.dim;
         Ok(outputs.add(&u.linear(|t| t.pad_with_zeros(D::Minus1, 0, across))?)?)
     }
+    fn portion(&self) -> Result<Portion> {
+        let s = self.encoder.normalization.signature();
+        Portion::of(self.decoder.working_size(), self.encoder.dim, s.dtype, TANGENT_MEMORY)
+    }
     fn decode<T: Diff>(&self, u: &T, context: Option<&T>) -> Result<T> {
         let normalized = self.decode_normalized(u, context)?;
         let map = self.encoder.normalization.as_ref();
@@ -157,23 +162,25 @@ impl Embedding for Autoencoder {
         self.decode(u, context)
     }
     fn embed_with_jacobian(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Dual> {
-        let context = context.map(<Dual as Diff>::constant);
-        self.decode(&chart::with_frame(u)?, context.as_ref())
+        self.portion()?
+            .jacobian(u, context, chart::with_frame, |u, context| self.decode(u, context))
     }
     fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.encoder.coordinates(x, context)
     }
     fn log_volume(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
-        volume_of(&self.embed_with_jacobian(u, context)?)
+        let jacobian = |u: &Tensor, c: Option<&Tensor>| self.embed_with_jacobian(u, c);
+        let [_, volume] = self.portion()?.volume(u, context, jacobian)?;
+        Ok(volume)
     }
     fn embed_with_volume(
         &self,
         u: &Tensor,
         context: Option<&Tensor>,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        let x = self.embed_with_jacobian(u, context)?;
-        let volume = volume_of(&x)?;
-        Ok(Some((x.value().clone(), volume)))
+        let jacobian = |u: &Tensor, c: Option<&Tensor>| self.embed_with_jacobian(u, c);
+        let [value, volume] = self.portion()?.volume(u, context, jacobian)?;
+        Ok(Some((value, volume)))
     }
     fn inverts(&self) -> bool {
         false

@@ -2,6 +2,7 @@
 use crate::Result;
 use crate::chart::{Chart, ZeroPadding};
 use crate::gram::gram_log_det;
+use crate::tangents::{Portion, TANGENT_MEMORY};
 use candle_core::{D, Tensor};
 use mflow_bijectors::{Bijector, Diff, Direction, Domain, Dual, Noise, host};
 use std::fmt::Debug;
@@ -102,6 +103,8 @@ pub struct ChartedFlow<C> {
     /// `D`, at least the dimension of the space around the chart.
     data_dim: usize,
     f: Arc<dyn Bijector>,
+    /// Bytes that tangents may take at a time.
+    tangent_memory: usize,
 }
 
 /// `x = f(u, 0)`, the manifold of Brehmer & Cranmer (2020), eq. 4: the projection drops the last
@@ -116,7 +119,9 @@ impl<C: Chart> ChartedFlow<C> {
     pub fn over(chart: C, f: Arc<dyn Bijector>) -> Result<Self> {
         let (shape, around) = (&f.signature().latent_shape, Chart::data_dim(&chart));
         match shape[..] {
-            [data_dim] if data_dim >= around => Ok(Self { chart, data_dim, f }),
+            [data_dim] if data_dim >= around => {
+                Ok(Self { chart, data_dim, f, tangent_memory: TANGENT_MEMORY })
+            }
             _ => {
                 let reason = format!(
                     "must be a map of vectors of {around} features or more, found {shape:?}"
@@ -124,6 +129,18 @@ impl<C: Chart> ChartedFlow<C> {
                 Err(mflow_bijectors::Error::config("charted_flow.f", reason).into())
             }
         }
+    }
+
+    /// With so many bytes for tangents instead of [`TANGENT_MEMORY`]. Where a batch needs more, it is pushed in parts, with
+    /// the same result.
+    #[must_use]
+    pub fn with_tangent_memory(self, bytes: usize) -> Self {
+        Self { tangent_memory: bytes, ..self }
+    }
+
+    fn portion(&self) -> Result<Portion> {
+        let s = self.f.signature();
+        Portion::of(s.working_size, self.chart.coordinate_dim(), s.dtype, self.tangent_memory)
     }
 
     /// Whether the volume needs no tangents.
@@ -198,9 +215,9 @@ impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
         Ok(self.f.forward(&self.latent(u)?, context)?.value)
     }
     fn embed_with_jacobian(&self, u: &Tensor, context: Option<&Tensor>) -> Result<Dual> {
-        let context = context.map(Diff::constant);
-        let x = self.pad(self.chart.embed_with_jacobian(u, None)?)?;
-        Ok(self.f.push_forward(&x, context.as_ref())?.value)
+        let start = |u: &Tensor| self.pad(self.chart.embed_with_jacobian(u, None)?);
+        let push = |x: &Dual, context: Option<&Dual>| Ok(self.f.push_forward(x, context)?.value);
+        self.portion()?.jacobian(u, context, start, push)
     }
     fn coordinates(&self, x: &Tensor, context: Option<&Tensor>) -> Result<Tensor> {
         self.nearest(&self.f.inverse(x, context)?.value)
@@ -212,8 +229,9 @@ impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
             let log_det = self.f.forward(&self.latent(u)?, context)?.log_abs_det;
             return Ok((Embedding::log_volume(&self.chart, u, None)? + (log_det * share)?)?);
         }
-        let x = self.embed_with_jacobian(u, context)?;
-        volume_of(&x)
+        let jacobian = |u: &Tensor, c: Option<&Tensor>| self.embed_with_jacobian(u, c);
+        let [_, volume] = self.portion()?.volume(u, context, jacobian)?;
+        Ok(volume)
     }
     fn embed_with_volume(
         &self,
@@ -223,9 +241,9 @@ impl<C: Chart + Clone + 'static> Embedding for ChartedFlow<C> {
         if self.has_closed_volume() {
             return Ok(None);
         }
-        let x = self.embed_with_jacobian(u, context)?;
-        let volume = volume_of(&x)?;
-        Ok(Some((x.value().clone(), volume)))
+        let jacobian = |u: &Tensor, c: Option<&Tensor>| self.embed_with_jacobian(u, c);
+        let [value, volume] = self.portion()?.volume(u, context, jacobian)?;
+        Ok(Some((value, volume)))
     }
     fn flow(&self) -> Option<&Arc<dyn Bijector>> {
         Some(&self.f)

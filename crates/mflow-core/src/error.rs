@@ -62,6 +62,18 @@ pub enum Error {
         /// What was found.
         found: f64,
     },
+    /// Something needs more memory than it may take.
+    #[error(
+        "{op}: expected at most {allowed} bytes of memory, found that {needed} bytes are needed at least"
+    )]
+    Memory {
+        /// What was computed.
+        op: &'static str,
+        /// Bytes that the smallest part of it takes.
+        needed: usize,
+        /// Bytes that it may take.
+        allowed: usize,
+    },
     /// A numerical solution did not reach its tolerance.
     #[error("{op}: not converged after {steps} steps")]
     NotConverged {

@@ -1,7 +1,7 @@
 //! [`VectorFlowConfig`]: a flow of vectors as it is written in a model's config.
 use mflow_bijectors::{
     AngleShiftConfig, BijectorConfig, CircularCouplingConfig, ElementwiseConfig, FlowConfig,
-    LinearKind, Mask, NetConfig, Norm, SplineFlowConfig, UnivariateConfig,
+    ImageFlowConfig, LinearKind, Mask, NetConfig, Norm, SplineFlowConfig, UnivariateConfig,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -20,6 +20,8 @@ pub enum VectorFlowConfig {
     /// Circular splines of angles, each followed by a rotation: element by element, or by couplings.
     /// Rezende et al. (2020), arXiv 2002.02428, section 2.1 and 2.2.
     Circular(CircularFlowConfig),
+    /// The flow of images of the published experiments.
+    Image(ImageFlowConfig),
     /// Any bijector, written out.
     Custom(CustomFlowConfig),
 }
@@ -116,6 +118,11 @@ impl From<CircularFlowConfig> for VectorFlowConfig {
         Self::Circular(config)
     }
 }
+impl From<ImageFlowConfig> for VectorFlowConfig {
+    fn from(config: ImageFlowConfig) -> Self {
+        Self::Image(config)
+    }
+}
 impl From<FlowConfig> for VectorFlowConfig {
     fn from(config: FlowConfig) -> Self {
         Self::Layers(config)
@@ -142,10 +149,11 @@ impl<'de> Deserialize<'de> for VectorFlowConfig {
             }
             Some("layers") => serde_json::from_value(value).map(Self::Layers),
             Some("circular") => serde_json::from_value(value).map(Self::Circular),
+            Some("image") => serde_json::from_value(value).map(Self::Image),
             Some("custom") => serde_json::from_value(value).map(Self::Custom),
             _ => {
                 return Err(D::Error::custom(format!(
-                    "expected a kind of flow, `spline`, `layers`, `circular` or `custom`, found {kind}"
+                    "expected a kind of flow, `spline`, `layers`, `circular`, `image` or `custom`, found {kind}"
                 )));
             }
         };
@@ -159,7 +167,15 @@ impl VectorFlowConfig {
         match self {
             Self::Spline(config) => config.starts_at_identity = true,
             Self::Layers(config) => config.starts_at_identity = true,
-            Self::Circular(_) | Self::Custom(_) => {}
+            Self::Circular(_) | Self::Image(_) | Self::Custom(_) => {}
+        }
+    }
+
+    /// The shape `[H, W, C]` of images, if it is a flow of images.
+    pub(crate) fn image(&self) -> Option<&[usize]> {
+        match self {
+            Self::Image(config) => Some(&config.shape),
+            _ => None,
         }
     }
 
@@ -189,6 +205,11 @@ impl VectorFlowConfig {
             Self::Circular(config) => {
                 Ok(BijectorConfig::Chain { layers: config.layers(dim, context_dim) })
             }
+            Self::Image(config) if config.dim() != dim => refuse(
+                "shape",
+                &format!("must be that of rows of {dim} features, found {:?}", config.shape),
+            ),
+            Self::Image(config) => Ok(config.bijector(context_dim)?),
             Self::Custom(config) => Ok(config.bijector.clone()),
         }
     }

@@ -26,6 +26,7 @@ mod network;
 mod normalize;
 mod principal;
 mod refined;
+mod tangents;
 mod unroll;
 
 pub use atlas::{ChartFrame, Charts, place_charts};
@@ -50,11 +51,13 @@ pub use generator::{
 pub use gram::gram_log_det;
 pub use model::{CycleError, Density, LogProbGradient, Model, ModelSignature, Part, Projected};
 pub use models::{ModelConfig, ModelGroups, ModelParts, ModelSizes};
+pub use network::{ImageNetConfig, NetworkConfig};
 pub use normalize::{
     coarse_column, standardize, standardize_blocks, standardize_weighted,
     standardize_weighted_blocks,
 };
 pub use principal::PrincipalAxes;
+pub use tangents::TANGENT_MEMORY;
 pub use unroll::{
     LinearSpan, UnrollMethod, UnrollOptions, Unrolled, UnrolledPiece, linear_rank, linear_span,
     unroll,

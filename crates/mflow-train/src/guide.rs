@@ -113,7 +113,7 @@ fn codes(
     let (all, d) = x.dims2()?;
     let batch_size = 100;
     let net = NetConfig::new(100, 2).with_activation(Activation::Silu);
-    let model = ModelConfig::pae(d, n).with_networks(&net);
+    let model = ModelConfig::pae(d, n).with_networks(net);
     let losses = vec![Loss::reconstruction().weighted(1.)];
     let epochs = (updates * batch_size).div_ceil(rows).max(1);
     let mut phase = Phase::new("autoencoder", &["encoder", "decoder"], losses, epochs);

@@ -62,8 +62,9 @@ impl<U: Univariate> Coupling<U> {
             Some(Grid { height, width }) => vec![height, width, plan.dim],
             None => vec![plan.dim],
         };
-        let signature =
-            Signature::event(&shape, theta.dtype(), device).with_context(plan.net.context);
+        let signature = Signature::event(&shape, theta.dtype(), device)
+            .with_context(plan.net.context)
+            .with_working_size(plan.working_size());
         let plan = Arc::new(plan);
         Ok(Self { plan, signature, route, theta, mask, keep, moved, merge, noise: None })
     }

@@ -1,12 +1,9 @@
 //! Glow: a multiscale flow of images.
+use super::levels::Levels;
+use crate::Result;
 use crate::config::BijectorConfig;
-use crate::coupling::{ImageCouplingConfig, Mask};
-use crate::linear::LuLinearConfig;
 use crate::nn::NetConfig;
-use crate::norm::ActNormConfig;
-use crate::shape::{SqueezeConfig, check_image};
 use crate::univariate::{AffineScale, UnivariateConfig};
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Glow: levels of squeeze and `steps` times normalisation, 1x1 convolution and coupling, after each
@@ -66,43 +63,17 @@ impl GlowConfig {
     /// # Errors
     /// If there is no level or no step, or the sides of the images cannot be halved so often.
     pub fn bijector(&self, context_dim: usize) -> Result<BijectorConfig> {
-        for (field, v) in [("glow.levels", self.levels), ("glow.steps", self.steps)] {
-            if v == 0 {
-                return Err(Error::config(field, "must be positive, found 0"));
-            }
-        }
-        let [mut h, mut w, mut c] = check_image("glow.shape", &self.shape)?;
-        let mut levels = vec![];
-        for level in 0..self.levels {
-            if h % 2 != 0 || w % 2 != 0 {
-                let reason = format!(
-                    "must have sides that are multiples of 2^{}, found {:?}",
-                    self.levels, self.shape
-                );
-                return Err(Error::config("glow.shape", reason));
-            }
-            let mut layers = vec![BijectorConfig::Squeeze(SqueezeConfig::new(&[h, w, c]))];
-            (h, w, c) = (h / 2, w / 2, 4 * c);
-            let pixelwise = |of: BijectorConfig| BijectorConfig::Pixelwise {
-                height: h,
-                width: w,
-                of: Box::new(of),
-            };
-            for step in 0..self.steps {
-                let coupling = ImageCouplingConfig::new(&[h, w, c], Mask::alternating(step))
-                    .with_context(context_dim)
-                    .with_map(self.map.clone())
-                    .with_net(self.net.clone());
-                layers.push(pixelwise(BijectorConfig::ActNorm(ActNormConfig::new(c))));
-                layers.push(pixelwise(BijectorConfig::LuLinear(LuLinearConfig::new(c))));
-                layers.push(BijectorConfig::ImageCoupling(coupling));
-            }
-            levels.push(BijectorConfig::Chain { layers });
-            if level + 1 < self.levels {
-                c /= 2;
-            }
-        }
-        let of = Box::new(BijectorConfig::Multiscale { levels });
-        Ok(BijectorConfig::Inverted { of })
+        let levels = Levels {
+            name: "glow",
+            shape: &self.shape,
+            levels: self.levels,
+            steps: self.steps,
+            map: &self.map,
+            net: &self.net,
+            context_dim,
+            closed: false,
+            starts_at_identity: false,
+        };
+        Ok(BijectorConfig::Inverted { of: Box::new(levels.bijector()?) })
     }
 }

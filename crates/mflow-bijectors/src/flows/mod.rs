@@ -1,8 +1,11 @@
 //! Ready-made flows: published stacks of layers by name.
 mod glow;
+mod image;
+mod levels;
 mod spline;
 
 pub use glow::GlowConfig;
+pub use image::ImageFlowConfig;
 pub use spline::SplineFlowConfig;
 
 use crate::autoregressive::AutoregressiveConfig;

@@ -112,6 +112,14 @@ impl<U: ScalarMap> Plan<U> {
         self.net.grid.map_or(1, Grid::pixels)
     }
 
+    /// Numbers that are held for a point: itself, what comes of it, and hidden layers or parameters of the map, of which
+    /// tangents need only the former.
+    pub(crate) fn working_size(&self) -> usize {
+        /// Hidden layers of a block that are held at the same time.
+        const LAYERS: usize = 5;
+        self.pixels() * (2 * self.dim + (LAYERS * self.net.config.hidden).max(self.outputs()))
+    }
+
     /// Number of outputs of the network, `T P`.
     fn outputs(&self) -> usize {
         self.moved.len() * self.map.parameters()

@@ -45,6 +45,7 @@ impl Multiscale {
             if s.dtype != signature.dtype || !s.device.same_device(&signature.device) {
                 return reject(format!("must share dtype and device: level {i} does not"));
             }
+            signature.working_size = signature.working_size.max(s.working_size);
             match (signature.context_dim, s.context_dim) {
                 (Some(a), Some(b)) if a != b => {
                     return reject(format!(

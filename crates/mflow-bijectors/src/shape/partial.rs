@@ -45,7 +45,7 @@ impl PartialMap {
             );
             return Err(Error::config("partial.of", reason));
         }
-        let rest: Vec<usize> = (0..dim).filter(|k| !on.contains(k)).collect();
+        let rest: Vec<usize> = (0..dim).filter(|k| sorted.binary_search(k).is_err()).collect();
         let mut merge = vec![0; dim];
         on.iter().chain(&rest).enumerate().for_each(|(i, &k)| merge[k] = i);
         let index = |v: &[usize]| indices("partial.dim", v, &s.device);

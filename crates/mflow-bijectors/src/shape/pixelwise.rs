@@ -49,6 +49,7 @@ impl Pixelwise {
             data_domain: s.data_domain.moved(),
             // The factor may differ from pixel to pixel.
             conformal: false,
+            working_size: height * width * s.working_size,
             ..s.clone()
         };
         Ok(Self { inner, signature })

@@ -479,7 +479,7 @@ fn public_types_are_debug_send_and_sync() {
         CouplingConfig CubicSpline Dependence Direction Domain Dual ElementwiseConfig
         Error Fast FeatureAffine FeatureAffineConfig FlowConfig Function FunctionConfig FunctionMap
         Gaussianize GaussianizeConfig
-        GlowConfig Gradient Grid ImageCouplingConfig Init Inversion InversionConfig Inverted Linear
+        GlowConfig Gradient Grid ImageCouplingConfig ImageFlowConfig Init Inversion InversionConfig Inverted Linear
         LinearKind LinearSpline LogSlopeGradient LuLinear LuLinearConfig Mask Multiscale Net NetConfig
         NetKind Noise Norm Order Orthogonal OrthogonalConfig ParamStore Parameter PartialMap
         Permutation PermutationConfig Piece Pixelwise Pushed QrLinear QrLinearConfig QuadraticSpline

@@ -3,7 +3,8 @@ use crate::numbers::{device, gap, numbers};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use mflow_bijectors::candle::{DType, Tensor};
 use mflow_bijectors::{
-    Bijector, Direction, FlowConfig, GlowConfig, Norm, ParamStore, SplineFlowConfig, Stream,
+    Bijector, Direction, FlowConfig, GlowConfig, ImageFlowConfig, Norm, ParamStore,
+    SplineFlowConfig, Stream,
 };
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -107,6 +108,45 @@ fn glow_normalises_inverts_and_learns() {
     }
     let after = value(&nll(flow.as_ref(), &x, None));
     assert!(after < before - 1., "from {before} to {after} nats");
+}
+
+/// The first latents are those channels that are mixed, of each level, and they depend on the whole image.
+#[test]
+fn latents_of_images_begin_with_channels_of_every_level() {
+    let config = ImageFlowConfig::new(&[8, 8, 1]).with_depth(2, 1).with_log_tanh(true);
+    let latents = |config: &ImageFlowConfig| {
+        let mut store = ParamStore::new(1, DType::F64, device());
+        let flow = store.create(&config.bijector(0).unwrap()).unwrap();
+        let x = noise("images", &[3, 64]).to_dtype(DType::F64).unwrap();
+        (flow.inverse(&x, None).unwrap().value, flow.forward(&x, None).unwrap().value)
+    };
+    let (with, _) = latents(&config.clone().with_mixed(1));
+    let (without, _) = latents(&config.clone().with_mixed(0));
+    // Level 0 gives out 2 channels of 4 x 4 pixels, level 1 its 8 of 2 x 2; 1 of the former are mixed, 2 of the latter.
+    let mixed: Vec<u32> =
+        (0..16).map(|p| 2 * p).chain((0..4).flat_map(|p| [32 + 8 * p, 33 + 8 * p])).collect();
+    let rest: Vec<u32> = (0..64).filter(|i| !mixed.contains(i)).collect();
+    let pick =
+        |t: &Tensor, of: &[u32]| t.index_select(&Tensor::new(of, device()).unwrap(), 1).unwrap();
+    let tail = with.narrow(1, mixed.len(), rest.len()).unwrap();
+    assert!(gap(&tail, &pick(&without, &rest)) < 1e-12, "the others follow in their order");
+    // Linear maps start near the identity: what is mixed is log_tanh of what was there.
+    let head = with.narrow(1, 0, mixed.len()).unwrap();
+    let there = pick(&without, &mixed);
+    let expected: Vec<f64> = there.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let found: Vec<f64> = head.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    for (e, f) in expected.iter().zip(&found) {
+        let a = 1. - 1_f64.tanh().powi(2);
+        let log_tanh =
+            if e.abs() < 1. { e.tanh() } else { e.signum() * (1_f64.tanh() + a * e.abs().ln()) };
+        assert!((f - log_tanh).abs() < 0.1 * (1. + log_tanh.abs()), "{f} and {log_tanh}");
+    }
+    let error = config.with_mixed(3).bijector(0).unwrap_err().to_string();
+    assert!(
+        error.contains("`image.mixed` must leave every level")
+            && error.contains("level 0 gives out 2"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -10,10 +10,10 @@ use mflow_bijectors::{
     ActNormConfig, Activation, AffineScale, AngleShiftConfig, AutoregressiveConfig,
     BatchNormConfig, BijectorConfig, CircularCouplingConfig, CouplingConfig, ElementwiseConfig,
     FeatureAffineConfig, FlowConfig, Function, FunctionConfig, GaussianizeConfig, GlowConfig,
-    ImageCouplingConfig, InversionConfig, LinearKind, LuLinearConfig, Mask, NetConfig, Norm, Order,
-    OrthogonalConfig, PermutationConfig, QrLinearConfig, ReshapeConfig, ResidualBlockConfig,
-    ScalingConfig, SpecialConformalConfig, SplineFlowConfig, SqueezeConfig, SvdLinearConfig,
-    TanhMixtureConfig, UnivariateConfig, laws,
+    ImageCouplingConfig, ImageFlowConfig, InversionConfig, LinearKind, LuLinearConfig, Mask,
+    NetConfig, Norm, Order, OrthogonalConfig, PermutationConfig, QrLinearConfig, ReshapeConfig,
+    ResidualBlockConfig, ScalingConfig, SpecialConformalConfig, SplineFlowConfig, SqueezeConfig,
+    SvdLinearConfig, TanhMixtureConfig, UnivariateConfig, laws,
 };
 
 macro_rules! laws_hold_for {
@@ -190,6 +190,9 @@ laws_hold_for! {
     iaf: Case::new(ready(FlowConfig::iaf(), 3, 0)).gain(0.3).entries(0).looser(10.);
     nice: Case::new(ready(FlowConfig::nice(), 4, 2)).gain(0.5).entries(0).constant_log_det();
     glow: Case::new(small_glow()).gain(0.5).entries(0).looser(10.);
+    image_flow: Case::new(small_image_flow(1, false)).gain(0.5).entries(0).looser(10.);
+    image_flow_log_tanh: Case::new(small_image_flow(1, true)).gain(0.5).spread(0.3).reach(2.).entries(0).looser(10.);
+    image_flow_unmixed: Case::new(small_image_flow(0, false)).gain(0.5).entries(0).looser(10.);
 
     flow: Case::flow(&small_flow(), 3, 0).looser(5.);
     flow_context: Case::flow(&small_flow(), 3, 2).looser(5.);
@@ -298,6 +301,12 @@ fn with_batch_norm(mut config: FlowConfig) -> FlowConfig {
 fn small_glow() -> BijectorConfig {
     let net = NetConfig::new(3, 1).with_activation(Activation::Silu);
     GlowConfig::new(&[4, 4, 1]).with_depth(2, 1).with_net(net).bijector(2).unwrap()
+}
+
+fn small_image_flow(mixed: usize, log_tanh: bool) -> BijectorConfig {
+    let net = NetConfig::new(3, 1).with_activation(Activation::Silu);
+    let config = ImageFlowConfig::new(&[4, 4, 1]).with_depth(2, 1).with_bins(4, 3.);
+    config.with_net(net).with_mixed(mixed).with_log_tanh(log_tanh).bijector(2).unwrap()
 }
 
 fn made(dim: usize) -> AutoregressiveConfig {

@@ -9,7 +9,8 @@ use crate::embedding::{Embedding, PaddedFlow};
 use crate::flow::VectorFlowConfig;
 use crate::model::{Model, ModelSignature};
 use crate::models::{ManifoldModel, ModelConfig, Nothing, Parts, refuse};
-use mflow_bijectors::{Bijector, Chain, Init, NetConfig, Params, Piece};
+use crate::network::NetworkConfig;
+use mflow_bijectors::{Bijector, Chain, Init, Params, Piece};
 use std::sync::Arc;
 
 impl ModelConfig {
@@ -52,7 +53,7 @@ impl ModelConfig {
     /// The networks of a chart around the chart's place; the number of the chart, one-hot, is their context.
     pub(crate) fn networks_of_charts(
         &self,
-        networks: [&NetConfig; 2],
+        networks: [&NetworkConfig; 2],
         params: &mut Params<'_>,
     ) -> Result<Autoencoder> {
         let places = self.places(params)?;

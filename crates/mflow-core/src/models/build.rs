@@ -13,14 +13,14 @@ use crate::embedding::{Embedding, PaddedFlow};
 use crate::flow::VectorFlowConfig;
 use crate::frame::Frame;
 use crate::model::Model;
-use crate::network::Network;
+use crate::network::{Ends, Network, NetworkConfig};
 use crate::normalize::coarse_column;
 use crate::refined::Refined;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::{
-    Bijector, Chain, ContextUnits, Domain, FeatureAffine, FeatureAffineConfig, Init, NetConfig,
-    ParamStore, Params, Piece,
+    Bijector, Chain, ContextUnits, Domain, FeatureAffine, FeatureAffineConfig, Init, ParamStore,
+    Params, Piece,
 };
 use std::sync::Arc;
 
@@ -97,6 +97,20 @@ impl ModelConfig {
                     self.name()
                 );
                 return refuse("frame", reason);
+            }
+            _ if self.sizes.frame.is_some() && self.image().is_some() => {
+                let reason = "must be left out of models of images, whose layers see neighbouring pixels and not \
+                              axes, found one";
+                return refuse("frame", reason.to_owned());
+            }
+            ModelParts::Atlas { .. } | ModelParts::FreeFormAtlas { .. }
+                if self.image().is_some() =>
+            {
+                let reason = format!(
+                    "must be of vectors in `{}`, whose charts lie along axes, found a part of images",
+                    self.name()
+                );
+                return refuse("kind", reason);
             }
             ModelParts::Af { .. } | ModelParts::Ratio { .. } | ModelParts::Fom { .. } => {}
             _ if *n == 0 || n >= d => {
@@ -369,7 +383,7 @@ impl ModelConfig {
 
     fn encoder(
         &self,
-        net: &NetConfig,
+        net: &NetworkConfig,
         context_dim: usize,
         outputs: usize,
         params: &mut Params<'_>,
@@ -384,21 +398,21 @@ impl ModelConfig {
         &self,
         normalization: Arc<dyn Bijector>,
         framed: bool,
-        net: &NetConfig,
+        net: &NetworkConfig,
         context_dim: usize,
         outputs: usize,
         params: &mut Params<'_>,
     ) -> Result<Encoder> {
         let d = self.sizes.data_dim;
         let params = &mut params.scope("encoder");
-        let net = Network::build(params, net, d, context_dim, outputs, framed)?;
+        let net = Network::build(params, net, Ends { inputs: d, context_dim, outputs }, framed)?;
         Ok(Encoder { normalization, net, dim: self.sizes.manifold_dim, framed })
     }
 
     fn autoencoder(
         &self,
-        encoder: &NetConfig,
-        decoder: &NetConfig,
+        encoder: &NetworkConfig,
+        decoder: &NetworkConfig,
         context_dim: usize,
         outputs: usize,
         params: &mut Params<'_>,
@@ -412,13 +426,14 @@ impl ModelConfig {
     fn with_decoder(
         &self,
         encoder: Encoder,
-        decoder: &NetConfig,
+        decoder: &NetworkConfig,
         context_dim: usize,
         params: &mut Params<'_>,
     ) -> Result<Autoencoder> {
         let ModelSizes { data_dim: d, manifold_dim: n, .. } = self.sizes;
         let params = &mut params.scope("decoder");
-        let decoder = Network::build(params, decoder, n, context_dim, d, encoder.framed)?;
+        let ends = Ends { inputs: n, context_dim, outputs: d };
+        let decoder = Network::build(params, decoder, ends, encoder.framed)?;
         Ok(Autoencoder { encoder, decoder })
     }
 
@@ -446,7 +461,7 @@ impl ModelConfig {
     pub(crate) fn autoencoder_of_charts(
         &self,
         places: Arc<dyn Bijector>,
-        [encoder, decoder]: [&NetConfig; 2],
+        [encoder, decoder]: [&NetworkConfig; 2],
         charts: usize,
         params: &mut Params<'_>,
     ) -> Result<Autoencoder> {

@@ -3,6 +3,7 @@ use crate::Result;
 use crate::atlas::{ChartFrame, Charts, place_charts};
 use crate::chart::ChartConfig;
 use crate::flow::{CircularFlowConfig, VectorFlowConfig};
+use crate::network::NetworkConfig;
 use crate::normalize::coarse_column;
 use mflow_bijectors::{FeatureAffineConfig, LinearKind, NetConfig, SplineFlowConfig};
 use serde::de::Error as _;
@@ -132,17 +133,17 @@ pub enum ModelParts {
         inner: VectorFlowConfig,
         /// The network from normalised data to coordinates.
         #[serde(default = "default_encoder")]
-        encoder: NetConfig,
+        encoder: NetworkConfig,
     },
     /// Probabilistic autoencoder: encoder and decoder networks, and a flow `h` of the codes. Böhm & Seljak
     /// (2020), arXiv 2006.05479.
     Pae {
         /// The network from normalised data to codes.
         #[serde(default = "default_encoder")]
-        encoder: NetConfig,
+        encoder: NetworkConfig,
         /// The network from codes to normalised data.
         #[serde(default = "default_encoder")]
-        decoder: NetConfig,
+        decoder: NetworkConfig,
         /// The flow `h` of the codes.
         #[serde(default)]
         inner: VectorFlowConfig,
@@ -165,10 +166,10 @@ pub enum ModelParts {
     FreeForm {
         /// The network from normalised data to codes.
         #[serde(default = "default_free")]
-        encoder: NetConfig,
+        encoder: NetworkConfig,
         /// The network from codes to normalised data.
         #[serde(default = "default_free")]
-        decoder: NetConfig,
+        decoder: NetworkConfig,
         /// The flow `h` of the codes.
         #[serde(default = "default_gaussianized")]
         inner: VectorFlowConfig,
@@ -184,10 +185,10 @@ pub enum ModelParts {
         charts: Charts,
         /// The network from data around the place of a chart to codes.
         #[serde(default = "default_free")]
-        encoder: NetConfig,
+        encoder: NetworkConfig,
         /// The network from codes to data around the place of a chart.
         #[serde(default = "default_free")]
-        decoder: NetConfig,
+        decoder: NetworkConfig,
         /// The flow `h` of the codes.
         #[serde(default = "default_gaussianized")]
         inner: VectorFlowConfig,
@@ -202,20 +203,20 @@ pub enum ModelParts {
     Vae {
         /// The network from normalised data to means and log-variances of the codes.
         #[serde(default = "default_encoder")]
-        encoder: NetConfig,
+        encoder: NetworkConfig,
         /// The network from codes to normalised data.
         #[serde(default = "default_encoder")]
-        decoder: NetConfig,
+        decoder: NetworkConfig,
     },
     /// Relaxed injective flow: the parts of a PAE, trained on a bound that penalises the singular values of
     /// the decoder's Jacobian. Kumar, Poole & Murphy (2020), arXiv 2002.08927.
     Rif {
         /// The network from normalised data to codes.
         #[serde(default = "default_encoder")]
-        encoder: NetConfig,
+        encoder: NetworkConfig,
         /// The network from codes to normalised data.
         #[serde(default = "default_smooth")]
-        decoder: NetConfig,
+        decoder: NetworkConfig,
         /// The flow `h` of the codes.
         #[serde(default)]
         inner: VectorFlowConfig,
@@ -256,8 +257,8 @@ fn default_tolerance() -> f64 {
     0.1
 }
 /// The published encoder of vectors.
-fn default_encoder() -> NetConfig {
-    NetConfig::new(100, 5)
+fn default_encoder() -> NetworkConfig {
+    NetConfig::new(100, 5).into()
 }
 /// Circular on angles; by couplings where there is something to depend on.
 fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
@@ -268,8 +269,8 @@ fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
     }
 }
 /// For decoders whose derivatives are part of a density or a loss: those of a network with kinks are piecewise constant.
-fn default_smooth() -> NetConfig {
-    default_encoder().with_activation(mflow_bijectors::Activation::Silu)
+fn default_smooth() -> NetworkConfig {
+    NetConfig::new(100, 5).with_activation(mflow_bijectors::Activation::Silu).into()
 }
 
 /// Five hidden layers of 100 units, as published, with a smooth activation: the score is a derivative of the network.
@@ -279,8 +280,8 @@ fn default_ratio() -> NetConfig {
 
 /// Smaller than the published encoder: in the same time such networks make twice as many passes over the rows, and come
 /// nearer to folded manifolds.
-fn default_free() -> NetConfig {
-    NetConfig::new(64, 3).with_activation(mflow_bijectors::Activation::Silu)
+fn default_free() -> NetworkConfig {
+    NetConfig::new(64, 3).with_activation(mflow_bijectors::Activation::Silu).into()
 }
 /// Codes that unroll a manifold end where it ends, and there is no density beyond. What is left to the couplings is not
 /// much.
@@ -484,18 +485,23 @@ impl ModelConfig {
         }
         self
     }
-    /// With other networks, where the model has an encoder or a decoder, or is one.
+    /// With other networks, where the model has an encoder or a decoder; of vectors also where it is one.
     #[must_use]
-    pub fn with_networks(mut self, net: &NetConfig) -> Self {
+    pub fn with_networks(mut self, net: impl Into<NetworkConfig>) -> Self {
+        let net = net.into();
         match &mut self.parts {
-            ModelParts::MeFlow { encoder, .. } => *encoder = net.clone(),
-            ModelParts::Ratio { network } => *network = net.clone(),
+            ModelParts::MeFlow { encoder, .. } => *encoder = net,
+            ModelParts::Ratio { network } => {
+                if let NetworkConfig::Vector(net) = net {
+                    *network = net;
+                }
+            }
             ModelParts::Pae { encoder, decoder, .. }
             | ModelParts::FreeForm { encoder, decoder, .. }
             | ModelParts::FreeFormAtlas { encoder, decoder, .. }
             | ModelParts::Vae { encoder, decoder }
             | ModelParts::Rif { encoder, decoder, .. } => {
-                (*encoder, *decoder) = (net.clone(), net.clone());
+                (*encoder, *decoder) = (net.clone(), net);
             }
             _ => {}
         }
@@ -522,12 +528,16 @@ impl ModelConfig {
     /// With a manifold that starts as the plane of the first `N` principal axes of the rows of `x: [rows, data_dim]`,
     /// row-major, in data units, instead of at random weights: before the first update of training the reconstruction
     /// error is that of principal components. A model that has no choice of a start (`af`, `ratio`, `fom`,
-    /// `atlas`, `free-form-atlas`, and M-flows on a chart) stays as it is. A flow `f` of the kind `circular` or `custom` cannot
+    /// `atlas`, `free-form-atlas`, and M-flows on a chart) stays as it is, and so does one of images, whose layers see
+    /// neighbouring pixels and not axes. A flow `f` of the kind `circular` or `custom` cannot
     /// start as the identity: with it the manifold starts elsewhere than at the plane, in coordinates along the axes.
     ///
     /// # Errors
     /// As [`place_charts`].
     pub fn start_flat(mut self, x: &[f64]) -> Result<Self> {
+        if self.image().is_some() {
+            return Ok(self);
+        }
         let outer = match &mut self.parts {
             ModelParts::Af { .. }
             | ModelParts::Ratio { .. }
@@ -583,6 +593,11 @@ impl ModelConfig {
         }
     }
 
+    /// The shape `[H, W, C]` of images, if a part of the model is made for them.
+    pub fn image(&self) -> Option<&[usize]> {
+        self.parts.image()
+    }
+
     /// The chart, if the model has one.
     pub fn chart(&self) -> Option<&ChartConfig> {
         self.parts.chart()
@@ -630,6 +645,27 @@ impl ModelParts {
             Self::Atlas { charts, .. } | Self::FreeFormAtlas { charts, .. } => Some(charts),
             _ => None,
         }
+    }
+    fn image(&self) -> Option<&[usize]> {
+        let flow = match self {
+            Self::Pie { outer, .. }
+            | Self::MFlow { outer, .. }
+            | Self::Atlas { outer, .. }
+            | Self::MeFlow { outer, .. } => Some(outer),
+            Self::Af { inner } => Some(inner),
+            _ => None,
+        };
+        let networks = match self {
+            Self::MeFlow { encoder, .. } => [Some(encoder), None],
+            Self::Pae { encoder, decoder, .. }
+            | Self::FreeForm { encoder, decoder, .. }
+            | Self::FreeFormAtlas { encoder, decoder, .. }
+            | Self::Vae { encoder, decoder }
+            | Self::Rif { encoder, decoder, .. } => [Some(encoder), Some(decoder)],
+            _ => [None, None],
+        };
+        let of_flow = flow.and_then(VectorFlowConfig::image);
+        of_flow.or_else(|| networks.into_iter().flatten().find_map(NetworkConfig::image))
     }
     fn chart(&self) -> Option<&ChartConfig> {
         match self {

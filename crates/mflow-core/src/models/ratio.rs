@@ -1,7 +1,7 @@
 //! [`Ratio`]: an estimator of likelihood ratios, the [`Model`] without a manifold.
 use super::ModelConfig;
 use crate::model::{Density, Model, ModelSignature, check_arguments};
-use crate::network::Network;
+use crate::network::{Ends, Network};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_bijectors::{
@@ -54,7 +54,8 @@ impl Ratio {
             dtype: params.dtype(),
             device: params.device().clone(),
         };
-        let network = Network::build(&mut params.scope("network"), network, d + c, 0, 1, false)?;
+        let ends = Ends { inputs: d + c, context_dim: 0, outputs: 1 };
+        let network = Network::of_vectors(&mut params.scope("network"), network, ends, false)?;
         Ok(Self { signature, units, network })
     }
 

@@ -21,7 +21,7 @@ fn given(context: &Tensor) -> Tensor {
 #[test]
 fn every_model_is_the_one_without_at_divided_contexts() {
     let mut all = configs();
-    all.push(ModelConfig::ratio(3, 2).with_networks(&small_net()));
+    all.push(ModelConfig::ratio(3, 2).with_networks(small_net()));
     let mut tried = 0;
     for config in all.into_iter().filter(|config| config.sizes.context_dim == 2) {
         let [plain, kind] = [config.clone(), with_units(config)].map(|c| Kind::new(c, 0.6));

@@ -6,7 +6,7 @@ use crate::subject::small_flow;
 use crate::volume::{Integrand, bin_of, check_counts, check_total};
 use mflow_bijectors::{Activation, LinearKind, NetConfig, ParamStore, Stream};
 use mflow_core::candle::{DType, Tensor};
-use mflow_core::{CycleError, Density, ModelConfig, ModelParts};
+use mflow_core::{CycleError, Density, ModelConfig, ModelParts, NetworkConfig};
 use std::f64::consts::{PI, TAU};
 
 /// With the codes that the encoder says, as they are.
@@ -223,12 +223,16 @@ fn networks_are_smooth_unless_asked_otherwise() {
     let ModelParts::FreeForm { encoder, decoder, .. } = &config.parts else {
         panic!("a free-form flow");
     };
-    assert_eq!((encoder.activation, decoder.activation), (Activation::Silu, Activation::Silu));
-    let kinked = config.with_networks(&NetConfig::new(4, 1)).with_inner(small_flow(LinearKind::Lu));
+    let activation = |config: &NetworkConfig| match config {
+        NetworkConfig::Vector(config) => config.activation,
+        other => panic!("a network of vectors, found {other:?}"),
+    };
+    assert_eq!([encoder, decoder].map(activation), [Activation::Silu; 2]);
+    let kinked = config.with_networks(NetConfig::new(4, 1)).with_inner(small_flow(LinearKind::Lu));
     let ModelParts::FreeForm { decoder, .. } = &kinked.parts else { panic!("still one") };
-    assert_eq!(decoder.activation, Activation::Relu);
+    assert_eq!(activation(decoder), Activation::Relu);
     let mut store = ParamStore::new(1, DType::F64, device());
-    let built = kinked.with_networks(&small_net()).build(&mut store, |_| true);
+    let built = kinked.with_networks(small_net()).build(&mut store, |_| true);
     assert_eq!(built.unwrap().signature().name, "free-form");
     let groups: Vec<String> =
         store.parameters().map(|p| p.name.split('.').next().unwrap().to_owned()).collect();

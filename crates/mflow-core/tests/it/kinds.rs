@@ -21,7 +21,7 @@ pub(crate) fn small_net() -> NetConfig {
 
 /// With flows and networks of test size.
 pub(crate) fn small(config: ModelConfig) -> ModelConfig {
-    let config = config.with_networks(&small_net()).with_outer(small_flow(LinearKind::Lu));
+    let config = config.with_networks(small_net()).with_outer(small_flow(LinearKind::Lu));
     match config.chart() {
         Some(_) => config,
         None => config.with_inner(small_flow(LinearKind::Permutation)),

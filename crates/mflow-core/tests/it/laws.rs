@@ -1,4 +1,5 @@
 //! Every chart and every model keeps the laws of `mflow_core::laws`, which say their oracles. Adding one is one line.
+use crate::images;
 use crate::kinds::{configs, small, units, with_steps};
 use crate::numbers::device;
 use mflow_bijectors::{
@@ -136,6 +137,20 @@ fn conformal() -> BijectorConfig {
         BijectorConfig::SpecialConformal(SpecialConformalConfig::new(3)),
     ];
     BijectorConfig::Chain { layers }
+}
+
+/// Of images, where the integral over the manifold would take long.
+#[test]
+fn models_of_images() {
+    for config in images::configs() {
+        let name = format!("{} of images", config.name());
+        let mut options = options().cases(1).gain(0.3).without(model::Law::Integral);
+        // The latents of an ambient flow are many.
+        options.draws = 10_000;
+        if let Err(broken) = model::check(&name, &config, &options) {
+            panic!("{broken}");
+        }
+    }
 }
 
 macro_rules! models {

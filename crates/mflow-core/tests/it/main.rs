@@ -16,6 +16,7 @@ mod free_form;
 mod generator;
 mod gradients;
 mod gram;
+mod images;
 mod kinds;
 mod laws;
 mod models;

@@ -8,7 +8,7 @@ use mflow_core::{Density, Error, Model, ModelConfig, Result};
 const ROWS: usize = 5;
 
 fn config() -> ModelConfig {
-    ModelConfig::ratio(3, 2).with_networks(&small_net())
+    ModelConfig::ratio(3, 2).with_networks(small_net())
 }
 
 fn kind() -> Kind {
@@ -126,7 +126,7 @@ fn configs_that_cannot_be_are_refused() {
 fn dropout_is_for_training_only() {
     let kind = kind();
     assert!(kind.model.training(&Noise::new(1, 0, 0)).unwrap().is_none(), "no difference");
-    let kind = Kind::new(config().with_networks(&small_net().with_dropout(0.5)), 0.9);
+    let kind = Kind::new(config().with_networks(small_net().with_dropout(0.5)), 0.9);
     let (x, context) = (kind.data(ROWS), kind.context(ROWS));
     let of = |model: &dyn Model| numbers(&model.log_prob(&x, context.as_ref()).unwrap());
     let training = kind.model.training(&Noise::new(1, 0, 0)).unwrap().unwrap();

@@ -112,7 +112,7 @@ fn without_encoder(kind: &Kind) -> Kind {
 }
 
 fn encoded(d: usize, n: usize) -> ModelConfig {
-    small(ModelConfig::me_flow(d, n)).with_networks(&small_net()).with_normalization(units(d))
+    small(ModelConfig::me_flow(d, n)).with_networks(small_net()).with_normalization(units(d))
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn with_dropout(config: ModelConfig, p: f64) -> ModelConfig {
     config
         .with_outer(dropping(p))
         .with_inner(dropping(p))
-        .with_networks(&small_net().with_dropout(p))
+        .with_networks(small_net().with_dropout(p))
         .with_normalization(units(3))
 }
 
@@ -123,7 +123,7 @@ fn a_training_view_obeys_the_laws_of_a_model() {
 /// The decoder of one residual block is linear in its mask, whose mean is 1.
 #[test]
 fn the_mean_over_masks_is_the_model_itself() {
-    let config = ModelConfig::pae(3, 2).with_networks(&small_net().with_dropout(0.4));
+    let config = ModelConfig::pae(3, 2).with_networks(small_net().with_dropout(0.4));
     let flow = crate::subject::small_flow(LinearKind::Permutation);
     let kind = Kind::new(config.with_inner(flow), 0.8);
     let rows = 20_000;
@@ -166,9 +166,9 @@ fn observing_a_batch_initialises_act_norms() {
         ModelConfig::af(3),
         ModelConfig::pie(3, 2),
         ModelConfig::m_flow(3, 2),
-        ModelConfig::me_flow(3, 2).with_networks(&small_net()),
-        ModelConfig::pae(3, 2).with_networks(&small_net()),
-        with_steps(ModelConfig::free_form(3, 2), 0).with_networks(&small_net()),
+        ModelConfig::me_flow(3, 2).with_networks(small_net()),
+        ModelConfig::pae(3, 2).with_networks(small_net()),
+        with_steps(ModelConfig::free_form(3, 2), 0).with_networks(small_net()),
     ] {
         let config = config.with_outer(flow.clone()).with_inner(flow.clone());
         let mut store = ParamStore::new(2, DType::F64, device());

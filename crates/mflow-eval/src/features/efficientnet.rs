@@ -105,14 +105,15 @@ impl EfficientNetLite0 {
 
     /// What the network sees of an image, `[3, 224, 224]`.
     fn seen(&self, row: &[f64]) -> Vec<f32> {
-        let ImageShape { channels, height, width, range: [black, white] } = self.shape;
+        let ImageShape { height, width, channels, range: [black, white] } = self.shape;
         let scaled = |v: &f64| (255. * (v - black) / (white - black) - 127.) / 128.;
-        let plane = |pixels: &[f64]| {
+        let plane = |channel: usize| {
+            let pixels = row.iter().skip(channel).step_by(channels);
             #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
-            let pixels: Vec<f32> = pixels.iter().map(|v| scaled(v) as f32).collect();
+            let pixels: Vec<f32> = pixels.map(|v| scaled(v) as f32).collect();
             resize(&pixels, height, width, SIDE)
         };
-        let planes: Vec<f32> = row.chunks_exact(height * width).flat_map(plane).collect();
+        let planes: Vec<f32> = (0..channels).flat_map(plane).collect();
         planes.repeat(3 / channels)
     }
 

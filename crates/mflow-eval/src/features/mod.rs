@@ -50,15 +50,15 @@ impl Features for RawFeatures {
     }
 }
 
-/// How a row is an image: `[channels, height, width]`, row-major.
+/// How a row is an image: `[height, width, channels]`, row-major, as files have it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImageShape {
-    /// 1 for grey, 3 for red, green and blue.
-    pub channels: usize,
     /// Rows of pixels.
     pub height: usize,
     /// Columns of pixels.
     pub width: usize,
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
     /// The numbers of black and of white, as 0 and 255.
     pub range: [f64; 2],
 }
@@ -67,7 +67,7 @@ impl ImageShape {
     /// Numbers of an image.
     #[must_use]
     pub fn pixels(&self) -> usize {
-        self.channels * self.height * self.width
+        self.height * self.width * self.channels
     }
 }
 

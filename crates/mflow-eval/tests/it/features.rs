@@ -16,9 +16,9 @@ const WEIGHTS: &str = "../../target/data/features/source/efficientnet-lite0-5793
 
 /// The picture of the fixtures: waves and a step, 0 to 1.
 fn image(shape: ImageShape) -> Vec<f64> {
-    let ImageShape { height, width, .. } = shape;
+    let ImageShape { height, width, channels, .. } = shape;
     let pixel = |e: usize| {
-        let (c, i, j) = (e / (height * width), e / width % height, e % width);
+        let (i, j, c) = (e / (width * channels), e / channels % width, e % channels);
         let (x, y) = (j as f64 / width as f64, i as f64 / height as f64);
         let waves = (12. * y + c as f64).sin() * (7. * x - 0.5 * c as f64).cos();
         0.5 + 0.3 * waves + if i * width > j * height { 0.2 } else { -0.2 }

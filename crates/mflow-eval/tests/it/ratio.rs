@@ -25,9 +25,8 @@ fn estimator(pool: &Pool) -> Box<dyn Model> {
     let log_ratios: Vec<f64> = z.iter().zip(&theta).map(|(z, t)| t * z - t * t / 2.).collect();
     let scores = z.iter().zip(&theta).map(|(z, t)| z - t).collect();
     let net = NetConfig::new(48, 1).with_activation(Activation::Silu);
-    let model = ModelConfig::ratio(2, 1)
-        .with_networks(&net)
-        .with_normalization(standardize(&x, 2).unwrap());
+    let model =
+        ModelConfig::ratio(2, 1).with_networks(net).with_normalization(standardize(&x, 2).unwrap());
     let data = Rows::new(x, 2, Some((theta, 1)), DType::F64, &Device::Cpu).unwrap();
     let data = data.with_scores(scores).unwrap().with_ratios(&log_ratios, &labels).unwrap();
     let losses = vec![Loss::Ratio {}.weighted(1.), Loss::Score {}.weighted(1.)];

@@ -76,7 +76,7 @@ fn value(toy: &Toy, store: &mut ParamStore) -> f64 {
 
 pub(crate) fn small(model: ModelConfig) -> ModelConfig {
     let net = NetConfig::new(6, 1).with_activation(Activation::Silu);
-    model.with_outer(small_flow()).with_inner(small_flow()).with_networks(&net)
+    model.with_outer(small_flow()).with_inner(small_flow()).with_networks(net)
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn toy(rows: usize, joint: bool, losses: Vec<WeightedLoss>) -> Toy {
     let sample = Sample::new(rows, 1);
     let net = NetConfig::new(32, 1).with_activation(Activation::Silu);
     let model = ModelConfig::ratio(1, 1)
-        .with_networks(&net)
+        .with_networks(net)
         .with_normalization(standardize(&sample.x, 1).unwrap());
     let mut phase = Phase::new("likelihood", &["*"], losses, 40_000_usize.div_ceil(rows));
     (phase.batch_size, phase.ema) = (50, 0.99);

@@ -18,7 +18,7 @@ fn on_helix(rows: usize, phase: Phase) -> (Vec<f64>, Toy) {
     let (t, x) = helix(rows);
     let net = NetConfig::new(32, 2).with_activation(Activation::Silu);
     let model = ModelConfig::free_form(3, 1)
-        .with_networks(&net)
+        .with_networks(net)
         .with_normalization(standardize(&x, 3).unwrap());
     let data = Rows::new(x, 3, None, DType::F64, device()).unwrap();
     (t, Toy { model, data, ..Toy::parabola(20, vec![phase]) })

@@ -110,7 +110,7 @@ pub(super) struct Options {
     /// free-form, 0.003 for that of free-form-atlas, 0.001 for a density]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
-    /// Normalisation of data; results are in data units in any case [default: standardize]
+    /// Normalisation of data; results are in data units in any case [default: standardize, of models of images together]
     #[arg(long, value_enum)]
     normalize: Option<Normalize>,
     /// Normalisation of the context; scores are with respect to it as it is given in any case [default: standardize]
@@ -283,6 +283,8 @@ impl From<ScheduleName> for Schedule {
 enum Normalize {
     /// Mean 0 and standard deviation 1 of each column
     Standardize,
+    /// The same mean and deviation for all columns, as for pixels of images
+    Together,
     /// As they are
     None,
 }
@@ -291,6 +293,7 @@ impl From<Normalize> for fit::Normalize {
     fn from(normalize: Normalize) -> Self {
         match normalize {
             Normalize::Standardize => Self::Standardize,
+            Normalize::Together => Self::Together,
             Normalize::None => Self::None,
         }
     }

@@ -10,7 +10,8 @@ use clap::Args;
 use mflow::bijectors::{FeatureAffineConfig, NetConfig, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Tensor};
 use mflow::core::{
-    self, Charts, Density, DeviceName, Model, ModelParts, VectorFlowConfig, gram_log_det,
+    self, Charts, Density, DeviceName, Model, ModelParts, NetworkConfig, VectorFlowConfig,
+    gram_log_det,
 };
 use mflow::cycle::{self, Cycle};
 use mflow::train::Pool;
@@ -167,26 +168,26 @@ fn parts(parts: &ModelParts) -> Vec<(&'static str, String)> {
         ModelParts::MeFlow { outer, inner, encoder } => vec![
             ("outer flow", flow(outer)),
             ("inner flow", flow(inner)),
-            ("encoder", network(encoder)),
+            ("encoder", coder(encoder)),
         ],
         ModelParts::Pae { encoder, decoder, inner }
         | ModelParts::FreeForm { encoder, decoder, inner, .. }
         | ModelParts::Rif { encoder, decoder, inner } => {
             vec![
-                ("encoder", network(encoder)),
-                ("decoder", network(decoder)),
+                ("encoder", coder(encoder)),
+                ("decoder", coder(decoder)),
                 ("inner flow", flow(inner)),
             ]
         }
         ModelParts::FreeFormAtlas { charts, encoder, decoder, inner, tolerance, .. } => vec![
             ("charts", of_charts(charts, *tolerance)),
-            ("encoder", network(encoder)),
-            ("decoder", network(decoder)),
+            ("encoder", coder(encoder)),
+            ("decoder", coder(decoder)),
             ("inner flow", flow(inner)),
         ],
         ModelParts::Ratio { network: net } => vec![("network", network(net))],
         ModelParts::Vae { encoder, decoder } => {
-            vec![("encoder", network(encoder)), ("decoder", network(decoder))]
+            vec![("encoder", coder(encoder)), ("decoder", coder(decoder))]
         }
         _ => vec![],
     }
@@ -200,8 +201,37 @@ fn network(config: &NetConfig) -> String {
     format!("{} blocks of width {}", config.blocks, config.hidden)
 }
 
+/// An encoder or a decoder.
+fn coder(config: &NetworkConfig) -> String {
+    match config {
+        NetworkConfig::Vector(config) => network(config),
+        NetworkConfig::Image(image) => format!(
+            "convolutions of images {}, {} levels of {} blocks from {} channels on",
+            shape(&image.shape),
+            image.levels,
+            image.blocks,
+            image.channels
+        ),
+        _ => "custom".to_owned(),
+    }
+}
+
+fn shape(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+}
+
 fn flow(config: &VectorFlowConfig) -> String {
     match config {
+        VectorFlowConfig::Image(image) => format!(
+            "images {}, {} levels of {} spline couplings, {} bins on [-{}, {}], networks of {}",
+            shape(&image.shape),
+            image.levels,
+            image.steps,
+            image.bins,
+            image.tail_bound,
+            image.tail_bound,
+            network(&image.net)
+        ),
         VectorFlowConfig::Spline(SplineFlowConfig {
             layers,
             bins,

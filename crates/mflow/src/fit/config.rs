@@ -42,6 +42,9 @@ pub enum Normalize {
     /// To mean 0 and standard deviation 1 of each feature.
     #[default]
     Standardize,
+    /// To mean 0 and standard deviation 1 of all features together, by the same numbers for each: of images, whose
+    /// neighbouring pixels are to stay comparable, and some of which may be constant.
+    Together,
 }
 
 impl Normalize {
@@ -60,11 +63,14 @@ impl Normalize {
         match self {
             Self::None => Ok(model),
             // A known manifold is given in data units.
-            Self::Standardize if matches!(model.parts, ModelParts::Fom { .. }) => Ok(model),
-            Self::Standardize => Ok(model.with_normalization(match weights {
-                Some(weights) => standardize_weighted(values, cols, weights)?,
-                None => standardize(values, cols)?,
-            })),
+            _ if matches!(model.parts, ModelParts::Fom { .. }) => Ok(model),
+            Self::Standardize | Self::Together => {
+                let each = match weights {
+                    Some(weights) => standardize_weighted(values, cols, weights)?,
+                    None => standardize(values, cols)?,
+                };
+                Ok(model.with_normalization(self.units(&each)))
+            }
         }
     }
 }

@@ -226,10 +226,15 @@ impl FitRequest {
         config.seed = self.seed.unwrap_or(config.seed);
         config.dtype = self.dtype.unwrap_or(config.dtype);
         config.device = self.device.unwrap_or(config.device);
+        let image = config.model.image().is_some();
         let sizes = &mut config.model.sizes;
         sizes.manifold_dim = *self.manifold_dim.value().unwrap_or(&sizes.manifold_dim);
         sizes.conditional_manifold |= self.conditional_manifold;
-        if let Some(normalize) = self.normalize {
+        let said =
+            |s: &Setting| s.is_under("model.normalization") || s.is_at("model.normalization");
+        let of_image = image && !self.settings().any(said);
+        let normalize = self.normalize.or(of_image.then_some(Normalize::Together));
+        if let Some(normalize) = normalize {
             sizes.normalization = Some(normalize.units(&data.data));
         }
         if let Some(normalize) = self.normalize_context {

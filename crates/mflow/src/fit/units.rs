@@ -29,10 +29,22 @@ impl Normalize {
     pub(super) fn units(self, of: &FeatureAffineConfig) -> FeatureAffineConfig {
         match self {
             Self::Standardize => of.clone(),
+            Self::Together => together(of),
             Self::None => {
                 let cols = of.shift.len();
                 FeatureAffineConfig::new(vec![0.; cols], vec![1.; cols])
             }
         }
     }
+}
+
+/// One mean and one deviation of all features, from those of each.
+fn together(each: &FeatureAffineConfig) -> FeatureAffineConfig {
+    let count = each.shift.len();
+    let mean = each.shift.iter().sum::<f64>() / count.max(1) as f64;
+    let square = |(shift, scale): (&f64, &f64)| scale * scale + (shift - mean) * (shift - mean);
+    let squares: f64 = each.shift.iter().zip(&each.scale).map(square).sum();
+    let deviation = (squares / count.max(1) as f64).sqrt();
+    let scale = if deviation > 0. { deviation } else { 1. };
+    FeatureAffineConfig::new(vec![mean; count], vec![scale; count])
 }

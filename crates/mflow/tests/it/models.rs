@@ -324,7 +324,7 @@ fn models(data_dim: usize, context_dim: usize) -> Vec<ModelConfig> {
             "fom" if data_dim == 2 => model,
             _ => model.with_inner(flow.clone()),
         };
-        let model = model.with_outer(flow.clone()).with_networks(&NetConfig::new(8, 1));
+        let model = model.with_outer(flow.clone()).with_networks(NetConfig::new(8, 1));
         model.with_context(context_dim)
     };
     all.into_iter().map(small).collect()

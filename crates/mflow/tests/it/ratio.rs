@@ -139,7 +139,7 @@ fn what_is_missing_or_does_not_fit_is_told() {
 }
 
 fn experiment(simulator: &str, data_dim: usize) -> ExperimentConfig {
-    let model = ModelConfig::ratio(data_dim, 1).with_networks(&NetConfig::new(32, 1));
+    let model = ModelConfig::ratio(data_dim, 1).with_networks(NetConfig::new(32, 1));
     let mut train = Schedule::Likelihood.config(&model, 20).expect("it fits");
     let phase = &mut train.phases[0].phases_mut()[0];
     phase.losses.push(Loss::Score {}.weighted(1.));
