@@ -6,7 +6,6 @@
 //! with random weights.
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 mod sample;
-mod sheet;
 mod toy;
 
 use clap::{Parser, Subcommand};

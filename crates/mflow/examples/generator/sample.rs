@@ -1,10 +1,11 @@
 //! Data sets: images with all but some inputs of the generator fixed.
-use crate::{Result, sheet};
+use crate::Result;
 use clap::Args;
 use mflow::bijectors::{Stream, host};
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{DeviceName, FixedInputs, Generator, GeneratorConfig};
 use mflow::data::io::NpyWriter;
+use mflow::eval::figures::{Images, draw_images};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -233,7 +234,7 @@ fn write(
     }
     let columns = if part.folder == "grid" { options.grid.unwrap_or(SHEET) } else { SHEET };
     let path = options.out.join(format!("{}.png", part.folder));
-    sheet::write(&path, &picture, [side, wide, channels], columns)
+    Ok(draw_images(Images::new(&picture, [side, wide, channels])?, columns, &path)?)
 }
 
 /// The means over squares of `factor` by `factor` pixels of an image `[H, W, C]`.

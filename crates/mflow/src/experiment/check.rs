@@ -14,7 +14,7 @@ pub(super) fn check_scores(config: &ExperimentConfig, source: &Source) -> Result
     let found = match source {
         Source::Simulator(simulator) if simulator.has_scores() => return Ok(()),
         Source::Simulator(simulator) => format!("`{}`", simulator.name()),
-        Source::Rows(_) => "the rows of a file".to_owned(),
+        Source::Rows(_) | Source::Images(_) => "the rows of a file".to_owned(),
     };
     let has_scores = |name: &&str| simulator_by_name(name).is_ok_and(|s| s.has_scores());
     let known: Vec<&str> = simulator_names().into_iter().filter(has_scores).collect();

@@ -1,4 +1,5 @@
 //! Where the data of an experiment come from: a simulator, or the rows of a file.
+use super::images::{ImageData, ImagesConfig};
 use super::{EvaluationConfig, ExperimentConfig, ratio};
 use crate::fit::Normalize;
 use crate::{Error, Result};
@@ -11,7 +12,7 @@ use mflow_train::Rows;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Data of an experiment. In a file: `simulator` with `rows`, or `file` with `test_fraction`.
+/// Data of an experiment. In a file: `simulator` with `rows`, `file` with `test_fraction`, or the table `images`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct DataConfig {
@@ -41,6 +42,8 @@ pub enum Origin {
         /// [`mflow_train::Rows::with_weights`].
         weights: Option<PathBuf>,
     },
+    /// Images of files.
+    Images(ImagesConfig),
 }
 
 /// The part of a file that is held out where nothing is said.
@@ -60,7 +63,7 @@ impl DataConfig {
     pub fn name(&self) -> String {
         match &self.origin {
             Origin::Simulator { name, .. } => name.clone(),
-            Origin::File { path, .. } => {
+            Origin::File { path, .. } | Origin::Images(ImagesConfig { train: path, .. }) => {
                 path.file_name().unwrap_or_default().to_string_lossy().into_owned()
             }
         }
@@ -74,6 +77,7 @@ impl DataConfig {
                 let weighted = if weights.is_some() { ", rows with weights" } else { "" };
                 format!("{name}, {test_fraction} of it held out{weighted}")
             }
+            Origin::Images(images) => format!("images of {}", images.train.display()),
         }
     }
     /// The simulator that draws the data.
@@ -83,7 +87,7 @@ impl DataConfig {
     pub fn simulator(&self) -> Result<Box<dyn Simulator>> {
         match &self.origin {
             Origin::Simulator { name, .. } => Ok(simulator_by_name(name)?),
-            Origin::File { .. } => {
+            Origin::File { .. } | Origin::Images(_) => {
                 let reason = "is missing: the data come from a file".to_owned();
                 Err(Error::Config { field: "data.simulator", reason })
             }
@@ -105,6 +109,8 @@ struct Fields {
     test_fraction: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     weights: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<ImagesConfig>,
     normalize: Normalize,
 }
 
@@ -112,14 +118,27 @@ impl TryFrom<Fields> for DataConfig {
     type Error = Error;
 
     fn try_from(fields: Fields) -> Result<Self> {
-        let Fields { simulator, rows, file, test_fraction, weights, normalize } = fields;
+        let Fields { simulator, rows, file, test_fraction, weights, images, normalize } = fields;
         let refuse = |field, reason: &str| Err(Error::Config { field, reason: reason.to_owned() });
+        if let Some(images) = images {
+            let others = [simulator.is_some(), rows.is_some(), file.is_some()];
+            if others.contains(&true) || test_fraction.is_some() || weights.is_some() {
+                return refuse(
+                    "data.images",
+                    "says all of the data; expected nothing beside it but `normalize`",
+                );
+            }
+            return Ok(Self { origin: Origin::Images(images), normalize });
+        }
         let origin = match (simulator, file) {
             (Some(_), Some(_)) => {
                 return refuse("data", "has both `simulator` and `file`; expected one of them");
             }
             (None, None) => {
-                return refuse("data", "has neither `simulator` nor `file`; expected one of them");
+                return refuse(
+                    "data",
+                    "has neither `simulator` nor `file` nor `images`; expected one of them",
+                );
             }
             (Some(name), None) => match (rows, test_fraction, weights) {
                 (_, Some(_), _) => {
@@ -158,6 +177,7 @@ impl From<DataConfig> for Fields {
                 normalize,
                 ..Self::default()
             },
+            Origin::Images(images) => Self { images: Some(images), normalize, ..Self::default() },
         }
     }
 }
@@ -263,6 +283,8 @@ pub(super) enum Source {
     Simulator(Box<dyn Simulator>),
     /// They were read.
     Rows(Split),
+    /// They are images.
+    Images(Box<(ImagesConfig, ImageData)>),
 }
 
 /// Rows to train on.
@@ -311,7 +333,13 @@ impl Source {
     pub(super) fn open(config: &ExperimentConfig) -> Result<Self> {
         match &config.data.origin {
             Origin::Simulator { .. } => Ok(Self::Simulator(config.data.simulator()?)),
-            Origin::File { .. } if ratio::is_ratio(&config.model) => Err(ratio::no_file()),
+            Origin::File { .. } | Origin::Images(_) if ratio::is_ratio(&config.model) => {
+                Err(ratio::no_file())
+            }
+            Origin::Images(images) => {
+                let data = ImageData::read(images, config.evaluation.test_rows)?;
+                Ok(Self::Images(Box::new((images.clone(), data))))
+            }
             Origin::File { path, test_fraction, weights } => {
                 let (cols, weights) = (config.model.sizes.data_dim, weights.as_deref());
                 Ok(Self::Rows(Split::read(path, cols, *test_fraction, weights, config.seed)?))
@@ -343,6 +371,7 @@ impl Source {
                 let weights = split.weights.as_ref().map(|weights| weights.train.clone());
                 Ok(Training { weights, ..Training::of(split.train.clone(), split.cols) })
             }
+            Self::Images(of) => Ok(of.1.training(&of.0, config.seed)),
         }
     }
 }
@@ -387,7 +416,7 @@ fn training_stream(config: &ExperimentConfig) -> Stream {
 fn simulated_rows(config: &ExperimentConfig) -> Result<usize> {
     match config.data.origin {
         Origin::Simulator { rows, .. } => Ok(rows),
-        Origin::File { .. } => {
+        Origin::File { .. } | Origin::Images(_) => {
             let reason = "is missing: the data come from a file".to_owned();
             Err(Error::Config { field: "data.rows", reason })
         }
@@ -433,5 +462,6 @@ pub(crate) fn held_out(config: &ExperimentConfig) -> Result<Option<Vec<f64>>> {
     match Source::open(config)? {
         Source::Simulator(_) => Ok(None),
         Source::Rows(split) => Ok(Some(split.test)),
+        Source::Images(of) => Ok(Some(of.1.test)),
     }
 }

@@ -152,7 +152,7 @@ pub(super) fn evaluate_held_out(split: &Split, of: Evaluated<'_>) -> Result<Eval
 
 /// A projected point is on the manifold: projecting it again must not move it, where the model has an
 /// exact inverse.
-fn round_trip_error(of: Evaluated<'_>, x: &[f64], parameters: &[f64]) -> Result<f64> {
+pub(super) fn round_trip_error(of: Evaluated<'_>, x: &[f64], parameters: &[f64]) -> Result<f64> {
     let model: &dyn Model = of.model;
     let (x, context) = (of.tensor(x, model.signature().data_dim)?, of.context(parameters)?);
     let moved = of.by_rows(&x, context.as_ref(), |x, c| {

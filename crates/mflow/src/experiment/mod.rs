@@ -2,6 +2,7 @@
 mod check;
 mod data;
 mod evaluation;
+mod images;
 mod optional;
 mod ratio;
 
@@ -15,11 +16,15 @@ pub use data::{DataConfig, Origin, Split, SplitWeights, test_data, training_data
 pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
+use images::evaluate_images;
+pub use images::{ImageContexts, ImagesConfig};
+pub(crate) use images::{ImageData, generated};
 use mflow_core::{DeviceName, ModelConfig, RowLayout, load_model, write_atomically};
 use mflow_eval::metrics::Evaluated;
 use mflow_train::{Observer, Outcome, Pool, RunDir, Start, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -75,6 +80,14 @@ pub struct EvaluationConfig {
     /// Whether the dimension of the test data is estimated by classical means, without the model.
     #[serde(skip_serializing_if = "is_false")]
     pub intrinsic_dimension: bool,
+    /// The features in which samples of images are compared: `raw`, `pca-K`, `efficientnet-lite0`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// The weights of the network whose features these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_weights: Option<PathBuf>,
+    /// Images whose distance from the true manifold is measured, where their generator is known.
+    pub nearest: usize,
     /// Precision of the evaluation.
     pub dtype: DTypeName,
 }
@@ -99,6 +112,9 @@ impl Default for EvaluationConfig {
             calibration: 0,
             two_sample: false,
             intrinsic_dimension: false,
+            features: vec![],
+            feature_weights: None,
+            nearest: 50,
             dtype: DTypeName::F32,
         }
     }
@@ -167,6 +183,7 @@ pub fn run(
     let evaluation = match &source {
         Source::Simulator(simulator) => evaluate(config, simulator.as_ref(), of)?,
         Source::Rows(split) => evaluate_held_out(split, of)?,
+        Source::Images(images) => evaluate_images(config, &images.0, &images.1, of)?,
     };
     draw_run(config, of, &run.metrics()?, &run.file("figures"))?;
     let report = Report {

@@ -1,0 +1,134 @@
+//! Pictures of images: many in one, and one after the other.
+use crate::{Error, Result};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+/// Pixels between images.
+const GAP: usize = 2;
+/// What small images are enlarged to, at least, in pixels of a side.
+const SIDE: usize = 48;
+/// Hundredths of a second between two images of an animation.
+const DELAY: u16 = 8;
+/// How carefully colours of an animation are chosen, 1 to 30; 1 is the best and slowest.
+const SPEED: i32 = 10;
+
+/// Images as rows of numbers from 0, black, to 255, white, `[H, W, C]` each, of 1 or 3 channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    values: &'a [f64],
+    shape: [usize; 3],
+}
+
+impl<'a> Images<'a> {
+    /// Rows of this shape.
+    ///
+    /// # Errors
+    /// [`Error::Features`] if the shape is none of grey or coloured images; [`Error::Rows`] if the numbers are no whole
+    /// number of them.
+    pub fn new(values: &'a [f64], shape: [usize; 3]) -> Result<Self> {
+        let cols = shape.iter().product();
+        if !matches!(shape[2], 1 | 3) || cols == 0 {
+            let expected = "images of 1 or 3 channels, with pixels".to_owned();
+            return Err(Error::Features { expected, found: format!("{shape:?}") });
+        }
+        if !values.len().is_multiple_of(cols) {
+            return Err(Error::Rows { cols, found: values.len() });
+        }
+        Ok(Self { values, shape })
+    }
+
+    /// How often each pixel is repeated in both directions, so that one sees something.
+    fn factor(self) -> usize {
+        SIDE.div_ceil(self.shape[0].min(self.shape[1]))
+    }
+
+    /// Images as red, green and blue, enlarged: `[H, W, 3]` bytes each, with the sides.
+    fn enlarged(self) -> (Vec<Vec<u8>>, [usize; 2]) {
+        let ([h, w, c], factor) = (self.shape, self.factor());
+        let enlarge = |image: &[f64]| {
+            let mut out = Vec::with_capacity(3 * h * w * factor * factor);
+            for row in 0..h * factor {
+                for column in 0..w * factor {
+                    let pixel = ((row / factor) * w + column / factor) * c;
+                    let channel = |k: usize| byte(image[pixel + if c == 3 { k } else { 0 }]);
+                    out.extend([channel(0), channel(1), channel(2)]);
+                }
+            }
+            out
+        };
+        let all = self.values.chunks_exact(h * w * c).map(enlarge).collect();
+        (all, [h * factor, w * factor])
+    }
+}
+
+/// The nearest byte; it saturates.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn byte(value: f64) -> u8 {
+    value.round() as u8
+}
+
+/// Write images row after row, so many side by side, as a PNG file. Small ones are enlarged.
+///
+/// # Errors
+/// If there is no image or the file cannot be written.
+pub fn draw_images(images: Images<'_>, columns: usize, path: &Path) -> Result<()> {
+    let (all, [h, w]) = images.enlarged();
+    if all.is_empty() || columns == 0 {
+        return Err(Error::TooFew { expected: 1, found: 0 });
+    }
+    let across = columns * (w + GAP) + GAP;
+    let down = all.len().div_ceil(columns) * (h + GAP) + GAP;
+    let mut pixels = vec![255_u8; 3 * across * down];
+    for (i, image) in all.iter().enumerate() {
+        let (top, left) = (GAP + i / columns * (h + GAP), GAP + i % columns * (w + GAP));
+        for (y, row) in image.chunks_exact(3 * w).enumerate() {
+            let start = 3 * ((top + y) * across + left);
+            pixels[start..start + 3 * w].copy_from_slice(row);
+        }
+    }
+    let [across, down] = [size(across, path)?, size(down, path)?];
+    let mut encoder = png::Encoder::new(create(path)?, across, down);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut file| file.write_image_data(&pixels));
+    written.map_err(|e| encoding(path, &e))
+}
+
+/// Write images one after the other as a GIF file that starts again at its end. Small ones are enlarged.
+///
+/// # Errors
+/// If there is no image or the file cannot be written.
+pub fn animate_images(images: Images<'_>, path: &Path) -> Result<()> {
+    let (all, [h, w]) = images.enlarged();
+    if all.is_empty() {
+        return Err(Error::TooFew { expected: 1, found: 0 });
+    }
+    let small = |v: usize| {
+        u16::try_from(v)
+            .map_err(|_| encoding(path, &format!("an image of {v} pixels is too large")))
+    };
+    let (w, h) = (small(w)?, small(h)?);
+    let fail = |e: gif::EncodingError| encoding(path, &e);
+    let mut encoder = gif::Encoder::new(create(path)?, w, h, &[]).map_err(fail)?;
+    encoder.set_repeat(gif::Repeat::Infinite).map_err(fail)?;
+    for image in &all {
+        let mut frame = gif::Frame::from_rgb_speed(w, h, image, SPEED);
+        frame.delay = DELAY;
+        encoder.write_frame(&frame).map_err(fail)?;
+    }
+    Ok(())
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>> {
+    let file = File::create(path);
+    file.map(BufWriter::new).map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+fn size(v: usize, path: &Path) -> Result<u32> {
+    u32::try_from(v).map_err(|_| encoding(path, &format!("a picture of {v} pixels is too large")))
+}
+
+fn encoding(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::Rasterise { path: path.to_owned(), reason: reason.to_string() }
+}

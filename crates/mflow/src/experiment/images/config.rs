@@ -1,0 +1,57 @@
+//! Which images an experiment is about, as it is written in a file.
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Images of `.npy` files, `[n, H, W, C]` or `[n, H, W]`, with numbers from 0, black, to 255, white. Relative paths start
+/// where the program was started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImagesConfig {
+    /// To train on, validation included.
+    pub train: PathBuf,
+    /// To measure the model by.
+    pub test: PathBuf,
+    /// So many of the former, from the first; none means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<usize>,
+    /// Whether training images get uniform noise of one step of their bytes, so that they have a density: `x + u`, `u`
+    /// from 0 to 1. Theis, van den Oord & Bethge (2016), arXiv 1511.01844, section 3.1.
+    #[serde(default = "yes")]
+    pub dequantize: bool,
+    /// The parameters that images depend on, if there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ImageContexts>,
+    /// The generator that they are from, a TOML file beside its weights, by which distances from the true manifold are
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<PathBuf>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One parameter of each image, with a standard normal prior.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageContexts {
+    /// Those of the training images, `[n, 1]`.
+    pub train: PathBuf,
+    /// Those of the test images, `[n, 1]`.
+    pub test: PathBuf,
+    /// Images that share a parameter, from which it is to be inferred.
+    pub observed: PathBuf,
+    /// That parameter.
+    pub truth: f64,
+    /// How many of these images are observed.
+    #[serde(default = "fifty")]
+    pub count: usize,
+    /// The log-density at the truth of the exact posterior of so many images, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<f64>,
+}
+
+/// As published.
+fn fifty() -> usize {
+    50
+}
