@@ -9,6 +9,7 @@ mod error;
 pub mod geographic;
 pub mod io;
 mod noise;
+pub mod pixels;
 mod prior;
 mod simulator;
 mod simulators;
