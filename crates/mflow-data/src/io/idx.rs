@@ -34,12 +34,13 @@ pub fn read_idx(path: &Path) -> Result<Table> {
 pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     let idx = Idx::open(path)?;
     let (rows, cols, shape) = (idx.rows, idx.cols, idx.row_shape.clone());
-    let mut incoming = Incoming::new(Place::file(path), options, None, cols)?;
     let mut values = Vec::new();
     idx.for_each_block(&mut |block| {
         values.extend_from_slice(block);
         Ok(())
     })?;
+    // Only now is it known that the columns are as many as the header claims, so that they may be listed.
+    let mut incoming = Incoming::new(Place::file(path), options, None, cols)?;
     incoming.push_all(values, rows)?;
     incoming.finish(shape)
 }

@@ -1,5 +1,7 @@
 //! A PNG or JPEG file as a picture.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -16,7 +18,8 @@ use crate::{Error, Place, Result};
 /// become 8, and for pixels that are not opaque; [`Error::Io`].
 pub(super) fn decode(path: &Path, to_8_bits: bool) -> Result<Picture> {
     let place = Place::file(path);
-    let reader = ImageReader::open(path).map_err(Error::io("open", &place))?;
+    let file = File::open(path).map_err(Error::io("open", &place))?;
+    let reader = ImageReader::new(BufReader::new(file));
     let reader = reader.with_guessed_format().map_err(Error::io("read", &place))?;
     let image = |expected: String, found: String| Unfit { expected, found }.of(path);
     if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use super::format::{Format, is_plain};
 use super::idx::Idx;
 use super::loaded::Incoming;
-use super::{BadImages, ImageOptions, Loaded, NpyFile, ReadOptions, Table, Warning};
+use super::{ImageOptions, Loaded, NpyFile, ReadOptions, Table, Warning};
 use crate::{Error, Place, Result};
 use folder::Folder;
-use picture::{Picture, Unfit};
+use picture::{Picture, Unfit, prepared_shape};
 
 /// Images that are read as they are needed, all of the shape `[H, W, C]`, with values from 0 to 255.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Images {
     /// # Errors
     ///
     /// [`Error::NoImages`] for a folder without any, [`Error::ImageFile`] and [`Error::Image`] for the first image if it
-    /// cannot be used, with [`BadImages::Skip`] [`Error::AllSkipped`] if none can; [`Error::NoImageShape`] for an
+    /// cannot be used, with [`BadImages::Skip`](super::BadImages::Skip) [`Error::AllSkipped`] if none can; [`Error::NoImageShape`] for an
     /// array that has none; [`Error::ImageSetting`] for a size or a crop of 0; [`Error::Io`]; and those of
     /// [`read`](super::read).
     pub fn open(path: &Path, options: &ImageOptions) -> Result<Self> {
@@ -79,8 +79,7 @@ impl Images {
             }
         };
         let raw = image_shape(&path, row_shape)?;
-        let blank = Picture { shape: raw, pixels: vec![0; raw.iter().product()] };
-        let shape = blank.prepared(&options).map_err(|unfit| unfit.of(&path))?.shape;
+        let shape = prepared_shape(raw, &options).map_err(|unfit| unfit.of(&path))?;
         Ok(Self { path, options, source, raw, shape, rows })
     }
 

@@ -20,16 +20,41 @@ pub(super) struct Unfit {
     pub(super) found: String,
 }
 
+/// The side of the square to cut out, if one is to be.
+fn square([height, width, _]: [usize; 3], options: &ImageOptions) -> Result<Option<usize>, Unfit> {
+    let largest = height.min(width);
+    match options.crop.or(options.size.map(|_| largest)) {
+        Some(side) if side > largest => {
+            let expected = format!("an image of {side} x {side} pixels or more to crop");
+            Err(Unfit { expected, found: format!("{height} x {width}") })
+        }
+        side => Ok(side),
+    }
+}
+
+/// The shape of [`Picture::prepared`] of an image of this shape.
+pub(super) fn prepared_shape(
+    shape: [usize; 3],
+    options: &ImageOptions,
+) -> Result<[usize; 3], Unfit> {
+    let square = square(shape, options)?;
+    let [height, width, channels] = shape;
+    let [height, width] = match options.size.or(square) {
+        Some(side) => [side; 2],
+        None => [height, width],
+    };
+    let channels = match options.colours {
+        Colours::Keep => channels,
+        Colours::Grey => 1,
+        Colours::Rgb => 3,
+    };
+    Ok([height, width, channels])
+}
+
 impl Picture {
     /// In the colours, of the part and of the size that are asked for.
     pub(super) fn prepared(self, options: &ImageOptions) -> Result<Self, Unfit> {
-        let [height, width, _] = self.shape;
-        let largest = options.size.map(|_| height.min(width));
-        let picture = match options.crop.or(largest) {
-            Some(side) if side > height.min(width) => {
-                let expected = format!("an image of {side} x {side} pixels or more to crop");
-                return Err(Unfit { expected, found: format!("{height} x {width}") });
-            }
+        let picture = match square(self.shape, options)? {
             Some(side) => self.cropped(side),
             None => self,
         };
