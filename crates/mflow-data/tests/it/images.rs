@@ -207,6 +207,20 @@ fn bad_images_are_left_out_on_request_only_and_named() {
 }
 
 #[test]
+fn a_header_that_claims_too_much_is_refused_before_memory_is_taken() {
+    let mut bytes = fs::read(picture("rgb.png")).unwrap();
+    // Width and height of the header, and its checksum.
+    bytes[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&checksum.sum().to_be_bytes());
+    let folder = directory();
+    fs::write(folder.path().join("vast.png"), bytes).unwrap();
+    let parts = ["vast.png", "at most 536870912 bytes", "found 65536 x 65536 pixels"];
+    assert_error(read_table(folder.path()), &parts);
+}
+
+#[test]
 fn every_truncation_and_change_of_a_file_is_an_error_or_an_image() {
     for name in ["rgb.png", "rgb.jpg"] {
         let whole = fs::read(picture(name)).unwrap();

@@ -10,6 +10,9 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use super::picture::{Picture, Unfit};
 use crate::{Error, Place, Result};
 
+/// Bytes of an image, unpacked.
+const MOST: u64 = 1 << 29;
+
 /// Reads a file by its first bytes, whatever its name says, in 8 bits for each channel.
 ///
 /// # Errors
@@ -28,6 +31,12 @@ pub(super) fn decode(path: &Path, to_8_bits: bool) -> Result<Picture> {
     }
     let broken = |source| Error::ImageFile { path: path.to_path_buf(), source: Box::new(source) };
     let mut decoder = reader.into_decoder().map_err(broken)?;
+    // Before anything is allocated: a damaged header may claim any size.
+    if decoder.total_bytes() > MOST {
+        let (width, height) = decoder.dimensions();
+        let expected = format!("an image of at most {MOST} bytes, unpacked");
+        return Err(image(expected, format!("{height} x {width} pixels")));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(broken)?;
     decoded.apply_orientation(orientation);
