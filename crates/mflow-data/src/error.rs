@@ -1,55 +1,13 @@
 //! What can go wrong with data, said so that the file, the row and the column can be found.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::Prior;
+use crate::{Place, Prior};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Where some numbers are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Place {
-    /// In memory: no file is involved.
-    Memory,
-    /// In this file.
-    File(PathBuf),
-    /// In one array of this `.npz` archive.
-    Archive {
-        /// The archive.
-        path: PathBuf,
-        /// The array's name, without `.npy`.
-        array: String,
-    },
-}
-
-impl Place {
-    /// The file at `path`.
-    #[must_use]
-    pub fn file(path: &Path) -> Self {
-        Self::File(path.to_path_buf())
-    }
-
-    /// The array called `array` of the archive at `path`.
-    #[must_use]
-    pub fn archive(path: &Path, array: &str) -> Self {
-        Self::Archive { path: path.to_path_buf(), array: array.to_owned() }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("the table in memory"),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Archive { path, array } => write!(f, "{}, array `{array}`", path.display()),
-        }
-    }
-}
 
 /// What went wrong. Rows and columns are counted from 0, lines of a text file from 1.
 #[derive(Debug, thiserror::Error)]

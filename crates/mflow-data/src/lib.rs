@@ -10,14 +10,16 @@ pub mod geographic;
 pub mod io;
 mod noise;
 pub mod pixels;
+mod place;
 mod prior;
 mod scenes;
 mod simulator;
 mod simulators;
 pub mod wbf;
 
-pub use error::{Error, Place, Result};
+pub use error::{Error, Result};
 pub use noise::add_noise;
+pub use place::Place;
 pub use prior::Prior;
 pub use scenes::Scenes;
 pub use simulator::{JointSample, Likelihood, Parameter, Simulator, parameter_rows, points};
