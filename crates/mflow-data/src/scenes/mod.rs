@@ -23,7 +23,7 @@ use factor::{Factor, PER_SHAPE, Values};
 /// | --- | --- | --- |
 /// | 1, 2 | position, right and down | the same, within their own part of the image |
 /// | 3 | size | the same |
-/// | 4 | elongation; a shape is round where it is not free | the same |
+/// | 4 | elongation; both axes are equal where it is not free | the same |
 /// | 5 | angle, within 60 degrees to either side, clockwise | the same |
 /// | 6 | brightness, in colour the hue | the same |
 /// | 7, 8 | brightness of the background, and how it changes from top to bottom | how brightness changes along the two axes of the shape |

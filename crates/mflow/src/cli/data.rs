@@ -67,7 +67,7 @@ pub(super) struct Options {
     /// Folder for the files; it is made if there is none
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write `log_prob.npy` for wbf, wbf-48 and scenes-K too, whose densities take a millisecond or more each
+    /// Write `log_prob.npy` for wbf, wbf-48 and scenes-K too, whose densities take time: up to some milliseconds each
     #[arg(long)]
     log_prob: bool,
     #[command(flatten)]
