@@ -67,8 +67,9 @@ fn ellipse(size: u32, centre: [f64; 2], axes: [f64; 2], degrees: f64) -> Vec<f64
     pixmap.fill_path(&path, &paint, FillRule::Winding, place, None);
     let mut cover = vec![0.0; (size * size) as usize];
     for (i, pixel) in pixmap.pixels().iter().enumerate() {
-        let (x, y) = (i as u32 % (size * FINE) / FINE, i as u32 / (size * FINE) / FINE);
-        cover[(y * size + x) as usize] += f64::from(pixel.alpha()) / 255.0 / (fine * fine);
+        let (size, fine) = (size as usize, FINE as usize);
+        let (x, y) = (i % (size * fine) / fine, i / (size * fine) / fine);
+        cover[y * size + x] += f64::from(pixel.alpha()) / 255.0 / f64::from(FINE * FINE);
     }
     cover
 }
@@ -93,7 +94,7 @@ fn a_scene_is_what_another_renderer_draws_but_for_the_softness_of_edges() {
             let drawn = |degrees: f64| -> Vec<f64> {
                 let cover = ellipse(size, centre, axes, degrees);
                 let at = |(i, cover): (usize, &f64)| {
-                    let down = (2 * (i as u32 / size) + 1) as f64 / side - 1.0;
+                    let down = (2 * (i / size as usize) + 1) as f64 / side - 1.0;
                     let background = 65.0 + 35.0 * z[6] + 25.0 * z[7] * down;
                     background + (185.0 + 25.0 * z[5] - background) * cover
                 };
@@ -199,8 +200,9 @@ fn images_are_smooth_along_every_path_and_stay_in_range() {
         let images: Vec<Vec<f64>> =
             (0..4000).map(|step| scenes.render(&at(step)).unwrap()).collect();
         for three in images.windows(3) {
-            for i in 0..three[0].len() {
-                let second = (three[0][i] - 2.0 * three[1][i] + three[2][i]) / (STEP * STEP);
+            let pixels = three[0].iter().zip(&three[1]).zip(&three[2]);
+            for ((before, at), after) in pixels {
+                let second = (before - 2.0 * at + after) / (STEP * STEP);
                 // A step of a thousandth of a grey value would be 1e5.
                 assert!(second.abs() < 2e4, "{factors}: {second}");
             }
