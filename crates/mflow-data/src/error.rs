@@ -1,55 +1,13 @@
 //! What can go wrong with data, said so that the file, the row and the column can be found.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::Prior;
+use crate::{Place, Prior};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Where some numbers are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Place {
-    /// In memory: no file is involved.
-    Memory,
-    /// In this file.
-    File(PathBuf),
-    /// In one array of this `.npz` archive.
-    Archive {
-        /// The archive.
-        path: PathBuf,
-        /// The array's name, without `.npy`.
-        array: String,
-    },
-}
-
-impl Place {
-    /// The file at `path`.
-    #[must_use]
-    pub fn file(path: &Path) -> Self {
-        Self::File(path.to_path_buf())
-    }
-
-    /// The array called `array` of the archive at `path`.
-    #[must_use]
-    pub fn archive(path: &Path, array: &str) -> Self {
-        Self::Archive { path: path.to_path_buf(), array: array.to_owned() }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("the table in memory"),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Archive { path, array } => write!(f, "{}, array `{array}`", path.display()),
-        }
-    }
-}
 
 /// What went wrong. Rows and columns are counted from 0, lines of a text file from 1.
 #[derive(Debug, thiserror::Error)]
@@ -477,6 +435,109 @@ pub enum Error {
         expected: String,
         /// What there is.
         found: String,
+    },
+
+    /// The header of an idx file, the format of MNIST, cannot be understood.
+    #[error("{place}: in the idx header: {problem}")]
+    Idx {
+        /// Where.
+        place: Place,
+        /// What was expected and what was found.
+        problem: String,
+    },
+
+    /// An image is not as it should be, or not as the others are.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What there should be.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
+
+    /// The file is damaged, or is no image.
+    #[error("{}: cannot be read as a PNG or JPEG image", path.display())]
+    ImageFile {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// A folder has no images.
+    #[error(
+        "{}: expected PNG or JPEG files (.png, .jpg, .jpeg) in the folder itself, found none among {entries} entries",
+        path.display()
+    )]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+        /// How many entries it has.
+        entries: usize,
+    },
+
+    /// No image of a folder can be used.
+    #[error("{}: expected an image that can be used, found none among {}: {first}", path.display(), found)]
+    AllSkipped {
+        /// The folder.
+        path: PathBuf,
+        /// How many images there are.
+        found: usize,
+        /// What is wrong with the first.
+        first: String,
+    },
+
+    /// Rows that are to be images have no shape `[H, W]` or `[H, W, C]`.
+    #[error(
+        "{place}: expected images [n, H, W] or [n, H, W, C] with 1 channel (grey) or 3 (colour), found rows of the \
+         shape {found:?}"
+    )]
+    NoImageShape {
+        /// Where.
+        place: Place,
+        /// The shape of a row.
+        found: Vec<usize>,
+    },
+
+    /// A pixel is no byte.
+    #[error(
+        "{place}, row {row} (counting from 0), value {value}: expected a whole number from 0 to 255, found {found}"
+    )]
+    Pixel {
+        /// Where.
+        place: Place,
+        /// The row, from 0.
+        row: usize,
+        /// The position in the row, from 0.
+        value: usize,
+        /// What is there.
+        found: f64,
+    },
+
+    /// A number that says how images are made or changed is out of range.
+    #[error("{what}: expected {expected}, found {found}")]
+    ImageSetting {
+        /// What it says.
+        what: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: usize,
+    },
+
+    /// A factor of a scene is out of its range.
+    #[error(
+        "factors, row {row} (counting from 0), factor {factor}: expected a number from -1 to 1, found {found}"
+    )]
+    Factor {
+        /// The row, from 0.
+        row: usize,
+        /// The factor, from 0.
+        factor: usize,
+        /// The value given.
+        found: f64,
     },
 
     /// No simulator has this name.

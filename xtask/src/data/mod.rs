@@ -6,6 +6,8 @@
 mod faces;
 mod features;
 mod fetch;
+mod images;
+mod npy;
 mod places;
 mod sets;
 
@@ -43,6 +45,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if name == features::NAME {
         return features::run(&options.python);
     }
+    if let Some(set) = images::find(name) {
+        return images::run(set, &options.python);
+    }
     let set = find(name)?;
     let source = fetch::fetch(&set.wanted(), &options.python)?;
     let read = match set.contents {
@@ -68,11 +73,18 @@ pub(crate) fn require(name: &str) -> Result<()> {
 
 /// The points of a data set, whether they are there or not.
 pub(crate) fn points(name: &str) -> Result<PathBuf> {
+    if let Some(set) = images::find(name) {
+        return Ok(set.points());
+    }
     Ok(find(name)?.points())
 }
 
 fn find(name: &str) -> Result<&'static Set> {
-    let known = || SETS.map(|set| set.name).join(", ") + ", " + features::NAME;
+    let images = images::IMAGES.iter().map(|set| set.name);
+    let known = || {
+        let sets = SETS.iter().map(|set| set.name).chain(images).chain([features::NAME]);
+        sets.collect::<Vec<_>>().join(", ")
+    };
     SETS.iter()
         .find(|set| set.name == name)
         .with_context(|| format!("no data set '{name}'; expected one of {}", known()))
@@ -103,6 +115,9 @@ fn list() -> Result<()> {
     for set in &SETS {
         let here = if set.points().is_file() { "yes" } else { "no" };
         table.push([set.name, &set.package.to_string(), here, set.title]);
+    }
+    for set in &images::IMAGES {
+        table.push(set.row());
     }
     table.push(features::row());
     println!("{}", table.text());

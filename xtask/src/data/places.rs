@@ -2,6 +2,8 @@
 
 use anyhow::{Result, ensure};
 
+use super::npy;
+
 /// A table whose first columns are longitude and latitude in degrees.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -39,16 +41,7 @@ impl Places {
     /// Unit vectors `[n, 3]` in NumPy's format 1.0: `(cos φ cos λ, cos φ sin λ, sin φ)` at longitude `λ` and
     /// latitude `φ`.
     pub(super) fn npy(&self) -> Vec<u8> {
-        let shape = format!("({}, 3)", self.rows.len());
-        let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
-        // Magic, version, length and header together are a multiple of 64 bytes.
-        let padding = 63 - (10 + header.len()) % 64;
-        header += &" ".repeat(padding);
-        header.push('\n');
-        let length = u16::try_from(header.len()).unwrap_or(u16::MAX); // it is 118
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend(length.to_le_bytes());
-        bytes.extend(header.as_bytes());
+        let mut bytes = npy::header("<f8", &[self.rows.len(), 3]);
         let points = self.rows.iter().flat_map(|row| unit_vector(row[0], row[1]));
         bytes.extend(points.flat_map(f64::to_le_bytes));
         bytes

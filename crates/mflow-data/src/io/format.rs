@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::idx::is_idx;
 use crate::{Error, Place, Result};
 
 /// A format of tables.
@@ -16,14 +17,19 @@ pub(super) enum Format {
     /// Text, whatever divides its fields.
     Csv,
     Parquet,
+    /// Of MNIST; known by its first bytes.
+    Idx,
+    /// A folder of images.
+    Folder,
 }
 
 /// The extensions that are read.
 #[cfg(feature = "parquet")]
-const READ: &str = ".npy, .npz, .csv, .tsv, .parquet, .npy.gz, .csv.gz or .tsv.gz";
+const READ: &str = ".npy, .npz, .csv, .tsv, .parquet, .npy.gz, .csv.gz or .tsv.gz (or an idx file, or a folder of images)";
 /// The extensions that are read.
 #[cfg(not(feature = "parquet"))]
-const READ: &str = ".npy, .npz, .csv, .tsv, .npy.gz, .csv.gz or .tsv.gz";
+const READ: &str =
+    ".npy, .npz, .csv, .tsv, .npy.gz, .csv.gz or .tsv.gz (or an idx file, or a folder of images)";
 /// The extensions that are written.
 const WRITTEN: &str = ".npy, .npz or .csv";
 
@@ -34,9 +40,13 @@ impl Format {
     ///
     /// [`Error::Extension`].
     pub(super) fn to_read(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Ok(Self::Folder);
+        }
         let of_gzip = || is_gzip(path).then(|| Self::of(Path::new(path.file_stem()?))).flatten();
         match Self::of(path).or_else(|| of_gzip().filter(|format| format.is_stream())) {
             Some(format) => Ok(format),
+            None if is_called_idx(path) || is_idx(path) => Ok(Self::Idx),
             None => Err(unread(path)),
         }
     }
@@ -50,7 +60,7 @@ impl Format {
         let is_written = |format: &Self| match format {
             Self::Npy | Self::Npz => true,
             Self::Csv => has_extension(path, "csv"),
-            Self::Parquet => false,
+            Self::Parquet | Self::Idx | Self::Folder => false,
         };
         Self::of(path).filter(is_written).ok_or_else(|| unknown(path, WRITTEN))
     }
@@ -92,6 +102,35 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
         true => (Box::new(BufReader::new(MultiGzDecoder::new(reader))), None),
         false => (Box::new(reader), Some(len)),
     })
+}
+
+/// Opens a file, unpacking it if its first bytes are those of gzip, whatever its name.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub(super) fn open_by_content(path: &Path) -> Result<Box<dyn BufRead>> {
+    let place = Place::file(path);
+    let file = File::open(path).map_err(Error::io("open", &place))?;
+    let mut reader = BufReader::new(file);
+    let is_packed = reader.fill_buf().map_err(Error::io("read", &place))?.starts_with(b"\x1f\x8b");
+    Ok(match is_packed {
+        true => Box::new(BufReader::new(MultiGzDecoder::new(reader))),
+        false => Box::new(reader),
+    })
+}
+
+/// Whether a file is not packed, so that its rows can be read one by one.
+#[cfg(feature = "images")]
+pub(super) fn is_plain(path: &Path) -> bool {
+    !is_gzip(path)
+}
+
+/// Whether a file has a name as those of MNIST: `train-images-idx3-ubyte.gz`, `t10k-labels.idx1-ubyte`.
+fn is_called_idx(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    name.ends_with("-ubyte") && name.contains("idx") || name.ends_with(".idx")
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {

@@ -41,7 +41,19 @@ pub enum Warning {
         /// Of how many.
         rows: usize,
     },
+    /// Images were left out that could not be used.
+    Images {
+        /// The folder.
+        place: Place,
+        /// What is wrong with each, in the order of their names.
+        skipped: Vec<String>,
+        /// How many images there are.
+        of: usize,
+    },
 }
+
+/// As many images are named that were left out.
+const NAMED: usize = 10;
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,6 +64,12 @@ impl fmt::Display for Warning {
             ),
             Self::Dropped { place, dropped, rows } => {
                 write!(f, "{place}: {dropped} of {rows} rows are left out, as values are missing")
+            }
+            Self::Images { place, skipped, of } => {
+                let left = skipped.len().saturating_sub(NAMED);
+                let named = skipped.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+                write!(f, "{place}: {} of {of} images are left out: {named}", skipped.len())?;
+                if left > 0 { write!(f, "; and {left} more") } else { Ok(()) }
             }
         }
     }
@@ -231,7 +249,8 @@ const PANDAS_INDEX: &str = "__index_level_0__";
 /// index does that was written before some rows were left out.
 fn row_index(loaded: &Loaded) -> Option<usize> {
     let table = &loaded.table;
-    if table.cols() < 2 || table.rows() < FEW {
+    // A row that has a shape is one thing, such as an image, and has no column for an index.
+    if table.cols() < 2 || table.rows() < FEW || table.row_shape().is_some() {
         return None;
     }
     let names = table.columns().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Tables of numbers on disk: NumPy's `.npy` and `.npz`, text, and Parquet files; and events of generators, `.lhe`.
+//! Tables of numbers on disk: NumPy's `.npy` and `.npz`, text, and Parquet files; images, of idx files and of folders; and events
+//! of generators, `.lhe`.
 //!
 //! [`read`] reads any of them, as [`ReadOptions`] say, and tells what it noticed; [`read_table`] is the same without options.
 //!
@@ -13,6 +14,10 @@ mod csv;
 mod csv_fields;
 mod csv_writer;
 mod format;
+mod idx;
+mod image_options;
+#[cfg(feature = "images")]
+mod images;
 mod lhe;
 mod lines;
 mod loaded;
@@ -37,6 +42,10 @@ pub use atomic::write_atomically;
 pub use columns::{Choice, Columns, Pick};
 pub use csv::read_csv;
 pub use csv_writer::write_csv;
+pub use idx::read_idx;
+pub use image_options::{BadImages, Colours, ImageOptions};
+#[cfg(feature = "images")]
+pub use images::Images;
 pub use lhe::{LheEvent, LheParticle, LheReader, Species};
 pub use loaded::{Loaded, Warning, align_rows};
 pub use npy::{read_npy, write_npy};
@@ -47,19 +56,25 @@ pub use options::{Delimiter, Missing, ReadOptions};
 pub use table::Table;
 
 /// Reads a table by the file's extension: `.npy`, `.npz`, `.csv`, `.tsv` and, with the feature `parquet`, `.parquet`;
-/// `.npy`, `.csv` and `.tsv` also packed, as `.csv.gz`.
+/// `.npy`, `.csv` and `.tsv` also packed, as `.csv.gz`. An idx file is known by its first bytes, packed or not, and with the
+/// feature `images` a folder is one of PNG and JPEG files ([`Images`]), a row for each.
 ///
 /// # Errors
 ///
-/// [`Error::Extension`](crate::Error::Extension) for any other extension,
+/// [`Error::Extension`](crate::Error::Extension) for anything else,
 /// [`Error::NoSuchColumn`](crate::Error::NoSuchColumn) where the options ask for a column that is not there,
-/// [`Error::AllMissing`](crate::Error::AllMissing) where they leave no row, and those of [`read_npy`], [`read_npz`] and
-/// [`read_csv`].
+/// [`Error::AllMissing`](crate::Error::AllMissing) where they leave no row, and those of [`read_npy`], [`read_npz`],
+/// [`read_csv`], [`read_idx`] and [`Images`].
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     match Format::to_read(path)? {
         Format::Npy => npy::load(path, options),
         Format::Npz => npz::load(path, options),
         Format::Csv => csv::load(path, options),
+        Format::Idx => idx::load(path, options),
+        #[cfg(feature = "images")]
+        Format::Folder => images::load(path, options),
+        #[cfg(not(feature = "images"))]
+        Format::Folder => Err(format::unread(path)),
         #[cfg(feature = "parquet")]
         Format::Parquet => parquet::load(path, options),
         #[cfg(not(feature = "parquet"))]

@@ -5,16 +5,44 @@ use std::path::Path;
 
 use super::atomic::{Pending, write_little_endian};
 use super::npy_header::header;
+use super::table::narrow;
 use crate::{Error, Place, Result};
 
-/// Writes an array, in double precision or as bytes, whose rows come one after the other, and do not fit into memory
+/// What a number is written as.
+#[derive(Debug, Clone, Copy)]
+enum Element {
+    Byte,
+    Single,
+    Double,
+}
+
+impl Element {
+    /// As headers have it.
+    fn descr(self) -> &'static str {
+        match self {
+            Self::Byte => "|u1",
+            Self::Single => "<f4",
+            Self::Double => "<f8",
+        }
+    }
+
+    /// Bytes that it takes.
+    fn size(self) -> u64 {
+        match self {
+            Self::Byte => 1,
+            Self::Single => 4,
+            Self::Double => 8,
+        }
+    }
+}
+
+/// Writes an array, in double or single precision or as bytes, whose rows come one after the other, and do not fit into memory
 /// together. The file is there when it is [finished](Self::finish), and not before.
 #[derive(Debug)]
 pub struct NpyWriter {
     pending: Pending,
     place: Place,
-    /// Whether a number is a byte.
-    bytes: bool,
+    element: Element,
     /// Numbers in all, and so far.
     expected: usize,
     written: usize,
@@ -28,7 +56,7 @@ impl NpyWriter {
     /// Those of [`write_atomically`](super::write_atomically), and [`Error::TooLarge`] for more numbers than can be counted.
     pub fn create(path: &Path, rows: usize, cols: Option<usize>) -> Result<Self> {
         let shape: Vec<usize> = std::iter::once(rows).chain(cols).collect();
-        Self::of(path, &shape, "<f8")
+        Self::of(path, &shape, Element::Double)
     }
 
     /// For numbers from 0 to 255, such as those of images `[n, H, W, C]`, as bytes: each is rounded to the nearest whole
@@ -38,10 +66,19 @@ impl NpyWriter {
     ///
     /// As [`create`](Self::create).
     pub fn create_bytes(path: &Path, shape: &[usize]) -> Result<Self> {
-        Self::of(path, shape, "|u1")
+        Self::of(path, shape, Element::Byte)
     }
 
-    fn of(path: &Path, shape: &[usize], descr: &str) -> Result<Self> {
+    /// In single precision, each number rounded to the nearest, and to infinity where it is too large.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_single(path: &Path, shape: &[usize]) -> Result<Self> {
+        Self::of(path, shape, Element::Single)
+    }
+
+    fn of(path: &Path, shape: &[usize], element: Element) -> Result<Self> {
         let place = Place::file(path);
         let expected = shape.iter().try_fold(1_usize, |all, dim| all.checked_mul(*dim));
         let Some(expected) = expected else {
@@ -49,8 +86,8 @@ impl NpyWriter {
             return Err(Error::TooLarge { place, shape });
         };
         let mut pending = Pending::create(path)?;
-        pending.write(|writer| writer.write_all(&header(descr, shape)))?;
-        Ok(Self { pending, place, bytes: descr == "|u1", expected, written: 0 })
+        pending.write(|writer| writer.write_all(&header(element.descr(), shape)))?;
+        Ok(Self { pending, place, element, expected, written: 0 })
     }
 
     /// The next numbers, in row-major order.
@@ -65,9 +102,10 @@ impl NpyWriter {
             let [expected, found] = self.lengths();
             return Err(Error::TrailingBytes { place: self.place.clone(), expected, found });
         }
-        self.pending.write(|writer| match self.bytes {
-            true => write_little_endian(writer, values, |value| [byte(value)]),
-            false => write_little_endian(writer, values, f64::to_le_bytes),
+        self.pending.write(|writer| match self.element {
+            Element::Byte => write_little_endian(writer, values, |value| [byte(value)]),
+            Element::Single => write_little_endian(writer, values, |v| narrow(v).to_le_bytes()),
+            Element::Double => write_little_endian(writer, values, f64::to_le_bytes),
         })
     }
 
@@ -86,8 +124,7 @@ impl NpyWriter {
 
     /// Bytes that are expected, and those so far.
     fn lengths(&self) -> [u64; 2] {
-        let size = if self.bytes { 1 } else { size_of::<f64>() };
-        [self.expected, self.written].map(|n| n as u64 * size as u64)
+        [self.expected, self.written].map(|n| n as u64 * self.element.size())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Columns;
+use super::{Columns, ImageOptions};
 
 /// How a table is read. What a format does not have is ignored: only text has delimiters, comments and a header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct ReadOptions {
     pub missing: Missing,
     /// The array of an archive that goes before `x`.
     pub array: Option<String>,
+    /// How the images of a folder are read.
+    pub images: ImageOptions,
 }
 
 impl ReadOptions {

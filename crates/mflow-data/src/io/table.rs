@@ -194,6 +194,6 @@ pub(crate) fn to_f32(
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is the purpose")]
-fn narrow(value: f64) -> f32 {
+pub(super) fn narrow(value: f64) -> f32 {
     value as f32
 }

@@ -15,6 +15,8 @@ pub(crate) trait Number:
     + Neg<Output = Self>
 {
     fn constant(value: f64) -> Self;
+    /// Without the derivative: what decides between cases.
+    fn value(self) -> f64;
     fn sin(self) -> Self;
     fn cos(self) -> Self;
     fn sqrt(self) -> Self;
@@ -38,6 +40,9 @@ pub(crate) trait Number:
 impl Number for f64 {
     fn constant(value: f64) -> Self {
         value
+    }
+    fn value(self) -> f64 {
+        self
     }
     fn sin(self) -> Self {
         self.sin()
@@ -119,6 +124,9 @@ impl Neg for Dual {
 impl Number for Dual {
     fn constant(value: f64) -> Self {
         Self { value, tangent: 0.0 }
+    }
+    fn value(self) -> f64 {
+        self.value
     }
     fn sin(self) -> Self {
         let (sin, cos) = self.value.sin_cos();

@@ -6,11 +6,14 @@ use super::{
     SwissRoll, ThinSpiral, Torus, VonMisesCircle,
 };
 use crate::wbf::{FeatureSet, Settings, WeakBosonFusion};
-use crate::{Error, Result, Simulator};
+use crate::{Error, Result, Scenes, Simulator};
+
+/// Numbers of factors of the scenes that are listed; there are those between as well.
+const SCENES: [&str; 3] = ["scenes-2", "scenes-8", "scenes-64"];
 
 /// All of them.
 fn all() -> Vec<Box<dyn Simulator>> {
-    vec![
+    let mut all: Vec<Box<dyn Simulator>> = vec![
         Box::new(GaussianOnSphere::CIRCLE),
         Box::new(GaussianOnSphere::THIN_CIRCLE),
         Box::new(GaussianOnSphere::CONDITIONAL_CIRCLE),
@@ -38,10 +41,13 @@ fn all() -> Vec<Box<dyn Simulator>> {
         Box::new(Lorenz),
         Box::new(WeakBosonFusion::default()),
         Box::new(WeakBosonFusion::new(FeatureSet::WithAzimuths, Settings::default())),
-    ]
+    ];
+    let scenes = SCENES.into_iter().filter_map(Scenes::by_name);
+    all.extend(scenes.map(|scenes| Box::new(scenes) as Box<dyn Simulator>));
+    all
 }
 
-/// The names that [`simulator_by_name`] knows.
+/// The names that [`simulator_by_name`] knows; of `scenes-1` to `scenes-64` three.
 #[must_use]
 pub fn simulator_names() -> Vec<&'static str> {
     all().iter().map(|simulator| simulator.name()).collect()
@@ -53,6 +59,9 @@ pub fn simulator_names() -> Vec<&'static str> {
 ///
 /// [`Error::UnknownSimulator`], with the known names, where there is none.
 pub fn simulator_by_name(name: &str) -> Result<Box<dyn Simulator>> {
+    if let Some(scenes) = Scenes::by_name(name) {
+        return Ok(Box::new(scenes));
+    }
     let found = all().into_iter().find(|simulator| simulator.name() == name);
     found.ok_or_else(|| Error::UnknownSimulator {
         name: name.to_owned(),

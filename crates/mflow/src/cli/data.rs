@@ -2,9 +2,9 @@
 use super::exit::{Done, Usage};
 use super::options::Threads;
 use super::output::result;
-use super::wbf::{self, Wanted};
+use super::{images, scenes, wbf};
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use mflow::bijectors::Stream;
 use mflow::data::io::{Array, Dtype, write_npy};
 use mflow::data::{Parameter, add_noise, simulator_by_name, simulator_names};
@@ -14,14 +14,22 @@ use std::path::PathBuf;
 ///
 /// Writes x.npy [n, D], for a simulator with parameters context.npy [n, P], and where the density has a
 /// formula `log_prob.npy` [n]: nats per area of the manifold, none for points that are moved off it. For wbf and wbf-48,
-/// Higgs production in collisions, also the joint scores `scores.npy` [n, 2], and `features.json`.
-/// Without a name, lists the simulators.
+/// Higgs production in collisions, also the joint scores `scores.npy` [n, 2], and `features.json`. For scenes-K, images
+/// [n, H, W, C] of shapes, also their K factors, `factors.npy` [n, K], uniform from -1 to 1.
+/// Without a name, lists the simulators. `mflow data images` reads images of files.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mflow data\n  mflow data torus -n 10000 --out torus\n  \
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  mflow data\n  mflow data torus -n 10000 --out torus\n  \
     mflow data polynomial-surface -n 1000 --at 0 --out test\n  \
     mflow data s-curve -n 1000 --noise 0.05 --out noisy\n  \
-    mflow data wbf -n 100000 --events --out collisions    with joint scores, and what lies behind")]
+    mflow data wbf -n 100000 --events --out collisions    with joint scores, and what lies behind\n  \
+    mflow data scenes-8 -n 10000 --size 32 --channels 3 --out scenes\n  \
+    mflow data images photos --size 32 --out photos.npy    of a folder of PNG and JPEG files"
+)]
 pub(super) struct Options {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// The simulator
     name: Option<String>,
     /// Number of points
@@ -59,10 +67,20 @@ pub(super) struct Options {
     /// Folder for the files; it is made if there is none
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write `log_prob.npy` for wbf, wbf-48 and scenes-K too, whose densities take time: up to some milliseconds each
+    #[arg(long)]
+    log_prob: bool,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
     wbf: wbf::Options,
+    #[command(flatten)]
+    scenes: scenes::Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Images(images::Options),
 }
 
 /// Files that not all data have.
@@ -70,11 +88,15 @@ pub(super) const CONTEXT: &str = "context.npy";
 pub(super) const LOG_PROB: &str = "log_prob.npy";
 
 pub(super) fn run(options: &Options) -> Result<Done> {
+    if let Some(Verb::Images(options)) = &options.verb {
+        return images::run(options);
+    }
     let Some(name) = &options.name else {
         list()?;
         return Ok(Done::Finished);
     };
     let simulator = simulator_by_name(name)?;
+    let scenes = options.scenes.scenes(name)?;
     let Some(out) = &options.out else {
         bail!(Usage("give the folder for the files: --out DIR".to_owned()));
     };
@@ -88,16 +110,40 @@ pub(super) fn run(options: &Options) -> Result<Done> {
                 "{name} writes what a detector sees, and its scores: leave out --noise and --out-of-distribution"
             )));
         }
-        let wanted = Wanted {
+        options.scenes.check_unused(name)?;
+        let wanted = wbf::Wanted {
             rows: usize::try_from(options.n)?,
             at: &options.at,
             seed: options.seed,
+            log_prob: options.log_prob,
             threads: options.threads,
             out,
         };
         return wbf::run(&events, &options.wbf, &wanted);
     }
     options.wbf.check_unused(name)?;
+    if let Some(of) = scenes {
+        if options.out_of_distribution || noise != 0.0 {
+            bail!(Usage(format!(
+                "{name} writes images with their factors: leave out --noise and --out-of-distribution"
+            )));
+        }
+        let wanted = scenes::Wanted {
+            rows: usize::try_from(options.n)?,
+            seed: options.seed,
+            log_prob: options.log_prob,
+            threads: options.threads,
+            out,
+        };
+        return scenes::run(&of, &options.scenes, &wanted);
+    }
+    options.scenes.check_unused(name)?;
+    if options.log_prob {
+        bail!(Usage(format!(
+            "--log-prob is for wbf, wbf-48 and scenes-K; leave it out for {name}, whose densities are written where \
+             they have a formula"
+        )));
+    }
     // The density of a noisy point is not that of the manifold below it.
     let is_on_manifold = !options.out_of_distribution && noise == 0.0;
     let has_density = simulator.is_tractable() && is_on_manifold;

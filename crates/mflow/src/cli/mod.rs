@@ -9,6 +9,7 @@ mod exit;
 mod fit;
 mod fit_options;
 mod geographic;
+mod images;
 mod info;
 mod input;
 mod interrupt;
@@ -23,6 +24,7 @@ mod reading;
 mod run;
 mod run_folder;
 mod sample;
+mod scenes;
 mod score;
 mod scores;
 mod tables;
@@ -47,6 +49,7 @@ pub(crate) use exit::exit_code;
         mflow score run data.csv --out scores.npz        density and distance of each row\n  \
         mflow sample run -n 1000 --out new.csv           new points\n\n\
         Files are .npy, .npz (the array `x`, or the only one), .csv, .tsv or .parquet, also .csv.gz; rows are points.\n\
+        Images are rows too: of an .npy array, an idx file (as MNIST), or a folder of PNG and JPEG files.\n\
         Results go to the standard output, messages to the standard error.\n\
         Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted with a checkpoint written."
 )]

@@ -31,7 +31,8 @@ impl Numbers {
     fn open(path: &Path, columns: &Columns) -> Result<Self> {
         if !has_extension(path, "npy") {
             bail!(Usage(format!(
-                "{}: expected a .npy file to --stream rows from; other files are read whole",
+                "{}: expected a .npy file to --stream rows from; other files are read whole (`mflow data images` makes one \
+                 of images)",
                 path.display()
             )));
         }

@@ -28,9 +28,6 @@ pub(super) struct Options {
     /// unweighting allows for.
     #[arg(long)]
     events: bool,
-    /// Write `log_prob.npy` too: each density is an integral, a millisecond or two
-    #[arg(long)]
-    log_prob: bool,
     /// Least invariant mass of the two jets, in GeV [default: 0]
     #[arg(long, value_name = "GEV", allow_negative_numbers = true)]
     min_jets_mass: Option<f64>,
@@ -44,7 +41,6 @@ impl Options {
     pub(super) fn check_unused(&self, name: &str) -> Result<()> {
         let given = [
             ("--events", self.events),
-            ("--log-prob", self.log_prob),
             ("--min-jets-mass", self.min_jets_mass.is_some()),
             ("--min-delta-eta", self.min_delta_eta.is_some()),
         ];
@@ -83,6 +79,7 @@ pub(super) struct Wanted<'a> {
     /// The parameters of all events; none for draws from the prior.
     pub(super) at: &'a [f64],
     pub(super) seed: u64,
+    pub(super) log_prob: bool,
     pub(super) threads: super::options::Threads,
     pub(super) out: &'a Path,
 }
@@ -109,7 +106,7 @@ pub(super) fn run(
     }
     let theta = |row: usize| [parameters[2 * row], parameters[2 * row + 1]];
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    let mut files = Files::create(simulator, options, rows, out)?;
+    let mut files = Files::create(simulator, options, wanted)?;
     let key = Generator::key(stream);
     let bar = bar(rows);
     for start in (0..rows).step_by(AT_ONCE) {
@@ -173,15 +170,14 @@ impl Files {
     fn create(
         simulator: &WeakBosonFusion,
         options: &Options,
-        rows: usize,
-        out: &Path,
+        &Wanted { rows, out, log_prob, .. }: &Wanted<'_>,
     ) -> Result<Self> {
         let mut all: Vec<(&str, Option<usize>, Rows)> = vec![
             ("x.npy", Some(simulator.data_dim()), features),
             (CONTEXT, Some(2), |_, _, parameters| Ok(parameters.to_vec())),
             ("scores.npy", Some(2), scores),
         ];
-        if options.log_prob {
+        if log_prob {
             all.push((LOG_PROB, None, |of, events, parameters| {
                 of.log_prob(&features(of, events, parameters)?, parameters)
             }));

@@ -11,6 +11,7 @@ mod first_look;
 mod fitting;
 mod folder;
 mod held_out;
+mod images;
 mod interruption;
 mod models;
 mod posterior;

@@ -1,0 +1,45 @@
+//! Where numbers are, for messages.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where some numbers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// In memory: no file is involved.
+    Memory,
+    /// In this file.
+    File(PathBuf),
+    /// In one array of this `.npz` archive.
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The array's name, without `.npy`.
+        array: String,
+    },
+}
+
+impl Place {
+    /// The file at `path`.
+    #[must_use]
+    pub fn file(path: &Path) -> Self {
+        Self::File(path.to_path_buf())
+    }
+
+    /// The array called `array` of the archive at `path`.
+    #[must_use]
+    pub fn archive(path: &Path, array: &str) -> Self {
+        Self::Archive { path: path.to_path_buf(), array: array.to_owned() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("the table in memory"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Archive { path, array } => write!(f, "{}, array `{array}`", path.display()),
+        }
+    }
+}
