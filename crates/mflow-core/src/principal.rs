@@ -1,4 +1,5 @@
-//! Principal axes of points, by Jacobi's rotations.
+//! Principal axes of points.
+use faer::{Mat, Side};
 
 /// Where points lie, and along which axes they spread.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,24 @@ pub struct PrincipalAxes {
 }
 
 impl PrincipalAxes {
+    /// [`PrincipalAxes::squares`] of `points: [rows, d]`, row-major, without those that are 0 because the rows are fewer
+    /// than the columns: `[min(rows, d)]`. Of few rows it takes far less time than the axes.
+    pub fn squares_of(points: &[f64], d: usize) -> Vec<f64> {
+        let rows = points.len() / d.max(1);
+        if rows >= d {
+            return Self::of(points, d).squares;
+        }
+        let centred = Mat::from_fn(rows, d, |i, j| points[i * d + j]);
+        let mean: Vec<f64> = centred.col_iter().map(|column| column.sum() / rows as f64).collect();
+        let centred = Mat::from_fn(rows, d, |i, j| centred[(i, j)] - mean[j]);
+        // The products of rows have the same eigenvalues as those of columns.
+        let products = &centred * centred.transpose();
+        let gram = (0..rows * rows).map(|e| products[(e / rows, e % rows)]).collect();
+        let (mut values, _) = eigen(gram, rows);
+        values.sort_by(|a, b| b.total_cmp(a));
+        values.iter().map(|v| v.max(0.)).collect()
+    }
+
     /// Those of `points: [rows, d]`, row-major; of no points, the mean is NaN.
     pub fn of(points: &[f64], d: usize) -> Self {
         let rows = points.chunks_exact(d.max(1));
@@ -44,9 +63,28 @@ impl PrincipalAxes {
     }
 }
 
-/// Eigenvalues of a symmetric matrix `a: [d, d]`, and its eigenvectors as the columns of `[d, d]`, by Jacobi
-/// rotations (Golub & Van Loan, *Matrix Computations*, algorithm 8.5.2).
-pub(crate) fn eigen(mut a: Vec<f64>, d: usize) -> (Vec<f64>, Vec<f64>) {
+/// Above this size Jacobi's rotations take too long.
+const SMALL: usize = 64;
+
+/// Eigenvalues of a symmetric matrix `a: [d, d]`, and its eigenvectors as the columns of `[d, d]`; NaN where a number is not
+/// finite.
+pub(crate) fn eigen(a: Vec<f64>, d: usize) -> (Vec<f64>, Vec<f64>) {
+    if d <= SMALL {
+        return rotated(a, d);
+    }
+    match Mat::from_fn(d, d, |i, j| a[i * d + j]).self_adjoint_eigen(Side::Lower) {
+        Ok(found) => {
+            let values = found.S().column_vector().iter().copied().collect();
+            let vectors = found.U();
+            (values, (0..d * d).map(|e| vectors[(e / d, e % d)]).collect())
+        }
+        Err(_) => (vec![f64::NAN; d], vec![f64::NAN; d * d]),
+    }
+}
+
+/// [`eigen`] by Jacobi rotations (Golub & Van Loan, *Matrix Computations*, algorithm 8.5.2): to rounding, and the same
+/// signs on all machines.
+fn rotated(mut a: Vec<f64>, d: usize) -> (Vec<f64>, Vec<f64>) {
     /// More sweeps than any matrix takes: convergence is quadratic.
     const SWEEPS: usize = 30;
     let mut vectors: Vec<f64> = (0..d * d).map(|e| f64::from(e / d == e % d)).collect();
@@ -122,6 +160,41 @@ mod tests {
             let at = (0..3).find(|&i| (found[i] - expected).abs() < 1e-12).unwrap();
             let product: f64 = (0..3).map(|row| vectors[row * 3 + at] * q[row][k]).sum();
             assert!((product.abs() - 1.).abs() < 1e-12, "axis {k}: {product}");
+        }
+    }
+
+    /// Oracle: the axes of all columns, of which the rest are 0.
+    #[test]
+    fn squares_of_few_rows_are_those_of_all_columns() {
+        let (rows, d) = (5, 70);
+        let wave = |e: usize| (0.7 * e as f64).sin() + (0.013 * (e * e) as f64).cos();
+        let points: Vec<f64> = (0..rows * d).map(wave).collect();
+        let (few, all) = (PrincipalAxes::squares_of(&points, d), PrincipalAxes::of(&points, d));
+        assert_eq!(few.len(), rows);
+        for (k, expected) in all.squares.iter().enumerate() {
+            let found = few.get(k).copied().unwrap_or(0.);
+            assert!((found - expected).abs() < 1e-10 * all.squares[0], "{k}: {found} {expected}");
+        }
+    }
+
+    /// Oracle: the rotations.
+    #[test]
+    fn a_large_matrix_has_the_eigenvalues_and_axes_that_rotations_find() {
+        let d = SMALL + 6;
+        let wave = |i: usize, j: usize| (1. + 0.3 * (i + j) as f64 + 0.01 * (i * j) as f64).sin();
+        let a: Vec<f64> = (0..d * d).map(|e| wave(e / d, e % d)).collect();
+        let sorted = |(values, vectors): (Vec<f64>, Vec<f64>)| {
+            let mut order: Vec<usize> = (0..d).collect();
+            order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+            let column = |&i: &usize| (0..d).map(|row| vectors[row * d + i]).collect::<Vec<f64>>();
+            let values: Vec<f64> = order.iter().map(|&i| values[i]).collect();
+            (values, order.iter().map(column).collect::<Vec<_>>())
+        };
+        let (found, expected) = (sorted(eigen(a.clone(), d)), sorted(rotated(a, d)));
+        for k in [0, d - 1] {
+            assert!((found.0[k] - expected.0[k]).abs() < 1e-10, "{} {}", found.0[k], expected.0[k]);
+            let product: f64 = found.1[k].iter().zip(&expected.1[k]).map(|(a, b)| a * b).sum();
+            assert!((product.abs() - 1.).abs() < 1e-8, "axis {k}: {product}");
         }
     }
 

@@ -157,7 +157,7 @@ fn nearest(points: &[f64], d: usize, centre: usize, k: usize) -> Vec<f64> {
 fn residual(points: &[f64], d: usize, n: usize) -> f64 {
     let k = points.len() / d;
     // The plane itself takes 1 + n degrees of freedom of k.
-    PrincipalAxes::of(points, d).squares[n..].iter().sum::<f64>() / (k - n - 1) as f64
+    PrincipalAxes::squares_of(points, d)[n..].iter().sum::<f64>() / (k - n - 1) as f64
 }
 
 #[cfg(test)]

@@ -336,10 +336,19 @@ pub(super) mod tests {
             {
                 experiment.resolve(preset, model, 1).unwrap();
             }
-            let file = experiment.run.get("data").and_then(|data| data.get("file"));
-            let file = file.and_then(Value::as_str);
+            let of_run = experiment.run.get("data");
+            let text = |name: &str| of_run.and_then(|data| data.get(name)).and_then(Value::as_str);
+            let images = of_run.and_then(|data| data.get("images")).and_then(Value::as_table);
+            if let Some(images) = images {
+                let set = experiment.data.as_deref().unwrap();
+                for path in images.values().filter_map(Value::as_str) {
+                    assert!(path.starts_with(&format!("target/data/{set}/")), "{name}: {path}");
+                }
+                continue;
+            }
             let points = experiment.data.as_deref().map(data::points).transpose().unwrap();
-            assert_eq!(file.map(PathBuf::from), points, "{name} reads what is fetched for it");
+            let file = text("file").map(PathBuf::from);
+            assert_eq!(file, points, "{name} reads what is fetched for it");
         }
     }
 }

@@ -113,28 +113,9 @@ pub fn local_pca(x: Sample<'_>, k: usize) -> Result<f64> {
 pub(crate) fn local_rank(x: Sample<'_>, row: usize, near: &[Near]) -> f64 {
     const LEAST: f64 = 0.05;
     let rows = near.iter().map(|(_, j)| *j).chain([row]);
-    let squares = match near.len() + 1 < x.dim() {
-        true => squares_of_few(x, rows.collect()),
-        false => {
-            let rows: Vec<f64> = rows.flat_map(|j| x.row(j)).copied().collect();
-            PrincipalAxes::of(&rows, x.dim()).squares
-        }
-    };
+    let rows: Vec<f64> = rows.flat_map(|j| x.row(j)).copied().collect();
+    let squares = PrincipalAxes::squares_of(&rows, x.dim());
     squares.iter().filter(|v| **v > 0. && **v >= LEAST * squares[0]).count() as f64
-}
-
-/// Twice the squares along the principal axes of fewer rows than columns, in the time of the rows. The centred rows
-/// `X` have the same of `XᵀX` and `XXᵀ`; the latter is the scatter of the columns and their opposites, whose mean is 0.
-fn squares_of_few(x: Sample<'_>, rows: Vec<usize>) -> Vec<f64> {
-    let count = rows.len() as f64;
-    let mut columns = vec![];
-    for column in 0..x.dim() {
-        let mean = rows.iter().map(|&j| x.row(j)[column]).sum::<f64>() / count;
-        columns.extend(rows.iter().map(|&j| x.row(j)[column] - mean));
-    }
-    let opposites: Vec<f64> = columns.iter().map(|v| -v).collect();
-    columns.extend(opposites);
-    PrincipalAxes::of(&columns, rows.len()).squares
 }
 
 fn enough(x: Sample<'_>, k: usize) -> Result<Vec<Vec<Near>>> {

@@ -2,8 +2,8 @@
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Images of `.npy` files, `[n, H, W, C]` or `[n, H, W]`, with numbers from 0, black, to 255, white. Relative paths start
-/// where the program was started.
+/// Images of `.npy` files, `[n, H, W, C]` or `[n, H, W]`, of idx files, or of folders of PNG and JPEG files, with numbers
+/// from 0, black, to 255, white. Relative paths start where the program was started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImagesConfig {
@@ -14,8 +14,8 @@ pub struct ImagesConfig {
     /// So many of the former, from the first; none means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<usize>,
-    /// Whether training images get uniform noise of one step of their bytes, so that they have a density: `x + u`, `u`
-    /// from 0 to 1. Theis, van den Oord & Bethge (2016), arXiv 1511.01844, section 3.1.
+    /// Whether training images get uniform noise between the steps of their bytes, so that they have a density; see
+    /// [`mflow_data::pixels::dequantise`].
     #[serde(default = "yes")]
     pub dequantize: bool,
     /// The parameters that images depend on, if there are some.

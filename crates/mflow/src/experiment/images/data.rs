@@ -3,7 +3,9 @@ use super::ImagesConfig;
 use crate::experiment::data::Training;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
-use mflow_data::io::NpyFile;
+use mflow_data::Error as DataError;
+use mflow_data::io::{ImageOptions, Images, read_table};
+use mflow_data::pixels::dequantise;
 use std::path::Path;
 
 /// What an experiment on images works with; pixels from 0 to 255, rows `[H, W, C]`.
@@ -30,64 +32,58 @@ pub(crate) struct ContextData {
     pub(crate) observed: Vec<f64>,
 }
 
-/// The first rows of a file, all if `rows` is none, and the shape of an image.
-fn read(path: &Path, rows: Option<usize>) -> Result<(Vec<f64>, Vec<usize>)> {
-    let file = NpyFile::open(path)?;
-    let rows: Vec<usize> = (0..rows.unwrap_or(file.rows()).min(file.rows())).collect();
-    let values = mflow_train::RowReader::read(&file, &rows)
-        .map_err(|e| Error::Run { path: path.to_owned(), reason: e.to_string() })?;
-    let shape = file.row_shape().map_or_else(|| vec![file.cols()], <[usize]>::to_vec);
+/// The first images of a file or folder, all if `rows` is none, and their shape.
+fn read_images(path: &Path, rows: Option<usize>) -> Result<(Vec<f64>, [usize; 3])> {
+    let images = Images::open(path, &ImageOptions::default())?;
+    let shape = images.shape();
+    let wanted = rows.unwrap_or(images.rows()).min(images.rows()) * shape.iter().product::<usize>();
+    let mut values = Vec::with_capacity(wanted);
+    images.for_each_block(&mut |block| {
+        values.extend_from_slice(&block[..block.len().min(wanted - values.len())]);
+        Ok(())
+    })?;
     Ok((values, shape))
+}
+
+/// The parameters of the first images, `[count, 1]`.
+fn read_parameters(path: &Path, count: usize) -> Result<Vec<f64>> {
+    let table = read_table(path)?;
+    if table.cols() != 1 {
+        let (path, found) = (path.to_owned(), table.cols());
+        return Err(DataError::Columns { path, expected: 1, found }.into());
+    }
+    if table.rows() < count {
+        let reason =
+            format!("expected a parameter for each of {count} images, found {}", table.rows());
+        return Err(Error::Run { path: path.to_owned(), reason });
+    }
+    let mut values = table.into_values();
+    values.truncate(count);
+    Ok(values)
 }
 
 impl ImageData {
     /// Read all files; `test_rows` and what is observed from the first rows of theirs.
     pub(crate) fn read(config: &ImagesConfig, test_rows: usize) -> Result<Self> {
-        let (train, found) = read(&config.train, config.rows)?;
-        let shape = match found[..] {
-            [h, w] => [h, w, 1],
-            [h, w, c] => [h, w, c],
-            _ => {
-                return Err(Error::Run {
-                    path: config.train.clone(),
-                    reason: format!(
-                        "expected images [n, height, width, channels], found rows of shape {found:?}"
-                    ),
-                });
-            }
-        };
+        let (train, shape) = read_images(&config.train, config.rows)?;
         let alike = |path: &Path, rows: usize| -> Result<Vec<f64>> {
-            let (values, other) = read(path, Some(rows))?;
-            match other == found {
-                true => Ok(values),
-                false => Err(Error::Run {
-                    path: path.to_owned(),
-                    reason: format!(
-                        "expected images of shape {found:?} as of {}, found {other:?}",
-                        config.train.display()
-                    ),
-                }),
-            }
-        };
-        let test = alike(&config.test, test_rows)?;
-        let size: usize = shape.iter().product();
-        let parameters = |path: &Path, images: &[f64]| -> Result<Vec<f64>> {
-            let expected = images.len() / size;
-            let (values, shape) = read(path, Some(expected))?;
-            if shape != [1] || values.len() != expected {
+            let (values, other) = read_images(path, Some(rows))?;
+            if other != shape {
+                let of = config.train.display();
                 let reason = format!(
-                    "expected a parameter for each of {expected} images, found {} of shape {shape:?}",
-                    values.len()
+                    "expected images of shape {shape:?}, as those of {of}, found {other:?}"
                 );
                 return Err(Error::Run { path: path.to_owned(), reason });
             }
             Ok(values)
         };
+        let test = alike(&config.test, test_rows)?;
+        let size: usize = shape.iter().product();
         let context = match &config.context {
             None => None,
             Some(context) => Some(ContextData {
-                train: parameters(&context.train, &train)?,
-                test: parameters(&context.test, &test)?,
+                train: read_parameters(&context.train, train.len() / size)?,
+                test: read_parameters(&context.test, test.len() / size)?,
                 observed: alike(&context.observed, context.count)?,
             }),
         };
@@ -108,8 +104,7 @@ impl ImageData {
     pub(in crate::experiment) fn training(&self, config: &ImagesConfig, seed: u64) -> Training {
         let mut x = self.train.clone();
         if config.dequantize {
-            let noise = Stream::new(seed, "dequantization").uniform(x.len(), 0., 1.);
-            x.iter_mut().zip(noise).for_each(|(x, u)| *x += u);
+            dequantise(&mut x, &mut Stream::new(seed, "noise of pixels"));
         }
         let context = self.context.as_ref().map(|context| (context.train.clone(), 1));
         Training { context, ..Training::of(x, self.dim()) }
