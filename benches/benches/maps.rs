@@ -6,8 +6,9 @@ use mflow_benches::{gradient, must, rows};
 use mflow_bijectors::{
     ActNormConfig, AffineScale, AutoregressiveConfig, BijectorConfig, CouplingConfig,
     ElementwiseConfig, Function, FunctionConfig, ImageCouplingConfig, LuLinearConfig, Mask,
-    OrthogonalConfig, ParamStore, PermutationConfig, QrLinearConfig, ResidualBlockConfig, Route,
-    SpecialConformalConfig, SqueezeConfig, SvdLinearConfig, TanhMixtureConfig, UnivariateConfig,
+    NetConfig, OrthogonalConfig, ParamStore, PermutationConfig, QrLinearConfig,
+    ResidualBlockConfig, Route, SpecialConformalConfig, SqueezeConfig, SvdLinearConfig,
+    TanhMixtureConfig, UnivariateConfig,
 };
 use std::time::Duration;
 

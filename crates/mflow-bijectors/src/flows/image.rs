@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// **Shapes**: `[B, D]` to `[B, D]` with `D = H W C`; rows of data are images in the order height, width, channels.
 ///
-/// From data to latents: `levels` times squeeze, `steps` of ActNorm, 1x1 convolution and rational-quadratic coupling
+/// From data to latents: `levels` times squeeze, `steps` of [`crate::ActNorm`], 1x1 convolution and rational-quadratic coupling
 /// with a convolutional conditioner, one more 1x1 convolution, after which half of the channels is done. Then some
 /// channels of each level, `mixed` times 1, 2, 4, .. of them, are mixed by a linear map, and come first. A manifold of
 /// `n` dimensions, which is the first `n` latents, so has coordinates that large and small structures of an image share.

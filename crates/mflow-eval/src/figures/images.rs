@@ -132,3 +132,62 @@ fn size(v: usize, path: &Path) -> Result<u32> {
 fn encoding(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error::Rasterise { path: path.to_owned(), reason: reason.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Oracles: decoders of the formats.
+    use super::*;
+
+    /// A grey image of two pixels of a side, three of them, dark to bright.
+    fn three() -> Vec<f64> {
+        [0., 50., 100., 150.].into_iter().cycle().take(12).collect()
+    }
+
+    #[test]
+    fn a_sheet_has_each_pixel_at_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sheet.png");
+        let values = three();
+        draw_images(Images::new(&values, [2, 2, 1]).unwrap(), 2, &path).unwrap();
+        let decoder = png::Decoder::new(std::io::BufReader::new(File::open(&path).unwrap()));
+        let mut reader = decoder.read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        // Two columns and two rows of images of 48 pixels, and gaps around them.
+        assert_eq!((info.width, info.height), (2 * 50 + 2, 2 * 50 + 2));
+        let at = |x: usize, y: usize| pixels[3 * (y * 102 + x)..][..3].to_vec();
+        assert_eq!(at(0, 0), [255; 3], "a gap");
+        for (x, y, expected) in [(2, 2, 0), (26, 2, 50), (2, 26, 100), (49, 49, 150), (52, 2, 0)] {
+            assert_eq!(at(x, y), [expected; 3], "{x}, {y}");
+        }
+        assert_eq!(at(52, 52), [255; 3], "there is no fourth image");
+    }
+
+    #[test]
+    fn an_animation_has_a_frame_for_each_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tour.gif");
+        let values: Vec<f64> = (0..3).flat_map(|k| [f64::from(k) * 100.; 12]).collect();
+        animate_images(Images::new(&values, [2, 2, 3]).unwrap(), &path).unwrap();
+        let mut options = gif::DecodeOptions::new();
+        options.set_color_output(gif::ColorOutput::RGBA);
+        let mut decoder = options.read_info(File::open(&path).unwrap()).unwrap();
+        let mut first = vec![];
+        while let Some(frame) = decoder.read_next_frame().unwrap() {
+            assert_eq!((frame.width, frame.height), (48, 48));
+            first.push(frame.buffer[0]);
+        }
+        assert_eq!(first, [0, 100, 200]);
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused() {
+        let error = |values: &[f64], shape| Images::new(values, shape).unwrap_err().to_string();
+        assert!(error(&[0.; 8], [2, 2, 2]).contains("1 or 3 channels"));
+        assert!(error(&[0.; 7], [2, 2, 1]).contains("rows of 4 values, found 7"));
+        let folder = tempfile::tempdir().unwrap();
+        let none = Images::new(&[], [2, 2, 1]).unwrap();
+        assert!(draw_images(none, 2, &folder.path().join("none.png")).is_err());
+        assert!(!folder.path().join("none.png").exists());
+    }
+}

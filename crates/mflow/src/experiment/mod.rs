@@ -136,6 +136,7 @@ pub fn run(
     let start = Instant::now();
     config.device.check(config.evaluation.dtype.into())?;
     let device = config.device.open(config.dtype.into())?;
+    config.evaluation.check_features()?;
     let source = Source::open(config)?;
     if let Source::Simulator(simulator) = &source {
         config.evaluation.check(simulator.as_ref())?;

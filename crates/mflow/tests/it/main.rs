@@ -11,6 +11,7 @@ mod first_look;
 mod fitting;
 mod folder;
 mod held_out;
+mod image_experiments;
 mod images;
 mod interruption;
 mod models;

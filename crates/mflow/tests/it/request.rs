@@ -176,3 +176,26 @@ fn ways_are_what_is_left_open() {
     assert_eq!(ways.len(), 1);
     assert_eq!(ways[0].name, "pie");
 }
+
+/// Pixels are to stay comparable, and some never change: one unit for all of them, unless another is asked for.
+#[test]
+fn models_of_images_have_one_unit_for_all_columns() {
+    let mut each = FeatureAffineConfig::new(vec![0., 2.], vec![3., 1.]);
+    for _ in 0..3 {
+        each.shift.extend_from_within(..);
+        each.scale.extend_from_within(..);
+    }
+    let data = DataUnits { data: each.clone(), context: None };
+    let image = "model.outer.kind=image model.outer.shape=[4,4,1] model.outer.levels=1";
+    let request = FitRequest { config: Some(set(image)), ..surface() };
+    let units = |request: &FitRequest| {
+        request.resolve(&data).expect("a config").model.normalization().expect("units").clone()
+    };
+    // Half of the numbers have mean 0 and variance 9, half of them 2 and 1: together 1 and 5 + 1.
+    let found = units(&request);
+    assert_eq!(found.shift, [1.; 16]);
+    assert!(found.scale.iter().all(|s| (s - 6_f64.sqrt()).abs() < 1e-12), "{:?}", found.scale);
+    let asked = FitRequest { normalize: Some(Normalize::Standardize), ..request };
+    assert_eq!(units(&asked), each);
+    assert_eq!(units(&surface()), each, "no model of images");
+}

@@ -1,14 +1,14 @@
 //! What is measured of a model of images.
 use super::ImagesConfig;
 use super::data::ImageData;
+use super::features::{BLACK, Named, WHITE};
+use crate::Result;
+use crate::experiment::ExperimentConfig;
 use crate::experiment::evaluation::{Evaluation, has_manifold_density, round_trip_error};
-use crate::experiment::{EvaluationConfig, ExperimentConfig};
-use crate::{Error, Result};
 use mflow_bijectors::{Stream, host};
 use mflow_core::candle::{DType, Device, Tensor};
 use mflow_core::{Density, Generator, NearestConfig};
 use mflow_eval::Estimate;
-use mflow_eval::features::{EfficientNetLite0, Features, ImageShape, PcaFeatures, RawFeatures};
 use mflow_eval::metrics::{Evaluated, image_samples, log_densities, reconstruction_errors};
 use mflow_eval::statistics::Sample;
 use std::collections::BTreeMap;
@@ -18,8 +18,6 @@ use std::path::Path;
 const DENSITIES: usize = 200;
 /// Latents that the search for the nearest point starts from.
 const STARTS: usize = 4;
-/// Pixels are bytes.
-const RANGE: [f64; 2] = [0., 255.];
 
 /// Measure all there is.
 pub(in crate::experiment) fn evaluate_images(
@@ -92,7 +90,7 @@ pub(crate) fn generated(
             })?
         }
     };
-    Ok(x.into_iter().map(|v| v.round().clamp(RANGE[0], RANGE[1])).collect())
+    Ok(x.into_iter().map(|v| v.round().clamp(BLACK, WHITE)).collect())
 }
 
 /// Distances of samples in all features that the experiment names.
@@ -104,7 +102,7 @@ fn compare<T>(
 ) -> Result<()> {
     let sample = |x| Sample::new(x, data.dim());
     for name in &config.evaluation.features {
-        let features = features(name, &config.evaluation, data)?;
+        let features = Named::parse(name)?.features(&config.evaluation, data)?;
         let found = image_samples(
             features.as_ref(),
             sample(samples)?,
@@ -119,31 +117,6 @@ fn compare<T>(
         }
     }
     Ok(())
-}
-
-/// Features by their name.
-fn features(name: &str, config: &EvaluationConfig, data: &ImageData) -> Result<Box<dyn Features>> {
-    let refuse = |reason: String| Err(Error::Config { field: "evaluation.features", reason });
-    let [height, width, channels] = data.shape;
-    match name {
-        "raw" => Ok(Box::new(RawFeatures { pixels: data.dim() })),
-        "efficientnet-lite0" => {
-            let Some(weights) = &config.feature_weights else {
-                return refuse(
-                    "has `efficientnet-lite0`, whose weights `evaluation.feature_weights` names; found none"
-                        .to_owned(),
-                );
-            };
-            let shape = ImageShape { height, width, channels, range: RANGE };
-            Ok(Box::new(EfficientNetLite0::load(weights, shape, 1)?))
-        }
-        _ => match name.strip_prefix("pca-").and_then(|k| k.parse().ok()) {
-            Some(k) => Ok(Box::new(PcaFeatures::fit(Sample::new(&data.train, data.dim())?, k)?)),
-            None => refuse(format!(
-                "must be of `raw`, `pca-K` and `efficientnet-lite0`, found `{name}`"
-            )),
-        },
-    }
 }
 
 /// Distances of rows from the images of a generator.

@@ -49,6 +49,14 @@ fn at_the_middle(joint: &[f64]) -> f64 {
     joint[joint.len() / 2] - top - (STEP * sum).ln()
 }
 
+impl ImageData {
+    /// [`log_posterior`] of what is observed; none if no parameter is.
+    pub(super) fn log_posterior(&self, of: Evaluated<'_>, truth: f64) -> Result<Option<f64>> {
+        let observed = self.context.as_ref().map(|context| &context.observed);
+        observed.map(|x| log_posterior(of, x, self.dim(), truth)).transpose()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,13 +72,5 @@ mod tests {
         let expected = -0.5 * (truth - mean).powi(2) / variance
             - 0.5 * (std::f64::consts::TAU * variance).ln();
         assert!((at_the_middle(&joint) - expected).abs() < 1e-6, "{}", at_the_middle(&joint));
-    }
-}
-
-impl ImageData {
-    /// [`log_posterior`] of what is observed; none if no parameter is.
-    pub(super) fn log_posterior(&self, of: Evaluated<'_>, truth: f64) -> Result<Option<f64>> {
-        let observed = self.context.as_ref().map(|context| &context.observed);
-        observed.map(|x| log_posterior(of, x, self.dim(), truth)).transpose()
     }
 }

@@ -2,6 +2,7 @@
 mod config;
 mod data;
 mod evaluation;
+mod features;
 mod inference;
 
 pub use config::{ImageContexts, ImagesConfig};

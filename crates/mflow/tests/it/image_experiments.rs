@@ -1,0 +1,132 @@
+//! Experiments on images. Oracles: the verb `score` on the same rows, distances of the same samples, decoders of PNG and GIF.
+use crate::folder::Folder;
+use mflow::bijectors::Stream;
+use mflow::data::io::{Array, Dtype, NpyWriter, read_npz_array, write_npy};
+use mflow::eval::statistics::{Sample, frechet_distance};
+use mflow::experiment::{ExperimentConfig, Origin};
+use serde_json::Value;
+
+const SHAPE: [usize; 3] = [4, 4, 3];
+const SIZE: usize = 48;
+
+/// Bright and dark stripes, whose strength depends on a parameter.
+fn images(seed: u64, parameters: &[f64]) -> Vec<f64> {
+    let strength = Stream::new(seed, "strength").normal(parameters.len());
+    let image = |(theta, z): (&f64, f64)| {
+        let pixel = move |e: usize| 128. + 20. * (z + theta) * (0.5 * e as f64).sin();
+        (0..SIZE).map(pixel).map(|v| v.round().clamp(0., 255.)).collect::<Vec<f64>>()
+    };
+    parameters.iter().zip(strength).flat_map(image).collect()
+}
+
+fn write(folder: &Folder, name: &str, parameters: &[f64], seed: u64) -> Vec<f64> {
+    let x = images(seed, parameters);
+    let [h, w, c] = SHAPE;
+    let path = folder.path(&format!("{name}.npy"));
+    let mut writer = NpyWriter::create_bytes(&path, &[parameters.len(), h, w, c]).unwrap();
+    writer.write(&x).unwrap();
+    writer.finish().unwrap();
+    let column = Array::matrix(parameters.len(), 1, parameters, Dtype::F64).expect("a column");
+    write_npy(&folder.path(&format!("{name}-theta.npy")), &column).expect("the file is written");
+    x
+}
+
+const TEXT: &str = "
+name = 'stripes'
+seed = 3
+[data]
+normalize = 'together'
+[data.images]
+train = 'train.npy'
+test = 'test.npy'
+[data.images.context]
+train = 'train-theta.npy'
+test = 'test-theta.npy'
+observed = 'observed.npy'
+truth = 1.0
+count = 20
+exact = 0.5
+[model]
+kind = 'm-flow'
+data_dim = 48
+manifold_dim = 1
+context_dim = 1
+outer = { kind = 'image', shape = [4, 4, 3], levels = 2, steps = 1, bins = 4, tail_bound = 4.0, net = { hidden = 4, blocks = 1 } }
+inner = { layers = 2, hidden = 8, blocks = 1 }
+[train]
+schedule = 'sequential'
+epochs = 6
+shards = 1
+[evaluation]
+samples = 40
+test_rows = 40
+features = ['raw', 'pca-1']
+";
+
+fn folder() -> (Folder, Vec<f64>, Vec<f64>) {
+    let folder = Folder::new();
+    let train = write(&folder, "train", &Stream::new(1, "theta").normal(200), 1);
+    let test = write(&folder, "test", &Stream::new(2, "theta").normal(60), 2);
+    write(&folder, "observed", &[1.; 30], 3);
+    folder.write("stripes.toml", TEXT.as_bytes());
+    (folder, train, test)
+}
+
+#[test]
+fn a_model_of_images_is_measured_and_drawn() {
+    let (folder, train, test) = folder();
+    folder.succeeds("run stripes.toml --out run");
+    let result: Value = serde_json::from_slice(&folder.read("run/result.json")).unwrap();
+    let value = |name: &str| {
+        let found = result["metrics"][name]["value"].as_f64();
+        found.unwrap_or_else(|| panic!("no {name} in {result}"))
+    };
+    // The floor: the first 40 training images against the test images.
+    let rows = |x: &[f64]| x[..40 * SIZE].to_vec();
+    let (of_train, of_test) = (rows(&train), rows(&test));
+    let sample = |x| Sample::new(x, SIZE).unwrap();
+    let floor = frechet_distance(sample(&of_train), sample(&of_test)).unwrap();
+    assert!((value("frechet_raw_floor") - floor).abs() < 1e-6 * (1. + floor), "{floor}");
+    for name in ["frechet_raw", "kernel_raw", "precision_pca-1", "recall_pca-1_floor"] {
+        assert!(value(name).is_finite(), "{name}");
+    }
+    assert!(value("log_posterior_of_truth").is_finite());
+    assert!((value("log_posterior_exact") - 0.5).abs() < 1e-12);
+    // The same rows by another verb.
+    folder.succeeds("score run test.npy --context test-theta.npy --out s.npz");
+    let errors = read_npz_array(&folder.path("s.npz"), "reconstruction_error").unwrap();
+    let expected = errors.values()[..40].iter().sum::<f64>() / 40.;
+    let found = value("reconstruction_error");
+    assert!((found - expected).abs() < 1e-3 * expected, "{found}, expected {expected}");
+    for name in ["samples", "reconstructed", "between", "latents"] {
+        let png = folder.read(&format!("run/figures/images-{name}.png"));
+        assert!(png.starts_with(b"\x89PNG"), "{name}");
+    }
+    assert!(folder.read("run/figures/images-tour.gif").starts_with(b"GIF89a"));
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let (folder, ..) = folder();
+    let fails = |from: &str, to: &str, part: &str| {
+        folder.write("bad.toml", TEXT.replace(from, to).as_bytes());
+        folder.fails("run bad.toml --out bad", 1, &[part]);
+    };
+    fails("'pca-1'", "'inception'", "`evaluation.features` must be of `raw`, `pca-K`");
+    fails("'pca-1'", "'efficientnet-lite0'", "`evaluation.feature_weights` is missing");
+    let weights = "features = ['efficientnet-lite0']\nfeature_weights = 'none.pth'";
+    fails("features = ['raw', 'pca-1']", weights, "names none.pth, which is not there");
+    let theta = "train = 'test-theta.npy'";
+    fails("train = 'train-theta.npy'", theta, "a parameter for each of 200 images, found 60");
+    fails("test = 'test.npy'", "test = 'test-theta.npy'", "test-theta.npy");
+    fails("[data.images]\n", "rows = 3\n[data.images]\n", "`data.images` says all of the data");
+    fails("shape = [4, 4, 3]", "shape = [4, 4, 1]", "must be that of rows of 48 features");
+}
+
+#[test]
+fn a_config_survives_a_file() {
+    let experiment: ExperimentConfig = toml::from_str(TEXT).unwrap();
+    assert!(matches!(&experiment.data.origin, Origin::Images(images) if images.dequantize));
+    let again: ExperimentConfig = toml::from_str(&toml::to_string(&experiment).unwrap()).unwrap();
+    assert_eq!(experiment, again);
+}
