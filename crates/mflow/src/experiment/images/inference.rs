@@ -23,8 +23,9 @@ pub(super) fn log_posterior(
     let model = of.model;
     // The volume of a manifold that does not depend on the parameter is the same for all of its values.
     let manifold = model.signature().density == Some(Density::Manifold);
+    let at_truth = of.tensor(&vec![truth; rows], 1)?;
     let u = match manifold && !model.signature().conditional_manifold {
-        true => Some(model.coordinates(&x, None)?),
+        true => Some(model.coordinates(&x, Some(&at_truth))?),
         false => None,
     };
     let log_likelihood = |theta: f64| -> Result<f64> {
