@@ -6,9 +6,7 @@ use crate::flow::{CircularFlowConfig, VectorFlowConfig};
 use crate::network::NetworkConfig;
 use crate::normalize::coarse_column;
 use mflow_bijectors::{FeatureAffineConfig, LinearKind, NetConfig, SplineFlowConfig};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
 /// Any model, as it is written in a config file: `kind` names it, the rest are the fields of
 /// [`ModelSizes`] and of its [`ModelParts`], side by side.
@@ -261,7 +259,7 @@ fn default_encoder() -> NetworkConfig {
     NetConfig::new(100, 5).into()
 }
 /// Circular on angles; by couplings where there is something to depend on.
-fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
+pub(super) fn flow_on(chart: &ChartConfig, context_dim: usize) -> VectorFlowConfig {
     match chart.has_angles_only() {
         true if chart.dims().1 == 1 && context_dim == 0 => CircularFlowConfig::default().into(),
         true => CircularFlowConfig::coupled(NetConfig::default()).into(),
@@ -667,56 +665,11 @@ impl ModelParts {
         let of_flow = flow.and_then(VectorFlowConfig::image);
         of_flow.or_else(|| networks.into_iter().flatten().find_map(NetworkConfig::image))
     }
-    fn chart(&self) -> Option<&ChartConfig> {
+    pub(super) fn chart(&self) -> Option<&ChartConfig> {
         match self {
             Self::Fom { chart, .. } => Some(chart),
             Self::MFlow { chart, .. } => chart.as_ref(),
             _ => None,
         }
-    }
-}
-
-/// The fields of [`ModelSizes`].
-const SIZES: [&str; 7] = [
-    "data_dim",
-    "manifold_dim",
-    "context_dim",
-    "conditional_manifold",
-    "frame",
-    "normalization",
-    "context_normalization",
-];
-
-impl<'de> Deserialize<'de> for ModelConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut parts = Map::<String, Value>::deserialize(deserializer)?;
-        let mut sizes = Map::new();
-        for field in SIZES {
-            sizes.extend(parts.remove_entry(field));
-        }
-        let has_inner = parts.contains_key("inner");
-        // First the kind: an unknown one explains everything else.
-        let parts: ModelParts =
-            serde_json::from_value(Value::Object(parts)).map_err(D::Error::custom)?;
-        // Where there is no choice nothing need be said.
-        if let ModelParts::Fom { chart, .. } = &parts {
-            sizes.entry("data_dim").or_insert(chart.dims().0.into());
-        }
-        if let Some(chart) = parts.chart() {
-            sizes.entry("manifold_dim").or_insert(chart.dims().1.into());
-        }
-        if let (ModelParts::Af { .. } | ModelParts::Ratio { .. }, Some(data)) =
-            (&parts, sizes.get("data_dim").cloned())
-        {
-            sizes.entry("manifold_dim").or_insert(data);
-        }
-        let sizes: ModelSizes =
-            serde_json::from_value(Value::Object(sizes)).map_err(D::Error::custom)?;
-        let of_chart = parts.chart().map(|chart| flow_on(chart, sizes.context_dim));
-        let mut config = Self { sizes, parts };
-        if let Some(inner) = of_chart.filter(|_| !has_inner) {
-            config = config.with_inner(inner);
-        }
-        Ok(config)
     }
 }

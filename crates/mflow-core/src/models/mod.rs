@@ -4,6 +4,7 @@ mod build;
 mod config;
 mod manifold;
 mod off_manifold;
+mod parse;
 mod ratio;
 
 pub(crate) use build::refuse;
