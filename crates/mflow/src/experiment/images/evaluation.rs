@@ -55,9 +55,9 @@ pub(in crate::experiment) fn evaluate_images(
         && let Some(log_posterior) = data.log_posterior(of, context.truth)?
     {
         let plain = |value| Estimate { value, standard_error: None, count: context.count };
-        put("log_posterior_of_truth".into(), plain(log_posterior));
+        put("log_posterior".into(), plain(log_posterior));
         if let Some(exact) = context.exact {
-            put("log_posterior_exact".into(), plain(exact));
+            put("log_posterior_of_truth".into(), plain(exact));
         }
     }
     let round_trip_error = Some(round_trip_error(of, &data.test, parameters)?);
