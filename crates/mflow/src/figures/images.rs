@@ -32,11 +32,8 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, config: &ImagesConfig) -> Result<()> {
         let path = sheet.picture(name, "png");
         Ok(draw_images(Images::new(values, data.shape)?, columns, &path)?)
     };
-    let first = |values: &[f64], count: usize| -> Vec<f64> {
-        values[..values.len().min(count * data.dim())].to_vec()
-    };
-    let mut samples = first(&data.test, rows * COLUMNS);
-    let mut reconstructed = first(&data.test, COLUMNS);
+    let mut samples = test.first(rows * COLUMNS).to_vec();
+    let mut reconstructed = test.first(COLUMNS).to_vec();
     let mut between = vec![];
     for Drawn { of, .. } in &runs {
         let drawn = generated(sheet.experiment, &data, *of, rows * COLUMNS)?;
@@ -46,7 +43,9 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, config: &ImagesConfig) -> Result<()> {
     }
     write(sheet, "images-samples", &samples, COLUMNS)?;
     write(sheet, "images-reconstructed", &reconstructed, COLUMNS)?;
-    write(sheet, "images-between", &between, COLUMNS)?;
+    if !between.is_empty() {
+        write(sheet, "images-between", &between, COLUMNS)?;
+    }
     if let [Drawn { of, .. }] = runs.as_slice() {
         let grid = test.decoded(*of, &grid(of.model))?;
         write(sheet, "images-latents", &grid, GRID as usize)?;
@@ -64,7 +63,13 @@ struct Test<'a> {
     parameters: &'a [f64],
 }
 
-impl Test<'_> {
+impl<'a> Test<'a> {
+    /// The first images, `count` of them or as many as there are.
+    fn first(self, count: usize) -> &'a [f64] {
+        let test = &self.data.test;
+        &test[..test.len().min(count * self.data.dim())]
+    }
+
     fn context(self, of: Evaluated<'_>, rows: usize) -> Result<Option<Tensor>> {
         let parameters = self.parameters.iter().copied().cycle().take(rows);
         Ok(of.context(&parameters.collect::<Vec<_>>())?)
@@ -72,21 +77,23 @@ impl Test<'_> {
 
     /// The points of the manifold for the first test images; all of space is none.
     fn projected(self, of: Evaluated<'_>) -> Result<Vec<f64>> {
-        let x = of.tensor(&self.data.test[..COLUMNS * self.data.dim()], self.data.dim())?;
-        let context = self.context(of, COLUMNS)?;
+        let x = of.tensor(self.first(COLUMNS), self.data.dim())?;
+        let context = self.context(of, x.dims()[0])?;
         Ok(of.by_rows(&x, context.as_ref(), |x, c| of.model.project(x, c))?)
     }
 
-    /// Images between the first test image and the second, the second and the third, and so on, two rows of them.
+    /// A row of images between the first test image and the second, another between the third and the fourth, as far as there
+    /// are so many.
     fn between(self, of: Evaluated<'_>) -> Result<Vec<f64>> {
         const LINES: usize = 2;
         let dim = self.data.dim();
-        let x = of.tensor(&self.data.test[..2 * LINES * dim], dim)?;
-        let context = self.context(of, 2 * LINES)?;
+        let x = of.tensor(self.first(2 * LINES), dim)?;
+        let rows = x.dims()[0];
+        let context = self.context(of, rows)?;
         let ends = of.by_rows(&x, context.as_ref(), |x, c| of.model.encode(x, c))?;
-        let n = ends.len() / (2 * LINES);
+        let n = ends.len() / rows.max(1);
         let mut latents = vec![];
-        for line in ends.chunks_exact(2 * n) {
+        for line in ends.chunks_exact((2 * n).max(1)) {
             let (from, to) = line.split_at(n);
             for step in 0..COLUMNS {
                 let t = step as f64 / (COLUMNS - 1) as f64;

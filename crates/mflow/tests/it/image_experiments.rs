@@ -105,6 +105,21 @@ fn a_model_of_images_is_measured_and_drawn() {
     assert!(folder.read("run/figures/images-tour.gif").starts_with(b"GIF89a"));
 }
 
+/// Sheets have room for more images than there are.
+#[test]
+fn few_test_images_are_enough_for_figures() {
+    let (folder, ..) = folder();
+    write(&folder, "test", &[0.5; 3], 4);
+    let few = TEXT.replace("features = ['raw', 'pca-1']", "").replace("epochs = 6", "epochs = 2");
+    folder.write("few.toml", few.as_bytes());
+    folder.succeeds("run few.toml --out few");
+    assert!(folder.read("few/figures/images-between.png").starts_with(b"\x89PNG"));
+    write(&folder, "test", &[0.5], 4);
+    folder.succeeds("run few.toml --out one");
+    assert!(folder.path("one/figures/images-samples.png").is_file());
+    assert!(!folder.path("one/figures/images-between.png").exists(), "there is nothing between");
+}
+
 #[test]
 fn what_does_not_fit_is_named() {
     let (folder, ..) = folder();

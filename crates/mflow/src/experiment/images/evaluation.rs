@@ -12,7 +12,6 @@ use mflow_eval::Estimate;
 use mflow_eval::metrics::{Evaluated, image_samples, log_densities, reconstruction_errors};
 use mflow_eval::statistics::Sample;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Test images whose exact density is computed: each costs as many images as the manifold has dimensions.
 const DENSITIES: usize = 200;
@@ -44,9 +43,10 @@ pub(in crate::experiment) fn evaluate_images(
     let samples = generated(config, data, of, config.evaluation.samples)?;
     compare(config, data, &samples, &mut put)?;
     if let Some(generator) = &images.generator {
+        let generator = Generator::load(generator, DType::F32, &Device::Cpu)?;
         let rows = config.evaluation.nearest;
         let distance =
-            |x: &[f64]| distances(generator, &x[..x.len().min(rows * data.dim())], data.dim());
+            |x: &[f64]| distances(&generator, &x[..x.len().min(rows * data.dim())], data.dim());
         put("manifold_distance".into(), Estimate::mean(&distance(&samples)?)?);
         put("manifold_distance_floor".into(), Estimate::mean(&distance(&data.test)?)?);
     }
@@ -120,8 +120,7 @@ fn compare<T>(
 }
 
 /// Distances of rows from the images of a generator.
-fn distances(generator: &Path, x: &[f64], dim: usize) -> Result<Vec<f64>> {
-    let generator = Generator::load(generator, DType::F32, &Device::Cpu)?;
+fn distances(generator: &Generator, x: &[f64], dim: usize) -> Result<Vec<f64>> {
     let x = Tensor::from_slice(x, (x.len() / dim, dim), &Device::Cpu)
         .map_err(mflow_core::Error::from)?;
     let x = host::place(&x, DType::F32, &Device::Cpu).map_err(mflow_core::Error::from)?;
