@@ -21,6 +21,6 @@ pub use error::{Error, Result};
 pub use noise::add_noise;
 pub use place::Place;
 pub use prior::Prior;
-pub use scenes::Scenes;
+pub use scenes::{NearestScenes, Scenes};
 pub use simulator::{JointSample, Likelihood, Parameter, Simulator, parameter_rows, points};
 pub use simulators::*;

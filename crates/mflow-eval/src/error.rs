@@ -331,6 +331,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A picture of images cannot be encoded.
+    #[error("picture of images: {reason}")]
+    Picture {
+        /// What the encoder says.
+        reason: String,
+    },
+
     /// The rasteriser refused the picture.
     #[error("figure {path}: cannot rasterise: {reason}", path = path.display())]
     Rasterise {

@@ -54,6 +54,8 @@ pub struct FinishedFit {
     pub config: FitConfig,
     /// Names of the data columns, if they have names.
     pub columns: Option<Vec<String>>,
+    /// The shape of a row that has several dimensions, as that of an image.
+    pub row_shape: Option<Vec<usize>>,
     /// Some rows of the data, `[n, D]` row-major.
     pub points: Vec<f64>,
     /// The attempts at learning a manifold that the failure detector judged.
@@ -81,8 +83,8 @@ impl FinishedFit {
             true => Some(parse(&held_out, from_json)?),
             false => None,
         };
-        let (folder, columns) = (folder.to_owned(), card.columns);
-        Ok(Self { folder, config, columns, points, attempts, metrics, held_out, model })
+        let (folder, columns, row_shape) = (folder.to_owned(), card.columns, card.layout.shape);
+        Ok(Self { folder, config, columns, row_shape, points, attempts, metrics, held_out, model })
     }
 }
 

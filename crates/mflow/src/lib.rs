@@ -13,6 +13,7 @@ mod error;
 mod finished;
 mod inferred;
 mod latents;
+mod pictures;
 mod report;
 mod settings;
 mod title;

@@ -39,6 +39,11 @@ impl NearestConfig {
     pub fn with_steps(self, steps: usize) -> Self {
         Self { steps, ..self }
     }
+    /// With this tolerance.
+    #[must_use]
+    pub fn with_tolerance(self, tolerance: f64) -> Self {
+        Self { tolerance, ..self }
+    }
     /// With this seed.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {

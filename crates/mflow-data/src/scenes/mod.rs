@@ -2,6 +2,7 @@
 
 mod body;
 mod factor;
+mod nearest;
 mod simulator;
 
 use std::sync::LazyLock;
@@ -14,6 +15,7 @@ use crate::simulators::number::Number;
 use crate::{Error, Result};
 use body::{Body, Canvas};
 use factor::{Factor, PER_SHAPE, Values};
+pub use nearest::NearestScenes;
 
 /// Images `[H, W, C]` of soft-edged shapes on a background, given by `K` factors `z`, each uniform in `[-1, 1]`.
 ///
@@ -166,5 +168,8 @@ impl Embedding for Scenes {
             Body::new(&values(shape), shape, self.shapes(), self.size).paint(&mut canvas);
         }
         canvas.pixels
+    }
+    fn limit(&self, z: &mut [f64]) {
+        z.iter_mut().for_each(|z| *z = z.clamp(-1.0, 1.0));
     }
 }

@@ -7,10 +7,22 @@ use super::charted::{Charted, Embedding, cholesky, jacobian};
 
 /// Local searches per point.
 const SEARCHES: usize = 4;
-/// Convergence is linear away from the manifold.
-const MAX_STEPS: usize = 2000;
-/// A step this much smaller than z leaves no visible error.
-const STEP_TOLERANCE: f64 = 1e-14;
+
+/// When a search ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    /// After so many steps.
+    pub(crate) steps: usize,
+    /// With a step this much smaller than z.
+    pub(crate) step: f64,
+    /// With a step that makes the squared distance smaller by less than this part of it.
+    pub(crate) gain: f64,
+}
+
+impl Until {
+    /// Such a step leaves no visible error. Convergence is linear away from the manifold.
+    pub(crate) const EXACT: Self = Self { steps: 2000, step: 1e-14, gain: 0. };
+}
 
 /// The search, with the embedded grid.
 #[derive(Debug)]
@@ -39,26 +51,32 @@ impl<'a, C: Charted> Nearest<'a, C> {
         if searches < starts.len() {
             starts.select_nth_unstable_by(searches, |a, b| a.0.total_cmp(&b.0));
         }
-        let found = starts[..searches].iter().map(|(_, z)| descend(self.of, x, z));
+        let found = starts[..searches].iter().map(|(_, z)| descend(self.of, x, z, Until::EXACT));
         let best = found.min_by(|a, b| a.0.total_cmp(&b.0));
         best.map_or_else(|| vec![0.0; self.of.dims().1], |(_, z)| z)
     }
 }
 
 /// The local minimum reached from `start`: the squared distance, and z.
-pub(crate) fn descend(of: &impl Embedding, x: &[f64], start: &[f64]) -> (f64, Vec<f64>) {
+pub(crate) fn descend(
+    of: &impl Embedding,
+    x: &[f64],
+    start: &[f64],
+    until: Until,
+) -> (f64, Vec<f64>) {
     let mut z = start.to_vec();
     let mut error = squared(&of.point(&z), x);
     let mut damping = 1e-6;
-    for _ in 0..MAX_STEPS {
+    for _ in 0..until.steps {
         let residual: Vec<f64> = of.point(&z).iter().zip(x).map(|(a, b)| a - b).collect();
         let step = damped_step(&jacobian(of, &z), &residual, damping);
         let mut moved: Vec<f64> = z.iter().zip(&step).map(|(z, step)| z - step).collect();
         of.limit(&mut moved);
-        let small =
-            moved.iter().zip(&z).all(|(m, z)| (m - z).abs() <= STEP_TOLERANCE * (1.0 + z.abs()));
+        let mut small =
+            moved.iter().zip(&z).all(|(m, z)| (m - z).abs() <= until.step * (1.0 + z.abs()));
         let now = squared(&of.point(&moved), x);
         if now <= error {
+            small |= error - now < until.gain * error;
             (z, error) = (moved, now);
             damping = (damping * 0.1).max(1e-15);
         } else {

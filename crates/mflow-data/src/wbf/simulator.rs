@@ -15,7 +15,7 @@ use super::observables::Observables;
 use super::vector::FourVector;
 use crate::simulator::{JointSample, Likelihood, Parameter, Simulator, parameter_rows, points};
 use crate::simulators::charted::{Embedding, jacobian, log_volume};
-use crate::simulators::nearest::descend;
+use crate::simulators::nearest::{Until, descend};
 use crate::simulators::number::Number;
 use crate::{Prior, Result};
 
@@ -148,7 +148,7 @@ impl WeakBosonFusion {
         let mut events = Events { features: self.features, massless: [false; 2] };
         let mut z = self.start(x);
         loop {
-            let (_, found) = descend(&events, x, &events.free(&z));
+            let (_, found) = descend(&events, x, &events.free(&z), Until::EXACT);
             z = events.all(&found);
             let at_end = MASSES.map(|at| z[at] <= LEAST_MASS.ln());
             if at_end == events.massless {

@@ -273,3 +273,70 @@ fn errors_name_what_is_wrong() {
     assert_error(scenes.project(&[0.0; 256]), &["scenes-2", "project"]);
     assert!(scenes.sample(2, &[0.0], &mut stream()).is_err(), "it has no parameters");
 }
+
+/// The part of `v` that is orthogonal to all of the columns, which are not so to each other.
+fn normal_part(mut columns: Vec<Vec<f64>>, mut v: Vec<f64>) -> Vec<f64> {
+    columns.push(v.clone());
+    // Twice, as rounding leaves something the first time.
+    for _ in 0..2 {
+        for k in 0..columns.len() {
+            let (before, rest) = columns.split_at_mut(k);
+            for unit in before.iter() {
+                let along: f64 = unit.iter().zip(&rest[0]).map(|(a, b)| a * b).sum();
+                rest[0].iter_mut().zip(unit).for_each(|(x, u)| *x -= along * u);
+            }
+            let length = norm(&rest[0]);
+            if k + 1 < columns.len() {
+                columns[k].iter_mut().for_each(|x| *x /= length);
+            }
+        }
+    }
+    if let Some(last) = columns.pop() {
+        v = last;
+    }
+    v
+}
+
+/// Oracle: a step along the normal of the manifold, shorter than its radius of curvature, has the point where it began as the
+/// nearest.
+#[test]
+fn nearest_scenes_are_where_a_normal_step_began() {
+    for (factors, size, channels) in [(2, 16, 1), (5, 16, 3), (8, 24, 1)] {
+        let scenes = Scenes::new(factors, size, channels).unwrap();
+        let z: Vec<f64> = inner(&scenes, 6).into_iter().map(|z| 0.9 * z).collect();
+        let mut noise = Stream::new(3, "off the manifold");
+        let mut images = Vec::new();
+        let mut lengths = Vec::new();
+        for z in z.chunks(factors) {
+            let image = scenes.render(z).unwrap();
+            let step = normal_part(differences(&scenes, z), noise.normal(image.len()));
+            // Two pixel values in all: edges curve within tens.
+            let scale = 2.0 / norm(&step);
+            images.extend(image.iter().zip(&step).map(|(x, s)| x + scale * s));
+            lengths.push(2.0);
+        }
+        let found = scenes.nearest(&images, &mut stream()).unwrap();
+        for (row, (distance, length)) in found.distances.iter().zip(&lengths).enumerate() {
+            assert!((distance - length).abs() < 0.05, "{factors}, {row}: {distance}");
+        }
+        let again = scenes.render(&found.factors).unwrap();
+        let difference: Vec<f64> = again.iter().zip(&images).map(|(a, b)| a - b).collect();
+        let dim = images.len() / lengths.len();
+        for (row, distance) in difference.chunks(dim).zip(&found.distances) {
+            assert!((norm(row) - distance).abs() < 1e-9, "the factors are those of the distance");
+        }
+    }
+}
+
+#[test]
+fn images_far_from_all_scenes_have_a_distance_too() {
+    let scenes = Scenes::new(3, 16, 1).unwrap();
+    let far = vec![-1000.0; 256];
+    let found = scenes.nearest(&far, &mut stream()).unwrap();
+    // All pixels are from 0 to 255.
+    assert!(found.distances[0] > 16.0 * 1000.0 && found.distances[0] < 16.0 * 1255.0);
+    assert!(found.factors.iter().all(|z| (-1.0..=1.0).contains(z)));
+    assert_eq!(scenes.nearest(&[], &mut stream()).unwrap().distances, Vec::<f64>::new());
+    assert!(scenes.nearest(&far[1..], &mut stream()).is_err());
+    assert!(scenes.nearest(&[f64::NAN; 256], &mut stream()).is_err());
+}

@@ -1,8 +1,5 @@
 //! Pictures of images: many in one, and one after the other.
 use crate::{Error, Result};
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
 
 /// Pixels between images.
 const GAP: usize = 2;
@@ -68,11 +65,11 @@ fn byte(value: f64) -> u8 {
     value.round() as u8
 }
 
-/// Write images row after row, so many side by side, as a PNG file. Small ones are enlarged.
+/// Images row after row, so many side by side, as the bytes of a PNG file. Small ones are enlarged.
 ///
 /// # Errors
-/// If there is no image or the file cannot be written.
-pub fn draw_images(images: Images<'_>, columns: usize, path: &Path) -> Result<()> {
+/// If there is no image, or the picture is too large for the format.
+pub fn sheet_of_images(images: Images<'_>, columns: usize) -> Result<Vec<u8>> {
     let (all, [h, w]) = images.enlarged();
     if all.is_empty() || columns == 0 {
         return Err(Error::TooFew { expected: 1, found: 0 });
@@ -87,50 +84,47 @@ pub fn draw_images(images: Images<'_>, columns: usize, path: &Path) -> Result<()
             pixels[start..start + 3 * w].copy_from_slice(row);
         }
     }
-    let [across, down] = [size(across, path)?, size(down, path)?];
-    let mut encoder = png::Encoder::new(create(path)?, across, down);
+    let mut file = vec![];
+    let mut encoder = png::Encoder::new(&mut file, side(across)?, side(down)?);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let written = encoder.write_header().and_then(|mut file| file.write_image_data(&pixels));
-    written.map_err(|e| encoding(path, &e))
+    written.map_err(|e| encoding(&e))?;
+    Ok(file)
 }
 
-/// Write images one after the other as a GIF file that starts again at its end. Small ones are enlarged.
+/// Images one after the other as the bytes of a GIF file that starts again at its end. Small ones are enlarged.
 ///
 /// # Errors
-/// If there is no image or the file cannot be written.
-pub fn animate_images(images: Images<'_>, path: &Path) -> Result<()> {
+/// If there is no image, or one is too large for the format.
+pub fn animation_of_images(images: Images<'_>) -> Result<Vec<u8>> {
     let (all, [h, w]) = images.enlarged();
     if all.is_empty() {
         return Err(Error::TooFew { expected: 1, found: 0 });
     }
-    let small = |v: usize| {
-        u16::try_from(v)
-            .map_err(|_| encoding(path, &format!("an image of {v} pixels is too large")))
-    };
-    let (w, h) = (small(w)?, small(h)?);
-    let fail = |e: gif::EncodingError| encoding(path, &e);
-    let mut encoder = gif::Encoder::new(create(path)?, w, h, &[]).map_err(fail)?;
-    encoder.set_repeat(gif::Repeat::Infinite).map_err(fail)?;
-    for image in &all {
-        let mut frame = gif::Frame::from_rgb_speed(w, h, image, SPEED);
-        frame.delay = DELAY;
-        encoder.write_frame(&frame).map_err(fail)?;
+    let (w, h) = (side(w)?, side(h)?);
+    let fail = |e: gif::EncodingError| encoding(&e);
+    let mut file = vec![];
+    {
+        let mut encoder = gif::Encoder::new(&mut file, w, h, &[]).map_err(fail)?;
+        encoder.set_repeat(gif::Repeat::Infinite).map_err(fail)?;
+        for image in &all {
+            let mut frame = gif::Frame::from_rgb_speed(w, h, image, SPEED);
+            frame.delay = DELAY;
+            encoder.write_frame(&frame).map_err(fail)?;
+        }
     }
-    Ok(())
+    Ok(file)
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>> {
-    let file = File::create(path);
-    file.map(BufWriter::new).map_err(|source| Error::Write { path: path.to_owned(), source })
+/// Pixels of a side, as a format counts them.
+fn side<T: TryFrom<usize>>(pixels: usize) -> Result<T> {
+    T::try_from(pixels)
+        .map_err(|_| encoding(&format!("a side of {pixels} pixels is more than the format allows")))
 }
 
-fn size(v: usize, path: &Path) -> Result<u32> {
-    u32::try_from(v).map_err(|_| encoding(path, &format!("a picture of {v} pixels is too large")))
-}
-
-fn encoding(path: &Path, reason: &dyn std::fmt::Display) -> Error {
-    Error::Rasterise { path: path.to_owned(), reason: reason.to_string() }
+fn encoding(reason: &dyn std::fmt::Display) -> Error {
+    Error::Picture { reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -145,11 +139,9 @@ mod tests {
 
     #[test]
     fn a_sheet_has_each_pixel_at_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sheet.png");
         let values = three();
-        draw_images(Images::new(&values, [2, 2, 1]).unwrap(), 2, &path).unwrap();
-        let decoder = png::Decoder::new(std::io::BufReader::new(File::open(&path).unwrap()));
+        let file = sheet_of_images(Images::new(&values, [2, 2, 1]).unwrap(), 2).unwrap();
+        let decoder = png::Decoder::new(std::io::Cursor::new(file));
         let mut reader = decoder.read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
@@ -165,13 +157,11 @@ mod tests {
 
     #[test]
     fn an_animation_has_a_frame_for_each_image() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tour.gif");
         let values: Vec<f64> = (0..3).flat_map(|k| [f64::from(k) * 100.; 12]).collect();
-        animate_images(Images::new(&values, [2, 2, 3]).unwrap(), &path).unwrap();
+        let file = animation_of_images(Images::new(&values, [2, 2, 3]).unwrap()).unwrap();
         let mut options = gif::DecodeOptions::new();
         options.set_color_output(gif::ColorOutput::RGBA);
-        let mut decoder = options.read_info(File::open(&path).unwrap()).unwrap();
+        let mut decoder = options.read_info(file.as_slice()).unwrap();
         let mut first = vec![];
         while let Some(frame) = decoder.read_next_frame().unwrap() {
             assert_eq!((frame.width, frame.height), (48, 48));
@@ -185,9 +175,10 @@ mod tests {
         let error = |values: &[f64], shape| Images::new(values, shape).unwrap_err().to_string();
         assert!(error(&[0.; 8], [2, 2, 2]).contains("1 or 3 channels"));
         assert!(error(&[0.; 7], [2, 2, 1]).contains("rows of 4 values, found 7"));
-        let folder = tempfile::tempdir().unwrap();
         let none = Images::new(&[], [2, 2, 1]).unwrap();
-        assert!(draw_images(none, 2, &folder.path().join("none.png")).is_err());
-        assert!(!folder.path().join("none.png").exists());
+        assert!(sheet_of_images(none, 2).is_err() && animation_of_images(none).is_err());
+        let long = vec![0.; 2 * 70_000];
+        let error = animation_of_images(Images::new(&long, [70_000, 2, 1]).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("pixels is more than"), "{error}");
     }
 }

@@ -25,7 +25,7 @@ mod ticks;
 pub use camera::Camera;
 pub use corner::{CORNER_PARAMETERS, Corner, corner_svg, draw_corner};
 pub use curves::{Boundary, CurveStyle, Series, draw_curves};
-pub use images::{Images, animate_images, draw_images};
+pub use images::{Images, animation_of_images, sheet_of_images};
 pub use limits::Limits;
 pub use panels::{Ink, Layer, Panel, PanelStyle, Shape, draw_panels};
 pub use surfaces::{SurfacePanel, SurfaceStyle, draw_surfaces};

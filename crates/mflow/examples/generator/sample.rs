@@ -5,7 +5,7 @@ use mflow::bijectors::{Stream, host};
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{DeviceName, FixedInputs, Generator, GeneratorConfig};
 use mflow::data::io::NpyWriter;
-use mflow::eval::figures::{Images, draw_images};
+use mflow::eval::figures::{Images, sheet_of_images};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -234,7 +234,7 @@ fn write(
     }
     let columns = if part.folder == "grid" { options.grid.unwrap_or(SHEET) } else { SHEET };
     let path = options.out.join(format!("{}.png", part.folder));
-    Ok(draw_images(Images::new(&picture, [side, wide, channels])?, columns, &path)?)
+    Ok(fs::write(path, sheet_of_images(Images::new(&picture, [side, wide, channels])?, columns)?)?)
 }
 
 /// The means over squares of `factor` by `factor` pixels of an image `[H, W, C]`.

@@ -1,18 +1,19 @@
 //! Where the data of an experiment come from: a simulator, or the rows of a file.
-use super::images::{ImageData, ImagesConfig};
+use super::images::{ImageData, ImagesConfig, ScenesConfig};
 use super::{EvaluationConfig, ExperimentConfig, ratio};
 use crate::fit::Normalize;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
-use mflow_core::ModelConfig;
 use mflow_core::candle::{DType, Device};
+use mflow_core::{ModelConfig, RowLayout};
 use mflow_data::io::read_table;
 use mflow_data::{Error as DataError, JointSample, Simulator, simulator_by_name};
 use mflow_train::Rows;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Data of an experiment. In a file: `simulator` with `rows`, `file` with `test_fraction`, or the table `images`.
+/// Data of an experiment. In a file: `simulator` with `rows`, `file` with `test_fraction`, or one of the tables
+/// `images` and `scenes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct DataConfig {
@@ -44,6 +45,8 @@ pub enum Origin {
     },
     /// Images of files.
     Images(ImagesConfig),
+    /// Images that are drawn.
+    Scenes(ScenesConfig),
 }
 
 /// The part of a file that is held out where nothing is said.
@@ -66,6 +69,7 @@ impl DataConfig {
             Origin::File { path, .. } | Origin::Images(ImagesConfig { train: path, .. }) => {
                 path.file_name().unwrap_or_default().to_string_lossy().into_owned()
             }
+            Origin::Scenes(scenes) => format!("scenes-{}", scenes.factors),
         }
     }
     /// Where they come from, in words.
@@ -78,6 +82,9 @@ impl DataConfig {
                 format!("{name}, {test_fraction} of it held out{weighted}")
             }
             Origin::Images(images) => format!("images of {}", images.train.display()),
+            Origin::Scenes(ScenesConfig { size, channels, rows, .. }) => {
+                format!("{name}, {rows} images of {size} by {size} pixels and {channels} channels")
+            }
         }
     }
     /// The simulator that draws the data.
@@ -87,8 +94,8 @@ impl DataConfig {
     pub fn simulator(&self) -> Result<Box<dyn Simulator>> {
         match &self.origin {
             Origin::Simulator { name, .. } => Ok(simulator_by_name(name)?),
-            Origin::File { .. } | Origin::Images(_) => {
-                let reason = "is missing: the data come from a file".to_owned();
+            Origin::File { .. } | Origin::Images(_) | Origin::Scenes(_) => {
+                let reason = "is missing: the data come from elsewhere".to_owned();
                 Err(Error::Config { field: "data.simulator", reason })
             }
         }
@@ -111,6 +118,8 @@ struct Fields {
     weights: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     images: Option<ImagesConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenes: Option<ScenesConfig>,
     normalize: Normalize,
 }
 
@@ -118,17 +127,21 @@ impl TryFrom<Fields> for DataConfig {
     type Error = Error;
 
     fn try_from(fields: Fields) -> Result<Self> {
-        let Fields { simulator, rows, file, test_fraction, weights, images, normalize } = fields;
+        let Fields { simulator, rows, file, test_fraction, weights, images, scenes, normalize } =
+            fields;
         let refuse = |field, reason: &str| Err(Error::Config { field, reason: reason.to_owned() });
-        if let Some(images) = images {
-            let others = [simulator.is_some(), rows.is_some(), file.is_some()];
+        let tables = (images.map(Origin::Images), scenes.map(Origin::Scenes));
+        if let (Some(origin), other) | (other @ None, Some(origin)) = tables {
+            let others = [simulator.is_some(), rows.is_some(), file.is_some(), other.is_some()];
             if others.contains(&true) || test_fraction.is_some() || weights.is_some() {
-                return refuse(
-                    "data.images",
-                    "says all of the data; expected nothing beside it but `normalize`",
-                );
+                let field = match origin {
+                    Origin::Images(_) => "data.images",
+                    _ => "data.scenes",
+                };
+                let reason = "says all of the data; expected nothing beside it but `normalize`";
+                return refuse(field, reason);
             }
-            return Ok(Self { origin: Origin::Images(images), normalize });
+            return Ok(Self { origin, normalize });
         }
         let origin = match (simulator, file) {
             (Some(_), Some(_)) => {
@@ -137,7 +150,7 @@ impl TryFrom<Fields> for DataConfig {
             (None, None) => {
                 return refuse(
                     "data",
-                    "has neither `simulator` nor `file` nor `images`; expected one of them",
+                    "has none of `simulator`, `file`, `images` and `scenes`; expected one of them",
                 );
             }
             (Some(name), None) => match (rows, test_fraction, weights) {
@@ -178,6 +191,7 @@ impl From<DataConfig> for Fields {
                 ..Self::default()
             },
             Origin::Images(images) => Self { images: Some(images), normalize, ..Self::default() },
+            Origin::Scenes(scenes) => Self { scenes: Some(scenes), normalize, ..Self::default() },
         }
     }
 }
@@ -284,7 +298,7 @@ pub(super) enum Source {
     /// They were read.
     Rows(Split),
     /// They are images.
-    Images(Box<(ImagesConfig, ImageData)>),
+    Images(Box<ImageData>),
 }
 
 /// Rows to train on.
@@ -333,12 +347,11 @@ impl Source {
     pub(super) fn open(config: &ExperimentConfig) -> Result<Self> {
         match &config.data.origin {
             Origin::Simulator { .. } => Ok(Self::Simulator(config.data.simulator()?)),
-            Origin::File { .. } | Origin::Images(_) if ratio::is_ratio(&config.model) => {
-                Err(ratio::no_file())
-            }
-            Origin::Images(images) => {
-                let data = ImageData::read(images, config.evaluation.test_rows)?;
-                Ok(Self::Images(Box::new((images.clone(), data))))
+            _ if ratio::is_ratio(&config.model) => Err(ratio::no_file()),
+            Origin::Images(_) | Origin::Scenes(_) => {
+                let data = ImageData::open(config, config.evaluation.test_rows)?;
+                let none = || Error::Config { field: "data", reason: "has no images".to_owned() };
+                Ok(Self::Images(Box::new(data.ok_or_else(none)?)))
             }
             Origin::File { path, test_fraction, weights } => {
                 let (cols, weights) = (config.model.sizes.data_dim, weights.as_deref());
@@ -371,7 +384,17 @@ impl Source {
                 let weights = split.weights.as_ref().map(|weights| weights.train.clone());
                 Ok(Training { weights, ..Training::of(split.train.clone(), split.cols) })
             }
-            Self::Images(of) => Ok(of.1.training(&of.0, config.seed)),
+            Self::Images(of) => Ok(of.training(config.seed)),
+        }
+    }
+
+    /// How a row of a file is one of these.
+    pub(super) fn layout(&self) -> RowLayout {
+        match self {
+            Self::Simulator(_) | Self::Rows(_) => RowLayout::default(),
+            Self::Images(of) => {
+                RowLayout { shape: Some(of.shape.to_vec()), ..RowLayout::default() }
+            }
         }
     }
 }
@@ -416,8 +439,8 @@ fn training_stream(config: &ExperimentConfig) -> Stream {
 fn simulated_rows(config: &ExperimentConfig) -> Result<usize> {
     match config.data.origin {
         Origin::Simulator { rows, .. } => Ok(rows),
-        Origin::File { .. } | Origin::Images(_) => {
-            let reason = "is missing: the data come from a file".to_owned();
+        Origin::File { .. } | Origin::Images(_) | Origin::Scenes(_) => {
+            let reason = "is missing: the data come from elsewhere".to_owned();
             Err(Error::Config { field: "data.rows", reason })
         }
     }
@@ -462,6 +485,6 @@ pub(crate) fn held_out(config: &ExperimentConfig) -> Result<Option<Vec<f64>>> {
     match Source::open(config)? {
         Source::Simulator(_) => Ok(None),
         Source::Rows(split) => Ok(Some(split.test)),
-        Source::Images(of) => Ok(Some(of.1.test)),
+        Source::Images(of) => Ok(Some(of.test)),
     }
 }

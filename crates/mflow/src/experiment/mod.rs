@@ -17,9 +17,9 @@ pub(crate) use data::{held_out, outlier_data};
 pub(crate) use evaluation::has_manifold_density;
 use evaluation::{evaluate, evaluate_held_out};
 use images::evaluate_images;
-pub use images::{ImageContexts, ImagesConfig};
-pub(crate) use images::{ImageData, generated};
-use mflow_core::{DeviceName, ModelConfig, RowLayout, load_model, write_atomically};
+pub use images::{ImageContexts, ImagesConfig, ScenesConfig};
+pub(crate) use images::{ImageData, drawn};
+use mflow_core::{DeviceName, ModelConfig, load_model, write_atomically};
 use mflow_eval::metrics::Evaluated;
 use mflow_train::{Observer, Outcome, Pool, RunDir, Start, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -169,7 +169,7 @@ pub fn run(
         data: &data,
         validation: None,
         columns: None,
-        layout: RowLayout::default(),
+        layout: source.layout(),
         provenance,
         run,
         pool,
@@ -184,7 +184,7 @@ pub fn run(
     let evaluation = match &source {
         Source::Simulator(simulator) => evaluate(config, simulator.as_ref(), of)?,
         Source::Rows(split) => evaluate_held_out(split, of)?,
-        Source::Images(images) => evaluate_images(config, &images.0, &images.1, of)?,
+        Source::Images(images) => evaluate_images(config, images, of)?,
     };
     draw_run(config, of, &run.metrics()?, &run.file("figures"))?;
     let report = Report {

@@ -135,9 +135,7 @@ impl<'a> Sheet<'a> {
     /// All figures that apply.
     fn draw(mut self) -> Result<Vec<PathBuf>> {
         learning::draw(&mut self)?;
-        if let Origin::Images(config) = &self.experiment.data.origin {
-            images::draw(&mut self, config)?;
-        }
+        images::draw(&mut self)?;
         if let Origin::Simulator { .. } = self.experiment.data.origin {
             let simulator = self.experiment.data.simulator()?;
             let simulator = simulator.as_ref();
@@ -160,13 +158,6 @@ impl<'a> Sheet<'a> {
     /// The path of the figure `name`, which counts as written.
     fn path(&mut self, name: &str) -> PathBuf {
         let path = self.folder.join(name).with_extension(self.format.ending());
-        self.written.push(path.clone());
-        path
-    }
-
-    /// The path of a picture that has one format only, which counts as written.
-    fn picture(&mut self, name: &str, ending: &str) -> PathBuf {
-        let path = self.folder.join(name).with_extension(ending);
         self.written.push(path.clone());
         path
     }

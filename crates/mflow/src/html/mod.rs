@@ -6,6 +6,7 @@ mod compare;
 mod components;
 mod curves;
 mod frame;
+mod images;
 mod learned;
 mod metrics;
 mod number;

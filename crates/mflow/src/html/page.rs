@@ -2,7 +2,10 @@
 use super::plot::Plot;
 use super::script::plotly_js;
 use super::table::Table;
+use crate::pictures::Picture;
 use crate::{Error, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 /// What the page looks like.
@@ -81,6 +84,17 @@ impl Page {
         // In a page the name space is known, and an address would look like a request.
         let svg = svg.replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1);
         self.body += &format!("<figure class=\"picture\">{svg}</figure>\n");
+    }
+
+    /// A picture of images, within the file.
+    pub(super) fn image(&mut self, picture: &Picture) {
+        let Picture { name, caption, format, bytes } = picture;
+        let (kind, data) = (format.ending(), STANDARD.encode(bytes));
+        self.body += &format!(
+            "<figure class=\"picture\"><img alt=\"{name}\" src=\"data:image/{kind};base64,{data}\">\
+             <figcaption class=\"note\">{}</figcaption></figure>\n",
+            escape(caption)
+        );
     }
 
     /// Small figures side by side, with a headline each.

@@ -1,4 +1,5 @@
 //! The report on one run.
+use super::images::of_images;
 use super::page::Page;
 use super::table::Table;
 use super::view::{Detail, view};
@@ -19,7 +20,11 @@ const DETAIL: Detail = Detail { side: 61, points: 3000, markers: 1000 };
 pub(super) fn page(run: &Finished, pool: &Pool) -> Result<Page> {
     let mut page = Page::new(&run.name(), &format!("{}, seed {}", run.title(), run.seed()));
     page.facts(&facts(run));
-    if run.model().signature().is_generative() {
+    let pictures = of_images(&[run], pool)?;
+    if !pictures.is_empty() {
+        page.section("Images");
+        pictures.iter().for_each(|picture| page.image(picture));
+    } else if run.model().signature().is_generative() {
         let view = view(run, pool, DETAIL)?;
         page.section("Manifold and density");
         page.figure(&view.plot);

@@ -1,4 +1,5 @@
 //! The report on several runs: side by side, with medians over seeds.
+use super::images::of_images;
 use super::page::Page;
 use super::run::config_text;
 use super::table::Table;
@@ -22,10 +23,22 @@ pub(super) fn page(runs: &[Finished], pool: &Pool) -> Result<Page> {
         format!("{} of {}", count(runs.len(), "run"), count(variants.len(), "configuration"));
     let mut page = Page::new(&title, &subtitle);
 
-    let views = compare::views(&variants, pool)?;
-    if !views.is_empty() {
-        page.section("Manifolds and densities");
-        page.panes(PANES.min(views.len()), &views.into());
+    let firsts: Vec<&Finished> = variants.iter().map(|variant| variant.runs[0]).collect();
+    let pictures = of_images(&firsts, pool)?;
+    if pictures.is_empty() {
+        let views = compare::views(&variants, pool)?;
+        if !views.is_empty() {
+            page.section("Manifolds and densities");
+            page.panes(PANES.min(views.len()), &views.into());
+        }
+    } else {
+        page.section("Images");
+        let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+        page.note(&format!(
+            "Each picture has the models one below the other: {}.",
+            names.join("; ")
+        ));
+        pictures.iter().for_each(|picture| page.image(picture));
     }
     let metrics = metric_names(runs);
     if !metrics.is_empty() {

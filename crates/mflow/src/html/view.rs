@@ -46,7 +46,7 @@ pub(super) fn view(run: &Finished, pool: &Pool, detail: Detail) -> Result<View> 
             let parameters = vec![run.config.evaluation.parameter; context];
             let simulator = match run.config.data.origin {
                 Origin::Simulator { .. } => Some(run.config.data.simulator()?),
-                Origin::File { .. } | Origin::Images(_) => None,
+                Origin::File { .. } | Origin::Images(_) | Origin::Scenes(_) => None,
             };
             let simulator = simulator.as_deref();
             let points = test_points(&run.config, simulator, detail.markers)?;

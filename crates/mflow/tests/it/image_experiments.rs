@@ -1,7 +1,9 @@
 //! Experiments on images. Oracles: the verb `score` on the same rows, distances of the same samples, decoders of PNG and GIF.
 use crate::folder::Folder;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use mflow::bijectors::Stream;
-use mflow::data::io::{Array, Dtype, NpyWriter, read_npz_array, write_npy};
+use mflow::data::io::{Array, Dtype, NpyWriter, read_npy, read_npz_array, write_npy};
 use mflow::eval::statistics::{Sample, frechet_distance};
 use mflow::experiment::{ExperimentConfig, Origin};
 use serde_json::Value;
@@ -103,6 +105,81 @@ fn a_model_of_images_is_measured_and_drawn() {
         assert!(png.starts_with(b"\x89PNG"), "{name}");
     }
     assert!(folder.read("run/figures/images-tour.gif").starts_with(b"GIF89a"));
+    // The report has the same pictures within it.
+    let page = String::from_utf8(folder.read("run/report.html")).expect("a page");
+    for (name, ending) in [("samples", "png"), ("between", "png"), ("tour", "gif")] {
+        let file = folder.read(&format!("run/figures/images-{name}.{ending}"));
+        let source = format!("src=\"data:image/{ending};base64,{}\"", STANDARD.encode(file));
+        assert!(page.contains(&source), "{name}");
+    }
+    // What the model draws are images again.
+    folder.succeeds("sample run --context test-theta.npy --out drawn.npy");
+    let drawn = read_npy(&folder.path("drawn.npy")).expect("an array");
+    assert_eq!(drawn.row_shape(), Some(SHAPE.as_slice()));
+}
+
+/// Two runs: their pictures one below the other. A fit of the same images, which knows no more of them than their shape.
+#[test]
+fn reports_of_several_runs_and_of_fits_have_pictures() {
+    const PNG: &str = "src=\"data:image/png";
+    let (folder, ..) = folder();
+    let short = TEXT.replace("epochs = 6", "epochs = 2").replace("features = ['raw', 'pca-1']", "");
+    folder.write("a.toml", short.as_bytes());
+    folder.write("b.toml", short.replace("'m-flow'", "'me-flow'").as_bytes());
+    folder.succeeds("run a.toml --out a");
+    folder.succeeds("run b.toml --out b");
+    folder.succeeds("plot a b --out both");
+    let page = String::from_utf8(folder.read("both/report.html")).expect("a page");
+    assert_eq!(page.matches(PNG).count(), 3, "samples, reconstructed, between");
+    folder.succeeds("fit train.npy --manifold-dim 1 --epochs 1 --model me-flow --out fit");
+    let page = String::from_utf8(folder.read("fit/report.html")).expect("a page");
+    assert_eq!(page.matches(PNG).count(), 4, "and a grid of latents");
+    assert_eq!(page.matches("src=\"data:image/gif").count(), 1);
+}
+
+/// Oracle: scenes that the library draws are on their manifold.
+#[test]
+fn scenes_are_drawn_and_distances_from_them_known() {
+    let folder = Folder::new();
+    let text = "
+        name = 'scenes'
+        seed = 1
+        [data]
+        normalize = 'together'
+        scenes = { factors = 2, rows = 300 }
+        [model]
+        kind = 'm-flow'
+        data_dim = 256
+        manifold_dim = 2
+        outer = { kind = 'image', shape = [16, 16, 1], levels = 2, steps = 1, bins = 4, tail_bound = 4.0, net = { hidden = 4, blocks = 1 } }
+        inner = { layers = 1, hidden = 8, blocks = 1 }
+        [train]
+        schedule = 'sequential'
+        epochs = 2
+        shards = 1
+        [evaluation]
+        samples = 30
+        test_rows = 30
+        nearest = 5
+        features = ['pca-4']
+        ";
+    folder.write("scenes.toml", text.as_bytes());
+    let said = folder.succeeds("run scenes.toml --out run");
+    let result: Value = serde_json::from_slice(&folder.read("run/result.json")).unwrap();
+    let value = |name: &str| result["metrics"][name]["value"].as_f64().expect(name);
+    assert!(value("manifold_distance_floor") < 1e-2, "{said}");
+    assert!(value("manifold_distance") > 1., "a model that was hardly trained: {said}");
+    let config = String::from_utf8(folder.read("run/config.toml")).expect("text");
+    let again: ExperimentConfig = toml::from_str(&config).expect("an experiment");
+    assert!(matches!(again.data.origin, Origin::Scenes(ref scenes) if scenes.size == 16));
+    for (from, to, part) in [
+        ("factors = 2", "factors = 65", "factors of a scene"),
+        ("rows = 300 }", "rows = 300 }\n rows = 5", "`data.scenes` says all of the data"),
+        ("data_dim = 256", "data_dim = 300", "256"),
+    ] {
+        folder.write("bad.toml", text.replace(from, to).as_bytes());
+        folder.fails("run bad.toml --out bad", 1, &[part]);
+    }
 }
 
 /// Sheets have room for more images than there are.

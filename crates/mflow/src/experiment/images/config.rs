@@ -1,4 +1,5 @@
 //! Which images an experiment is about, as it is written in a file.
+use mflow_data::Scenes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -27,6 +28,28 @@ pub struct ImagesConfig {
     pub generator: Option<PathBuf>,
 }
 
+/// Images that are drawn of scenes whose factors are known, [`mflow_data::Scenes`]: real numbers on the manifold, without noise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScenesConfig {
+    /// Free factors, the dimension of the manifold: 1 to 64.
+    pub factors: usize,
+    /// Pixels a side, 16 to 64.
+    #[serde(default = "smallest")]
+    pub size: usize,
+    /// 1 for grey, 3 for colour.
+    #[serde(default = "one")]
+    pub channels: usize,
+    /// Images to train on, validation included.
+    pub rows: usize,
+}
+
+fn smallest() -> usize {
+    Scenes::SIZE
+}
+fn one() -> usize {
+    1
+}
 fn yes() -> bool {
     true
 }

@@ -1,11 +1,14 @@
-//! The images of an experiment, read.
-use super::ImagesConfig;
+//! The images of an experiment, read or drawn.
+use super::manifold::Manifold;
+use super::{ImagesConfig, ScenesConfig, WHITE};
 use crate::experiment::data::Training;
+use crate::experiment::{ExperimentConfig, Origin};
+use crate::pictures::Originals;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;
-use mflow_data::Error as DataError;
 use mflow_data::io::{ImageOptions, Images, read_table};
 use mflow_data::pixels::dequantise;
+use mflow_data::{Error as DataError, Scenes};
 use std::path::Path;
 
 /// What an experiment on images works with; pixels from 0 to 255, rows `[H, W, C]`.
@@ -19,6 +22,10 @@ pub(crate) struct ImageData {
     pub(crate) test: Vec<f64>,
     /// Of the same rows, if they depend on a parameter.
     pub(crate) context: Option<ContextData>,
+    /// The manifold that they are on, if it is known.
+    pub(super) manifold: Option<Manifold>,
+    /// Whether training images get noise between the steps of their bytes.
+    dequantize: bool,
 }
 
 /// Parameters of images.
@@ -30,6 +37,10 @@ pub(crate) struct ContextData {
     pub(crate) test: Vec<f64>,
     /// Images that share one, `[count, D]`.
     pub(crate) observed: Vec<f64>,
+    /// The parameter that these share.
+    pub(super) truth: f64,
+    /// The log-density at it of the exact posterior, if it is known.
+    pub(super) exact: Option<f64>,
 }
 
 /// The first images of a file or folder, all if `rows` is none, and their shape.
@@ -63,8 +74,17 @@ fn read_parameters(path: &Path, count: usize) -> Result<Vec<f64>> {
 }
 
 impl ImageData {
+    /// The images of an experiment, `test_rows` of those to test with; none if its data are no images.
+    pub(crate) fn open(experiment: &ExperimentConfig, test_rows: usize) -> Result<Option<Self>> {
+        Ok(match &experiment.data.origin {
+            Origin::Images(config) => Some(Self::read(config, test_rows)?),
+            Origin::Scenes(config) => Some(Self::draw(config, test_rows, experiment.seed)?),
+            Origin::Simulator { .. } | Origin::File { .. } => None,
+        })
+    }
+
     /// Read all files; `test_rows` and what is observed from the first rows of theirs.
-    pub(crate) fn read(config: &ImagesConfig, test_rows: usize) -> Result<Self> {
+    fn read(config: &ImagesConfig, test_rows: usize) -> Result<Self> {
         let (train, shape) = read_images(&config.train, config.rows)?;
         let alike = |path: &Path, rows: usize| -> Result<Vec<f64>> {
             let (values, other) = read_images(path, Some(rows))?;
@@ -85,9 +105,29 @@ impl ImageData {
                 train: read_parameters(&context.train, train.len() / size)?,
                 test: read_parameters(&context.test, test.len() / size)?,
                 observed: alike(&context.observed, context.count)?,
+                truth: context.truth,
+                exact: context.exact,
             }),
         };
-        Ok(Self { shape, train, test, context })
+        let manifold = config.generator.clone().map(Manifold::Generator);
+        let dequantize = config.dequantize;
+        Ok(Self { shape, train, test, context, manifold, dequantize })
+    }
+
+    /// Draw scenes.
+    fn draw(config: &ScenesConfig, test_rows: usize, seed: u64) -> Result<Self> {
+        let scenes = Scenes::new(config.factors, config.size, config.channels)?;
+        let images = |rows, purpose: &str| -> Result<Vec<f64>> {
+            Ok(scenes.render(&scenes.draw_factors(rows, &mut Stream::new(seed, purpose)))?)
+        };
+        Ok(Self {
+            shape: scenes.shape(),
+            train: images(config.rows, "training data")?,
+            test: images(test_rows, "test data")?,
+            context: None,
+            manifold: Some(Manifold::Scenes(scenes)),
+            dequantize: false,
+        })
     }
 
     /// Number of features `D`.
@@ -100,10 +140,16 @@ impl ImageData {
         self.context.as_ref().map_or(&[], |context| &context.test)
     }
 
+    /// The test images, for pictures.
+    pub(crate) fn originals(&self, seed: u64) -> Originals<'_> {
+        let (shape, values, context) = (self.shape, &self.test, self.test_parameters());
+        Originals { shape, values, context, white: WHITE, seed }
+    }
+
     /// Rows to train on.
-    pub(in crate::experiment) fn training(&self, config: &ImagesConfig, seed: u64) -> Training {
+    pub(in crate::experiment) fn training(&self, seed: u64) -> Training {
         let mut x = self.train.clone();
-        if config.dequantize {
+        if self.dequantize {
             dequantise(&mut x, &mut Stream::new(seed, "noise of pixels"));
         }
         let context = self.context.as_ref().map(|context| (context.train.clone(), 1));

@@ -1,13 +1,13 @@
 //! What is measured of a model of images.
-use super::ImagesConfig;
 use super::data::ImageData;
-use super::features::{BLACK, Named, WHITE};
+use super::features::Named;
+use super::{BLACK, WHITE};
 use crate::Result;
 use crate::experiment::ExperimentConfig;
 use crate::experiment::evaluation::{Evaluation, has_manifold_density, round_trip_error};
-use mflow_bijectors::{Stream, host};
-use mflow_core::candle::{DType, Device, Tensor};
-use mflow_core::{Density, Generator, NearestConfig};
+use mflow_bijectors::Stream;
+use mflow_core::Density;
+use mflow_core::candle::Tensor;
 use mflow_eval::Estimate;
 use mflow_eval::metrics::{Evaluated, image_samples, log_densities, reconstruction_errors};
 use mflow_eval::statistics::Sample;
@@ -15,13 +15,10 @@ use std::collections::BTreeMap;
 
 /// Test images whose exact density is computed: each costs as many images as the manifold has dimensions.
 const DENSITIES: usize = 200;
-/// Latents that the search for the nearest point starts from.
-const STARTS: usize = 4;
 
 /// Measure all there is.
 pub(in crate::experiment) fn evaluate_images(
     config: &ExperimentConfig,
-    images: &ImagesConfig,
     data: &ImageData,
     of: Evaluated<'_>,
 ) -> Result<Evaluation> {
@@ -40,22 +37,20 @@ pub(in crate::experiment) fn evaluate_images(
         let log_prob = log_densities(of, Density::Ambient, first.0, first.1)?;
         put("test_log_prob_ambient".into(), Estimate::mean(&log_prob)?);
     }
-    let samples = generated(config, data, of, config.evaluation.samples)?;
+    let samples = generated(config, data, of)?;
     compare(config, data, &samples, &mut put)?;
-    if let Some(generator) = &images.generator {
-        let generator = Generator::load(generator, DType::F32, &Device::Cpu)?;
-        let rows = config.evaluation.nearest;
-        let distance =
-            |x: &[f64]| distances(&generator, &x[..x.len().min(rows * data.dim())], data.dim());
+    if let Some(manifold) = &data.manifold {
+        let rows = config.evaluation.nearest * data.dim();
+        let distance = |x: &[f64]| manifold.distances(&x[..x.len().min(rows)], data.dim());
         put("manifold_distance".into(), Estimate::mean(&distance(&samples)?)?);
         put("manifold_distance_floor".into(), Estimate::mean(&distance(&data.test)?)?);
     }
-    if let Some(context) = &images.context
+    if let Some(context) = &data.context
         && of.model.signature().density.is_some()
-        && let Some(log_posterior) = data.log_posterior(of, context.truth)?
     {
-        let plain = |value| Estimate { value, standard_error: None, count: context.count };
-        put("log_posterior".into(), plain(log_posterior));
+        let count = context.observed.len() / data.dim();
+        let plain = |value| Estimate { value, standard_error: None, count };
+        put("log_posterior".into(), plain(context.log_posterior(of, data.dim())?));
         if let Some(exact) = context.exact {
             put("log_posterior_of_truth".into(), plain(exact));
         }
@@ -64,33 +59,38 @@ pub(in crate::experiment) fn evaluate_images(
     Ok(Evaluation { metrics, round_trip_error })
 }
 
-/// So many images that the model draws, at the parameters of the test images if there are some: bytes, as the others are.
-pub(crate) fn generated(
-    config: &ExperimentConfig,
-    data: &ImageData,
-    of: Evaluated<'_>,
-    rows: usize,
-) -> Result<Vec<f64>> {
-    let parameters = data.test_parameters();
-    let parameters: Vec<f64> = match parameters.is_empty() {
-        true => vec![],
-        false => parameters.iter().copied().cycle().take(rows).collect(),
+/// Images that the model draws, at the parameters of the test images if there are some: bytes, as the others are.
+fn generated(config: &ExperimentConfig, data: &ImageData, of: Evaluated<'_>) -> Result<Vec<f64>> {
+    let rows = config.evaluation.samples;
+    let parameters: Vec<f64> = match data.test_parameters() {
+        [] => vec![],
+        parameters => parameters.iter().copied().cycle().take(rows).collect(),
     };
-    let (model, context) = (of.model, of.context(&parameters)?);
-    let latent = model.sample_latent(rows, &mut Stream::new(config.seed, "model samples"))?;
-    let x = match model.sample_noise(rows, &mut Stream::new(config.seed, "sample noise"))? {
-        None => of.by_rows(&latent, context.as_ref(), |u, c| model.decode(u, c))?,
+    let x = drawn(of, config.seed, rows, &parameters)?;
+    Ok(x.into_iter().map(|v| v.round().clamp(BLACK, WHITE)).collect())
+}
+
+/// Rows that the model draws by the streams of this seed, each at its context, `[rows, C]`.
+pub(crate) fn drawn(
+    of: Evaluated<'_>,
+    seed: u64,
+    rows: usize,
+    context: &[f64],
+) -> Result<Vec<f64>> {
+    let (model, context) = (of.model, of.context(context)?);
+    let latent = model.sample_latent(rows, &mut Stream::new(seed, "model samples"))?;
+    match model.sample_noise(rows, &mut Stream::new(seed, "sample noise"))? {
+        None => Ok(of.by_rows(&latent, context.as_ref(), |u, c| model.decode(u, c))?),
         Some(noise) => {
             let n = latent.dims()[1];
             let both = Tensor::cat(&[&latent, &noise], 1).map_err(mflow_core::Error::from)?;
-            of.by_rows(&both, context.as_ref(), |both, c| {
+            Ok(of.by_rows(&both, context.as_ref(), |both, c| {
                 let part = |start, len| both.narrow(1, start, len)?.contiguous();
                 let noise = part(n, both.dim(1)? - n)?;
                 model.decode_noisy(&part(0, n)?, &noise, c)
-            })?
+            })?)
         }
-    };
-    Ok(x.into_iter().map(|v| v.round().clamp(BLACK, WHITE)).collect())
+    }
 }
 
 /// Distances of samples in all features that the experiment names.
@@ -117,13 +117,4 @@ fn compare<T>(
         }
     }
     Ok(())
-}
-
-/// Distances of rows from the images of a generator.
-fn distances(generator: &Generator, x: &[f64], dim: usize) -> Result<Vec<f64>> {
-    let x = Tensor::from_slice(x, (x.len() / dim, dim), &Device::Cpu)
-        .map_err(mflow_core::Error::from)?;
-    let x = host::place(&x, DType::F32, &Device::Cpu).map_err(mflow_core::Error::from)?;
-    let config = NearestConfig::default();
-    Ok(generator.nearest(&x, &config.with_starts(STARTS, config.drawn))?.distances)
 }

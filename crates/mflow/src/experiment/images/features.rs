@@ -1,13 +1,10 @@
 //! The features in which samples of images are compared, by their names in a config.
 use super::data::ImageData;
+use super::{BLACK, WHITE};
 use crate::experiment::EvaluationConfig;
 use crate::{Error, Result};
 use mflow_eval::features::{EfficientNetLite0, Features, ImageShape, PcaFeatures, RawFeatures};
 use mflow_eval::statistics::Sample;
-
-/// Pixels are bytes.
-pub(super) const BLACK: f64 = 0.;
-pub(super) const WHITE: f64 = 255.;
 
 /// A name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! What images that share a parameter tell of it.
-use super::data::ImageData;
+use super::data::ContextData;
 use crate::Result;
 use mflow_core::Density;
 use mflow_core::candle::Tensor;
@@ -12,12 +12,7 @@ const STEP: f64 = 0.05;
 
 /// `log p(θ | x)` at `truth` by a model, for the images that are observed and a standard normal prior of `θ`: on a grid, by the
 /// trapezium rule.
-pub(super) fn log_posterior(
-    of: Evaluated<'_>,
-    images: &[f64],
-    dim: usize,
-    truth: f64,
-) -> Result<f64> {
+fn log_posterior(of: Evaluated<'_>, images: &[f64], dim: usize, truth: f64) -> Result<f64> {
     let x = of.tensor(images, dim)?;
     let rows = x.dims()[0];
     let model = of.model;
@@ -50,11 +45,10 @@ fn at_the_middle(joint: &[f64]) -> f64 {
     joint[joint.len() / 2] - top - (STEP * sum).ln()
 }
 
-impl ImageData {
-    /// [`log_posterior`] of what is observed; none if no parameter is.
-    pub(super) fn log_posterior(&self, of: Evaluated<'_>, truth: f64) -> Result<Option<f64>> {
-        let observed = self.context.as_ref().map(|context| &context.observed);
-        observed.map(|x| log_posterior(of, x, self.dim(), truth)).transpose()
+impl ContextData {
+    /// [`log_posterior`] of what is observed, rows of `dim` numbers.
+    pub(super) fn log_posterior(&self, of: Evaluated<'_>, dim: usize) -> Result<f64> {
+        log_posterior(of, &self.observed, dim, self.truth)
     }
 }
 

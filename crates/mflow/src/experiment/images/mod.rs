@@ -4,8 +4,13 @@ mod data;
 mod evaluation;
 mod features;
 mod inference;
+mod manifold;
 
-pub use config::{ImageContexts, ImagesConfig};
+pub use config::{ImageContexts, ImagesConfig, ScenesConfig};
 pub(crate) use data::ImageData;
 pub(super) use evaluation::evaluate_images;
-pub(crate) use evaluation::generated;
+
+/// Pixels are bytes.
+const BLACK: f64 = 0.;
+const WHITE: f64 = 255.;
+pub(crate) use evaluation::drawn;
