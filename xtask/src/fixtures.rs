@@ -1,5 +1,5 @@
 //! `cargo xtask fixtures`: inputs and outputs of the Python packages nflows, geomloss, torch, scipy,
-//! scikit-learn, arviz, scikit-dimension and efficientnet-lite-pytorch, for our tests.
+//! scikit-learn, arviz, scikit-dimension, efficientnet-lite-pytorch and pytorch-fid, for our tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};

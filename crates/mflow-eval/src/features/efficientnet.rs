@@ -1,6 +1,7 @@
 //! EfficientNet-Lite0, a classifier of photographs, up to its last layer but one.
+use super::conv::{Conv, Window, add_bias, folded, means};
 use super::depthwise::{Depthwise, same_padding};
-use super::resize::resize;
+use super::resize::Filter;
 use super::weights::Weights;
 use super::{Features, ImageShape, check_columns};
 use crate::statistics::Sample;
@@ -24,8 +25,6 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 ];
-/// The networks' batch normalisation divides by `sqrt(variance + 1e-3)`.
-const EPSILON: f32 = 1e-3;
 
 /// 1280 features of the network EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; without squeeze-and-excitation
 /// and with activations clipped to 0 to 6), which was trained to classify photographs (`ImageNet`): the means of its
@@ -39,7 +38,7 @@ pub struct EfficientNetLite0 {
     stem: Tensor,
     stem_bias: Vec<f32>,
     blocks: Vec<Block>,
-    head: Pointwise,
+    head: Conv,
     pool: Pool,
 }
 
@@ -53,12 +52,7 @@ impl EfficientNetLite0 {
     /// If the file cannot be read or lacks weights, or if there are other than 1 or 3 channels, no pixels, or a range
     /// that is empty.
     pub fn load(weights: &Path, shape: ImageShape, threads: usize) -> Result<Self> {
-        let [black, white] = shape.range;
-        let is_range = (white - black).is_finite() && white > black;
-        if !matches!(shape.channels, 1 | 3) || shape.pixels() == 0 || !is_range {
-            let expected = "images of 1 or 3 channels, with pixels, black below white".to_owned();
-            return Err(Error::Features { expected, found: format!("{shape:?}") });
-        }
+        shape.check()?;
         let weights = Weights::read(weights)?;
         let (stem, stem_bias) = folded(&weights, "_conv_stem", "_bn0", &[STEM, 3, 3, 3])?;
         let stem = Tensor::from_vec(stem, (STEM, 3, 3, 3), &Device::Cpu)?;
@@ -69,22 +63,25 @@ impl EfficientNetLite0 {
                 let prefix = format!("_blocks.{}.", blocks.len());
                 let stride = if repeat == 0 { stride } else { 1 };
                 let inner = channels * expansion;
-                let of = |conv: &str, norm: &str, shape: &[usize]| {
-                    folded(&weights, &format!("{prefix}{conv}"), &format!("{prefix}{norm}"), shape)
+                let names =
+                    |conv: &str, norm: &str| (format!("{prefix}{conv}"), format!("{prefix}{norm}"));
+                let pointwise = |conv: &str, norm: &str, sizes: [usize; 2]| {
+                    let (conv, norm) = names(conv, norm);
+                    Conv::read(&weights, &conv, &norm, sizes, Window::PIXEL)
                 };
                 let expand = (expansion > 1)
-                    .then(|| Pointwise::new(of("_expand_conv", "_bn0", &[inner, channels, 1, 1])?))
+                    .then(|| pointwise("_expand_conv", "_bn0", [inner, channels]))
                     .transpose()?;
-                let (weights, bias) = of("_depthwise_conv", "_bn1", &[inner, 1, size, size])?;
-                let depthwise = Depthwise { weights, size, stride };
-                let project = Pointwise::new(of("_project_conv", "_bn2", &[out, inner, 1, 1])?)?;
+                let project = pointwise("_project_conv", "_bn2", [out, inner])?;
+                let (conv, norm) = names("_depthwise_conv", "_bn1");
+                let (kernels, bias) = folded(&weights, &conv, &norm, &[inner, 1, size, size])?;
+                let depthwise = Depthwise { weights: kernels, size, stride };
                 let skips = stride == 1 && channels == out;
                 blocks.push(Block { expand, depthwise, bias, project, skips });
                 channels = out;
             }
         }
-        let head =
-            Pointwise::new(folded(&weights, "_conv_head", "_bn1", &[HEAD, channels, 1, 1])?)?;
+        let head = Conv::read(&weights, "_conv_head", "_bn1", [HEAD, channels], Window::PIXEL)?;
         let pool = Pool::new(threads)
             .map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         Ok(Self { shape, stem, stem_bias, blocks, head, pool })
@@ -92,31 +89,17 @@ impl EfficientNetLite0 {
 
     /// The features of one image.
     fn features(&self, row: &[f64]) -> Result<Vec<f64>> {
-        let (mut x, mut side) = self.stem(self.seen(row))?;
+        let seen = self.shape.seen(row, SIDE, Filter::Smoothed, |v| (255. * v - 127.) / 128.);
+        let (mut x, mut side) = self.stem(seen)?;
         for block in &self.blocks {
             (x, side) = block.apply(x, side)?;
         }
-        let mut last = self.head.apply(x, side)?;
+        let (mut last, side) = self.head.apply(x, side)?;
         relu6(&mut last);
-        let pixels = side * side;
-        let mean = |plane: &[f32]| plane.iter().map(|v| f64::from(*v)).sum::<f64>() / pixels as f64;
-        Ok(last.chunks_exact(pixels).map(mean).collect())
+        Ok(means(&last, side))
     }
 
-    /// What the network sees of an image, `[3, 224, 224]`.
-    fn seen(&self, row: &[f64]) -> Vec<f32> {
-        let ImageShape { height, width, channels, range: [black, white] } = self.shape;
-        let scaled = |v: &f64| (255. * (v - black) / (white - black) - 127.) / 128.;
-        let plane = |channel: usize| {
-            let pixels = row.iter().skip(channel).step_by(channels);
-            #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
-            let pixels: Vec<f32> = pixels.map(|v| scaled(v) as f32).collect();
-            resize(&pixels, height, width, SIDE)
-        };
-        let planes: Vec<f32> = (0..channels).flat_map(plane).collect();
-        planes.repeat(3 / channels)
-    }
-
+    /// `[3, 224, 224]` as `[32, 112, 112]`.
     fn stem(&self, seen: Vec<f32>) -> Result<(Vec<f32>, usize)> {
         let (side, before, total) = same_padding(SIDE, 3, 2);
         let x = Tensor::from_vec(seen, (1, 3, SIDE, SIDE), &Device::Cpu)?;
@@ -146,10 +129,10 @@ impl Features for EfficientNetLite0 {
 /// An inverted bottleneck (`MBConv`): wider, a kernel for each channel, narrower; beside it the identity where sizes agree.
 #[derive(Debug)]
 struct Block {
-    expand: Option<Pointwise>,
+    expand: Option<Conv>,
     depthwise: Depthwise,
     bias: Vec<f32>,
-    project: Pointwise,
+    project: Conv,
     skips: bool,
 }
 
@@ -160,7 +143,7 @@ impl Block {
         let wide = match &self.expand {
             None => x,
             Some(expand) => {
-                let mut wide = expand.apply(x, side)?;
+                let (mut wide, _) = expand.apply(x, side)?;
                 relu6(&mut wide);
                 wide
             }
@@ -168,62 +151,11 @@ impl Block {
         let (mut wide, side) = self.depthwise.apply(&wide, side);
         add_bias(&mut wide, &self.bias);
         relu6(&mut wide);
-        let mut out = self.project.apply(wide, side)?;
+        let (mut out, _) = self.project.apply(wide, side)?;
         if let Some(skipped) = skipped {
             out.iter_mut().zip(&skipped).for_each(|(out, v)| *out += v);
         }
         Ok((out, side))
-    }
-}
-
-/// A convolution whose kernel is one pixel: a product of matrices.
-#[derive(Debug)]
-struct Pointwise {
-    /// `[out, in]`
-    weights: Tensor,
-    bias: Vec<f32>,
-}
-
-impl Pointwise {
-    fn new((weights, bias): (Vec<f32>, Vec<f32>)) -> Result<Self> {
-        let shape = (bias.len(), weights.len() / bias.len());
-        Ok(Self { weights: Tensor::from_vec(weights, shape, &Device::Cpu)?, bias })
-    }
-
-    fn apply(&self, x: Vec<f32>, side: usize) -> Result<Vec<f32>> {
-        let x = Tensor::from_vec(x, (self.weights.dims()[1], side * side), &Device::Cpu)?;
-        let mut out: Vec<f32> = self.weights.matmul(&x)?.flatten_all()?.to_vec1()?;
-        add_bias(&mut out, &self.bias);
-        Ok(out)
-    }
-}
-
-/// A convolution without a bias and the batch normalisation behind it, as one with a bias; the shape is that of its
-/// weights, `[out, ..]`.
-fn folded(
-    weights: &Weights,
-    conv: &str,
-    norm: &str,
-    shape: &[usize],
-) -> Result<(Vec<f32>, Vec<f32>)> {
-    let of = |part: &str| weights.get(&format!("{norm}.{part}"), &shape[..1]);
-    let (gamma, beta) = (of("weight")?, of("bias")?);
-    let (mean, variance) = (of("running_mean")?, of("running_var")?);
-    let mut kernel = weights.get(&format!("{conv}.weight"), shape)?;
-    let scales: Vec<f32> =
-        gamma.iter().zip(&variance).map(|(g, v)| g / (v + EPSILON).sqrt()).collect();
-    let of_channel = kernel.len() / shape[0];
-    for (kernel, scale) in kernel.chunks_exact_mut(of_channel).zip(&scales) {
-        kernel.iter_mut().for_each(|w| *w *= scale);
-    }
-    let bias = beta.iter().zip(mean.iter().zip(&scales)).map(|(b, (m, s))| b - m * s).collect();
-    Ok((kernel, bias))
-}
-
-fn add_bias(x: &mut [f32], bias: &[f32]) {
-    let pixels = x.len() / bias.len();
-    for (plane, bias) in x.chunks_exact_mut(pixels).zip(bias) {
-        plane.iter_mut().for_each(|v| *v += bias);
     }
 }
 

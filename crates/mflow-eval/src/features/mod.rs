@@ -1,19 +1,24 @@
 //! Images as rows of features, in which samples are compared.
 //!
 //! A distance of samples of images means nothing without the name of its features. That of features of Inception-v3 is
-//! called FID; those here are not, and their distances cannot be compared with an FID.
+//! called FID ([`InceptionV3`]); that of others is not, and cannot be compared with an FID.
 
+mod conv;
 mod depthwise;
 mod efficientnet;
+mod inception;
 mod pca;
+mod pooling;
 mod resize;
 mod weights;
 
 pub use efficientnet::EfficientNetLite0;
+pub use inception::InceptionV3;
 pub use pca::PcaFeatures;
 
 use crate::statistics::Sample;
 use crate::{Error, Result};
+use resize::Filter;
 
 /// Numbers that stand for an image.
 pub trait Features: Sync {
@@ -68,6 +73,37 @@ impl ImageShape {
     #[must_use]
     pub fn pixels(&self) -> usize {
         self.height * self.width * self.channels
+    }
+
+    /// Refuse what no network sees.
+    fn check(&self) -> Result<()> {
+        let [black, white] = self.range;
+        let is_range = (white - black).is_finite() && white > black;
+        if matches!(self.channels, 1 | 3) && self.pixels() > 0 && is_range {
+            return Ok(());
+        }
+        let expected = "images of 1 or 3 channels, with pixels, black below white".to_owned();
+        Err(Error::Features { expected, found: format!("{self:?}") })
+    }
+
+    /// What a network sees of an image, `[3, side, side]`; `scaled` is of 0, black, to 1, white.
+    fn seen(
+        &self,
+        row: &[f64],
+        side: usize,
+        filter: Filter,
+        scaled: impl Fn(f64) -> f64,
+    ) -> Vec<f32> {
+        let Self { height, width, channels, range: [black, white] } = *self;
+        let plane = |channel: usize| {
+            let pixels = row.iter().skip(channel).step_by(channels);
+            let scaled = pixels.map(|v| scaled((v - black) / (white - black)));
+            #[expect(clippy::cast_possible_truncation, reason = "networks compute in f32")]
+            let pixels: Vec<f32> = scaled.map(|v| v as f32).collect();
+            filter.resize(&pixels, height, width, side)
+        };
+        let planes: Vec<f32> = (0..channels).flat_map(plane).collect();
+        planes.repeat(3 / channels)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Features of images. Oracle: the package efficientnet-lite-pytorch with torch in double precision
 //! (`xtask/fixtures/images.py` made the fixtures), with weights by a formula, and, of a test that is not run otherwise,
-//! with those of `cargo xtask data features`.
+//! with those of `cargo xtask data features`. Those of Inception-v3 are in `inception.rs`.
 
 use mflow_bijectors::Stream;
 use mflow_core::candle::{Device, Tensor, safetensors};
@@ -15,7 +15,7 @@ use std::time::Instant;
 const WEIGHTS: &str = "../../target/data/features/source/efficientnet-lite0-57934424.pth";
 
 /// The picture of the fixtures: waves and a step, 0 to 1.
-fn image(shape: ImageShape) -> Vec<f64> {
+pub(crate) fn image(shape: ImageShape) -> Vec<f64> {
     let ImageShape { height, width, channels, .. } = shape;
     let pixel = |e: usize| {
         let (i, j, c) = (e / (width * channels), e / channels % width, e % channels);
@@ -30,20 +30,24 @@ fn size(of: &Value, name: &str) -> usize {
     usize::try_from(of[name].as_u64().unwrap()).unwrap()
 }
 
-/// The network with these weights against a fixture, all features of a 16th of them.
-fn check(weights: &Path, fixture: &str) {
+/// A network against a fixture, all features of a 16th of them.
+pub(crate) fn check<F: Features>(
+    load: impl Fn(ImageShape) -> F,
+    (name, dim): (&str, usize),
+    fixture: &str,
+) {
     for of in serde_json::from_str::<Value>(fixture).unwrap().as_array().unwrap() {
         let (channels, height) = (size(of, "channels"), size(of, "height"));
         let shape = ImageShape { channels, height, width: size(of, "width"), range: [0., 1.] };
-        let network = EfficientNetLite0::load(weights, shape, 1).unwrap();
+        let network = load(shape);
         let x = image(shape);
         let found = network.of(Sample::new(&x, shape.pixels()).unwrap()).unwrap();
         assert_eq!(
             (found.len(), network.dim(), network.name()),
-            (1280, 1280, "efficientnet-lite0"),
+            (dim, dim, name),
             "what the network says of itself"
         );
-        let mean = found.iter().sum::<f64>() / 1280.;
+        let mean = found.iter().sum::<f64>() / dim as f64;
         let expected = of["mean"].as_f64().unwrap();
         assert!((mean - expected).abs() < 1e-5, "{shape:?}: mean {mean}, expected {expected}");
         let expected = of["features"].as_array().unwrap();
@@ -51,33 +55,41 @@ fn check(weights: &Path, fixture: &str) {
             expected.iter().any(|v| v.as_f64().unwrap() > 0.1),
             "a fixture that says something"
         );
+        assert_eq!(expected.len(), dim / 16, "a 16th");
         for (i, expected) in expected.iter().enumerate() {
             let (found, expected) = (found[16 * i], expected.as_f64().unwrap());
             assert!((found - expected).abs() < 1e-4, "{shape:?}, {i}: {found}, {expected}");
         }
         // Pixels of bytes, and two images at once.
-        let bytes = ImageShape { range: [0., 255.], ..shape };
-        let network = EfficientNetLite0::load(weights, bytes, 1).unwrap();
+        let network = load(ImageShape { range: [0., 255.], ..shape });
         let twice: Vec<f64> = x.iter().chain(&x).map(|v| 255. * v).collect();
         let twice = network.of(Sample::new(&twice, shape.pixels()).unwrap()).unwrap();
         for (i, twice) in twice.iter().enumerate() {
-            assert!((twice - found[i % 1280]).abs() < 1e-5, "{i}: {twice}");
+            assert!((twice - found[i % dim]).abs() < 1e-5, "{i}: {twice}");
         }
     }
+}
+
+/// The network with these weights against a fixture.
+fn check_efficientnet(weights: &Path, fixture: &str) {
+    let load = |shape| EfficientNetLite0::load(weights, shape, 1).unwrap();
+    check(load, ("efficientnet-lite0", 1280), fixture);
+}
+
+/// The tensors of a batch normalisation.
+pub(crate) fn norm(all: &mut Vec<(String, Vec<usize>)>, name: &str, channels: usize) {
+    for part in ["weight", "bias", "running_mean", "running_var"] {
+        all.push((format!("{name}.{part}"), vec![channels]));
+    }
+    all.push((format!("{name}.num_batches_tracked"), vec![]));
 }
 
 /// The tensors of the network in the order of their names.
 fn names() -> Vec<(String, Vec<usize>)> {
     let mut all: Vec<(String, Vec<usize>)> = vec![];
-    let mut push = |name: String, shape: &[usize]| all.push((name, shape.to_vec()));
-    let norm = |push: &mut dyn FnMut(String, &[usize]), name: &str, channels: usize| {
-        for part in ["weight", "bias", "running_mean", "running_var"] {
-            push(format!("{name}.{part}"), &[channels]);
-        }
-        push(format!("{name}.num_batches_tracked"), &[]);
-    };
-    push("_conv_stem.weight".to_owned(), &[32, 3, 3, 3]);
-    norm(&mut push, "_bn0", 32);
+    let push = |all: &mut Vec<_>, name: String, shape: &[usize]| all.push((name, shape.to_vec()));
+    push(&mut all, "_conv_stem.weight".to_owned(), &[32, 3, 3, 3]);
+    norm(&mut all, "_bn0", 32);
     let stages =
         [(1, 3, 16), (2, 3, 24), (2, 5, 40), (3, 3, 80), (3, 5, 112), (4, 5, 192), (1, 3, 320)];
     let (mut block, mut channels) = (0, 32);
@@ -86,28 +98,28 @@ fn names() -> Vec<(String, Vec<usize>)> {
             let prefix = format!("_blocks.{block}.");
             let inner = if block == 0 { channels } else { 6 * channels };
             if block > 0 {
-                push(format!("{prefix}_expand_conv.weight"), &[inner, channels, 1, 1]);
-                norm(&mut push, &format!("{prefix}_bn0"), inner);
+                push(&mut all, format!("{prefix}_expand_conv.weight"), &[inner, channels, 1, 1]);
+                norm(&mut all, &format!("{prefix}_bn0"), inner);
             }
-            push(format!("{prefix}_depthwise_conv.weight"), &[inner, 1, size, size]);
-            norm(&mut push, &format!("{prefix}_bn1"), inner);
-            push(format!("{prefix}_project_conv.weight"), &[out, inner, 1, 1]);
-            norm(&mut push, &format!("{prefix}_bn2"), out);
+            push(&mut all, format!("{prefix}_depthwise_conv.weight"), &[inner, 1, size, size]);
+            norm(&mut all, &format!("{prefix}_bn1"), inner);
+            push(&mut all, format!("{prefix}_project_conv.weight"), &[out, inner, 1, 1]);
+            norm(&mut all, &format!("{prefix}_bn2"), out);
             (block, channels) = (block + 1, out);
         }
     }
-    push("_conv_head.weight".to_owned(), &[1280, 320, 1, 1]);
-    norm(&mut push, "_bn1", 1280);
-    push("_fc.weight".to_owned(), &[1]);
-    push("_fc.bias".to_owned(), &[1]);
-    all.sort();
+    push(&mut all, "_conv_head.weight".to_owned(), &[1280, 320, 1, 1]);
+    norm(&mut all, "_bn1", 1280);
+    push(&mut all, "_fc.weight".to_owned(), &[1]);
+    push(&mut all, "_fc.bias".to_owned(), &[1]);
     all
 }
 
-/// A file of the weights that `made_up` in the script makes.
-fn made_up(folder: &Path) -> PathBuf {
+/// A file of the weights that `made_up` in the script makes for tensors of these names and shapes.
+pub(crate) fn made_up(folder: &Path, mut names: Vec<(String, Vec<usize>)>) -> PathBuf {
+    names.sort();
     let mut tensors = HashMap::new();
-    for (i, (name, shape)) in names().into_iter().enumerate() {
+    for (i, (name, shape)) in names.into_iter().enumerate() {
         if name.ends_with("num_batches_tracked") {
             continue;
         }
@@ -137,14 +149,17 @@ fn made_up(folder: &Path) -> PathBuf {
 #[test]
 fn the_network_computes_what_torch_does() {
     let folder = tempfile::tempdir().unwrap();
-    check(&made_up(folder.path()), include_str!("../image_fixtures/made_up.json"));
+    check_efficientnet(
+        &made_up(folder.path(), names()),
+        include_str!("../image_fixtures/made_up.json"),
+    );
 }
 
 /// With the weights that photographs trained; to run after `cargo xtask data features`, with `--ignored`.
 #[test]
 #[ignore = "needs weights that are not in the repository"]
 fn trained_weights_are_read_and_give_the_features_of_torch() {
-    check(Path::new(WEIGHTS), include_str!("../image_fixtures/efficientnet.json"));
+    check_efficientnet(Path::new(WEIGHTS), include_str!("../image_fixtures/efficientnet.json"));
     let shape = ImageShape { channels: 3, height: 64, width: 64, range: [0., 1.] };
     let network = EfficientNetLite0::load(Path::new(WEIGHTS), shape, 1).unwrap();
     let images = image(shape).repeat(32);

@@ -12,6 +12,7 @@ mod estimate;
 mod features;
 mod gallery;
 mod histograms;
+mod inception;
 mod mcmc;
 mod metrics;
 mod nuts;

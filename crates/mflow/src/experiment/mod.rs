@@ -80,12 +80,13 @@ pub struct EvaluationConfig {
     /// Whether the dimension of the test data is estimated by classical means, without the model.
     #[serde(skip_serializing_if = "is_false")]
     pub intrinsic_dimension: bool,
-    /// The features in which samples of images are compared: `raw`, `pca-K`, `efficientnet-lite0`.
+    /// The features in which samples of images are compared: `raw`, `pca-K`, `efficientnet-lite0`, `inception-v3`.
+    /// Fréchet distances of the last alone are FID.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
-    /// The weights of the network whose features these are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub feature_weights: Option<PathBuf>,
+    /// The files of the weights of the networks whose features these are, by the names of the features.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub feature_weights: BTreeMap<String, PathBuf>,
     /// Images whose distance from the true manifold is measured, where their generator is known.
     pub nearest: usize,
     /// Precision of the evaluation.
@@ -113,7 +114,7 @@ impl Default for EvaluationConfig {
             two_sample: false,
             intrinsic_dimension: false,
             features: vec![],
-            feature_weights: None,
+            feature_weights: BTreeMap::new(),
             nearest: 50,
             dtype: DTypeName::F32,
         }

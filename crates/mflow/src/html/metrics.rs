@@ -145,6 +145,26 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("ks_floor", "events against events", "the same between two samples of events"),
     (
+        "frechet_inception-v3",
+        "FID",
+        "Fréchet distance of samples from test images, in the features of Inception-v3 that pytorch-fid computes",
+    ),
+    (
+        "frechet_inception-v3_floor",
+        "FID of training images",
+        "the same of training images: what a perfect model would have",
+    ),
+    (
+        "kernel_inception-v3",
+        "KID",
+        "kernel distance of samples from test images, in the same features",
+    ),
+    (
+        "kernel_inception-v3_floor",
+        "KID of training images",
+        "the same of training images: what a perfect model would have",
+    ),
+    (
         "round_trip_error",
         "round-trip error",
         "largest distance by which a projected point moves when it is projected again",

@@ -205,9 +205,19 @@ fn what_does_not_fit_is_named() {
         folder.fails("run bad.toml --out bad", 1, &[part]);
     };
     fails("'pca-1'", "'inception'", "`evaluation.features` must be of `raw`, `pca-K`");
-    fails("'pca-1'", "'efficientnet-lite0'", "`evaluation.feature_weights` is missing");
-    let weights = "features = ['efficientnet-lite0']\nfeature_weights = 'none.pth'";
-    fails("features = ['raw', 'pca-1']", weights, "names none.pth, which is not there");
+    let missing = "`evaluation.feature_weights` must name a file for";
+    fails("'pca-1'", "'efficientnet-lite0'", &format!("{missing} `efficientnet-lite0`"));
+    fails("'pca-1'", "'inception-v3'", &format!("{missing} `inception-v3`"));
+    fails("'pca-1'", "'inception-v3'", "pt_inception-2015-12-05-6726825d.pth");
+    for name in ["efficientnet-lite0", "inception-v3"] {
+        let weights = format!("features = ['{name}']\nfeature_weights = {{ {name} = 'none.pth' }}");
+        let found = format!("names none.pth for `{name}`, which is not there");
+        fails("features = ['raw', 'pca-1']", &weights, &found);
+    }
+    let other = "features = ['raw']\nfeature_weights = { raw = 'none.pth' }";
+    fails("features = ['raw', 'pca-1']", other, "found `raw`");
+    let no_weights = "features = ['inception-v3']\nfeature_weights.inception-v3 = 'test.npy'";
+    fails("features = ['raw', 'pca-1']", no_weights, "a safetensors file");
     let theta = "train = 'test-theta.npy'";
     fails("train = 'train-theta.npy'", theta, "a parameter for each of 200 images, found 60");
     fails("test = 'test.npy'", "test = 'test-theta.npy'", "test-theta.npy");
