@@ -171,7 +171,7 @@ fn report(
     println!("\n{}", report::terminal(experiment, &options.preset, &records));
     if let Some(folder) = figures {
         for name in &experiment.figures {
-            println!("figure: {}", folder.join(name).with_extension("png").display());
+            println!("figure: {}", folder.join(Experiment::figure_file(name)).display());
         }
         if options.record {
             page::keep_figures(experiment, &options.preset, Shown::Run, &folder)?;

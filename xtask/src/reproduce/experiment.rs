@@ -29,9 +29,11 @@ pub(crate) struct Experiment {
     pub(crate) seeds: u64,
     /// The data set that has to be there, as `cargo xtask data` names it.
     pub(crate) data: Option<String>,
-    /// The figures of one run that the page shows, by name.
+    /// The figures of one run that the page shows, by name; a name without an ending is that of a PNG file.
     #[serde(default)]
     pub(crate) figures: Vec<String>,
+    /// The row that this run is one of; none means the first that is done.
+    pub(crate) figures_of: Option<String>,
     /// The rows that figures show side by side; none means all.
     #[serde(default)]
     compared: Vec<String>,
@@ -213,6 +215,15 @@ impl Experiment {
             ensure!(names.contains(name), "`compared` has '{name}', which is no [[model]]");
         }
         Ok(())
+    }
+
+    /// The file of a figure, by its name.
+    pub(crate) fn figure_file(name: &str) -> PathBuf {
+        let file = PathBuf::from(name);
+        match file.extension() {
+            Some(_) => file,
+            None => file.with_extension("png"),
+        }
     }
 
     /// The rows that figures show side by side.

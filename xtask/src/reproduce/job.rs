@@ -83,10 +83,11 @@ impl Job<'_> {
     /// The folder of the run's figures, if it is done with the present settings and drew all that the
     /// experiment shows.
     pub(super) fn figures(&self) -> Result<Option<PathBuf>> {
-        let done = self.record(Place::Target)?.is_some_and(|record| record.is_done());
+        let wanted = self.experiment.figures_of.as_ref().is_none_or(|row| *row == self.model.name);
+        let done = wanted && self.record(Place::Target)?.is_some_and(|record| record.is_done());
         let folder = self.directory().join("figures");
         let mut files =
-            self.experiment.figures.iter().map(|name| folder.join(name).with_extension("png"));
+            self.experiment.figures.iter().map(|name| folder.join(Experiment::figure_file(name)));
         let is_there = done && !self.experiment.figures.is_empty() && files.all(|f| f.is_file());
         Ok(is_there.then_some(folder))
     }

@@ -39,7 +39,8 @@ impl Shown {
             Self::Run => "",
             Self::Rows => "compared-",
         };
-        format!("figures/{}-{preset}-{of}{name}.png", experiment.name)
+        let file = Experiment::figure_file(name);
+        format!("figures/{}-{preset}-{of}{}", experiment.name, file.display())
     }
 }
 
@@ -51,7 +52,7 @@ pub(super) fn keep_figures(
     folder: &Path,
 ) -> Result<()> {
     for name in shown.names(experiment) {
-        let figure = folder.join(name).with_extension("png");
+        let figure = folder.join(Experiment::figure_file(name));
         let picture = fs::read(&figure).with_context(|| format!("reading {}", figure.display()))?;
         files::write(&Path::new(FOLDER).join(shown.place(experiment, preset, name)), &picture)?;
     }

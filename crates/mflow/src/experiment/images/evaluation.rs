@@ -38,7 +38,7 @@ pub(in crate::experiment) fn evaluate_images(
         put("test_log_prob_ambient".into(), Estimate::mean(&log_prob)?);
     }
     let samples = generated(config, data, of)?;
-    compare(config, data, &samples, &mut put)?;
+    compare(config, data, &samples, of.pool.threads(), &mut put)?;
     if let Some(manifold) = &data.manifold {
         let rows = config.evaluation.nearest * data.dim();
         let distance = |x: &[f64]| manifold.distances(&x[..x.len().min(rows)], data.dim());
@@ -98,11 +98,12 @@ fn compare<T>(
     config: &ExperimentConfig,
     data: &ImageData,
     samples: &[f64],
+    threads: usize,
     put: &mut impl FnMut(String, Estimate) -> T,
 ) -> Result<()> {
     let sample = |x| Sample::new(x, data.dim());
     for name in &config.evaluation.features {
-        let features = Named::parse(name)?.features(&config.evaluation, data)?;
+        let features = Named::parse(name)?.features(&config.evaluation, data, threads)?;
         let found = image_samples(
             features.as_ref(),
             sample(samples)?,

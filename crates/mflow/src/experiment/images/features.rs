@@ -67,10 +67,10 @@ impl Network {
         refuse("evaluation.feature_weights", reason)
     }
 
-    fn load(self, weights: &Path, shape: ImageShape) -> Result<Box<dyn Features>> {
+    fn load(self, weights: &Path, shape: ImageShape, threads: usize) -> Result<Box<dyn Features>> {
         Ok(match self {
-            Self::EfficientNetLite0 => Box::new(EfficientNetLite0::load(weights, shape, 1)?),
-            Self::InceptionV3 => Box::new(InceptionV3::load(weights, shape, 1)?),
+            Self::EfficientNetLite0 => Box::new(EfficientNetLite0::load(weights, shape, threads)?),
+            Self::InceptionV3 => Box::new(InceptionV3::load(weights, shape, threads)?),
         })
     }
 }
@@ -94,6 +94,7 @@ impl Named {
         self,
         config: &EvaluationConfig,
         data: &ImageData,
+        threads: usize,
     ) -> Result<Box<dyn Features>> {
         let [height, width, channels] = data.shape;
         Ok(match self {
@@ -103,7 +104,7 @@ impl Named {
             }
             Self::Of(network) => {
                 let shape = ImageShape { height, width, channels, range: [BLACK, WHITE] };
-                network.load(network.weights(config)?, shape)?
+                network.load(network.weights(config)?, shape, threads)?
             }
         })
     }
@@ -122,7 +123,7 @@ impl EvaluationConfig {
             if let Named::Of(network) = Named::parse(name)? {
                 // Any shape will do: the weights are read, so that a file that has none is told now.
                 let shape = ImageShape { height: 1, width: 1, channels: 1, range: [BLACK, WHITE] };
-                network.load(network.weights(self)?, shape)?;
+                network.load(network.weights(self)?, shape, 1)?;
             }
         }
         Ok(())
