@@ -65,9 +65,6 @@ pub struct Nearest {
 const BUDGET: usize = 1 << 26;
 /// Dampings that are tried before a search ends.
 const TRIES: usize = 8;
-/// Steps after which a search ends whose squared distance is still more than so many times that of the best end of its row.
-const RACE: usize = 5;
-const BEHIND: f64 = 2.;
 
 /// The best that is known of one row.
 #[derive(Clone, Debug)]
@@ -95,9 +92,8 @@ impl Generator {
     /// (J Jᵀ + λ diag J Jᵀ) s = J (x - g(u)),      J the rows dg/du_i, [N, D]
     /// ```
     ///
-    /// from several starts, of which the nearest end counts; a start that is far behind after some steps is left. The
-    /// result is an upper bound of the distance: a point may be nearer that no start leads to. A step costs about as much
-    /// as `N` images.
+    /// from several starts, of which the nearest end counts. The result is an upper bound of the distance: a point
+    /// may be nearer that no start leads to. A step costs about as much as `N` images.
     ///
     /// # Errors
     /// If `x` has another shape or dtype.
@@ -125,7 +121,7 @@ impl Generator {
                     let draw = nearest[row];
                     (row, draws[draw * n..(draw + 1) * n].to_vec())
                 };
-                for ended in self.search(x, block.iter().map(from).collect(), &best, config)? {
+                for ended in self.search(x, block.iter().map(from).collect(), config)? {
                     let known = &mut best[ended.row];
                     if ended.square < known.square {
                         *known = Best { u: ended.u, square: ended.square };
@@ -175,12 +171,11 @@ impl Generator {
         Ok((0..starts).map(|start| sorted.iter().map(|order| order[start]).collect()).collect())
     }
 
-    /// One search for each of these rows, from the latents beside them, and what is known of all rows.
+    /// One search for each of these rows, from the latents beside them.
     fn search(
         &self,
         x: &Tensor,
         from: Vec<(usize, Vec<f64>)>,
-        best: &[Best],
         config: &NearestConfig,
     ) -> Result<Vec<Search>> {
         let begin = |(row, u)| {
@@ -189,7 +184,7 @@ impl Generator {
         };
         let mut open: Vec<Search> = from.into_iter().map(begin).collect();
         let mut ended = Vec::with_capacity(open.len());
-        for step in 1..=config.steps {
+        for _ in 0..config.steps {
             self.linearize(x, &mut open)?;
             let mut before: Vec<f64> = open.iter().map(|s| s.square).collect();
             let mut moved = vec![false; open.len()];
@@ -203,9 +198,7 @@ impl Generator {
             let mut next = Vec::with_capacity(open.len());
             for (search, (before, moved)) in open.drain(..).zip(before.drain(..).zip(moved)) {
                 let gain = before - search.square;
-                let is_behind = step >= RACE && search.square > BEHIND * best[search.row].square;
-                let goes_on = moved && gain > config.tolerance * before && search.square > 0.;
-                match goes_on && !is_behind {
+                match moved && gain > config.tolerance * before && search.square > 0. {
                     true => next.push(search),
                     false => ended.push(search),
                 }

@@ -7,7 +7,7 @@ use mflow_data::Scenes;
 use std::path::PathBuf;
 
 /// Latents that the search for the nearest image of a generator starts from.
-const STARTS: usize = 4;
+const STARTS: usize = 2;
 /// A search ends when a step makes the squared distance smaller by less than this part of it: closer than the distances of
 /// two samples are to each other.
 const TOLERANCE: f64 = 1e-3;
