@@ -341,7 +341,7 @@ fn whole_run(run: &Run, whole: &Whole) -> Result<String> {
         number::seconds(whole.seconds)
     );
     if !whole.phases.is_empty() {
-        let _ = write!(section, "\n{}\n{TRAINING}", training(&whole.phases).markdown());
+        let _ = write!(section, "\n{}{TRAINING}", training(&whole.phases).markdown());
     }
     if !whole.outcome.metrics.is_empty() {
         let _ = write!(section, "\n{}", outcomes(run, whole)?.markdown());
@@ -527,6 +527,7 @@ mod tests {
             "- sampling: out of time",
             "done after 80 s",
             "killed: out of time after 80 s",
+            "-31 |\n\nTimes are with validation",
             "| density, attempt 2 |      4 |           18 |           125 |               950 |         -31 |",
             "0.0031",
             "- zuko: not timed: not compiled in time (NLL step, d = 3, batch 10000)",
