@@ -43,22 +43,38 @@ impl Ended {
 
 /// Runs it, at most until `deadline`, and keeps what it writes.
 pub(super) fn run_until(command: &mut Command, deadline: Instant) -> Result<Ended> {
+    run_watched(command, deadline, &mut || {})
+}
+
+/// As [`run_until`], with a look at something else while it runs, every few milliseconds, and after its end.
+pub(super) fn run_watched(
+    command: &mut Command,
+    deadline: Instant,
+    look: &mut dyn FnMut(),
+) -> Result<Ended> {
     let line = shell::line(command);
     let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let start = Instant::now();
     let mut child = pipes.spawn().with_context(|| format!("starting `{line}`"))?;
     let output = child.stdout.take().map(Kept::read);
     let complaints = child.stderr.take().map(Kept::read);
-    let status = wait(&mut child, deadline).with_context(|| format!("waiting for `{line}`"))?;
+    let status =
+        wait(&mut child, deadline, look).with_context(|| format!("waiting for `{line}`"))?;
     let seconds = start.elapsed().as_secs_f64();
+    look();
     let until = Instant::now() + PATIENCE;
     let text = |kept: Option<Kept>| kept.map(|kept| kept.text(until)).unwrap_or_default();
     Ok(Ended { status, output: text(output), complaints: text(complaints), seconds })
 }
 
 /// Waits for its end; kills it at `deadline`.
-fn wait(child: &mut Child, deadline: Instant) -> Result<Option<ExitStatus>> {
+fn wait(
+    child: &mut Child,
+    deadline: Instant,
+    look: &mut dyn FnMut(),
+) -> Result<Option<ExitStatus>> {
     loop {
+        look();
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }

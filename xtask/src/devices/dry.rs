@@ -8,6 +8,7 @@ use super::cases::{Cases, Preset};
 use super::page;
 use super::record::{self, FILE, Record};
 use super::run::{self, Device, Options};
+use super::whole::{RUNS, Run};
 use crate::bench::turns::MFLOW;
 use crate::files;
 use crate::shell::Lock;
@@ -36,7 +37,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// The records that a run should leave and did not.
-fn lacking(records: &[Record]) -> Vec<&'static str> {
+fn lacking(records: &[Record]) -> Vec<String> {
     let any = |is: &dyn Fn(&Record) -> bool| records.iter().any(is);
     let passed = |record: &Record| {
         matches!(record, Record::Tests(tests)
@@ -54,15 +55,21 @@ fn lacking(records: &[Record]) -> Vec<&'static str> {
                 if speed.timed.median(MFLOW).is_some() && speed.flops.is_some())
             }),
         ),
-        (
-            "run that is done",
-            any(&|record| {
-                matches!(record, Record::Surface(surface)
-                if surface.status == "done" && !surface.outcome.metrics.is_empty())
-            }),
-        ),
     ];
-    all.into_iter().filter(|(_, is_there)| !is_there).map(|(name, _)| name).collect()
+    let lacking = all.into_iter().filter(|(_, is_there)| !is_there);
+    let mut lacking: Vec<String> = lacking.map(|(name, _)| name.to_owned()).collect();
+    for Run { part, experiment, .. } in RUNS {
+        let done = |record: &Record| {
+            matches!(record, Record::Whole(whole) if whole.experiment == experiment
+                && whole.status == "done"
+                && !whole.outcome.metrics.is_empty()
+                && whole.phases.iter().map(|phase| &*phase.name).eq(["manifold", "density"]))
+        };
+        if !any(&done) {
+            lacking.push(format!("run of {part} that is done, both phases told"));
+        }
+    }
+    lacking
 }
 
 #[cfg(test)]
@@ -72,6 +79,6 @@ mod tests {
     #[test]
     fn what_is_lacking_is_named() {
         let stage = Record::Stage { name: "speeds".to_owned(), seconds: 1.0 };
-        assert_eq!(lacking(&[stage]).len(), 6);
+        assert_eq!(lacking(&[stage]).len(), 7);
     }
 }

@@ -9,14 +9,15 @@ mod machine;
 mod opening;
 mod pack;
 pub(crate) mod page;
+mod phases;
 mod programs;
 mod record;
 mod rehearse;
 mod run;
 mod speed;
 mod suite;
-mod surface;
 mod toolkit;
+mod whole;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -34,7 +35,7 @@ enum Task {
     Pack(pack::Options),
     /// Tests of the code for CUDA on the CPU, by a driver that computes there
     Rehearse(rehearse::Options),
-    /// Tests, speeds and a whole run on a device, in so many minutes, as records
+    /// Tests, speeds and two whole runs on a device, in so many minutes, as records
     Run(run::Options),
     /// Writes docs/results/gpu.md from the records of a run
     Page(page::Options),

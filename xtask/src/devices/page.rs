@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::cases::{Case, Cases};
-use super::record::{self, Ceilings, Record, Speed, Start, Surface};
+use super::record::{self, Ceilings, Phase, Record, Speed, Start, Whole};
 use super::speed::{CPU, least, rate};
-use super::surface::{EXPERIMENT, FIGURE, MODEL};
+use super::whole::{RUNS, Run};
 use crate::bench::turns::{self, MFLOW, PEERS, Target, Timed};
 use crate::provenance::Provenance;
 use crate::reproduce::{self, Experiment, Outcome};
@@ -21,19 +21,17 @@ use crate::{files, number};
 /// Where records are kept, one file for each run; the last by name is shown.
 const RECORDS: &str = "docs/results/runs/gpu";
 const PAGE: &str = "docs/results/gpu.md";
-const PICTURE: &str = "docs/results/figures/gpu-surface.png";
+/// The folder of the page.
+const RESULTS: &str = "docs/results";
 
 /// What stands in the place of a number that nobody has measured, and of one that a run has not.
 const NOT_YET: &str = "not yet run";
 const NOT_TIMED: &str = "not timed";
 
-/// The preset whose records of the CPU the run is compared with, beside those of its own.
-const ON_CPU: &str = "quick";
-
 /// Options of `cargo xtask device page`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The records of a run, gpu.jsonl: they are taken into docs/results, and the figure beside them
+    /// The records of a run, gpu.jsonl: they are taken into docs/results, and the figures beside them
     file: Option<PathBuf>,
 }
 
@@ -59,7 +57,7 @@ fn page() -> Result<String> {
     render(records.as_deref(), &Cases::read()?)
 }
 
-/// Copies records and figure to where they are kept.
+/// Copies records and figures to where they are kept.
 fn take(file: &Path) -> Result<()> {
     let records = record::read(file)?;
     let Start { date, commit, .. } = start(&records)
@@ -69,11 +67,22 @@ fn take(file: &Path) -> Result<()> {
         files::write(to, &bytes)
     };
     copy(file, &Path::new(RECORDS).join(format!("{date}-{commit}.jsonl")))?;
-    let figure = file.with_file_name(FIGURE);
-    match figure.is_file() {
-        true => copy(&figure, Path::new(PICTURE)),
-        false => Ok(()),
+    for run in RUNS {
+        let (figure, to) = (file.with_file_name(run.kept_figure()), picture(&run));
+        let to = Path::new(RESULTS).join(to);
+        if figure.is_file() {
+            copy(&figure, &to)?;
+        } else if to.is_file() {
+            // That of an earlier run would stand beside the numbers of this one.
+            fs::remove_file(&to).with_context(|| format!("removing {}", to.display()))?;
+        }
     }
+    Ok(())
+}
+
+/// Where the picture of a run is kept, from the page.
+fn picture(run: &Run) -> String {
+    format!("figures/gpu-{}", run.kept_figure())
 }
 
 fn newest() -> Result<Option<PathBuf>> {
@@ -105,7 +114,7 @@ pub(super) fn render(records: Option<&[Record]>, cases: &Cases) -> Result<String
             ceilings(records),
             speed_tables(records, &speeds),
             tests(records),
-            surface(records)?,
+            whole_runs(records)?,
             not_run(records),
         ] {
             page += &part;
@@ -130,7 +139,7 @@ for CUDA 13, and Python with PyTorch for CUDA 13 (its libraries are used, nothin
 repository:
 
 ```sh
-sh xtask/devices/run.sh OUT # 9 minutes; OUT gets gpu.jsonl, a figure, logs
+sh xtask/devices/run.sh OUT # 9 minutes; OUT gets gpu.jsonl, figures, logs
 ```
 
 Then take the records: `cargo xtask device page OUT/gpu.jsonl`. What is timed, and the targets, are in
@@ -309,18 +318,73 @@ The tests of three crates with `MFLOW_TEST_DEVICE`, in processes of up to 20 tes
     )
 }
 
-fn surface(records: &[Record]) -> Result<String> {
-    let found = records.iter().find_map(|record| match record {
-        Record::Surface(surface) => Some(surface),
-        _ => None,
-    });
-    let Some(Surface { preset, status, seconds, outcome }) = found else {
-        return Ok(String::new());
-    };
-    let experiment = Experiment::load(EXPERIMENT)?;
-    let metrics: Vec<_> = experiment.metric.iter().filter(|metric| !metric.detail).collect();
-    let has = |outcome: &Outcome, key: &str| outcome.value(key).is_some();
-    let shown: Vec<_> = metrics.into_iter().filter(|metric| has(outcome, &metric.key)).collect();
+fn whole_runs(records: &[Record]) -> Result<String> {
+    let mut sections = String::new();
+    for run in RUNS {
+        let found = records.iter().find_map(|record| match record {
+            Record::Whole(whole) if whole.experiment == run.experiment => Some(whole),
+            _ => None,
+        });
+        if let Some(whole) = found {
+            sections += &whole_run(&run, whole)?;
+        }
+    }
+    Ok(sections)
+}
+
+/// What became of a run of the program, how fast it trained and what it learnt.
+fn whole_run(run: &Run, whole: &Whole) -> Result<String> {
+    let Run { heading, title, caption, .. } = run;
+    let mut section = format!(
+        "\n## {heading}\n\n{title}; by the program, data, evaluation and figures included: {} after {} s.\n",
+        whole.status,
+        number::seconds(whole.seconds)
+    );
+    if !whole.phases.is_empty() {
+        let _ = write!(section, "\n{}{TRAINING}", training(&whole.phases).markdown());
+    }
+    if !whole.outcome.metrics.is_empty() {
+        let _ = write!(section, "\n{}", outcomes(run, whole)?.markdown());
+    }
+    let picture = picture(run);
+    if Path::new(RESULTS).join(&picture).is_file() {
+        let _ = writeln!(section, "\n![{caption}]({picture})");
+    }
+    Ok(section)
+}
+
+const TRAINING: &str = "
+Times are with validation, and without the first epoch of a phase that has several; losses are means over an epoch.
+";
+
+fn training(phases: &[Phase]) -> Table {
+    let head =
+        ["phase", "epochs", "updates each", "ms per update", "loss of the first", "of the last"];
+    let mut table = Table::new(head);
+    for phase in phases {
+        let again = match phase.attempt {
+            0 => String::new(),
+            earlier => format!(", attempt {}", earlier + 1),
+        };
+        table.push([
+            format!("{}{again}", phase.name),
+            phase.epochs.to_string(),
+            phase.updates_per_epoch.to_string(),
+            number::short(phase.seconds_per_update * 1e3),
+            number::short(phase.first_loss),
+            number::short(phase.last_loss),
+        ]);
+    }
+    table
+}
+
+/// What was measured, beside what the same model came to on the CPU.
+fn outcomes(run: &Run, whole: &Whole) -> Result<Table> {
+    let Run { experiment: name, model, beside, .. } = run;
+    let Whole { preset, outcome, .. } = whole;
+    let experiment = Experiment::load(name)?;
+    let metrics = experiment.metric.iter().filter(|metric| !metric.detail);
+    let shown: Vec<_> = metrics.filter(|metric| outcome.value(&metric.key).is_some()).collect();
     let mut head = vec!["run".to_owned()];
     head.extend(shown.iter().map(|metric| metric.title.clone()));
     head.extend(["train s", "total s"].map(str::to_owned));
@@ -341,28 +405,14 @@ fn surface(records: &[Record]) -> Result<String> {
         table.push(cells);
     };
     row(format!("this device, preset {preset}"), &[outcome]);
-    for on_cpu in [preset.as_str(), ON_CPU] {
-        let kept = reproduce::kept(EXPERIMENT, on_cpu, MODEL)?;
+    for on_cpu in [preset.as_str()].iter().chain(*beside) {
+        let kept = reproduce::kept(name, on_cpu, model)?;
         if !kept.is_empty() {
             let title = format!("CPU, 2 cores, preset {on_cpu}, median of {}", kept.len());
             row(title, &kept.iter().collect::<Vec<_>>());
         }
     }
-    let picture = match Path::new(PICTURE).is_file() {
-        true => "\n![truth and samples of that run](figures/gpu-surface.png)\n",
-        false => "",
-    };
-    Ok(format!(
-        "
-## A whole run
-
-The M-flow of the [polynomial surface](polynomial-surface.md) by the program, data, evaluation and figures included: {status}
-after {} s.
-
-{}{picture}",
-        number::seconds(*seconds),
-        table.markdown()
-    ))
+    Ok(table)
 }
 
 fn not_run(records: &[Record]) -> String {
@@ -432,12 +482,27 @@ mod tests {
         let mut outcome = Outcome::default();
         let error = serde_json::from_str(r#"{"value": 0.0031}"#).unwrap();
         outcome.metrics.insert("reconstruction_error".to_owned(), error);
-        let surface = Surface {
+        let phase = Phase {
+            name: "density".to_owned(),
+            attempt: 1,
+            epochs: 4,
+            updates_per_epoch: 18,
+            seconds_per_update: 0.125,
+            first_loss: 950.0,
+            last_loss: -31.0,
+        };
+        let [surface, images] = RUNS.map(|run| Whole {
+            experiment: run.experiment.to_owned(),
+            model: run.model.to_owned(),
             preset: "device".to_owned(),
             status: "done".to_owned(),
             seconds: 80.0,
-            outcome,
-        };
+            phases: Vec::new(),
+            outcome: Outcome::default(),
+        });
+        let surface = Whole { outcome, ..surface };
+        let status = "killed: out of time".to_owned();
+        let images = Whole { status, phases: vec![phase], ..images };
         let records = [
             Record::Start(start),
             Record::Machine(machine),
@@ -450,7 +515,8 @@ mod tests {
                 bytes: Some(1e6),
                 opening: BTreeMap::new(),
             }),
-            Record::Surface(surface),
+            Record::Whole(surface),
+            Record::Whole(images),
             Record::NotRun { what: "sampling".to_owned(), why: "out of\ntime".to_owned() },
         ];
         let page = render(Some(&records), &cases).unwrap();
@@ -459,7 +525,10 @@ mod tests {
             "50 TFLOP/s",
             "`laws::a` of b it fails alone too: values differ: by much",
             "- sampling: out of time",
-            "done\nafter 80 s",
+            "done after 80 s",
+            "killed: out of time after 80 s",
+            "-31 |\n\nTimes are with validation",
+            "| density, attempt 2 |      4 |           18 |           125 |               950 |         -31 |",
             "0.0031",
             "- zuko: not timed: not compiled in time (NLL step, d = 3, batch 10000)",
         ] {

@@ -26,7 +26,7 @@ pub(super) enum Record {
     Again(Again),
     Versions(Versions),
     Speed(Speed),
-    Surface(Surface),
+    Whole(Whole),
     /// Something that was to be done, and why it was not.
     NotRun {
         what: String,
@@ -125,13 +125,34 @@ pub(super) struct Speed {
 
 /// A run of the program from its first update to its figures.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Surface {
+pub(super) struct Whole {
+    pub(super) experiment: String,
+    pub(super) model: String,
     pub(super) preset: String,
     /// `done`, or how it ended.
     pub(super) status: String,
     /// Of the whole process.
     pub(super) seconds: f64,
+    /// As far as they went.
+    pub(super) phases: Vec<Phase>,
+    /// Empty if it was not done.
     pub(super) outcome: Outcome,
+}
+
+/// A phase of training, or one of several attempts at it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(super) struct Phase {
+    pub(super) name: String,
+    /// Counted from 0.
+    pub(super) attempt: usize,
+    /// Those that ended.
+    pub(super) epochs: usize,
+    pub(super) updates_per_epoch: usize,
+    /// Validation included; without the first epoch, if there is another.
+    pub(super) seconds_per_update: f64,
+    /// Mean training loss of the first epoch, and of the last.
+    pub(super) first_loss: f64,
+    pub(super) last_loss: f64,
 }
 
 /// The records of a run that goes on.
@@ -196,13 +217,25 @@ mod tests {
             bytes: None,
             opening: BTreeMap::new(),
         };
-        let surface = Surface {
+        let phase = Phase {
+            name: "manifold".to_owned(),
+            attempt: 0,
+            epochs: 4,
+            updates_per_epoch: 18,
+            seconds_per_update: 0.1,
+            first_loss: 9.0,
+            last_loss: 2.0,
+        };
+        let whole = Whole {
+            experiment: "images-scan".to_owned(),
+            model: "n08".to_owned(),
             preset: "smoke".to_owned(),
             status: "done".to_owned(),
             seconds: 3.0,
+            phases: vec![phase],
             outcome: Outcome::default(),
         };
-        let records = [Record::Speed(speed), Record::Surface(surface)];
+        let records = [Record::Speed(speed), Record::Whole(whole)];
         let lines: Vec<String> =
             records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
         let again = parse(&(lines.join("\n") + "\n")).unwrap();

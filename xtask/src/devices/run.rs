@@ -13,7 +13,7 @@ use super::cases::{Cases, Preset};
 use super::programs::Programs;
 use super::record::{Book, FILE, Record, Start};
 use super::speed::Speeds;
-use super::{machine, suite, surface};
+use super::{machine, suite, whole};
 use crate::provenance::Provenance;
 use crate::shell::Lock;
 use crate::{files, number};
@@ -27,7 +27,8 @@ const TESTS: f64 = 175.0;
 /// Until then the peers may compile what has a target.
 const OPENED: f64 = 240.0;
 const SPEEDS: f64 = 420.0;
-const SURFACE: f64 = 530.0;
+const SURFACE: f64 = 480.0;
+const IMAGES: f64 = 535.0;
 
 /// Options of `cargo xtask device run`.
 #[derive(Args, Debug)]
@@ -38,7 +39,7 @@ pub(crate) struct Options {
     /// How much is run
     #[arg(long, value_enum, default_value_t = Preset::Full)]
     pub(super) preset: Preset,
-    /// Where records, figure and logs go
+    /// Where records, figures and logs go
     #[arg(long, default_value = "target/device-run")]
     pub(super) out: PathBuf,
     /// After so many minutes all has ended
@@ -163,9 +164,11 @@ pub(super) fn by(options: &Options, lock: Lock) -> Result<()> {
         speeds.run(opening, (clock.at(OPENED), clock.at(SPEEDS)), book)
     })?;
     let folders = (out.as_path(), Path::new("target/device-work"));
-    part("surface", &mut book, |book| {
-        surface::run(&programs, device, *preset, folders, clock.at(SURFACE), book)
-    })?;
+    for (run, end) in whole::RUNS.iter().zip([SURFACE, IMAGES]) {
+        part(run.part, &mut book, |book| {
+            run.run(&programs, device, *preset, folders, clock.at(end), book)
+        })?;
+    }
     println!(
         "records in {} after {} s",
         out.join(FILE).display(),
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn parts_end_in_their_order_and_before_the_run_does() {
-        let ends = [MACHINE, TESTS, OPENED, SPEEDS, SURFACE, 60.0 * MINUTES];
+        let ends = [MACHINE, TESTS, OPENED, SPEEDS, SURFACE, IMAGES, 60.0 * MINUTES];
         assert!(ends.is_sorted(), "{ends:?}");
         let clock = Clock::start(4.5).unwrap();
         assert_eq!(clock.at(SURFACE) - clock.start, Duration::from_secs_f64(SURFACE / 2.0));
