@@ -8,7 +8,7 @@ use super::rows::{Rows, column_sums};
 #[cfg(feature = "cuda")]
 use super::tensor::split;
 use super::tensor::{slice, with_slice};
-use super::triangular::substitute;
+use super::triangular::{Triangle, inverse};
 use crate::bijector::Direction;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -28,10 +28,15 @@ pub(crate) struct LuOp<T> {
     pub(crate) element: PhantomData<T>,
 }
 
-/// What the products need: for `inverse` the inverses of the factors.
+/// A matrix of this size is not inverted for rows that are fewer than this part of it: they are divided by its factors.
+const LARGE: usize = 256;
+const FEW: usize = 4;
+
+/// What rows are multiplied by: for `inverse` the inverses of the factors, or the factors to divide by.
 struct Factors<T> {
     lower: Vec<T>,
     upper: Vec<T>,
+    divides: bool,
     bias: Vec<T>,
     /// The diagonal of `U`, and its derivative by what stands in `theta`.
     diagonal: Vec<[f64; 2]>,
@@ -43,14 +48,14 @@ fn transposed(n: usize, a: &[f64]) -> Vec<f64> {
 }
 
 impl<T: Element> LuOp<T> {
-    fn factors(&self, theta: &[T]) -> Factors<T> {
+    fn factors(&self, theta: &[T]) -> Result<Factors<T>> {
         let d = self.dim;
         let off = d * d.saturating_sub(1) / 2;
-        let mut values = theta.iter().map(|v| v.to_f64());
+        let mut values = theta.iter().copied();
         let mut next = || values.next().unwrap_or_default();
-        let (mut lower, mut upper) = (vec![0.; d * d], vec![0.; d * d]);
+        let (mut lower, mut upper) = (vec![T::default(); d * d], vec![T::default(); d * d]);
         for i in 0..d {
-            lower[i * d + i] = 1.;
+            lower[i * d + i] = T::from_f64(1.);
             lower[i * d..i * d + i].fill_with(&mut next);
         }
         for i in 0..d {
@@ -58,20 +63,49 @@ impl<T: Element> LuOp<T> {
         }
         let diagonal: Vec<[f64; 2]> = (0..d)
             .map(|i| {
-                let raw = next();
+                let raw = next().to_f64();
                 // softplus without overflow, and the logistic function.
                 let softplus = raw.max(0.) + (-raw.abs()).exp().ln_1p();
-                upper[i * d + i] = self.least + softplus;
-                [upper[i * d + i], 1. / (1. + (-raw).exp())]
+                let entry = self.least + softplus;
+                upper[i * d + i] = T::from_f64(entry);
+                [entry, 1. / (1. + (-raw).exp())]
             })
             .collect();
-        if self.direction == Direction::Inverse {
-            lower = substitute(d, &lower);
-            upper = transposed(d, &substitute(d, &transposed(d, &upper)));
+        let divides =
+            self.direction == Direction::Inverse && d >= LARGE && FEW * self.rows.len() < d;
+        if self.direction == Direction::Inverse && !divides {
+            let precise = |v: &[T]| v.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
+            let own = |v: Vec<f64>| v.into_iter().map(T::from_f64).collect();
+            let mut turned = transposed(d, &precise(&upper));
+            for (i, [entry, _]) in diagonal.iter().enumerate() {
+                turned[i * d + i] = *entry;
+            }
+            upper = own(transposed(d, &inverse(d, &turned)?));
+            lower = own(inverse(d, &precise(&lower))?);
         }
-        let own = |v: Vec<f64>| v.into_iter().map(T::from_f64).collect();
-        let (lower, upper, bias) = (own(lower), own(upper), theta[2 * off + d..].to_vec());
-        Factors { lower, upper, bias, diagonal }
+        Ok(Factors { lower, upper, divides, bias: theta[2 * off + d..].to_vec(), diagonal })
+    }
+
+    /// `a L` or `a Lᵀ` of rows and the lower factor, or its inverse.
+    fn by_lower(&self, a: &[T], of: &Factors<T>, transpose: bool) -> Result<Vec<T>> {
+        match of.divides {
+            true => self.divided(a, &of.lower, false, transpose),
+            false => self.times(a, &of.lower, transpose),
+        }
+    }
+
+    /// `a U` or `a Uᵀ` of rows and the upper factor, or its inverse.
+    fn by_upper(&self, a: &[T], of: &Factors<T>, transpose: bool) -> Result<Vec<T>> {
+        match of.divides {
+            true => self.divided(a, &of.upper, true, transpose),
+            false => self.times(a, &of.upper, transpose),
+        }
+    }
+
+    fn divided(&self, a: &[T], entries: &[T], upper: bool, transpose: bool) -> Result<Vec<T>> {
+        let mut out = a.to_vec();
+        Triangle { n: self.dim, entries, upper, transpose }.divide(&mut out)?;
+        Ok(out)
     }
 
     /// `a B` or `a Bᵀ` of rows and a `[D, D]` matrix.
@@ -96,16 +130,16 @@ impl<T: Element> LuOp<T> {
     fn evaluate(&self, of: &Factors<T>, points: &[T]) -> Result<[Vec<T>; 2]> {
         Ok(match self.direction {
             Direction::Forward => {
-                let w = self.times(points, &of.upper, true)?;
-                let mut y = self.times(&w, &of.lower, true)?;
+                let w = self.by_upper(points, of, true)?;
+                let mut y = self.by_lower(&w, of, true)?;
                 self.shift(&mut y, &of.bias, 1.);
                 [w, y]
             }
             Direction::Inverse => {
                 let mut shifted = points.to_vec();
                 self.shift(&mut shifted, &of.bias, -1.);
-                let w = self.times(&shifted, &of.lower, true)?;
-                let x = self.times(&w, &of.upper, true)?;
+                let w = self.by_lower(&shifted, of, true)?;
+                let x = self.by_upper(&w, of, true)?;
                 [w, x]
             }
         })
@@ -128,21 +162,21 @@ impl<T: Element> LuOp<T> {
 
     /// Gradients of points and of `theta`.
     fn backward(&self, theta: &[T], points: &[T], g: &[T]) -> Result<[Vec<T>; 2]> {
-        let (d, of) = (self.dim, self.factors(theta));
+        let (d, of) = (self.dim, self.factors(theta)?);
         let (points, before) = points.split_at(self.rows.len() * d);
         let (g, g_log_det) = g.split_at(points.len());
         let [w, result] = self.evaluate(&of, points)?;
         let sign = T::from_f64(if self.direction == Direction::Forward { 1. } else { -1. });
         let (mut g_points, [g_lower, g_upper]) = match self.direction {
             Direction::Forward => {
-                let g_w = self.times(g, &of.lower, false)?;
-                let g_x = self.times(&g_w, &of.upper, false)?;
+                let g_w = self.by_lower(g, &of, false)?;
+                let g_x = self.by_upper(&g_w, &of, false)?;
                 (g_x, [self.outer(g, &w)?, self.outer(&g_w, points)?])
             }
             // d(L⁻¹) = -L⁻¹ dL L⁻¹: the same products with the inverses, and a minus.
             Direction::Inverse => {
-                let g_w = self.times(g, &of.upper, false)?;
-                let g_y = self.times(&g_w, &of.lower, false)?;
+                let g_w = self.by_upper(g, &of, false)?;
+                let g_y = self.by_lower(&g_w, &of, false)?;
                 let of_factors = [self.outer(&g_y, &w)?, self.outer(&g_w, &result)?];
                 (g_y, of_factors)
             }
@@ -180,7 +214,7 @@ impl<T: Element> CustomOp2 for LuOp<T> {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let of = self.factors(slice::<T>(s2, l2)?);
+        let of = self.factors(slice::<T>(s2, l2)?)?;
         let (points, before) = slice::<T>(s1, l1)?.split_at(self.rows.len() * self.dim);
         let [_, mut out] = self.evaluate(&of, points)?;
         let log_det = self.log_det(&of);

@@ -1,7 +1,7 @@
 //! Linear maps against matrices put together by hand from their named tensors.
 use crate::cases::{DIRECTIONS, randomise};
 use crate::numbers::{close, device, log_abs_det, normal, numbers, tensor};
-use mflow_bijectors::candle::DType;
+use mflow_bijectors::candle::{DType, Var};
 use mflow_bijectors::{
     Bijector, Direction, FeatureAffineConfig, LuLinearConfig, ParamStore, PermutationConfig,
 };
@@ -51,6 +51,39 @@ fn lu_is_the_product_of_its_named_factors() {
         let back = map.inverse(&y, None).unwrap();
         close(&format!("dim {d}: its inverse"), &back.value, &x, 1e-11);
     }
+}
+
+/// Few rows of many features are divided by the factors, many are multiplied by their inverses. Oracle: the same rows among many.
+#[test]
+fn few_rows_of_many_features_are_inverted_as_among_many() {
+    const D: usize = 260;
+    let mut store = ParamStore::new(1, DType::F64, device());
+    let map = store.build(|_| true, |p| LuLinearConfig::new(D).build(p)).unwrap();
+    randomise(&store, "large lu", 0.03);
+    let y = normal("y", &[100, D]);
+    let weights = normal("weights", &[3, D]);
+    let of = |rows: usize| {
+        let y = Var::from_tensor(&y.narrow(0, 0, rows).unwrap()).unwrap();
+        let mapped = map.inverse(&y, None).unwrap();
+        let x = mapped.value.narrow(0, 0, 3).unwrap();
+        let log_det = mapped.log_abs_det.narrow(0, 0, 3).unwrap();
+        let loss =
+            ((&x * &weights).unwrap().sum_all().unwrap() + log_det.sum_all().unwrap()).unwrap();
+        let gradients = loss.backward().unwrap();
+        let of_y = gradients.get(&y).unwrap().narrow(0, 0, 3).unwrap();
+        let of_theta: Vec<_> =
+            store.parameters().map(|p| gradients.get(&p.var).unwrap().clone()).collect();
+        (x, log_det, of_y, of_theta)
+    };
+    let (few, many) = (of(3), of(100));
+    close("values", &few.0, &many.0, 1e-10);
+    close("log-dets", &few.1, &many.1, 1e-12);
+    close("gradients of points", &few.2, &many.2, 1e-10);
+    for (few, many) in few.3.iter().zip(&many.3) {
+        close("gradients of parameters", few, many, 1e-9);
+    }
+    let back = map.forward(&few.0, None).unwrap();
+    close("the round trip", &back.value, &y.narrow(0, 0, 3).unwrap(), 1e-10);
 }
 
 #[test]
