@@ -152,7 +152,7 @@ fn data_come_from_one_place() {
     };
     let file = "file = 'points.npy'\ntest_fraction = 0.2";
     run(file, "simulator = 'torus'\nrows = 9\nfile = 'points.npy'", &["both", "`file`"]);
-    run(file, "normalize = 'none'", &["neither", "`simulator`"]);
+    run(file, "normalize = 'none'", &["none of", "`simulator`"]);
     run(file, "simulator = 'torus'", &["`data.rows`", "missing"]);
     run(file, "simulator = 'torus'\nrows = 9\ntest_fraction = 0.1", &["`data.test_fraction`"]);
     run(file, "file = 'points.npy'\nrows = 9", &["`data.rows`", "simulator"]);
