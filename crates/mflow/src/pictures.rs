@@ -63,8 +63,8 @@ pub(crate) struct Originals<'a> {
     pub(crate) seed: u64,
 }
 
-/// All there is to see of `models`, one below the other in this order: samples; reconstructions, where there is a manifold to
-/// project to; images between others. Of one model also its first two latents, and a tour through all.
+/// All there is to see of `models`, one below the other in this order: samples; what they
+/// project images to; images between others. Of one model also its first two latents, and a tour through all.
 pub(crate) fn pictures(models: &[Evaluated<'_>], originals: Originals<'_>) -> Result<Vec<Picture>> {
     let alone = models.len() == 1;
     let rows = if alone { ROWS[0] } else { ROWS[1] };

@@ -8,7 +8,7 @@ use super::rows::{Rows, column_sums};
 #[cfg(feature = "cuda")]
 use super::tensor::split;
 use super::tensor::{slice, with_slice};
-use super::triangular::{Triangle, inverse};
+use super::triangular::{Divisor, inverse};
 use crate::bijector::Direction;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -104,7 +104,7 @@ impl<T: Element> LuOp<T> {
 
     fn divided(&self, a: &[T], entries: &[T], upper: bool, transpose: bool) -> Result<Vec<T>> {
         let mut out = a.to_vec();
-        Triangle { n: self.dim, entries, upper, transpose }.divide(&mut out)?;
+        Divisor { n: self.dim, entries, upper, transpose }.divide(&mut out)?;
         Ok(out)
     }
 

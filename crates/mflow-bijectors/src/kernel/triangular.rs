@@ -48,9 +48,9 @@ pub(super) fn inverse(n: usize, l: &[f64]) -> Result<Vec<f64>> {
     Ok(out)
 }
 
-/// A triangular `[n, n]` matrix, or its transpose.
+/// A triangular `[n, n]` matrix, or its transpose, that rows are divided by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Triangle<'a, T> {
+pub(super) struct Divisor<'a, T> {
     pub(super) n: usize,
     pub(super) entries: &'a [T],
     /// Whether `entries` has zeros below the diagonal, and not above.
@@ -59,7 +59,7 @@ pub(super) struct Triangle<'a, T> {
     pub(super) transpose: bool,
 }
 
-impl<T: Element> Triangle<'_, T> {
+impl<T: Element> Divisor<'_, T> {
     fn at(&self, i: usize, j: usize) -> T {
         self.entries[if self.transpose { j * self.n + i } else { i * self.n + j }]
     }
@@ -198,7 +198,7 @@ mod tests {
                 let entries = triangle(n, upper);
                 let x = Stream::new(2, "rows").normal(rows * n);
                 let mut divided = x.clone();
-                let of = Triangle { n, entries: &entries, upper, transpose };
+                let of = Divisor { n, entries: &entries, upper, transpose };
                 of.divide(&mut divided).unwrap();
                 let m = Matrix::new(&entries, n, n);
                 let again = product(n, &divided, if transpose { m.t() } else { m });

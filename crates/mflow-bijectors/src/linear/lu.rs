@@ -65,7 +65,8 @@ impl LuLinearConfig {
 /// `1e-3 + softplus`; `log|det J| = Σ log U_ii`.
 ///
 /// **Shapes**: `[B, D]` to `[B, D]`. The inverse multiplies by the inverse factors, which are
-/// computed once per call by substitution in f64.
+/// computed once per call in f64; on the CPU, from 256 features on, less than `D/4` rows (tangents count) are divided by
+/// the factors in their own precision, which takes `B D²` and not `D³` operations.
 ///
 /// **Reference**: Oliva et al. (2018), *Transformation Autoregressive Networks*, arXiv 1801.09819;
 /// Kingma & Dhariwal (2018), *Glow*, arXiv 1807.03039, section 3.2.

@@ -87,7 +87,7 @@ pub struct EvaluationConfig {
     /// The files of the weights of the networks whose features these are, by the names of the features.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub feature_weights: BTreeMap<String, PathBuf>,
-    /// Images whose distance from the true manifold is measured, where their generator is known.
+    /// Images whose distance from the true manifold is measured, where it is known; 0 leaves it out.
     pub nearest: usize,
     /// Precision of the evaluation.
     pub dtype: DTypeName,

@@ -172,6 +172,9 @@ fn scenes_are_drawn_and_distances_from_them_known() {
     let config = String::from_utf8(folder.read("run/config.toml")).expect("text");
     let again: ExperimentConfig = toml::from_str(&config).expect("an experiment");
     assert!(matches!(again.data.origin, Origin::Scenes(ref scenes) if scenes.size == 16));
+    folder.write("none.toml", text.replace("nearest = 5", "nearest = 0").as_bytes());
+    let said = folder.succeeds("run none.toml --out none");
+    assert!(!said.contains("manifold_distance") && said.contains("frechet_pca-4"), "{said}");
     for (from, to, part) in [
         ("factors = 2", "factors = 65", "factors of a scene"),
         ("rows = 300 }", "rows = 300 }\n rows = 5", "`data.scenes` says all of the data"),

@@ -39,7 +39,9 @@ pub(in crate::experiment) fn evaluate_images(
     }
     let samples = generated(config, data, of)?;
     compare(config, data, &samples, of.pool.threads(), &mut put)?;
-    if let Some(manifold) = &data.manifold {
+    if let Some(manifold) = &data.manifold
+        && config.evaluation.nearest > 0
+    {
         let rows = config.evaluation.nearest * data.dim();
         let distance = |x: &[f64]| manifold.distances(&x[..x.len().min(rows)], data.dim());
         put("manifold_distance".into(), Estimate::mean(&distance(&samples)?)?);
