@@ -2,7 +2,7 @@
 //!
 //! On a GPU such a read waits for all that was launched before it. So the work of a training step or of a batch of
 //! densities must not read, but for the few scalars that the caller asked for; tests count.
-use candle_core::{DType, Device, Result, Shape, Tensor, WithDType};
+use candle_core::{DType, Device, Result, Shape, Storage, Tensor, WithDType};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static READS: AtomicU64 = AtomicU64::new(0);
@@ -19,6 +19,22 @@ pub fn reads() -> u64 {
 pub fn values<T: WithDType>(t: &Tensor) -> Result<Vec<T>> {
     READS.fetch_add(1, Ordering::Relaxed);
     t.flatten_all()?.to_vec1()
+}
+
+/// `f` of all numbers of `t` on the CPU, row-major, without a copy if they lie like that.
+///
+/// # Errors
+/// If `t` has another dtype, or is on another device.
+pub fn with_values<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+    READS.fetch_add(1, Ordering::Relaxed);
+    let t = t.contiguous()?;
+    let (storage, layout) = t.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(cpu), Some((start, end))) => {
+            Ok(f(&T::cpu_storage_as_slice(cpu)?[start..end]))
+        }
+        _ => Err(candle_core::Error::Msg("expected a tensor on the CPU".to_owned())),
+    }
 }
 
 /// All numbers of `t` in double precision, row-major; detached.

@@ -1,6 +1,7 @@
 //! Convolutions of square images as products of matrices, each with the batch normalisation behind it.
 use super::weights::Weights;
 use crate::Result;
+use mflow_bijectors::host;
 use mflow_core::candle::{Device, Tensor};
 
 /// The networks' batch normalisation divides by `sqrt(variance + 1e-3)`.
@@ -75,17 +76,20 @@ impl Conv {
         Ok(Self { weights, bias, window })
     }
 
-    /// `x: [channels, side, side]`, and the side of what comes out.
-    pub(super) fn apply(&self, x: Vec<f32>, side: usize) -> Result<(Vec<f32>, usize)> {
+    /// `x: [channels, side, side]` through `activation`, and the side of what comes out.
+    pub(super) fn apply(
+        &self,
+        x: Vec<f32>,
+        side: usize,
+        activation: impl Fn(f32) -> f32,
+    ) -> Result<(Vec<f32>, usize)> {
         let new = self.window.side(side);
         let seen = match self.window {
             Window { size: [1, 1], stride: 1, padding: [0, 0] } => x,
             window => window.seen(&x, side, new),
         };
         let seen = Tensor::from_vec(seen, (self.weights.dims()[1], new * new), &Device::Cpu)?;
-        let mut out: Vec<f32> = self.weights.matmul(&seen)?.flatten_all()?.to_vec1()?;
-        add_bias(&mut out, &self.bias);
-        Ok((out, new))
+        Ok((biased(&self.weights.matmul(&seen)?, &self.bias, activation)?, new))
     }
 }
 
@@ -111,12 +115,20 @@ pub(super) fn folded(
     Ok((kernel, bias))
 }
 
-/// Of `x: [channels, pixels]`.
-pub(super) fn add_bias(x: &mut [f32], bias: &[f32]) {
-    let pixels = x.len() / bias.len();
-    for (plane, bias) in x.chunks_exact_mut(pixels).zip(bias) {
-        plane.iter_mut().for_each(|v| *v += bias);
-    }
+/// `activation(x + bias)` of `x: [channels, ..]`.
+pub(super) fn biased(
+    x: &Tensor,
+    bias: &[f32],
+    activation: impl Fn(f32) -> f32,
+) -> Result<Vec<f32>> {
+    let pixels = x.elem_count() / bias.len();
+    Ok(host::with_values(x, |x: &[f32]| {
+        let mut out = Vec::with_capacity(x.len());
+        for (plane, bias) in x.chunks_exact(pixels).zip(bias) {
+            out.extend(plane.iter().map(|v| activation(v + bias)));
+        }
+        out
+    })?)
 }
 
 /// The mean of each channel of `x: [channels, side, side]`.

@@ -1,5 +1,5 @@
 //! EfficientNet-Lite0, a classifier of photographs, up to its last layer but one.
-use super::conv::{Conv, Window, add_bias, folded, means};
+use super::conv::{Conv, Window, biased, folded, means};
 use super::depthwise::{Depthwise, same_padding};
 use super::resize::Filter;
 use super::weights::Weights;
@@ -94,8 +94,7 @@ impl EfficientNetLite0 {
         for block in &self.blocks {
             (x, side) = block.apply(x, side)?;
         }
-        let (mut last, side) = self.head.apply(x, side)?;
-        relu6(&mut last);
+        let (last, side) = self.head.apply(x, side, relu6)?;
         Ok(means(&last, side))
     }
 
@@ -105,10 +104,8 @@ impl EfficientNetLite0 {
         let x = Tensor::from_vec(seen, (1, 3, SIDE, SIDE), &Device::Cpu)?;
         let x = x.pad_with_zeros(2, before, total - before)?;
         let x = x.pad_with_zeros(3, before, total - before)?;
-        let mut x: Vec<f32> = x.conv2d(&self.stem, 0, 2, 1, 1)?.flatten_all()?.to_vec1()?;
-        add_bias(&mut x, &self.stem_bias);
-        relu6(&mut x);
-        Ok((x, side))
+        let x = x.conv2d(&self.stem, 0, 2, 1, 1)?.squeeze(0)?;
+        Ok((biased(&x, &self.stem_bias, relu6)?, side))
     }
 }
 
@@ -142,16 +139,10 @@ impl Block {
         let skipped = self.skips.then(|| x.clone());
         let wide = match &self.expand {
             None => x,
-            Some(expand) => {
-                let (mut wide, _) = expand.apply(x, side)?;
-                relu6(&mut wide);
-                wide
-            }
+            Some(expand) => expand.apply(x, side, relu6)?.0,
         };
-        let (mut wide, side) = self.depthwise.apply(&wide, side);
-        add_bias(&mut wide, &self.bias);
-        relu6(&mut wide);
-        let (mut out, _) = self.project.apply(wide, side)?;
+        let (wide, side) = self.depthwise.apply(&wide, side, &self.bias, relu6);
+        let (mut out, _) = self.project.apply(wide, side, |v| v)?;
         if let Some(skipped) = skipped {
             out.iter_mut().zip(&skipped).for_each(|(out, v)| *out += v);
         }
@@ -159,6 +150,6 @@ impl Block {
     }
 }
 
-fn relu6(x: &mut [f32]) {
-    x.iter_mut().for_each(|v| *v = v.clamp(0., 6.));
+fn relu6(v: f32) -> f32 {
+    v.clamp(0., 6.)
 }

@@ -289,7 +289,5 @@ impl Branch {
 }
 
 fn activated(layer: &Conv, x: Vec<f32>, side: usize) -> Result<(Vec<f32>, usize)> {
-    let (mut x, side) = layer.apply(x, side)?;
-    x.iter_mut().for_each(|v| *v = v.max(0.));
-    Ok((x, side))
+    layer.apply(x, side, |v| v.max(0.))
 }

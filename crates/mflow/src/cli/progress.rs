@@ -64,7 +64,7 @@ impl Observer for Watch {
         (self.epochs, self.steps, self.total_steps) = (now.epochs, now.steps, now.total_steps);
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("{}: epoch {}/{}", now.phase, now.epoch, now.epochs));
-            bar.set_message(format!("loss {:.3e}, {:.0} updates/s", now.loss, self.rate()));
+            bar.set_message(format!("loss {:.3e}, {}", now.loss, speed(self.rate())));
             if new_phase {
                 bar.set_length(now.total_steps);
                 bar.set_position(now.steps);
@@ -92,9 +92,9 @@ impl Observer for Watch {
         let EpochMetrics { phase, epoch, train_loss, validation_loss, .. } = metrics;
         message(format_args!(
             "{phase}: epoch {epoch}/{}, loss {train_loss:.3e}, validation {validation_loss:.3e}, \
-             {:.0} updates/s, {} left in this phase",
+             {}, {} left in this phase",
             self.epochs,
-            self.rate(),
+            speed(self.rate()),
             in_words(self.left())
         ));
     }
@@ -128,6 +128,15 @@ fn unknown(attempt: &Attempt) -> Option<String> {
              start anew if not; their reconstruction error is {error:.2e}"
         )
     })
+}
+
+/// `120 updates/s`, `2.5 updates/s`, `1.7 s per update`.
+fn speed(rate: f64) -> String {
+    match rate {
+        slow if slow < 1. => format!("{:.1} s per update", 1. / slow),
+        some if some < 10. => format!("{some:.1} updates/s"),
+        _ => format!("{rate:.0} updates/s"),
+    }
 }
 
 /// `12 s`, `3 min`, `1 h 5 min`.
