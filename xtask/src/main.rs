@@ -1,5 +1,5 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device` and `check-devices`.
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi` and `check-devices`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
@@ -12,6 +12,7 @@ mod files;
 mod fixtures;
 mod instability;
 mod metadata;
+mod mpi;
 mod number;
 mod provenance;
 mod python;
@@ -59,6 +60,8 @@ enum Task {
     Data(data::Options),
     /// Tests and speeds on a GPU: builds for a machine that has one and no Rust, runs there, writes the page
     Device(devices::Options),
+    /// Processes that train together: checks them, measures, writes docs/results/mpi.md
+    Mpi,
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
 }
@@ -79,6 +82,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fixtures(options) => fixtures::run(&options),
         Task::Data(options) => data::run(&options),
         Task::Device(options) => devices::run(&options),
+        Task::Mpi => mpi::run(),
         Task::CheckDevices(options) => devices::check::run(&options),
     }
 }

@@ -81,6 +81,22 @@ pub enum Error {
         /// Its value now.
         now: String,
     },
+    /// Processes that train together were started differently.
+    #[error(
+        "rank {rank} has {what} that differs from that of rank 0: all must be started in the same way"
+    )]
+    Ranks {
+        /// What differs.
+        what: &'static str,
+        /// The first rank that has another.
+        rank: usize,
+    },
+    /// MPI cannot do what is asked for.
+    #[error("MPI {reason}")]
+    Mpi {
+        /// What it says, as a predicate.
+        reason: String,
+    },
     /// The threads of a pool could not be started.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {

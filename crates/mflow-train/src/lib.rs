@@ -27,6 +27,7 @@ mod shards;
 mod sinkhorn;
 mod source;
 mod start;
+mod team;
 mod trainer;
 mod weights;
 
@@ -51,5 +52,8 @@ pub use shards::{
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
 pub use start::Start;
+pub use team::{Alone, Team};
+#[cfg(feature = "mpi")]
+pub use team::{Mpi, Session};
 pub use trainer::{Outcome, Trainer, Updates, validation_split};
 pub use weights::effective_sample_size;

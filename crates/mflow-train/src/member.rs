@@ -7,6 +7,7 @@ use crate::optim::{Optimizer, optimizer};
 use crate::schedule::Phase;
 use crate::shards::{Pool, block_rows, cut, shards};
 use crate::source::{Batch, RowSource, Rows};
+use crate::team;
 use crate::weights::{Mass, systematic};
 use crate::{Error, Result};
 use candle_core::{Tensor, Var};
@@ -244,6 +245,8 @@ impl<'a> Member<'a> {
         let (pool, rows, step) = (self.setting.pool, batch.rows(), self.state.updates);
         let mass = self.mass_of_row.times(rows);
         let n = shards(rows, self.setting.shards);
+        // Of the shards this process has some, its team all.
+        let own = team::own(pool.team(), n);
         let noise = self.noise(rows, &format!("step {step}"))?;
         let latent = self.latent(rows, &format!("step {step}"))?;
         // First what is a sum over rows, and the samples for what is not; then, through both, backward.
@@ -280,22 +283,24 @@ impl<'a> Member<'a> {
             Ok((value, gradients(&loss, &self.vars)?))
         };
         let (coupled, parts) = if latent.is_none() {
-            let parts = pool.map(n, |i| backward(&forward(i)?, None));
+            let parts = pool.map(own.len(), |i| backward(&forward(own.start + i)?, None));
             (0., parts.into_iter().collect::<Result<Vec<_>>>()?)
         } else {
-            let parts = pool.map(n, forward).into_iter().collect::<Result<Vec<_>>>()?;
-            let (value, pull) = self.couple(&parts, batch)?;
-            let gradients = pool.map(n, |i| {
-                let range = cut(rows, n, i);
+            let parts = pool.map(own.len(), |i| forward(own.start + i));
+            let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+            let (value, pull) = self.couple(&self.samples(&parts, rows, n)?, batch)?;
+            let gradients = pool.map(own.len(), |i| {
+                let range = cut(rows, n, own.start + i);
                 backward(&parts[i], Some(&pull.narrow(0, range.start, range.len())?))
             });
             (value, gradients.into_iter().collect::<Result<Vec<_>>>()?)
         };
-        let loss = coupled + parts.iter().map(|(loss, _)| loss).sum::<f64>();
+        let (losses, gradients) = parts.into_iter().unzip();
+        let loss = coupled + team::numbers(pool.team(), losses, n)?.iter().sum::<f64>();
         if !loss.is_finite() {
             return Err(diverged.error(self.phase, "the training loss", loss));
         }
-        let gradients: Vec<_> = parts.into_iter().map(|(_, gradients)| gradients).collect();
+        let gradients = team::summed(pool.team(), gradients, n, &self.vars)?;
         let norm = self.optimizer.accumulate(pool, &gradients)?;
         if !norm.is_finite() {
             return Err(diverged.error(self.phase, "the gradient norm", norm));
@@ -315,17 +320,28 @@ impl<'a> Member<'a> {
         Ok(loss)
     }
 
+    /// The samples of all `n` shards of `rows` rows, of which `parts` are those of this process.
+    fn samples(&self, parts: &[Forward], rows: usize, n: usize) -> Result<Tensor> {
+        let own: Vec<Tensor> =
+            parts.iter().filter_map(|p| p.samples.as_ref().map(Tensor::detach)).collect();
+        let own = match own.is_empty() {
+            true => {
+                let signature = self.model.signature();
+                host::zeros((0, signature.data_dim), signature.dtype, &signature.device)?
+            }
+            false => Tensor::cat(&own, 0)?,
+        };
+        team::rows(self.setting.pool.team(), &own, n, |i| cut(rows, n, i).len())
+    }
+
     /// Weighted value of the divergence of all samples from the batch, and what to pull back through
     /// each sample.
-    fn couple(&self, parts: &[Forward], batch: &Batch) -> Result<(f64, Tensor)> {
-        let samples: Vec<Tensor> =
-            parts.iter().filter_map(|p| p.samples.as_ref().map(Tensor::detach)).collect();
-        let samples = Tensor::cat(&samples, 0)?;
+    fn couple(&self, samples: &Tensor, batch: &Batch) -> Result<(f64, Tensor)> {
         let mut total = (0., samples.zeros_like()?);
         for weighted in &self.phase.losses {
             let Some((config, compare)) = weighted.loss.divergence() else { continue };
             let (value, gradient) =
-                divergence(&config, compare, &self.scale, &samples, batch, self.setting.pool)?;
+                divergence(&config, compare, &self.scale, samples, batch, self.setting.pool)?;
             total = (total.0 + weighted.weight * value, (total.1 + (gradient * weighted.weight)?)?);
         }
         Ok(total)
@@ -361,7 +377,10 @@ impl<'a> Member<'a> {
         let device = &self.model.signature().device;
         let size = if whole { self.phase.batch_size } else { block_rows(device) };
         let blocks = rows.div_ceil(size);
-        let parts = self.setting.pool.map_on(device, blocks, |i| -> Result<f64> {
+        let team = self.setting.pool.team();
+        let own = team::own(team, blocks);
+        let parts = self.setting.pool.map_on(device, own.len(), |i| -> Result<f64> {
+            let i = own.start + i;
             let block: Vec<usize> = cut(rows, blocks, i).collect();
             let batch = self.validation.gather(&block)?;
             let when = format!("validation {i}");
@@ -375,12 +394,13 @@ impl<'a> Member<'a> {
             let of_rows = shard.total(&self.phase.losses, mass)?;
             let of_rows = of_rows.as_ref().map(scalar).transpose()?.unwrap_or(0.);
             let Some(latent) = self.latent(block.len(), &when)? else { return Ok(of_rows) };
-            let samples = Some(model.decode(&latent, batch.context.as_ref())?);
-            let (value, _) = self.couple(&[Forward { loss: None, samples }], &batch)?;
+            let samples = model.decode(&latent, batch.context.as_ref())?;
+            let (value, _) = self.couple(&samples.detach(), &batch)?;
             let of_block = self.validation.mass_of(cut(rows, blocks, i));
             Ok(of_rows + value * of_block.size() / mass.size())
         });
-        parts.into_iter().sum()
+        let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(team::numbers(team, parts, blocks)?.iter().sum())
     }
 
     /// Exchange the weights with their moving averages, if there are any; twice is not at all.

@@ -2,7 +2,9 @@
 use crate::attempt::Attempt;
 use crate::choose::TRIAL;
 use crate::progress::EpochMetrics;
+use crate::team::{self, Team};
 use crate::{Error, Result};
+use mflow_bijectors::fnv1a;
 use mflow_core::{DeviceName, write_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,12 +33,19 @@ pub struct Identity {
     pub device: DeviceName,
 }
 
+impl Identity {
+    /// The same for equal ones only, but for chance.
+    pub(crate) fn hash(&self) -> u64 {
+        fnv1a(format!("{self:?}").as_bytes())
+    }
+}
+
 /// A locked directory that holds one run.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// Held for as long as the run lives; the system lets go when the process dies.
-    _lock: File,
+    /// Held for as long as the run lives; the system lets go when the process dies. None of a process that writes nothing.
+    lock: Option<File>,
     resumed: bool,
 }
 
@@ -105,7 +114,28 @@ impl RunDir {
         for part in entries.filter(|e| is_part(&e.file_name())) {
             fs::remove_file(part.path()).map_err(io(&part.path()))?;
         }
-        Ok(Self { path: path.to_owned(), _lock: lock, resumed: started })
+        Ok(Self { path: path.to_owned(), lock: Some(lock), resumed: started })
+    }
+
+    /// [`RunDir::open`] by the first process of a team, for all: what the others do to it has no effect. All of them call it.
+    ///
+    /// # Errors
+    /// As [`RunDir::open`], of the first process.
+    pub fn open_together(path: &Path, resume: bool, team: &dyn Team) -> Result<Self> {
+        // Before all have come, nothing is written that one of them might take for the run of an earlier day.
+        team::any(team, false)?;
+        if team.is_first() {
+            let run = Self::open(path, resume)?;
+            team::any(team, run.resumed)?;
+            return Ok(run);
+        }
+        let resumed = team::any(team, false)?;
+        Ok(Self { path: path.to_owned(), lock: None, resumed })
+    }
+
+    /// Whether this process writes the run's files.
+    pub fn writes(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// The directory.
@@ -131,6 +161,9 @@ impl RunDir {
             |i: &Identity| serde_json::to_value(i).map_err(|e| Error::run(&path, e.to_string()));
         let now = to_value(now)?;
         if !self.resumed {
+            if !self.writes() {
+                return Ok(());
+            }
             let text =
                 serde_json::to_string_pretty(&now).map_err(|e| Error::run(&path, e.to_string()))?;
             write_atomically(&path, |file| writeln!(file, "{text}"))?;
@@ -154,6 +187,9 @@ impl RunDir {
 
     /// Cut the metrics back to `len` bytes: what the checkpoint has seen.
     pub(crate) fn truncate_metrics(&self, len: u64) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         let path = self.file(METRICS);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let cut = file.and_then(|f| f.set_len(len));
@@ -162,6 +198,9 @@ impl RunDir {
 
     /// Append a line of metrics.
     pub(crate) fn append_metrics(&self, metrics: &EpochMetrics) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         let path = self.file(METRICS);
         let mut line =
             serde_json::to_string(metrics).map_err(|e| Error::run(&path, e.to_string()))?;
@@ -173,6 +212,9 @@ impl RunDir {
 
     /// Write all attempts at learning a manifold so far.
     pub(crate) fn write_attempts(&self, attempts: &[Attempt]) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         let path = self.file(ATTEMPTS);
         let text =
             serde_json::to_string_pretty(attempts).map_err(|e| Error::run(&path, e.to_string()))?;

@@ -3,10 +3,12 @@
 //! candle's own threads make matrices of this size slower, so the operations are single-threaded and
 //! whole steps run side by side on shards of the batch. Results come back in shard order, whatever the
 //! number of threads: the same bits on one thread as on many.
+use crate::team::{Alone, Team};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Rows that a shard should have at the least: fewer, and the overhead outweighs the thread.
 pub const MIN_SHARD_ROWS: usize = 50;
@@ -17,33 +19,53 @@ pub const EVALUATION_ROWS: usize = 250;
 /// The same on a device other than the CPU, where each operation should have much to do.
 pub const DEVICE_ROWS: usize = 32_768;
 
-/// A pool of threads that lives as long as the run.
+/// Who computes: threads that live as long as the run, and the processes that train together with this one.
 #[derive(Debug)]
-pub struct Pool(rayon::ThreadPool);
+pub struct Pool {
+    threads: rayon::ThreadPool,
+    team: Arc<dyn Team>,
+}
 
 impl Pool {
-    /// A pool of `threads`; 0 means one per core.
+    /// A pool of `threads` of a process by itself; 0 means one per core.
     ///
     /// # Errors
     /// If the system refuses the threads.
     pub fn new(threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.map(Self).map_err(|e| Error::Threads { threads, reason: e.to_string() })
+        let threads = pool.map_err(|e| Error::Threads { threads, reason: e.to_string() })?;
+        Ok(Self { threads, team: Arc::new(Alone) })
     }
 
-    /// Number of threads.
+    /// The same threads, in a process that trains together with others.
+    #[must_use]
+    pub fn with_team(self, team: Arc<dyn Team>) -> Self {
+        Self { team, ..self }
+    }
+
+    /// Number of threads of all processes of the team, if each has as many as this one.
+    pub fn workers(&self) -> usize {
+        self.threads() * self.team.size()
+    }
+
+    /// The processes that train together.
+    pub fn team(&self) -> &dyn Team {
+        self.team.as_ref()
+    }
+
+    /// Number of threads of this process.
     pub fn threads(&self) -> usize {
-        self.0.current_num_threads()
+        self.threads.current_num_threads()
     }
 
     /// `f()`, with the threads of the pool for what it does in parallel.
     pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        self.0.install(f)
+        self.threads.install(f)
     }
 
     /// `f(0), f(1), .., f(n - 1)`, in order.
     pub fn map<R: Send>(&self, n: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
-        self.0.install(|| (0..n).into_par_iter().with_max_len(1).map(f).collect())
+        self.threads.install(|| (0..n).into_par_iter().with_max_len(1).map(f).collect())
     }
 
     /// As [`Pool::map`] for work on `device`: off the CPU one after the other, as they would wait for each other.

@@ -8,6 +8,7 @@ use crate::run_dir::{Identity, RunDir};
 use crate::schedule::{Keep, Phase, Stage, TrainConfig, Turn};
 use crate::shards::Pool;
 use crate::source::RowSource;
+use crate::team;
 use crate::weights::Weighing;
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -187,7 +188,7 @@ impl Trainer<'_> {
     /// Number of row shards of a batch.
     fn shards(&self) -> usize {
         match self.config.shards {
-            0 => self.pool.threads(),
+            0 => self.pool.workers(),
             n => n,
         }
     }
@@ -286,7 +287,10 @@ impl Trainer<'_> {
 
     /// Settle what a resumed run must share, and load its checkpoint if there is one.
     fn identify(&self, shards: usize) -> Result<Option<Checkpoint>> {
-        let Some(run) = self.run else { return Ok(None) };
+        let team = self.pool.team();
+        if self.run.is_none() && team.size() == 1 {
+            return Ok(None);
+        }
         let config = serde_json::json!({
             "model": self.model,
             "train": self.config,
@@ -294,16 +298,26 @@ impl Trainer<'_> {
             "dtype": self.store.dtype().as_str(),
         });
         let fingerprint = |source: &dyn RowSource| format!("{:016x}", source.fingerprint());
-        run.identify(&Identity {
+        let identity = Identity {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config,
             data: fingerprint(self.data),
             validation: self.validation.map(fingerprint),
             shards,
             device: DeviceName::of(self.store.device()),
-        })?;
-        let path = run.file(CHECKPOINT);
-        if path.exists() { Checkpoint::load(&path).map(Some) } else { Ok(None) }
+        };
+        team::agree(team, "a version, config or data", identity.hash())?;
+        let checkpoint = match self.run {
+            None => None,
+            Some(run) => {
+                run.identify(&identity)?;
+                let path = run.file(CHECKPOINT);
+                if path.exists() { Some(Checkpoint::load(&path)?) } else { None }
+            }
+        };
+        let position = checkpoint.as_ref().map(|c| c.position);
+        team::agree(team, "a checkpoint", fnv1a(format!("{position:?}").as_bytes()))?;
+        Ok(checkpoint)
     }
 
     /// Show rows to the layers that a stage trains: the initialisation of those that depend on data. The flow of the
@@ -370,7 +384,7 @@ impl Trainer<'_> {
             model: self.model,
             pool: self.pool,
             seed: self.seed,
-            shards: if self.store.device().is_cpu() { shards } else { 1 },
+            shards: if self.store.device().is_cpu() { shards } else { self.pool.team().size() },
             train: View { source: self.data, index: split.train.clone() },
             validation: View { source: validation, index: split.validation.clone() },
             manifold_rests: !self.moves_manifold(stage),
@@ -403,7 +417,7 @@ impl Trainer<'_> {
         let mut saved = Instant::now();
         while work.position.round < work.stage.rounds() && !work.is_out_of_patience() {
             while work.position.update < work.turns.len() {
-                if stop.load(Ordering::Relaxed) {
+                if team::any(self.pool.team(), stop.load(Ordering::Relaxed))? {
                     return Ok(Outcome::Interrupted);
                 }
                 work.update(observer)?;
@@ -531,7 +545,7 @@ impl Trainer<'_> {
     }
 
     fn checkpoint(&self, work: &Work<'_>) -> Result<()> {
-        if self.run.is_none() {
+        if !self.run.is_some_and(RunDir::writes) {
             return Ok(());
         }
         let mut moments = BTreeMap::new();
@@ -550,7 +564,7 @@ impl Trainer<'_> {
         best: Option<Best>,
         past: &Past,
     ) -> Result<()> {
-        let Some(run) = self.run else { return Ok(()) };
+        let Some(run) = self.run.filter(|run| run.writes()) else { return Ok(()) };
         let checkpoint = Checkpoint {
             position,
             phases,

@@ -23,6 +23,7 @@ mod scandal;
 mod schedules;
 mod shards;
 mod starts;
+mod team;
 mod toy;
 mod trials;
 mod weights;

@@ -110,11 +110,21 @@ impl Toy {
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Outcome> {
-        let pool = Pool::new(self.threads).unwrap();
+        self.train_by(&Pool::new(self.threads).unwrap(), store, run, observer, stop)
+    }
+
+    /// [`Toy::train`] by these threads and their team.
+    pub(crate) fn train_by(
+        &self,
+        pool: &Pool,
+        store: &mut ParamStore,
+        run: Option<&RunDir>,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Outcome> {
         let (model, config, seed) = (&self.model, &self.config, self.seed);
         let (data, validation) = (&self.data, self.validation.as_ref().map(|v| v as _));
-        Trainer { model, store, data, validation, config, seed, pool: &pool, run }
-            .run(observer, stop)
+        Trainer { model, store, data, validation, config, seed, pool, run }.run(observer, stop)
     }
 
     /// Train to the end without a folder.

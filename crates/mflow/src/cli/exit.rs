@@ -33,13 +33,16 @@ pub(crate) fn exit_code(result: Result<Done>) -> ExitCode {
         Ok(Done::Interrupted) => ExitCode::from(130),
         // Whoever reads the results has seen enough.
         Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
-        Err(e) => {
-            let usage = of_command(&e);
-            let is_usage = usage.is_some();
-            output::message(format_args!("error: {}", usage.unwrap_or_else(|| one_line(&e))));
-            ExitCode::from(if is_usage { 2 } else { 1 })
-        }
+        Err(e) => ExitCode::from(tell(&e, format_args!(""))),
     }
+}
+
+/// Say what went wrong, and where; the exit code.
+pub(super) fn tell(error: &Error, place: fmt::Arguments<'_>) -> u8 {
+    let usage = of_command(error);
+    let code = if usage.is_some() { 2 } else { 1 };
+    output::complain(format_args!("error: {place}{}", usage.unwrap_or_else(|| one_line(error))));
+    code
 }
 
 /// What is wrong with the command line, in its own words, if that is what went wrong.

@@ -33,8 +33,12 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         ));
     }
     let pool = threads::pool(options.threads)?;
+    options.run.ranks.together(pool, |pool| fit(options, request, &pool))
+}
+
+fn fit(options: &Options, request: FitRequest, pool: &Pool) -> Result<Done> {
     let mut inputs = Inputs::read(options, request.seed.unwrap_or(0))?;
-    let Open { request, units, ways, news } = open(options, request, &mut inputs, &pool)?;
+    let Open { request, units, ways, news } = open(options, request, &mut inputs, pool)?;
     let config = &ways[0].config;
     if config.model.needs_double() {
         message(format_args!(
@@ -58,20 +62,18 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         of_ways.drain(..).for_each(&mut *tell);
     }
     let candidates = candidates?;
-    let run = options.run.open()?;
+    let run = options.run.open(pool)?;
     let stop = interrupt::flag()?;
     if !run.resumed() {
         news.into_iter().for_each(&mut *tell);
     }
     of_ways.into_iter().for_each(&mut *tell);
     let compared = match request {
-        Some(request) => {
-            request.compare_dimensions(&units, data, validation, &pool, tell, &stop)?
-        }
+        Some(request) => request.compare_dimensions(&units, data, validation, pool, tell, &stop)?,
         None => Some(()),
     };
     let chosen = match compared {
-        Some(()) => candidates.choose(data, validation, &pool, tell, &stop)?,
+        Some(()) => candidates.choose(data, validation, pool, tell, &stop)?,
         None => None,
     };
     let Some(Chosen { config, trials }) = chosen else {
@@ -85,7 +87,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         run.write_trials(&trials)?;
     }
     keep_config(&run, &config)?;
-    let (config, run, pool) = (&config, &run, &pool);
+    let (config, run) = (&config, &run);
     let mut watch = Watch::new(options.advice());
     let fit = Fit { config, data, validation, columns, layout, provenance, run, pool };
     let outcome = fit.run(&mut watch, &stop);
@@ -97,6 +99,9 @@ pub(super) fn run(options: &Options) -> Result<Done> {
             run.path().display()
         ));
         return Ok(Done::Interrupted);
+    }
+    if !run.writes() {
+        return Ok(Done::Finished);
     }
     keep_points(run, data)?;
     summary(run, config)?;

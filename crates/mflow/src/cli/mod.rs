@@ -20,6 +20,7 @@ mod plot;
 mod posterior;
 mod progress;
 mod project;
+mod ranks;
 mod reading;
 mod run;
 mod run_folder;

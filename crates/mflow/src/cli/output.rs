@@ -8,14 +8,34 @@ use mflow::data::io::{Array, Dtype, write_array};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether this process leaves all words to another one.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Say nothing from now on but complaints: another process speaks for this one.
+#[cfg(feature = "mpi")]
+pub(super) fn fall_silent() {
+    IS_SILENT.store(true, Ordering::Relaxed);
+}
 
 /// A line of results.
 pub(super) fn result(line: Arguments<'_>) -> Result<()> {
+    if IS_SILENT.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)
 }
 
 /// A line to whoever runs the program. That nobody listens is no failure.
 pub(super) fn message(line: Arguments<'_>) {
+    if !IS_SILENT.load(Ordering::Relaxed) {
+        complain(line);
+    }
+}
+
+/// A line about what went wrong, which is said in any case.
+pub(super) fn complain(line: Arguments<'_>) {
     writeln!(std::io::stderr().lock(), "{line}").ok();
 }
 

@@ -9,6 +9,7 @@ use super::{interrupt, threads};
 use anyhow::Result;
 use clap::Args;
 use mflow::experiment::ExperimentConfig;
+use mflow::train::Pool;
 use mflow::{Setting, experiment, with_settings};
 use std::path::PathBuf;
 use toml::Table;
@@ -43,19 +44,25 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     config.device = options.place.device.unwrap_or(config.device);
     config.train.resolve(&config.model)?;
     let pool = threads::pool(options.threads)?;
-    options.run.settle_shards(&mut config.train, &pool);
+    options.run.ranks.together(pool, |pool| train(options, config, &pool))
+}
+
+fn train(options: &Options, mut config: ExperimentConfig, pool: &Pool) -> Result<Done> {
+    options.run.settle_shards(&mut config.train, pool);
     let device = config.device.open(config.dtype.into())?;
-    let run = options.run.open_with(&config)?;
+    let run = options.run.open_with(&config, pool)?;
     let stop = interrupt::flag()?;
     let mut watch = Watch::new("more rows or epochs may find it");
-    let report = experiment::run(&config, &run, &pool, &mut watch, &stop);
+    let report = experiment::run(&config, &run, pool, &mut watch, &stop);
     watch.close();
     match report? {
         Some(report) => {
             result(format_args!("{report}"))?;
-            report_on(run.path(), &device, &pool)?;
+            report_on(run.path(), &device, pool)?;
             Ok(Done::Finished)
         }
+        // The first process has the report.
+        None if !pool.team().is_first() => Ok(Done::Finished),
         None => {
             message(format_args!(
                 "interrupted; the checkpoint is written: go on with the same command and --resume \

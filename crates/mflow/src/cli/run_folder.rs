@@ -1,5 +1,6 @@
 //! The folder of a run: opening it, and its resolved config.
 use super::options::Resume;
+use super::ranks::Ranks;
 use anyhow::{Context, Result};
 use clap::Args;
 use mflow::core::write_atomically;
@@ -16,6 +17,8 @@ pub(super) struct RunOptions {
     /// Continue the run in RUN if there is one, else start it
     #[arg(long, value_enum)]
     pub(super) resume: Option<Resume>,
+    #[command(flatten)]
+    pub(super) ranks: Ranks,
 }
 
 impl RunOptions {
@@ -26,22 +29,22 @@ impl RunOptions {
     }
 
     /// Settle the number of shards, on which the bits of the result depend: that of the run that
-    /// is continued, else one for each thread.
+    /// is continued, else one for each thread of all processes.
     pub(super) fn settle_shards(&self, train: &mut TrainConfig, pool: &Pool) {
         if train.shards == 0 {
             let earlier = self.earlier_config().and_then(|path| shards(&path));
-            train.shards = earlier.unwrap_or_else(|| pool.threads());
+            train.shards = earlier.unwrap_or_else(|| pool.workers());
         }
     }
 
     /// Start or continue the run.
-    pub(super) fn open(&self) -> Result<RunDir> {
-        Ok(RunDir::open(&self.out, self.resume.is_some())?)
+    pub(super) fn open(&self, pool: &Pool) -> Result<RunDir> {
+        Ok(RunDir::open_together(&self.out, self.resume.is_some(), pool.team())?)
     }
 
     /// Start or continue the run, and keep its config.
-    pub(super) fn open_with(&self, config: &impl Serialize) -> Result<RunDir> {
-        let run = self.open()?;
+    pub(super) fn open_with(&self, config: &impl Serialize, pool: &Pool) -> Result<RunDir> {
+        let run = self.open(pool)?;
         keep_config(&run, config)?;
         Ok(run)
     }
@@ -49,7 +52,7 @@ impl RunOptions {
 
 /// Write the config of a run that starts.
 pub(super) fn keep_config(run: &RunDir, config: &impl Serialize) -> Result<()> {
-    if !run.resumed() {
+    if run.writes() && !run.resumed() {
         let text = toml::to_string(config).context("the config cannot be written as TOML")?;
         write_atomically(&run.file(CONFIG_FILE), |file| file.write_all(text.as_bytes()))?;
     }

@@ -121,7 +121,7 @@ impl Default for EvaluationConfig {
     }
 }
 
-/// Run an experiment in `run`, or go on with it. `None` if it was interrupted.
+/// Run an experiment in `run`, or go on with it. `None` if it was interrupted, and of all processes but the first of a team.
 ///
 /// Writes the model file, [`RESULT_FILE`] and figures.
 ///
@@ -176,6 +176,9 @@ pub fn run(
         pool,
     };
     if fit.run(observer, stop)? == Outcome::Interrupted {
+        return Ok(None);
+    }
+    if !run.writes() {
         return Ok(None);
     }
     let train = start.elapsed().as_secs_f64();

@@ -102,7 +102,7 @@ impl FitRequest {
         for m in (n.saturating_sub(1).max(1)..=n + 1).filter(|m| *m < d) {
             let asked = self.with(Some(self.model.unwrap_or(Kind::MFlow)), self.chart.clone());
             let mut config = Self { manifold_dim: Ask::For(m), ..asked }.resolve(units)?;
-            config.train.shards = pool.threads();
+            config.train.shards = pool.workers();
             if Start::Flat.check(&config.model, &config.train).is_ok() {
                 (config.model, config.train) =
                     start_from(Start::Flat, config.model, config.train, data)?;

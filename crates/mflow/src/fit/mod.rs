@@ -100,7 +100,7 @@ impl Fit<'_> {
             run: Some(run),
         };
         let outcome = trainer.run(observer, stop)?;
-        if outcome == Outcome::Finished {
+        if outcome == Outcome::Finished && run.writes() {
             let card = ModelCard { config: config.model.clone(), columns, layout, provenance };
             save_model(&run.file(MODEL_FILE), &card, &store)?;
         }
