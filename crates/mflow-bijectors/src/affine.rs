@@ -2,7 +2,7 @@
 use crate::bijector::{Direction, Layer, Mapped, Signature};
 use crate::params::Params;
 use crate::{Diff, Error, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Config of [`FeatureAffine`]; its numbers live here, in the config, not among the parameters.
@@ -25,7 +25,8 @@ impl FeatureAffineConfig {
     /// Create the layer.
     ///
     /// # Errors
-    /// If the lengths differ or are 0, or a scale is not positive, or a number not finite.
+    /// If the lengths differ or are 0, or a scale is not positive, or a number not finite; if a scale is too small or too large
+    /// to be divided by in the dtype.
     pub fn build(&self, params: &Params<'_>) -> Result<FeatureAffine> {
         let (d, n) = (self.scale.len(), self.shift.len());
         if d == 0 || n != d {
@@ -39,6 +40,19 @@ impl FeatureAffineConfig {
         if let Some(i) = (0..d).find(|&i| !self.shift[i].is_finite()) {
             let reason = format!("must be finite, found {} at {i}", self.shift[i]);
             return Err(Error::config("feature_affine.shift", reason));
+        }
+        // Subnormal numbers have no reciprocal.
+        let (least, most) = match params.dtype() {
+            DType::F64 => (f64::MIN_POSITIVE, 0.25 / f64::MIN_POSITIVE),
+            _ => (f64::from(f32::MIN_POSITIVE), 0.25 / f64::from(f32::MIN_POSITIVE)),
+        };
+        if let Some(i) = (0..d).find(|&i| !(least..=most).contains(&self.scale[i])) {
+            let (dtype, found) = (params.dtype().as_str(), self.scale[i]);
+            let reason = format!(
+                "must be from {least:.1e} to {most:.1e} in {dtype}, found {found:.1e} at {i}: give that column of the \
+                 data another unit"
+            );
+            return Err(Error::config("feature_affine.scale", reason));
         }
         let tensor = |v: &[f64]| -> Result<Tensor> {
             let t = Tensor::from_vec(v.to_vec(), d, &candle_core::Device::Cpu)?;

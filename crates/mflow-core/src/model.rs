@@ -241,7 +241,14 @@ pub trait Model: Debug + Send + Sync {
             // candle cannot sum nothing.
             return Ok(host::zeros(0, x.dtype(), x.device())?);
         }
-        Ok(difference.sqr()?.sum(D::Minus1)?.sqrt()?)
+        // In units of the largest entry: of small or large units of the data the squares would vanish or overflow.
+        let least = match x.dtype() {
+            DType::F64 => f64::MIN_POSITIVE,
+            _ => f64::from(f32::MIN_POSITIVE),
+        };
+        let unit = difference.abs()?.max_keepdim(D::Minus1)?.detach().maximum(least)?;
+        let norm = difference.broadcast_div(&unit)?.sqr()?.sum(D::Minus1)?.sqrt()?;
+        Ok((norm * unit.squeeze(D::Minus1)?)?)
     }
 
     /// Whether [`Model::encode`] is by construction the inverse of [`Model::decode`]. Not where an encoder is a

@@ -173,7 +173,9 @@ pub enum Error {
     },
 
     /// A finite value is too large for single precision.
-    #[error("{place}: {value} in row {row} (counting from 0), {column}, overflows a 32-bit float")]
+    #[error(
+        "{place}: {value:e} in row {row} (counting from 0), {column}, overflows a 32-bit float"
+    )]
     F32Overflow {
         /// Where, or where to.
         place: Place,

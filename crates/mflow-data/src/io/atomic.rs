@@ -63,7 +63,10 @@ impl Pending {
 }
 
 /// What to make of an error of the system.
-fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) -> Error + 'a {
+pub(super) fn failed<'a>(
+    path: &'a Path,
+    action: &'static str,
+) -> impl FnOnce(io::Error) -> Error + 'a {
     move |source| match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Error::StorageFull { path: path.to_path_buf(), source }
@@ -125,7 +128,7 @@ impl Drop for Temporary {
 
 /// Makes the renaming itself survive a power cut, where the system can: the file is in place and
 /// whole in any case, so that a failure is none of the caller's.
-fn sync_directory(path: &Path) {
+pub(super) fn sync_directory(path: &Path) {
     if cfg!(unix) {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let _ = File::open(parent.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all());

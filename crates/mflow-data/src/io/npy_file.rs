@@ -99,6 +99,18 @@ impl NpyFile {
         self.row_shape.as_deref()
     }
 
+    /// The values of `count` rows from `first` on, row-major; as many rows as there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`for_each_block`](Self::for_each_block).
+    pub fn read_rows(&self, first: usize, count: usize) -> Result<Vec<f64>> {
+        let count = count.min(self.rows.saturating_sub(first));
+        let mut values = Vec::with_capacity(count * self.cols());
+        self.read_run(first, count, &mut values)?;
+        Ok(values)
+    }
+
     /// Shows all values to `see`, whole rows at a time, in order.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod mutated;
 mod noise;
 mod npy_file;
 mod npy_files;
+mod npy_growing;
 mod npy_header;
 mod npz_files;
 mod packed;

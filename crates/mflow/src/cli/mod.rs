@@ -27,6 +27,7 @@ mod run_folder;
 mod sample;
 mod scenes;
 mod score;
+mod score_stream;
 mod scores;
 mod tables;
 pub(crate) mod threads;

@@ -91,7 +91,7 @@ impl Opened {
     }
 
     /// The columns that the model was fitted to.
-    fn fitted_columns(&self) -> Columns {
+    pub(super) fn fitted_columns(&self) -> Columns {
         match &self.loaded.card.layout.chosen {
             None => Columns::All,
             Some(chosen) => Columns::As {

@@ -54,9 +54,12 @@ impl OutFile {
     pub(super) fn array(text: &str) -> Result<Self, String> {
         Self::parse(text, &["npy", "npz", "csv"])
     }
-    /// For clap: several arrays.
+    /// For clap: several arrays, or a folder for a file of each.
     pub(super) fn arrays(text: &str) -> Result<Self, String> {
-        Self::parse(text, &["npz", "csv"])
+        match Path::new(text).extension() {
+            None => Ok(Self(PathBuf::from(text))),
+            Some(_) => Self::parse(text, &["npz", "csv"]),
+        }
     }
     /// For clap: a figure.
     pub(super) fn figure(text: &str) -> Result<Self, String> {
@@ -77,6 +80,11 @@ impl OutFile {
     /// The path.
     pub(super) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Whether it is a folder, which has no extension.
+    pub(super) fn is_folder(&self) -> bool {
+        self.0.extension().is_none()
     }
 
     /// Whether it is a .csv file.

@@ -1,4 +1,6 @@
 //! Options of how tables are read.
+use super::exit::Usage;
+use anyhow::{Result, bail};
 use clap::{ArgAction, Args, ValueEnum};
 use mflow::data::io::{Columns, Delimiter, Missing, Pick, ReadOptions};
 use std::fmt::Write;
@@ -57,7 +59,7 @@ enum MissingName {
     Drop,
 }
 
-fn not_empty(text: &str) -> Result<String, String> {
+fn not_empty(text: &str) -> std::result::Result<String, String> {
     match text {
         "" => Err("expected what comments start with, found nothing".to_owned()),
         text => Ok(text.to_owned()),
@@ -84,6 +86,16 @@ impl PartOptions {
             (true, false) => Some(Columns::Except(self.drop.clone())),
             (false, _) => Some(Columns::Only(self.columns.clone())),
         }
+    }
+
+    /// The columns of a file that is not read whole; `otherwise` are those if none are asked for.
+    pub(super) fn over_columns(&self, otherwise: Columns) -> Result<Columns> {
+        if self.missing == Some(MissingName::Drop) {
+            bail!(Usage(
+                "expected --missing drop without --stream, which keeps all rows".to_owned()
+            ));
+        }
+        Ok(self.named().unwrap_or(otherwise))
     }
 
     /// `text` with these; `otherwise` are the columns if none are asked for.

@@ -1,14 +1,15 @@
 //! `mflow score`: density, distance to the manifold and latent of each row.
 use super::evaluate::map_rows;
-use super::exit::Done;
+use super::exit::{Done, Usage};
 use super::model::Opened;
-use super::options::ModelOptions;
+use super::options::{ModelOptions, Resume};
 use super::output::{OutFile, latent_names, message, precision, values};
 use super::reading::PartOptions;
-use anyhow::Result;
+use super::score_stream;
+use anyhow::{Result, bail};
 use clap::Args;
 use mflow::core::candle::Tensor;
-use mflow::core::{Density, ModelSignature};
+use mflow::core::{self, Density, Model, ModelSignature};
 use mflow::data::io::{Array, write_csv, write_npz};
 use std::path::PathBuf;
 
@@ -29,38 +30,39 @@ use std::path::PathBuf;
     In Python:\n  s = numpy.load('scores.npz'); s['log_prob'].mean()")]
 pub(super) struct Options {
     #[command(flatten)]
-    model: ModelOptions,
+    pub(super) model: ModelOptions,
     /// Points, [B, D]: .npy, .npz, .csv, .tsv or .parquet
-    data: PathBuf,
+    pub(super) data: PathBuf,
     #[command(flatten)]
-    part: PartOptions,
-    /// File for the scores: .npz, or .csv with one column for each number
+    pub(super) part: PartOptions,
+    /// Read rows from DATA when they are needed, and write scores as they come: for data that do not fit in memory, .npy only.
+    /// OUT is a folder then, with a .npy file for each score
+    #[arg(long)]
+    stream: bool,
+    /// Go on with the scores that OUT holds if they are not finished, else start
+    #[arg(long, value_enum, requires = "stream")]
+    pub(super) resume: Option<Resume>,
+    /// File for the scores: .npz, or .csv with one column for each number; with --stream a folder
     #[arg(long, value_parser = OutFile::arrays)]
-    out: OutFile,
+    pub(super) out: OutFile,
 }
 
 pub(super) fn run(options: &Options) -> Result<Done> {
+    match (options.stream, options.out.is_folder()) {
+        (true, true) => return score_stream::run(options),
+        (true, false) => bail!(Usage("expected a folder for --out beside --stream".to_owned())),
+        (false, true) => bail!(Usage(
+            "expected the extension .npz or .csv of --out, found none; with --stream it is a folder".to_owned()
+        )),
+        (false, false) => {}
+    }
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
     let x = opened.rows(&options.data, &options.part, options.model.context.as_deref())?;
     let columns = Columns::of(opened.signature());
-    if columns.0.is_empty() {
-        message(format_args!(
-            "note: {} has no density of data, so there is no log_prob",
-            opened.signature().name
-        ));
-    }
-    let scores = map_rows(&opened, &options.model, &x, |model, x, c| {
-        let mut all = vec![];
-        for density in columns.densities() {
-            all.push(model.log_density(density, x, c)?.unsqueeze(1)?);
-        }
-        if model.signature().is_generative() {
-            all.push(model.reconstruction_error(x, c)?.unsqueeze(1)?);
-            all.push(model.encode(x, c)?);
-        }
-        Ok(Tensor::cat(&all, 1)?)
-    })?;
+    columns.tell_of_none(opened.signature());
+    let of_row = |model: &dyn Model, x: &Tensor, c: Option<&Tensor>| scores(&columns, model, x, c);
+    let scores = map_rows(&opened, &options.model, &x, of_row)?;
     let latents = match opened.signature().is_generative() {
         true => Some(latent_names(opened.signature())),
         false => None,
@@ -69,11 +71,41 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     Ok(Done::Finished)
 }
 
+/// All scores of rows `x`: densities, then the distance to the manifold and the latents if there are some, `[B, K]`.
+pub(super) fn scores(
+    columns: &Columns,
+    model: &dyn Model,
+    x: &Tensor,
+    context: Option<&Tensor>,
+) -> core::Result<Tensor> {
+    let mut all = vec![];
+    for density in columns.densities() {
+        all.push(model.log_density(density, x, context)?.unsqueeze(1)?);
+    }
+    if model.signature().is_generative() {
+        all.push(model.reconstruction_error(x, context)?.unsqueeze(1)?);
+        all.push(model.encode(x, context)?);
+    }
+    Ok(Tensor::cat(&all, 1)?)
+}
+
 /// The densities that a model has, by the names of their columns.
-struct Columns(Vec<(&'static str, Density)>);
+pub(super) struct Columns(Vec<(&'static str, Density)>);
 
 impl Columns {
-    fn of(signature: &ModelSignature) -> Self {
+    /// Say so if there is none.
+    pub(super) fn tell_of_none(&self, signature: &ModelSignature) {
+        if self.0.is_empty() {
+            message(format_args!(
+                "note: {} has no density of data, so there is no log_prob",
+                signature.name
+            ));
+        }
+    }
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(name, _)| *name)
+    }
+    pub(super) fn of(signature: &ModelSignature) -> Self {
         let name = if signature.is_generative() { "log_prob" } else { "log_ratio" };
         let mut all: Vec<(&str, Density)> =
             signature.density.iter().map(|&density| (name, density)).collect();
@@ -97,7 +129,7 @@ fn write(
     latents: Option<&[String]>,
 ) -> Result<()> {
     let (rows, width) = scores.dims2()?;
-    let mut names: Vec<&str> = columns.0.iter().map(|(name, _)| *name).collect();
+    let mut names: Vec<&str> = columns.names().collect();
     names.extend(latents.map(|_| "reconstruction_error"));
     let (n, dtype) = (width - names.len(), precision(scores));
     if out.is_csv() {

@@ -1,0 +1,96 @@
+//! Scores of rows that stay on disk. Oracle: the scores of the same file read whole, to the bit.
+use crate::folder::Folder;
+use mflow::data::io::{read_npy, read_npz_array};
+use std::fs;
+
+const NAMES: [&str; 3] = ["log_prob", "reconstruction_error", "latent"];
+
+#[track_caller]
+fn are_those_of_the_whole(folder: &Folder, stream: &str, whole: &str) {
+    for name in NAMES {
+        let found = read_npy(&folder.path(&format!("{stream}/{name}.npy"))).unwrap();
+        let expected = read_npz_array(&folder.path(whole), name).unwrap();
+        assert_eq!(found.rows(), expected.rows(), "{name}: rows");
+        assert!(found.values() == expected.values(), "{name}: the same bits");
+    }
+    let names = fs::read_dir(folder.path(stream)).unwrap().count();
+    assert_eq!(names, NAMES.len(), "and nothing else in the folder");
+}
+
+#[test]
+fn streamed_scores_are_those_of_the_whole_file() {
+    let folder = Folder::fitted();
+    folder.succeeds("sample run -n 70000 --seed 3 --out x.npy");
+    folder.succeeds("score run x.npy --out whole.npz");
+    let out = folder.succeeds("score run x.npy --stream --out scores");
+    assert_eq!(
+        out,
+        "scores: log_prob.npy [70000], reconstruction_error.npy [70000], latent.npy [70000, 1]\n"
+    );
+    are_those_of_the_whole(&folder, "scores", "whole.npz");
+}
+
+#[test]
+fn streamed_contexts_go_with_their_rows() {
+    let folder = Folder::conditional();
+    folder.succeeds("sample run --context context.csv --out x.npy");
+    folder.succeeds("score run x.npy --context context.csv --out whole.npz");
+    // As a .npy file: the latents of a model of one dimension have its shape.
+    let text = String::from_utf8(folder.read("context.csv")).unwrap();
+    let values: Vec<f64> = text.lines().map(|line| line.parse().unwrap()).collect();
+    let array = mflow::data::io::Array::matrix(300, 1, &values, mflow::data::io::Dtype::F64);
+    mflow::data::io::write_npy(&folder.path("context.npy"), &array.unwrap()).unwrap();
+    folder.succeeds("score run x.npy --context context.npy --stream --out scores");
+    are_those_of_the_whole(&folder, "scores", "whole.npz");
+    folder.write("one.csv", b"0.5\n");
+    folder.succeeds("score run x.npy --context one.csv --out one.npz");
+    folder.succeeds("score run x.npy --context one.csv --stream --out one");
+    are_those_of_the_whole(&folder, "one", "one.npz");
+    folder.fails("score run x.npy --stream --out none", 1, &["conditional", "--context"]);
+}
+
+#[test]
+fn interrupted_scores_go_on() {
+    let folder = Folder::fitted();
+    folder.succeeds("sample run -n 300000 --seed 3 --out x.npy");
+    folder.succeeds("score run x.npy --out whole.npz");
+    let score = "score run x.npy --stream --out scores";
+    let mut interrupted = 0;
+    for signal in ["INT", "TERM", "KILL"] {
+        let running = folder.start(&format!("{score} --resume auto"));
+        Folder::wait_until("rows are written", || {
+            fs::metadata(folder.path("scores/latent.npy.part")).is_ok_and(|m| m.len() > 128)
+        });
+        if signal == "KILL" {
+            running.kill();
+            continue;
+        }
+        running.signal(signal);
+        let ended = running.wait();
+        interrupted += usize::from(ended.code == Some(130));
+        assert!(ended.code == Some(0) || ended.err.contains("--resume auto"), "{}", ended.err);
+    }
+    assert!(interrupted > 0, "it was never interrupted: make it longer");
+    folder.fails(score, 1, &["scores", "not finished", "--resume auto"]);
+    let other = "score run data.csv --stream --resume auto --out scores";
+    folder.fails(other, 2, &["data.csv", "expected a .npy file to --stream"]);
+    folder.succeeds("sample run -n 300000 --seed 4 --out y.npy");
+    let other = "score run y.npy --stream --resume auto --out scores";
+    folder.fails(other, 1, &["scores", "begun differently", "DATA"]);
+    folder.succeeds(&format!("{score} --resume auto"));
+    are_those_of_the_whole(&folder, "scores", "whole.npz");
+}
+
+#[test]
+fn a_stream_is_refused_where_it_cannot_be() {
+    let folder = Folder::fitted();
+    folder.succeeds("sample run -n 10 --out x.npy");
+    folder.fails("score run x.npy --stream --out s.npz", 2, &["expected a folder", "--stream"]);
+    folder.fails("score run x.npy --out s", 2, &[".npz or .csv", "--stream"]);
+    folder.fails("score run x.npy --resume auto --out s.npz", 2, &["--stream"]);
+    let missing = "score run x.npy --missing drop --stream --out s";
+    folder.fails(missing, 2, &["--missing drop without --stream"]);
+    fs::create_dir(folder.path("mine")).unwrap();
+    folder.write("mine/thesis.tex", b"text");
+    folder.fails("score run x.npy --stream --out mine", 1, &["mine", "new or empty folder"]);
+}
