@@ -23,6 +23,8 @@ mod table;
 mod test;
 mod tidy;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 /// Checks, benchmarks and reproduction runs of this repository.
@@ -45,6 +47,9 @@ enum Task {
     Bench(bench::Options),
     /// The runs behind the numbers in docs/results
     Reproduce(reproduce::Options),
+    /// What `reproduce --slurm` has Slurm start: one run of those in this folder
+    #[command(name = "slurm-task", hide = true)]
+    Queued { folder: PathBuf },
     /// What round trips through deep flows lose, in f32 and f64: docs/results/stability.md
     Stability,
     /// What maximum likelihood alone does to a manifold: docs/results/instability.md
@@ -72,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Reproduce(options) => reproduce::run(&options),
+        Task::Queued { folder } => reproduce::slurm_task(&folder),
         Task::Stability => stability::run(),
         Task::Instability => instability::run(),
         Task::Collisions => collisions::run(),
