@@ -25,18 +25,18 @@ pub(crate) fn run() -> Result<()> {
     let story = || -> Result<()> {
         let call = |root: &Root, arguments: &str| root.reproduce(&cluster, &program, arguments);
         ensure!(call(&plain, "--model steady --jobs 2")?.0, "the runs without Slurm failed");
-        let (_, said) = call(&sweep, "--slurm")?;
+        let (_, said) = call(&sweep, "--slurm --record")?;
         let number = said
             .split_once("submitted as job ")
             .and_then(|(_, rest)| rest.split(' ').next())
             .with_context(|| format!("expected the number of a job, found {said}"))?;
-        let (_, said) = call(&sweep, "--slurm")?;
+        let (_, said) = call(&sweep, "--slurm --record")?;
         ensure!(!said.contains("submitted"), "runs were submitted twice: {said}");
         println!("4 runs are submitted once, as job {number}");
         interrupt(&cluster, &sweep, number)?;
         wait("the last task", || queue(&cluster).map(|queue| queue.is_empty()))?;
         compare(&plain, &sweep)?;
-        let (ended_well, said) = call(&sweep, "--time-limit 0")?;
+        let (ended_well, said) = call(&sweep, "--time-limit 0 --record")?;
         let words = ["steady seed 1: done already", "broken-2.log", "2 run(s) failed"];
         let missing = words.into_iter().find(|words| !said.contains(words));
         ensure!(
@@ -45,6 +45,12 @@ pub(crate) fn run() -> Result<()> {
             missing.unwrap_or("?")
         );
         println!("runs that fail are told of, and are not started again");
+        let page = files::read(&sweep.path.join("docs/results/check.md"))?;
+        ensure!(
+            page.contains("median of 2"),
+            "expected two finished runs on the page, found {page}"
+        );
+        println!("the page has the finished runs");
         Ok(())
     };
     story().with_context(|| cluster.logs())

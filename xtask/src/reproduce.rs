@@ -122,25 +122,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
 
-    let queue = slurm::Queue::load()?;
-    let (mut open, mut waiting) = (Vec::new(), Vec::new());
-    let is_asked =
-        |job: &&Job<'_>| options.models.is_empty() || options.models.contains(&job.model.name);
-    for job in jobs.iter().filter(is_asked) {
-        if job.settle(place, &provenance)? {
-            println!("{job}: done already, skipped");
-        } else if let Some(state) = queue.state(job) {
-            println!("{job}: {state}");
-            waiting.push(job);
-        } else {
-            if job.record(place)?.is_none()
-                && let Some(trouble) = queue.trouble(job)
-            {
-                println!("{job}: {trouble}");
-            }
-            open.push(job);
-        }
-    }
+    let (mut open, mut waiting) = sift(&jobs, options, place, &provenance)?;
     let mut left = 0;
     let mut plotter = None;
     if !open.is_empty() {
@@ -207,6 +189,34 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     ensure!(failed == 0, "{failed} run(s) failed");
     Ok(())
+}
+
+/// Says what of that which is asked for is done, and what is with Slurm. Returns what nobody does, and what Slurm does.
+fn sift<'a>(
+    jobs: &'a [Job<'a>],
+    options: &Options,
+    place: Place,
+    provenance: &Provenance,
+) -> Result<(Vec<&'a Job<'a>>, Vec<&'a Job<'a>>)> {
+    let queue = slurm::Queue::load()?;
+    let (mut open, mut waiting) = (Vec::new(), Vec::new());
+    let is_asked =
+        |job: &&Job<'_>| options.models.is_empty() || options.models.contains(&job.model.name);
+    for job in jobs.iter().filter(is_asked) {
+        if job.settle(place, provenance)? {
+            println!("{job}: done already, skipped");
+        } else if let Some(state) = queue.state(job) {
+            println!("{job}: {state}");
+            waiting.push(job);
+        } else {
+            let has_record = job.record(place)?.is_some();
+            if let Some(trouble) = queue.trouble(job).filter(|_| !has_record) {
+                println!("{job}: {trouble}");
+            }
+            open.push(job);
+        }
+    }
+    Ok((open, waiting))
 }
 
 /// Prints the table of one experiment, and keeps figure and page if asked to.

@@ -106,7 +106,7 @@ fn script(jobs: &[&Job<'_>], at_once: Option<usize>, options: &str) -> String {
     let names = names.into_iter().collect::<Vec<_>>().join("+");
     let preset = jobs.first().map_or("", |job| job.preset);
     let last = jobs.len().saturating_sub(1);
-    let at_once = at_once.map_or(String::new(), |count| format!("%{count}"));
+    let at_once = at_once.map_or(String::new(), |count| format!("%{}", count.max(1)));
     // Of an option that is there twice, Slurm takes the last.
     let options = match options {
         "" => String::new(),

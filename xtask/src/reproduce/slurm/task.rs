@@ -76,7 +76,7 @@ fn listen(told_to_end: &Arc<AtomicBool>) -> Result<()> {
     std::thread::spawn(move || {
         for signal in signals.forever() {
             let first = !told_to_end.swap(true, Ordering::Relaxed);
-            println!("signal {signal}");
+            println!("told to end, by signal {signal}");
             if first && signal == SIGUSR1 {
                 // To all processes of the task.
                 let sent = Command::new("sh").args(["-c", "kill -s TERM 0"]).status();
