@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{files, reproduce, shell};
-use cluster::{Cluster, wait};
+use cluster::Cluster;
 
 const EXPERIMENT: &str = include_str!("check_slurm/experiment.toml");
 const FOLDER: &str = "target/check-slurm";
@@ -22,65 +22,54 @@ pub(crate) fn run() -> Result<()> {
     let [plain, sweep] = ["plain", "sweep"].map(|name| Root { path: Path::new(FOLDER).join(name) });
     let cluster = Cluster::start()?;
     println!("Slurm is ready");
-    let story = || -> Result<()> {
-        let call = |root: &Root, arguments: &str| root.reproduce(&cluster, &program, arguments);
-        ensure!(call(&plain, "--model steady --jobs 2")?.0, "the runs without Slurm failed");
-        let (_, said) = call(&sweep, "--slurm --record")?;
-        let number = said
-            .split_once("submitted as job ")
-            .and_then(|(_, rest)| rest.split(' ').next())
-            .with_context(|| format!("expected the number of a job, found {said}"))?;
-        let (_, said) = call(&sweep, "--slurm --record")?;
-        ensure!(!said.contains("submitted"), "runs were submitted twice: {said}");
-        println!("4 runs are submitted once, as job {number}");
-        interrupt(&cluster, &sweep, number)?;
-        wait("the last task", || queue(&cluster).map(|queue| queue.is_empty()))?;
-        compare(&plain, &sweep)?;
-        let (ended_well, said) = call(&sweep, "--time-limit 0 --record")?;
-        let words = ["steady seed 1: done already", "broken-2.log", "2 run(s) failed"];
-        let missing = words.into_iter().find(|words| !said.contains(words));
-        ensure!(
-            !ended_well && missing.is_none(),
-            "expected '{}' in {said}",
-            missing.unwrap_or("?")
-        );
-        println!("runs that fail are told of, and are not started again");
-        let page = files::read(&sweep.path.join("docs/results/check.md"))?;
-        ensure!(
-            page.contains("median of 2"),
-            "expected two finished runs on the page, found {page}"
-        );
-        println!("the page has the finished runs");
-        Ok(())
-    };
-    story().with_context(|| cluster.logs())
+    let call = |root: &Root, arguments: &str| root.reproduce(&cluster, &program, arguments);
+    let (ended_well, said) = call(&plain, "--model steady --jobs 2")?;
+    ensure!(ended_well, "the runs without Slurm failed: {said}");
+    let (_, said) = call(&sweep, "--slurm --record")?;
+    let number = said
+        .split_once("submitted as job ")
+        .and_then(|(_, rest)| rest.split(' ').next())
+        .with_context(|| format!("expected the number of a job, found {said}"))?;
+    let (_, said) = call(&sweep, "--slurm --record")?;
+    ensure!(!said.contains("submitted"), "runs were submitted twice: {said}");
+    println!("4 runs are submitted once, as job {number}");
+    interrupt(&cluster, &sweep, number)
+        .with_context(|| format!("tasks have their logs in {}", sweep.submission().display()))?;
+    cluster.wait("the last task", || {
+        shell::read(cluster.command("squeue").arg("--noheader")).map(|queue| queue.is_empty())
+    })?;
+    compare(&plain, &sweep)?;
+    let (ended_well, said) = call(&sweep, "--time-limit 0 --record")?;
+    let words = ["steady seed 1: done already", "broken-2.log", "2 run(s) failed"];
+    let missing = words.into_iter().find(|words| !said.contains(words));
+    ensure!(!ended_well && missing.is_none(), "expected '{}' in {said}", missing.unwrap_or("?"));
+    println!("runs that fail are told of, and are not started again");
+    let page = files::read(&sweep.path.join("docs/results/check.md"))?;
+    ensure!(page.contains("median of 2"), "expected two finished runs on the page, found {page}");
+    println!("the page has the finished runs");
+    Ok(())
 }
 
 /// Has each of the runs that end give way to a job that is more urgent, and one of them learn that its time is up.
 fn interrupt(cluster: &Cluster, sweep: &Root, number: &str) -> Result<()> {
-    // Seed by seed, and of each the run that ends first.
-    let tasks = [format!("{number}_0"), format!("{number}_2")];
     for seed in SEEDS {
-        wait("an epoch", || Ok(sweep.epochs(seed) > 2))?;
+        cluster.wait("an epoch", || Ok(sweep.epochs(seed) > 2))?;
     }
     let mut urgent = cluster.command("sbatch");
     urgent.args(["--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true"]);
     shell::read(&mut urgent)?;
+    // The others fail: the order is seed by seed.
     for (index, seed) in ["0", "2"].into_iter().zip(SEEDS) {
-        wait("a task that is started again", || Ok(sweep.starts(index) == 2))?;
+        cluster.wait("a task that is started again", || Ok(sweep.starts(index) == 2))?;
         let epochs = sweep.epochs(seed);
-        wait("an epoch", || Ok(sweep.epochs(seed) > epochs + 2))?;
+        cluster.wait("an epoch", || Ok(sweep.epochs(seed) > epochs + 2))?;
     }
     println!("both runs gave way to another job, and went on");
-    shell::read(cluster.command("scancel").args(["--batch", "--signal=USR1", &tasks[1]]))?;
-    wait("a task that is started again", || Ok(sweep.starts("2") == 3))?;
+    let task = format!("{number}_2");
+    shell::read(cluster.command("scancel").args(["--batch", "--signal=USR1", &task]))?;
+    cluster.wait("a task that is started again", || Ok(sweep.starts("2") == 3))?;
     println!("one was warned of the end of its time, and went on");
     Ok(())
-}
-
-/// The states of all tasks.
-fn queue(cluster: &Cluster) -> Result<String> {
-    shell::read(cluster.command("squeue").args(["--noheader", "--array", "--format=%K %T"]))
 }
 
 fn compare(plain: &Root, sweep: &Root) -> Result<()> {
@@ -150,9 +139,14 @@ impl Root {
         metrics.unwrap_or_default().lines().count()
     }
 
+    /// The folder of the only submission.
+    fn submission(&self) -> PathBuf {
+        self.path.join("target/reproduce/slurm/1")
+    }
+
     /// How often a task was started.
     fn starts(&self, index: &str) -> usize {
-        let log = self.path.join(format!("target/reproduce/slurm/1/{index}.log"));
+        let log = self.submission().join(format!("{index}.log"));
         files::read(&log).unwrap_or_default().matches(" of Slurm, on ").count()
     }
 }

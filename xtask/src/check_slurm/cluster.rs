@@ -5,10 +5,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::{files, shell};
 
@@ -18,6 +22,8 @@ pub(super) struct Cluster {
     /// Short, as the path of a socket is in it.
     folder: PathBuf,
     daemons: Vec<Child>,
+    /// Raised by Ctrl-C.
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Cluster {
@@ -27,7 +33,11 @@ impl Cluster {
         let (munged, slurmctld, slurmd) = (munged?, slurmctld?, slurmd?);
         let folder = std::env::temp_dir().join(format!("mflow-slurm-{}", std::process::id()));
         files::remove_folder(&folder)?;
-        let mut cluster = Self { folder: folder.clone(), daemons: Vec::new() };
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register(signal, Arc::clone(&interrupted)).context("listening for signals")?;
+        }
+        let mut cluster = Self { folder: folder.clone(), daemons: Vec::new(), interrupted };
         for part in ["state", "spool"] {
             fs::create_dir_all(folder.join(part)).context("making folders for the daemons")?;
         }
@@ -50,17 +60,16 @@ impl Cluster {
             munge.arg(option).arg(of(name));
         }
         cluster.spawn("munged", &mut munge)?;
-        wait("munged", || Ok(of("socket").exists()))?;
+        cluster.wait("munged", || Ok(of("socket").exists()))?;
         for (name, daemon) in [("slurmctld", slurmctld), ("slurmd", slurmd)] {
             let mut command = Command::new(daemon);
             command.arg("-D").arg("-f").arg(cluster.configuration());
             cluster.spawn(name, &mut command)?;
         }
-        let ready = wait("the node", || {
+        cluster.wait("the node", || {
             let state = cluster.command("sinfo").args(["--noheader", "--format=%t"]).output();
             Ok(state.is_ok_and(|output| output.stdout.starts_with(b"idle")))
-        });
-        ready.with_context(|| cluster.logs())?;
+        })?;
         Ok(cluster)
     }
 
@@ -71,8 +80,17 @@ impl Cluster {
         command
     }
 
+    /// Waits until something is so.
+    pub(super) fn wait(&self, what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+        let waited = poll(what, || {
+            ensure!(!self.interrupted.load(Ordering::Relaxed), "interrupted");
+            is_so()
+        });
+        waited.inspect_err(|_| println!("{}", self.logs()))
+    }
+
     /// What the daemons said last.
-    pub(super) fn logs(&self) -> String {
+    fn logs(&self) -> String {
         let tails = ["munged", "slurmctld", "slurmd"].map(|name| {
             let text = files::read(&self.log(name)).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
@@ -92,6 +110,9 @@ impl Cluster {
     fn spawn(&mut self, name: &str, command: &mut Command) -> Result<()> {
         let log = fs::File::create(self.log(name)).context("making a log")?;
         command.stdout(log.try_clone().context("sharing a log")?).stderr(log);
+        // Ctrl-C is for us: we end the tasks, and then the daemons.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
         self.daemons.push(command.spawn().with_context(|| format!("starting {name}"))?);
         Ok(())
     }
@@ -101,7 +122,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         // The processes of tasks are not children of slurmd: they are ended by it first.
         let _ = self.command("scancel").arg("--me").status();
-        let _ = wait("the queue", || {
+        let _ = poll("the queue", || {
             let queue = self.command("squeue").arg("--noheader").output();
             Ok(queue.is_ok_and(|output| output.stdout.is_empty()))
         });
@@ -113,11 +134,11 @@ impl Drop for Cluster {
     }
 }
 
-/// Waits, for 2 minutes, until something is so.
-pub(super) fn wait(what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+/// Waits, for 5 minutes, until something is so.
+fn poll(what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !is_so()? {
-        ensure!(start.elapsed() < Duration::from_mins(2), "waited 2 minutes for {what}");
+        ensure!(start.elapsed() < Duration::from_mins(5), "waited 5 minutes for {what}");
         thread::sleep(Duration::from_millis(100));
     }
     Ok(())
