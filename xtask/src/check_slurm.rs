@@ -19,19 +19,25 @@ const SEEDS: [&str; 2] = ["1", "2"];
 pub(crate) fn run() -> Result<()> {
     let program = reproduce::program()?;
     files::remove_folder(Path::new(FOLDER))?;
-    let [plain, sweep] = ["plain", "sweep"].map(|name| Root { path: Path::new(FOLDER).join(name) });
+    let root = |name, threads| Root { path: Path::new(FOLDER).join(name), threads };
+    // The number of shards is that of the threads, and changes the last bits.
+    let (plain, sweep) = (root("plain", Some("2")), root("sweep", None));
     let cluster = Cluster::start()?;
     println!("Slurm is ready");
     let call = |root: &Root, arguments: &str| root.reproduce(&cluster, &program, arguments);
     let (ended_well, said) = call(&plain, "--model steady --jobs 2")?;
     ensure!(ended_well, "the runs without Slurm failed: {said}");
-    let (_, said) = call(&sweep, "--slurm --record")?;
+    // With an option that the script has, too.
+    let (_, said) = call(&sweep, "--slurm --record --sbatch --cpus-per-task=2")?;
     let number = said
         .split_once("submitted as job ")
         .and_then(|(_, rest)| rest.split(' ').next())
         .with_context(|| format!("expected the number of a job, found {said}"))?;
     let (_, said) = call(&sweep, "--slurm --record")?;
     ensure!(!said.contains("submitted"), "runs were submitted twice: {said}");
+    let cores = shell::read(cluster.command("squeue").args(["--noheader", "--format=%C"]))?;
+    let is_two = |cores: &str| cores.trim() == "2";
+    ensure!(cores.lines().all(is_two), "expected tasks of 2 cores, found {cores}");
     println!("4 runs are submitted once, as job {number}");
     interrupt(&cluster, &sweep, number)
         .with_context(|| format!("tasks have their logs in {}", sweep.submission().display()))?;
@@ -97,6 +103,8 @@ fn compare(plain: &Root, sweep: &Root) -> Result<()> {
 /// A folder that xtask takes for a repository with one experiment.
 struct Root {
     path: PathBuf,
+    /// Of each run, if it is not the number of cores of a task.
+    threads: Option<&'static str>,
 }
 
 impl Root {
@@ -114,11 +122,11 @@ impl Root {
         xtask.args(["reproduce", "check"]).args(arguments.split(' '));
         let root = self.path.join("xtask");
         let root = root.canonicalize().with_context(|| format!("finding {}", root.display()))?;
-        // As many threads as a task has: the number of shards is that, and changes the last bits.
-        xtask
-            .env("CARGO_MANIFEST_DIR", root)
-            .env("MFLOW_BIN", program)
-            .env("RAYON_NUM_THREADS", "1");
+        xtask.env("CARGO_MANIFEST_DIR", root).env("MFLOW_BIN", program);
+        match self.threads {
+            Some(threads) => xtask.env("RAYON_NUM_THREADS", threads),
+            None => xtask.env_remove("RAYON_NUM_THREADS"),
+        };
         let output = xtask.output().context("starting xtask")?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))

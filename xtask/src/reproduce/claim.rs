@@ -163,9 +163,9 @@ pub(super) fn is_locked(path: &Path) -> bool {
 mod tests {
     use super::*;
 
+    /// Where a test has its claim, which it gives back.
     fn path(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("xtask-claims-{}", process::id()));
-        folder.join(name)
+        std::env::temp_dir().join(format!("xtask-{}-{name}", process::id()))
     }
 
     fn is_ours(path: &Path) -> bool {
