@@ -25,6 +25,13 @@ pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
         .with_context(|| format!("writing {}", path.display()))
 }
 
+/// Writes a file that others may read at any time: they find what was there, or all of `contents`.
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> Result<()> {
+    let part = path.with_extension(format!("part-{}", std::process::id()));
+    write(&part, contents)?;
+    fs::rename(&part, path).with_context(|| format!("writing {}", path.display()))
+}
+
 /// Removes a folder with all that is in it, if it is there.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {

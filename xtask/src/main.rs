@@ -1,8 +1,10 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi` and `check-devices`.
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `check-devices` and
+//! `check-slurm`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
+mod check_slurm;
 mod ci;
 mod collisions;
 mod data;
@@ -23,6 +25,8 @@ mod stability;
 mod table;
 mod test;
 mod tidy;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -46,6 +50,11 @@ enum Task {
     Bench(bench::Options),
     /// The runs behind the numbers in docs/results
     Reproduce(reproduce::Options),
+    /// What `reproduce --slurm` has Slurm start: one run of those in this folder
+    #[command(name = "slurm-task", hide = true)]
+    Queued { folder: PathBuf },
+    /// Runs of `reproduce --slurm` with a Slurm of its own: interrupted, started again, failed
+    CheckSlurm,
     /// What round trips through deep flows lose, in f32 and f64: docs/results/stability.md
     Stability,
     /// What maximum likelihood alone does to a manifold: docs/results/instability.md
@@ -75,6 +84,8 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Reproduce(options) => reproduce::run(&options),
+        Task::Queued { folder } => reproduce::slurm_task(&folder),
+        Task::CheckSlurm => check_slurm::run(),
         Task::Stability => stability::run(),
         Task::Instability => instability::run(),
         Task::Collisions => collisions::run(),

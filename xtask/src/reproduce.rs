@@ -1,5 +1,6 @@
 //! `cargo xtask reproduce`: the runs behind the numbers in docs/results, beside published ones.
 
+mod claim;
 mod comparison;
 mod experiment;
 mod forecast;
@@ -12,8 +13,11 @@ mod parallel;
 mod record;
 mod report;
 mod runner;
+mod slurm;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,6 +28,7 @@ use job::Job;
 use page::Shown;
 pub(crate) use record::Outcome;
 use record::Place;
+pub(crate) use slurm::task as slurm_task;
 
 use crate::provenance::Provenance;
 use crate::shell::{self, Lock};
@@ -54,9 +59,15 @@ pub(crate) struct Options {
     /// The first of the seeds
     #[arg(long, default_value_t = 1)]
     first_seed: u64,
-    /// Number of runs at once
-    #[arg(long, default_value_t = 1)]
-    jobs: usize,
+    /// Number of runs at once (default: 1, or with --slurm as many as Slurm has place for)
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Submit the runs to Slurm, one task each, instead of running them here
+    #[arg(long, conflicts_with_all = ["time_limit", "peers"])]
+    slurm: bool,
+    /// Options of sbatch for these tasks, like "--partition=short --time=4:00:00 --cpus-per-task=4"
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true, requires = "slurm")]
+    sbatch: Option<String>,
     /// Start no run after so many minutes; a second call goes on
     #[arg(long, value_name = "MINUTES")]
     time_limit: Option<f64>,
@@ -74,6 +85,12 @@ pub(crate) struct Options {
     list: bool,
 }
 
+impl Options {
+    fn at_once(&self) -> usize {
+        self.jobs.unwrap_or(1).max(1)
+    }
+}
+
 /// Runs what is not done yet and reports on everything asked for.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.list {
@@ -83,6 +100,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return manifolds::run(options);
     }
     ensure!(!options.peers, "--peers: only `{}` has peers", manifolds::NAME);
+    if options.slurm {
+        slurm::require()?;
+    }
     let start = Instant::now();
     let provenance = Provenance::here()?;
     let place = if options.record { Place::Docs } else { Place::Target };
@@ -102,28 +122,34 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
 
-    let mut open = Vec::new();
-    let is_asked =
-        |job: &&Job<'_>| options.models.is_empty() || options.models.contains(&job.model.name);
-    for job in jobs.iter().filter(is_asked) {
-        if job.settle(place, &provenance)? {
-            println!("{job}: done already, skipped");
-        } else {
-            open.push(job);
-        }
-    }
+    let (mut open, mut waiting) = sift(&jobs, options, place, &provenance)?;
     let mut left = 0;
     let mut plotter = None;
     if !open.is_empty() {
-        println!("{}\n", forecast::forecast(&open, options.jobs.max(1))?);
-        let suite = runner::Suite {
-            program: plotter.insert(program()?).clone(),
-            place,
-            provenance: &provenance,
-            at_once: options.jobs.max(1),
-            deadline: deadline(options.time_limit)?,
-        };
-        left = open.len() - suite.run(&open)?;
+        let at_once = options.jobs.unwrap_or(if options.slurm { open.len() } else { 1 }).max(1);
+        println!("{}\n", forecast::forecast(&open, at_once)?);
+        let program = program()?;
+        if options.slurm {
+            let plan = slurm::Plan {
+                program: &program,
+                place,
+                provenance: &provenance,
+                at_once: options.jobs,
+                options: options.sbatch.as_deref().unwrap_or_default(),
+            };
+            println!("submitted as job {} of Slurm: {} task(s)", plan.submit(&open)?, open.len());
+            waiting.append(&mut open);
+        } else {
+            let suite = runner::Suite {
+                program: plotter.insert(program).clone(),
+                place,
+                provenance: &provenance,
+                at_once,
+                deadline: deadline(options.time_limit)?,
+                told_to_end: Arc::new(AtomicBool::new(false)),
+            };
+            left = open.len() - suite.run(&open)?;
+        }
     }
 
     for experiment in &experiments {
@@ -145,14 +171,52 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     println!("wall time: {} s", number::seconds(start.elapsed().as_secs_f64()));
     if left > 0 {
-        println!("time limit: {left} run(s) left; the same command goes on with them");
+        println!("{left} run(s) left; the same command goes on with them");
+    }
+    if !waiting.is_empty() {
+        println!(
+            "{} run(s) are with Slurm; the same command tells when they are done",
+            waiting.len()
+        );
     }
     let mut failed = 0;
-    for job in &jobs {
-        failed += usize::from(job.record(place)?.is_some_and(|record| !record.is_done()));
+    // Slurm is about to do those that wait again.
+    for job in jobs.iter().filter(|&job| !waiting.iter().any(|other| std::ptr::eq(*other, job))) {
+        if job.record(place)?.is_some_and(|record| !record.is_done()) {
+            println!("{job} failed; its log: {}", job.log_path().display());
+            failed += 1;
+        }
     }
     ensure!(failed == 0, "{failed} run(s) failed");
     Ok(())
+}
+
+/// Says what of that which is asked for is done, and what is with Slurm. Returns what nobody does, and what Slurm does.
+fn sift<'a>(
+    jobs: &'a [Job<'a>],
+    options: &Options,
+    place: Place,
+    provenance: &Provenance,
+) -> Result<(Vec<&'a Job<'a>>, Vec<&'a Job<'a>>)> {
+    let queue = slurm::Queue::load()?;
+    let (mut open, mut waiting) = (Vec::new(), Vec::new());
+    let is_asked =
+        |job: &&Job<'_>| options.models.is_empty() || options.models.contains(&job.model.name);
+    for job in jobs.iter().filter(is_asked) {
+        if job.settle(place, provenance)? {
+            println!("{job}: done already, skipped");
+        } else if let Some(state) = queue.state(job) {
+            println!("{job}: {state}");
+            waiting.push(job);
+        } else {
+            let has_record = job.record(place)?.is_some();
+            if let Some(trouble) = queue.trouble(job).filter(|_| !has_record) {
+                println!("{job}: {trouble}");
+            }
+            open.push(job);
+        }
+    }
+    Ok((open, waiting))
 }
 
 /// Prints the table of one experiment, and keeps figure and page if asked to.
@@ -192,7 +256,7 @@ fn deadline(minutes: Option<f64>) -> Result<Option<Instant>> {
 }
 
 /// The program that does the runs: `MFLOW_BIN`, or a release build made now.
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("MFLOW_BIN") {
         let path = PathBuf::from(given);
         println!("MFLOW_BIN: {} is used, nothing is built", path.display());

@@ -143,9 +143,14 @@ impl Experiment {
         })
     }
 
-    /// Reads `xtask/experiments/NAME.toml`.
+    /// `xtask/experiments/NAME.toml`.
+    pub(super) fn path(name: &str) -> PathBuf {
+        PathBuf::from(FOLDER).join(format!("{name}.toml"))
+    }
+
+    /// Reads that file.
     pub(crate) fn load(name: &str) -> Result<Self> {
-        let path = PathBuf::from(FOLDER).join(format!("{name}.toml"));
+        let path = Self::path(name);
         let text = files::read(&path).with_context(|| {
             let known = Self::names().unwrap_or_default().join(", ");
             format!("no experiment '{name}'; expected one of {known}")

@@ -57,9 +57,19 @@ impl Job<'_> {
         self.path("log")
     }
 
+    /// The file that says who is at the run.
+    pub(super) fn claim_path(&self) -> PathBuf {
+        self.path("claim")
+    }
+
     /// The run's directory.
     pub(super) fn directory(&self) -> PathBuf {
         self.path("")
+    }
+
+    /// The file in it that the program locks while it runs.
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.directory().join("lock")
     }
 
     fn path(&self, extension: &str) -> PathBuf {

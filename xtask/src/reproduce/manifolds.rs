@@ -29,7 +29,11 @@ pub(super) const NAME: &str = "manifolds";
 /// Runs what is not done yet, and reports on all of the preset.
 pub(super) fn run(options: &Options) -> Result<()> {
     ensure!(options.names.len() == 1, "{NAME} is run alone: leave out the other names");
-    let alone = options.jobs <= 1 || !options.peers;
+    ensure!(
+        !options.slurm,
+        "--slurm: the tasks of {NAME} would write one file of records; use --jobs"
+    );
+    let alone = options.at_once() <= 1 || !options.peers;
     ensure!(alone, "--jobs: the peers are timed, and run one after the other");
     let study = Study::load()?;
     let provenance = Provenance::here()?;
@@ -48,8 +52,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if !open.is_empty() {
         let programs = programs(options)?;
         let keep = Mutex::new(());
-        let started = parallel::run(options.jobs, deadline, &open, |job| {
-            let record = record(job, &programs, &provenance, options.jobs);
+        let done = parallel::run(options.at_once(), deadline, &open, |job| {
+            let record = record(job, &programs, &provenance, options.at_once());
             let of = record.found.error.map_or_else(String::new, |error| {
                 format!(", error {} of the spread", number::short(error))
             });
@@ -59,10 +63,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
             for place in places(place) {
                 Records::load(place, job.preset, job.method.name())?.put(record.clone())?;
             }
-            Ok(())
+            Ok(true)
         })?;
-        if started < open.len() {
-            let left = open.len() - started;
+        if done < open.len() {
+            let left = open.len() - done;
             println!("time limit: {left} run(s) left; the same command goes on with them");
         }
     }
@@ -168,9 +172,9 @@ fn programs(options: &Options) -> Result<Programs> {
     shell::run(&mut shell::cargo("build --release -p mflow --example manifolds", Lock::Free))?;
     let name = format!("manifolds{}", std::env::consts::EXE_SUFFIX);
     let example = metadata::load(Lock::Free)?.target_directory.join("release/examples").join(name);
-    let threads = (options.jobs > 1).then(|| {
+    let threads = (options.at_once() > 1).then(|| {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        (cores / options.jobs).max(1)
+        (cores / options.at_once()).max(1)
     });
     Ok(Programs { mflow, example, python, threads })
 }

@@ -7,25 +7,25 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
-/// Does jobs in order, `workers` of them at once, and returns how many were started. None starts after the deadline, or
-/// after an error of `work`; the first such error is returned when all that were started have ended.
+/// Does jobs in order, `workers` of them at once, and returns how many `work` says it did. None starts after the
+/// deadline, or after an error of `work`; the first such error is returned when all that were started have ended.
 pub(super) fn run<J: Display + Sync>(
     workers: usize,
     deadline: Option<Instant>,
     jobs: &[&J],
-    work: impl Fn(&J) -> Result<()> + Sync,
+    work: impl Fn(&J) -> Result<bool> + Sync,
 ) -> Result<usize> {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let worker = || -> Result<usize> {
-        let mut started = 0;
+        let mut done = 0;
         while !failed.load(Ordering::Relaxed) && deadline.is_none_or(|at| Instant::now() < at) {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = jobs.get(number) else { break };
             println!("[{}/{}] {job}: starts", number + 1, jobs.len());
-            started += 1;
-            work(job).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+            let did = work(job).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+            done += usize::from(did);
         }
-        Ok(started)
+        Ok(done)
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(worker)).collect();
@@ -49,11 +49,11 @@ mod tests {
         for workers in [0, 1, 3, 20] {
             let done = Mutex::new(vec![]);
             let jobs: Vec<usize> = (0..9).collect();
-            let started = run(workers, None, &jobs.iter().collect::<Vec<_>>(), |job| {
+            let count = run(workers, None, &jobs.iter().collect::<Vec<_>>(), |job| {
                 done.lock().unwrap().push(*job);
-                Ok(())
+                Ok(*job != 5)
             });
-            assert_eq!(started.unwrap(), 9, "{workers} workers");
+            assert_eq!(count.unwrap(), 8, "{workers} workers, and one job that was left");
             let mut done = done.into_inner().unwrap();
             done.sort_unstable();
             assert_eq!(done, jobs, "{workers} workers");
@@ -65,7 +65,7 @@ mod tests {
         let done = Mutex::new(vec![]);
         let ended = run(1, None, &[&1, &2, &3], |job| {
             done.lock().unwrap().push(*job);
-            if *job == 2 { bail!("no") } else { Ok(()) }
+            if *job == 2 { bail!("no") } else { Ok(true) }
         });
         assert_eq!(ended.unwrap_err().to_string(), "no");
         assert_eq!(done.into_inner().unwrap(), [1, 2]);

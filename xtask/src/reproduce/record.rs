@@ -182,10 +182,10 @@ impl Record {
         Ok(records)
     }
 
-    /// Writes the record.
+    /// Writes the record, all at once for those who read it meanwhile.
     pub(super) fn save(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("writing a record as JSON")?;
-        files::write(path, (text + "\n").as_bytes())
+        files::replace(path, (text + "\n").as_bytes())
     }
 
     /// Whether the program ended well.

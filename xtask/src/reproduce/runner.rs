@@ -4,15 +4,21 @@ use std::fs::{self, File};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow};
 
+use super::claim::{self, Claim, Taken};
 use super::job::Job;
 use super::parallel;
 use super::record::{Outcome, Place, Record};
 use crate::number;
 use crate::provenance::Provenance;
+
+/// The exit code of a program that a signal made write a checkpoint and end.
+const INTERRUPTED: i32 = 130;
 
 /// How the jobs are run.
 #[derive(Debug)]
@@ -27,23 +33,61 @@ pub(super) struct Suite<'a> {
     pub(super) at_once: usize,
     /// No run starts after this.
     pub(super) deadline: Option<Instant>,
+    /// Raised by a signal that says to end: a run that ends badly then is one that was interrupted.
+    pub(super) told_to_end: Arc<AtomicBool>,
+}
+
+/// How a run ended, as far as this process is concerned.
+#[derive(Debug, PartialEq)]
+pub(super) enum End {
+    /// With a record of what came out.
+    Done,
+    /// With a record that says why not.
+    Failed,
+    /// By a signal; it can be gone on with.
+    Interrupted,
+    /// It is that of another process, and was not started.
+    Elsewhere,
 }
 
 impl Suite<'_> {
-    /// Runs the jobs in order and returns how many were started. A run that fails becomes a record
-    /// like any other; an error is one of xtask itself.
+    /// Runs the jobs in order and returns how many have a record now. A run that fails has one like any other; an
+    /// error is one of xtask itself.
     pub(super) fn run(&self, jobs: &[&Job<'_>]) -> Result<usize> {
-        parallel::run(self.at_once, self.deadline, jobs, |job| self.run_one(job))
+        parallel::run(self.at_once, self.deadline, jobs, |job| {
+            Ok(matches!(self.run_one(job)?, End::Done | End::Failed))
+        })
     }
 
-    fn run_one(&self, job: &Job<'_>) -> Result<()> {
+    /// Runs one job, if no other process is at it or has done it meanwhile.
+    pub(super) fn run_one(&self, job: &Job<'_>) -> Result<End> {
+        let _claim = match Claim::take(&job.claim_path())? {
+            Taken::Ours(claim) => claim,
+            Taken::Theirs(owner) => {
+                println!("{job}: left to {owner}");
+                return Ok(End::Elsewhere);
+            }
+        };
+        if job.settle(self.place, self.provenance)? {
+            println!("{job}: done meanwhile, skipped");
+            return Ok(End::Done);
+        }
+        // The program goes on when xtask is killed alone.
+        if claim::is_locked(&job.lock_path()) {
+            println!("{job}: left to a program that an earlier call started and that still runs");
+            return Ok(End::Elsewhere);
+        }
         job.prepare()?;
         let start = Instant::now();
-        let result = self.call(job);
+        let called = self.call(job);
         let took = number::seconds(start.elapsed().as_secs_f64());
-        let (status, outcome) = match result {
-            Ok(outcome) => ("done".to_owned(), outcome),
-            Err(error) => (format!("failed: {error:#}"), Outcome::default()),
+        let (end, status, outcome) = match called {
+            Ok(Some(outcome)) => (End::Done, "done".to_owned(), outcome),
+            Ok(None) => {
+                println!("{job}: interrupted after {took} s; the same command goes on with it");
+                return Ok(End::Interrupted);
+            }
+            Err(error) => (End::Failed, format!("failed: {error:#}"), Outcome::default()),
         };
         println!("{job}: {status} after {took} s");
         let Provenance { commit, dirty, date, machine, command } = self.provenance.clone();
@@ -62,10 +106,12 @@ impl Suite<'_> {
             outcome,
         };
         record.save(&job.record_path(Place::Target))?;
-        record.save(&job.record_path(self.place))
+        record.save(&job.record_path(self.place))?;
+        Ok(end)
     }
 
-    fn call(&self, job: &Job<'_>) -> Result<Outcome> {
+    /// What came out of the program; nothing if it was interrupted.
+    fn call(&self, job: &Job<'_>) -> Result<Option<Outcome>> {
         let directory = job.directory();
         let mut command = Command::new(&self.program);
         command.arg("run").arg(job.config_path()).arg("--out").arg(&directory);
@@ -84,14 +130,16 @@ impl Suite<'_> {
         }
         let program = self.program.display();
         let status = command.status().with_context(|| format!("starting {program}"))?;
-        if !status.success() {
-            let output = if shown { String::new() } else { read_lossy(&log)? };
-            match complaint(&output) {
-                Some(complaint) => bail!("{complaint} ({status})"),
-                None => bail!("{status}"),
-            }
+        if status.success() {
+            return Outcome::load(&directory).map(Some);
         }
-        Outcome::load(&directory)
+        // Early in its life a program just dies of a signal.
+        if status.code() == Some(INTERRUPTED) || self.told_to_end.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let output = if shown { String::new() } else { read_lossy(&log)? };
+        Err(complaint(&output)
+            .map_or_else(|| Error::msg(status), |complaint| anyhow!("{complaint} ({status})")))
     }
 }
 
