@@ -41,7 +41,8 @@ pub struct ImageNetConfig {
     /// Residual blocks in each level.
     #[serde(default = "one")]
     pub blocks: usize,
-    /// Units of the hidden layer between the last level and the coordinates.
+    /// Units of the hidden layer between the last level and the coordinates: several times as many as these. About half of the
+    /// units are close to 0 for each image, and the codes of too few of them fill fewer dimensions than they have.
     #[serde(default = "hidden")]
     pub hidden: usize,
     /// Activation function.

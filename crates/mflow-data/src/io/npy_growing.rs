@@ -19,8 +19,6 @@ pub struct GrowingNpy {
     part: PathBuf,
     file: File,
     dtype: Dtype,
-    /// Bytes before the first number.
-    start: u64,
     /// Numbers in all, and so far.
     expected: usize,
     written: usize,
@@ -65,7 +63,7 @@ impl GrowingNpy {
         };
         begin(&mut file).map_err(failed(&part, "write"))?;
         let (path, expected, written) = (path.to_path_buf(), rows * width, done * width);
-        Ok(Self { path, part, file, dtype, start, expected, written })
+        Ok(Self { path, part, file, dtype, expected, written })
     }
 
     /// The next numbers, in row-major order.
