@@ -2,7 +2,7 @@
 use crate::toy::{Toy, bits, density, manifold};
 use mflow_core::candle::Tensor;
 use mflow_train::{
-    Compare, Error, Loss, Observer, Phase, Pool, Progress, Result, RunDir, Stage, Team, TrainConfig,
+    Compare, Error, Loss, Observer, Phase, Pool, Progress, Result, RunDir, Stage, Team,
 };
 use std::fs;
 use std::path::Path;
@@ -87,7 +87,9 @@ fn toy() -> Toy {
 fn divergence() -> Toy {
     let loss = Loss::Sinkhorn { blur: 0.1, scaling: 0.8, compare: Compare::X };
     let phase = Phase::new("divergence", &["outer", "inner"], vec![loss.weighted(1.)], 2);
-    Toy { config: TrainConfig { phases: vec![phase.into()], ..toy().config }, ..toy() }
+    let mut toy = toy();
+    toy.config.phases = vec![phase.into()];
+    toy
 }
 
 type End = (Vec<(String, Vec<u64>)>, Vec<u8>);

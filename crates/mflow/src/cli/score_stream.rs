@@ -2,7 +2,7 @@
 use super::exit::{Done, Usage};
 use super::model::Opened;
 use super::options::Resume;
-use super::output::{latent_names, message, precision, result, values};
+use super::output::{latent_names, message, result, values};
 use super::score::{Columns, Options, scores};
 use super::{input, interrupt, progress, threads};
 use anyhow::{Context, Result, bail};

@@ -52,15 +52,16 @@ fn streamed_contexts_go_with_their_rows() {
 #[test]
 fn interrupted_scores_go_on() {
     let folder = Folder::fitted();
-    folder.succeeds("sample run -n 300000 --seed 3 --out x.npy");
+    folder.succeeds("sample run -n 500000 --seed 3 --out x.npy");
     folder.succeeds("score run x.npy --out whole.npz");
     let score = "score run x.npy --stream --out scores";
     let mut interrupted = 0;
     for signal in ["INT", "TERM", "KILL"] {
+        let length =
+            || fs::metadata(folder.path("scores/latent.npy.part")).map_or(128, |m| m.len());
+        let before = length();
         let running = folder.start(&format!("{score} --resume auto"));
-        Folder::wait_until("rows are written", || {
-            fs::metadata(folder.path("scores/latent.npy.part")).is_ok_and(|m| m.len() > 128)
-        });
+        Folder::wait_until("more rows are written", || length() > before);
         if signal == "KILL" {
             running.kill();
             continue;
@@ -74,7 +75,7 @@ fn interrupted_scores_go_on() {
     folder.fails(score, 1, &["scores", "not finished", "--resume auto"]);
     let other = "score run data.csv --stream --resume auto --out scores";
     folder.fails(other, 2, &["data.csv", "expected a .npy file to --stream"]);
-    folder.succeeds("sample run -n 300000 --seed 4 --out y.npy");
+    folder.succeeds("sample run -n 500000 --seed 4 --out y.npy");
     let other = "score run y.npy --stream --resume auto --out scores";
     folder.fails(other, 1, &["scores", "begun differently", "DATA"]);
     folder.succeeds(&format!("{score} --resume auto"));
