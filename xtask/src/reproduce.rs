@@ -65,7 +65,10 @@ pub(crate) struct Options {
     /// Submit the runs to Slurm, one task each, instead of running them here
     #[arg(long, conflicts_with_all = ["time_limit", "peers"])]
     slurm: bool,
-    /// Options of sbatch for these tasks, like "--partition=short --time=4:00:00 --cpus-per-task=4"
+    /// The partition of these tasks [default: that of the cluster]
+    #[arg(long, requires = "slurm")]
+    partition: Option<String>,
+    /// Further options of sbatch for them, like "--time=4:00:00 --cpus-per-task=4"
     #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true, requires = "slurm")]
     sbatch: Option<String>,
     /// Start no run after so many minutes; a second call goes on
@@ -135,6 +138,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 place,
                 provenance: &provenance,
                 at_once: options.jobs,
+                partition: options.partition.as_deref(),
                 options: options.sbatch.as_deref().unwrap_or_default(),
             };
             println!("submitted as job {} of Slurm: {} task(s)", plan.submit(&open)?, open.len());

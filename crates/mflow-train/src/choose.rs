@@ -4,12 +4,12 @@ use crate::loss::Scale;
 use crate::schedule::{Stage, TrainConfig};
 use crate::shards::Pool;
 use crate::source::{RowSource, Rows};
-use crate::trainer::Trainer;
+use crate::trainer::{Outcome, Trainer};
 use crate::{Error, Result, Silent};
 use candle_core::DType;
 use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::ModelConfig;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// A model with its start, and how it is to be trained.
@@ -139,8 +139,8 @@ impl Trials<'_> {
             pool: self.pool,
             run: None,
         };
-        trainer.run(&mut Silent, stop)?;
-        if stop.load(Ordering::Relaxed) {
+        // Not the flag: of a team another process may have raised its own.
+        if trainer.run(&mut Silent, stop)? == Outcome::Interrupted {
             return Ok(None);
         }
         let built = model.build(&mut store, |_| false)?;

@@ -55,7 +55,9 @@ pub(super) struct Plan<'a> {
     pub(super) provenance: &'a Provenance,
     /// The number of runs at once; without one that is up to Slurm.
     pub(super) at_once: Option<usize>,
-    /// Options of sbatch, as they are typed.
+    /// Without one it is that of the cluster.
+    pub(super) partition: Option<&'a str>,
+    /// Further options of sbatch, as they are typed.
     pub(super) options: &'a str,
 }
 
@@ -90,7 +92,9 @@ impl Plan<'_> {
         }
         self.provenance.pack(folder)?;
         submission.save()?;
-        let script = script(jobs, self.at_once, self.options);
+        let options = self.partition.map(|name| format!("--partition={name} "));
+        let options = options.unwrap_or_default() + self.options;
+        let script = script(jobs, self.at_once, &options);
         files::write(&folder.join(SCRIPT), script.as_bytes())
     }
 }

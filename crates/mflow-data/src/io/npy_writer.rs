@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::array::Dtype;
 use super::atomic::{Pending, write_little_endian};
 use super::npy_header::header;
 use super::table::narrow;
@@ -57,6 +58,22 @@ impl NpyWriter {
     pub fn create(path: &Path, rows: usize, cols: Option<usize>) -> Result<Self> {
         let shape: Vec<usize> = std::iter::once(rows).chain(cols).collect();
         Self::of(path, &shape, Element::Double)
+    }
+
+    /// For an array of this shape, in this precision; in single precision numbers that are too large become infinite.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_as(path: &Path, shape: &[usize], dtype: Dtype) -> Result<Self> {
+        Self::of(
+            path,
+            shape,
+            match dtype {
+                Dtype::F32 => Element::Single,
+                Dtype::F64 => Element::Double,
+            },
+        )
     }
 
     /// For numbers from 0 to 255, such as those of images `[n, H, W, C]`, as bytes: each is rounded to the nearest whole

@@ -17,7 +17,7 @@ use std::fmt::Debug;
 /// ranks: the same bits as one process computes.
 ///
 /// All ranks call the same methods in the same order, from one thread at a time. A rank that fails must end the others
-/// too, or they wait for it without end; [`Mpi`](crate::Mpi), of the feature `mpi`, can.
+/// too, or they wait for it without end; `Mpi`, of the feature `mpi`, can.
 pub trait Team: Debug + Send + Sync {
     /// The number of this process, counted from 0. Rank 0 writes what is written.
     fn rank(&self) -> usize;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use mflow::core::candle::Tensor;
 use mflow::core::{self, Model};
 use mflow::train::Pool;
+use serde::{Deserialize, Serialize};
 
 /// `f` on blocks of rows of `x` and `context`, put back together: `[rows, ..]`.
 pub(super) fn by_rows(
@@ -44,16 +45,47 @@ pub(super) fn map_rows(
 
 /// Warn of rows of `t: [B, K]` that hold a value that is not finite.
 pub(super) fn warn_of_non_finite(t: &Tensor) -> Result<()> {
-    let (rows, cols) = t.dims2()?;
-    let values = values(t)?;
-    let bad = |row: &&[f64]| row.iter().any(|v| !v.is_finite());
-    let mut numbered = values.chunks_exact(cols).enumerate().filter(|(_, row)| bad(row));
-    if let Some((first, _)) = numbered.next() {
-        message(format_args!(
-            "warning: the results of {} of {rows} rows are not finite, the first at row {first} \
-             (counting from 0)",
-            numbered.count() + 1
-        ));
-    }
+    let mut all = NonFinite::default();
+    all.see(t)?;
+    all.warn();
     Ok(())
+}
+
+/// Rows that hold a value that is not finite, among those that were seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NonFinite {
+    /// All that were seen.
+    pub(super) rows: usize,
+    bad: usize,
+    first: usize,
+}
+
+impl NonFinite {
+    /// Look at the next rows, `[B, K]`.
+    pub(super) fn see(&mut self, t: &Tensor) -> Result<()> {
+        let (rows, cols) = t.dims2()?;
+        for (i, row) in values(t)?.chunks_exact(cols).enumerate() {
+            if row.iter().all(|v| v.is_finite()) {
+                continue;
+            }
+            if self.bad == 0 {
+                self.first = self.rows + i;
+            }
+            self.bad += 1;
+        }
+        self.rows += rows;
+        Ok(())
+    }
+
+    /// Warn of them, if there are some.
+    pub(super) fn warn(&self) {
+        let Self { rows, bad, first } = self;
+        if *bad > 0 {
+            message(format_args!(
+                "warning: the results of {bad} of {rows} rows are not finite, the first at row {first} \
+                 (counting from 0)"
+            ));
+        }
+    }
 }

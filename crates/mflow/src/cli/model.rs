@@ -186,6 +186,12 @@ impl Opened {
         }
     }
 
+    /// The context of `rows` rows: `[rows, C]`, or `[1, C]` for all.
+    pub(super) fn contexts(&self, path: Option<&Path>, rows: usize) -> Result<Option<Tensor>> {
+        let table = self.context_table(path)?;
+        table.zip(path).map(|(table, path)| self.one_or_all(table, path, rows)).transpose()
+    }
+
     /// The context of `rows` rows, `[rows, C]`; a single row is repeated.
     pub(super) fn context(&self, path: Option<&Path>, rows: usize) -> Result<Option<Tensor>> {
         let table = self.context_table(path)?;
@@ -194,12 +200,21 @@ impl Opened {
 
     /// The context of `rows` rows, `[rows, C]`, from a table of as many rows or of one.
     fn repeat(&self, table: Table, path: &Path, rows: usize) -> Result<Tensor> {
-        let (found, c) = (table.rows(), table.cols());
-        let tensor = self.tensor(table)?;
-        match found {
-            _ if found == rows => Ok(tensor),
-            1 => Ok(tensor.broadcast_as((rows, c))?.contiguous()?),
-            _ => bail!(
+        let c = table.cols();
+        let tensor = self.one_or_all(table, path, rows)?;
+        Ok(if tensor.dim(0)? == rows {
+            tensor
+        } else {
+            tensor.broadcast_as((rows, c))?.contiguous()?
+        })
+    }
+
+    /// A table of as many rows or of one.
+    fn one_or_all(&self, table: Table, path: &Path, rows: usize) -> Result<Tensor> {
+        match table.rows() {
+            1 => self.tensor(table),
+            found if found == rows => self.tensor(table),
+            found => bail!(
                 "{}: expected {rows} rows of context, one for each row, or 1 for all; found {found}",
                 path.display()
             ),

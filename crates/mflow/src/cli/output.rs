@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use mflow::bijectors::host;
 use mflow::core::candle::{DType, Tensor};
 use mflow::core::{ModelCard, ModelSignature};
-use mflow::data::io::{Array, Dtype, write_array};
+use mflow::data::io::{Array, Dtype, NpyWriter, write_array};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -123,8 +123,16 @@ impl OutFile {
         shape: Option<&[usize]>,
     ) -> Result<()> {
         let (rows, cols) = t.dims2()?;
-        let values = values(t)?;
-        let mut array = Array::matrix(rows, cols, &values, precision(t))?;
+        let array = values(t)?;
+        self.write_array(Array::matrix(rows, cols, &array, precision(t))?, columns, shape)
+    }
+
+    fn write_array(
+        &self,
+        mut array: Array<'_>,
+        columns: Option<&[String]>,
+        shape: Option<&[usize]>,
+    ) -> Result<()> {
         if let Some(columns) = columns {
             array = array.with_columns(columns)?;
         }
@@ -138,6 +146,58 @@ impl OutFile {
     /// Say on the standard output what was written.
     pub(super) fn announce(&self, what: Arguments<'_>) -> Result<()> {
         result(format_args!("{}: {what}", self.0.display()))
+    }
+}
+
+/// Points of a model that are written as they come: to a .npy file without being held in memory.
+pub(super) struct Points<'a> {
+    out: &'a OutFile,
+    card: &'a ModelCard,
+    /// Of all of them, `[n, D]`.
+    shape: [usize; 2],
+    dtype: Dtype,
+    writer: Option<NpyWriter>,
+    /// What cannot be written yet.
+    held: Vec<f64>,
+}
+
+impl<'a> Points<'a> {
+    /// For `rows` points of a model.
+    pub(super) fn new(
+        out: &'a OutFile,
+        rows: usize,
+        signature: &ModelSignature,
+        card: &'a ModelCard,
+    ) -> Result<Self> {
+        let shape = [rows, signature.data_dim];
+        let dtype = if signature.dtype == DType::F64 { Dtype::F64 } else { Dtype::F32 };
+        let is_npy = out.0.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
+        let of_row = card.layout.shape.as_deref().unwrap_or(&shape[1..]);
+        let whole = [&[rows], of_row].concat();
+        let writer = is_npy.then(|| NpyWriter::create_as(&out.0, &whole, dtype)).transpose()?;
+        Ok(Self { out, card, shape, dtype, writer, held: vec![] })
+    }
+
+    /// The next points, `[B, D]`.
+    pub(super) fn push(&mut self, t: &Tensor) -> Result<()> {
+        let values = values(t)?;
+        match &mut self.writer {
+            Some(writer) => writer.write(&values)?,
+            None => self.held.extend(values),
+        }
+        Ok(())
+    }
+
+    /// Put the file in its place, with the names of the data's columns, or the shape of their rows.
+    pub(super) fn finish(self) -> Result<()> {
+        let Self { out, card, shape: [rows, cols], dtype, writer, held } = self;
+        let of_row = card.layout.shape.as_deref();
+        let Some(writer) = writer else {
+            let array = Array::matrix(rows, cols, &held, dtype)?;
+            return out.write_array(array, card.columns.as_deref(), of_row);
+        };
+        writer.finish()?;
+        out.announce(format_args!("{:?}", [&[rows], of_row.unwrap_or(&[cols])].concat()))
     }
 }
 

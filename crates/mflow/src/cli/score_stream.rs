@@ -1,4 +1,5 @@
 //! `mflow score --stream`: rows that do not fit in memory, and hours of work that may be interrupted.
+use super::evaluate::NonFinite;
 use super::exit::{Done, Usage};
 use super::model::Opened;
 use super::options::Resume;
@@ -31,10 +32,7 @@ const PROGRESS: &str = "progress.json";
 #[serde(deny_unknown_fields)]
 struct Progress {
     /// Rows that are scored.
-    rows: usize,
-    /// Rows with a result that is not finite, and the first of them.
-    bad: usize,
-    first_bad: usize,
+    scored: NonFinite,
     work: Work,
 }
 
@@ -205,7 +203,7 @@ fn start(folder: &Path, work: Work, resume: Option<Resume>) -> Result<Progress> 
             );
         }
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-        let progress = Progress { rows: 0, bad: 0, first_bad: 0, work };
+        let progress = Progress { scored: NonFinite::default(), work };
         progress.save(folder)?;
         return Ok(progress);
     }
@@ -252,19 +250,20 @@ impl Scoring<'_> {
         let at_once = (NUMBERS / self.data.file.cols()).clamp(1, ROWS);
         let mut files = self.files()?;
         let bar = progress::of_rows(rows);
-        bar.set_position(self.progress.rows as u64);
-        let (began, first_row, mut saved) = (Instant::now(), self.progress.rows, Instant::now());
-        while self.progress.rows < rows {
+        bar.set_position(self.progress.scored.rows as u64);
+        let (began, first_row, mut saved) =
+            (Instant::now(), self.progress.scored.rows, Instant::now());
+        while self.progress.scored.rows < rows {
             if is_stopped() {
                 self.save(&files)?;
                 bar.finish_and_clear();
                 message(format_args!(
                     "interrupted after {} of {rows} rows, which are kept: go on with the same command and --resume auto",
-                    self.progress.rows
+                    self.progress.scored.rows
                 ));
                 return Ok(Done::Interrupted);
             }
-            let first = self.progress.rows;
+            let first = self.progress.scored.rows;
             let count = at_once.min(rows - first);
             let x = self.data.tensor(first, count, dtype, device)?;
             let context = self.context.of(first, count, dtype, device)?;
@@ -275,16 +274,19 @@ impl Scoring<'_> {
                 scores(&self.columns, model, &part(&x)?, context.as_ref())
             })?;
             self.append(&mut files, &of_block)?;
-            bar.set_position(self.progress.rows as u64);
+            bar.set_position(self.progress.scored.rows as u64);
             if saved.elapsed() >= SAVE_EVERY {
                 self.save(&files)?;
                 saved = Instant::now();
                 if bar.is_hidden() {
-                    let done = (self.progress.rows - first_row) as f64;
-                    let left =
-                        (rows - self.progress.rows) as f64 / done * began.elapsed().as_secs_f64();
+                    let done = (self.progress.scored.rows - first_row) as f64;
+                    let left = (rows - self.progress.scored.rows) as f64 / done
+                        * began.elapsed().as_secs_f64();
                     let left = progress::in_words(Duration::from_secs_f64(left.min(1e9)));
-                    message(format_args!("{} of {rows} rows, {left} left", self.progress.rows));
+                    message(format_args!(
+                        "{} of {rows} rows, {left} left",
+                        self.progress.scored.rows
+                    ));
                 }
             }
         }
@@ -304,7 +306,7 @@ impl Scoring<'_> {
     }
 
     fn files(&self) -> Result<Vec<GrowingNpy>> {
-        let (rows, done) = (self.data.file.rows(), self.progress.rows);
+        let (rows, done) = (self.data.file.rows(), self.progress.scored.rows);
         let dtype = match self.opened.signature().dtype {
             DType::F64 => mflow::data::io::Dtype::F64,
             _ => mflow::data::io::Dtype::F32,
@@ -317,16 +319,8 @@ impl Scoring<'_> {
     }
 
     fn append(&mut self, files: &mut [GrowingNpy], of_block: &Tensor) -> Result<()> {
-        let (count, width) = of_block.dims2()?;
+        let width = of_block.dim(1)?;
         let all = values(of_block)?;
-        for (i, row) in all.chunks_exact(width).enumerate() {
-            if row.iter().any(|v| !v.is_finite()) {
-                if self.progress.bad == 0 {
-                    self.progress.first_bad = self.progress.rows + i;
-                }
-                self.progress.bad += 1;
-            }
-        }
         let mut start = 0;
         for (file, (_, cols)) in files.iter_mut().zip(self.names()) {
             let cols = cols.unwrap_or(1);
@@ -335,8 +329,7 @@ impl Scoring<'_> {
             file.append(&part.collect::<Vec<_>>())?;
             start += cols;
         }
-        self.progress.rows += count;
-        Ok(())
+        self.progress.scored.see(of_block)
     }
 
     /// Rows first, then how many they are: after a power cut there are never less than that.
@@ -354,13 +347,8 @@ impl Scoring<'_> {
         }
         let path = self.folder.join(PROGRESS);
         fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-        let (rows, Progress { bad, first_bad, .. }) = (self.data.file.rows(), &self.progress);
-        if *bad > 0 {
-            message(format_args!(
-                "warning: the results of {bad} of {rows} rows are not finite, the first at row {first_bad} (counting \
-                 from 0)"
-            ));
-        }
+        self.progress.scored.warn();
+        let rows = self.data.file.rows();
         let shapes: Vec<String> = self
             .names()
             .into_iter()

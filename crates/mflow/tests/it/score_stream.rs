@@ -1,6 +1,10 @@
-//! Scores of rows that stay on disk. Oracle: the scores of the same file read whole, to the bit.
+//! Scores of rows that stay on disk, and draws of more points than are held. Oracles: the scores of the same file read whole,
+//! and points drawn by the library at once; to the bit.
 use crate::folder::Folder;
-use mflow::data::io::{read_npy, read_npz_array};
+use mflow::bijectors::{Stream, host};
+use mflow::core::candle::Device;
+use mflow::core::load_model;
+use mflow::data::io::{NpyFile, read_npy, read_npz_array};
 use std::fs;
 
 const NAMES: [&str; 3] = ["log_prob", "reconstruction_error", "latent"];
@@ -94,4 +98,22 @@ fn a_stream_is_refused_where_it_cannot_be() {
     fs::create_dir(folder.path("mine")).unwrap();
     folder.write("mine/thesis.tex", b"text");
     folder.fails("score run x.npy --stream --out mine", 1, &["mine", "new or empty folder"]);
+}
+
+#[test]
+fn many_points_are_those_that_are_drawn_at_once() {
+    let folder = Folder::fitted();
+    // One more than the program draws at a time, and then some.
+    let rows = (1 << 20) + 5;
+    let out = folder.succeeds(&format!("sample run -n {rows} --seed 3 --out x.npy"));
+    assert_eq!(out, format!("x.npy: [{rows}, 3]\n"));
+    let file = folder.path("run/model.safetensors");
+    let model = load_model(&file, None, &Device::Cpu).unwrap().model;
+    let latents = model.sample_latent(rows, &mut Stream::new(3, "sample")).unwrap();
+    let found = NpyFile::open(&folder.path("x.npy")).unwrap();
+    for first in [0, rows / 2, rows - 1000] {
+        let points = model.decode(&latents.narrow(0, first, 1000).unwrap(), None).unwrap();
+        let expected = host::values_f64(&points).unwrap();
+        assert!(found.read_rows(first, 1000).unwrap() == expected, "rows from {first} on");
+    }
 }
