@@ -127,11 +127,11 @@ impl OutFile {
         self.write_array(Array::matrix(rows, cols, &array, precision(t))?, columns, shape)
     }
 
-    fn write_array(
+    fn write_array<'a>(
         &self,
-        mut array: Array<'_>,
-        columns: Option<&[String]>,
-        shape: Option<&[usize]>,
+        mut array: Array<'a>,
+        columns: Option<&'a [String]>,
+        shape: Option<&'a [usize]>,
     ) -> Result<()> {
         if let Some(columns) = columns {
             array = array.with_columns(columns)?;
