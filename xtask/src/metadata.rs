@@ -43,6 +43,9 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// `["lib"]`, `["example"]`, …
     pub(crate) kind: Vec<String>,
+    /// Without which it is not built.
+    #[serde(rename = "required-features", default)]
+    pub(crate) required_features: Vec<String>,
 }
 
 /// Asks cargo.
