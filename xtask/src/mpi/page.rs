@@ -149,7 +149,7 @@ networks have it, which nobody measured. A rank has one core. Efficiency is the 
 of it knows of ranks that wait for each other because one of them is slower.
 
 {forecasts}
-Small models gain little: their gradients take as long to sum as to compute. The last column has 64 times as many rows in each
+The more ranks share a batch, the more of an update is messages. The last column has 64 times as many rows in each
 batch. With the rows of one rank below 50, cut further than shards go, the numbers are for comparison only.
 ",
         start = short(NETWORK.start * 1e6),
