@@ -1,6 +1,6 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `check-devices` and
-//! `check-slurm`.
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `soak`,
+//! `check-devices` and `check-slurm`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
@@ -21,6 +21,7 @@ mod python;
 mod reproduce;
 mod shell;
 mod smoke;
+mod soak;
 mod stability;
 mod table;
 mod test;
@@ -71,6 +72,8 @@ enum Task {
     Device(devices::Options),
     /// Processes that train together: checks them, measures, writes docs/results/mpi.md
     Mpi,
+    /// Kills, power cuts and disks that fail: runs end with the same bits, and docs/results/soak.md says how many
+    Soak(soak::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
 }
@@ -94,6 +97,7 @@ fn main() -> anyhow::Result<()> {
         Task::Data(options) => data::run(&options),
         Task::Device(options) => devices::run(&options),
         Task::Mpi => mpi::run(),
+        Task::Soak(options) => soak::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
     }
 }
