@@ -568,7 +568,7 @@ impl Trainer<'_> {
         let checkpoint = Checkpoint {
             position,
             phases,
-            metrics_len: run.metrics_len(),
+            metrics_len: run.sync_metrics()?,
             weights: self.store.to_named()?,
             moments,
             best,

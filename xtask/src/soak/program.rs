@@ -14,6 +14,8 @@ use crate::{files, shell};
 
 /// How long the program may take where it takes seconds.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// Lines of complaints that are shown.
+const SHOWN: usize = 4;
 /// The library that stands for a disk that fails.
 const LIBRARY: &str = "xtask/soak/disk.c";
 
@@ -250,6 +252,8 @@ impl Ended {
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { line, status, err, .. } = self;
-        write!(f, "`{line}` ended with {status}: {}", err.trim())
+        let last: Vec<&str> = err.lines().collect();
+        let last = &last[last.len().saturating_sub(SHOWN)..];
+        write!(f, "`{line}` ended with {status}: {}", last.join("\n"))
     }
 }

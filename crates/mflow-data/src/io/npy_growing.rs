@@ -39,7 +39,11 @@ impl GrowingNpy {
     ) -> Result<Self> {
         let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
         name.push(".part");
-        let part = path.with_file_name(name);
+        let mut part = path.with_file_name(name);
+        // A process that died after it gave this file its name, and before it gave all files theirs.
+        if done == rows && !part.exists() && path.exists() {
+            path.clone_into(&mut part);
+        }
         let shape: Vec<usize> = std::iter::once(rows).chain(cols).collect();
         let (descr, size) = match dtype {
             Dtype::F32 => ("<f4", 4),

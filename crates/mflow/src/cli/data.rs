@@ -3,7 +3,7 @@ use super::exit::{Done, Usage};
 use super::options::Threads;
 use super::output::result;
 use super::{images, scenes, wbf};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use mflow::bijectors::Stream;
 use mflow::data::io::{Array, Dtype, write_npy};
@@ -170,7 +170,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let mut x = draw(stream)?;
     let noise_stream = &mut Stream::new(options.seed, "data noise");
     let deviation = add_noise(&mut x, simulator.data_dim(), noise, noise_stream)?;
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    mflow::core::create_folder(out)?;
     let write = |file: &str, array: Array<'_>| -> Result<()> {
         let path = out.join(file);
         write_npy(&path, &array)?;

@@ -285,8 +285,7 @@ impl Folders<'_> {
 
 /// Write draws and figure of a set.
 fn write_set(set: &InferredSet, folder: &Path, format: Format) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    mflow::core::create_folder(folder)?;
     let sample = &set.sample;
     let [chains, draws, _] = sample.shape;
     let of_parameters = sample.parameters.iter();

@@ -9,11 +9,12 @@ use super::{input, interrupt, progress, threads};
 use anyhow::{Context, Result, bail};
 use mflow::bijectors::fnv1a;
 use mflow::core::candle::{DType, Device, Tensor};
-use mflow::core::write_atomically;
+use mflow::core::{create_folder, is_part, remove_parts, write_atomically};
 use mflow::data::io::{Columns as Which, GrowingNpy, NpyFile};
 use mflow::train::Pool;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -75,7 +76,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         dtype: signature.dtype.as_str().to_owned(),
     };
     let folder = options.out.path();
-    let progress = start(folder, work, options.resume)?;
+    let (progress, _lock) = start(folder, work, options.resume)?;
     let pool = threads::pool(options.model.fitted.threads)?;
     let stop = interrupt::flag()?;
     let columns = Columns::of(signature);
@@ -190,22 +191,27 @@ impl AtContext {
     }
 }
 
-/// Where the work starts: at its beginning in a new folder, or where it was interrupted.
-fn start(folder: &Path, work: Work, resume: Option<Resume>) -> Result<Progress> {
+/// Where the work starts: at its beginning in a new folder, or where it was interrupted. The folder is locked as long as the
+/// file lives.
+fn start(folder: &Path, work: Work, resume: Option<Resume>) -> Result<(Progress, Option<File>)> {
+    create_folder(folder)?;
+    let lock = lock(folder)?;
     let path = folder.join(PROGRESS);
     if !path.is_file() {
-        if folder.exists()
-            && fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_some())
-        {
+        // A process that was killed before it wrote how far it was leaves parts of that.
+        let is_own = |name: &OsStr| is_part(name) && name.to_string_lossy().starts_with(PROGRESS);
+        if fs::read_dir(folder).map_or(true, |mut entries| {
+            entries.any(|entry| !entry.is_ok_and(|entry| is_own(&entry.file_name())))
+        }) {
             bail!(
                 "{}: expected a new or empty folder for the scores, found something there; choose another --out",
                 folder.display()
             );
         }
-        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        remove_parts(folder)?;
         let progress = Progress { scored: NonFinite::default(), work };
         progress.save(folder)?;
-        return Ok(progress);
+        return Ok((progress, lock));
     }
     if resume.is_none() {
         bail!(
@@ -222,7 +228,19 @@ fn start(folder: &Path, work: Work, resume: Option<Resume>) -> Result<Progress> 
             folder.display()
         );
     }
-    Ok(progress)
+    remove_parts(folder)?;
+    Ok((progress, lock))
+}
+
+/// Locks the folder itself, as nothing but scores is to be in it; none where the system cannot do that.
+fn lock(folder: &Path) -> Result<Option<File>> {
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            bail!("{}: is in use by another process", folder.display())
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+    }
 }
 
 impl Progress {

@@ -128,7 +128,7 @@ impl<'a> Sheet<'a> {
         folder: &'a Path,
         format: Format,
     ) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(CoreError::io(folder))?;
+        mflow_core::create_folder(folder)?;
         Ok(Self { experiment, runs, parameters, folder, format, written: vec![] })
     }
 

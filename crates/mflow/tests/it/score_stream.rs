@@ -82,7 +82,35 @@ fn interrupted_scores_go_on() {
     folder.succeeds("sample run -n 500000 --seed 4 --out y.npy");
     let other = "score run y.npy --stream --resume auto --out scores";
     folder.fails(other, 1, &["scores", "begun differently", "DATA"]);
+    let progress = folder.read("scores/progress.json");
+    folder.write("scores/progress.json.4711.tmp", b"{");
     folder.succeeds(&format!("{score} --resume auto"));
+    are_those_of_the_whole(&folder, "scores", "whole.npz");
+
+    // Killed at its very end, when some of the files had their names.
+    let mut progress: serde_json::Value = serde_json::from_slice(&progress).unwrap();
+    progress["scored"]["rows"] = 500_000.into();
+    folder.write("scores/progress.json", progress.to_string().as_bytes());
+    fs::rename(folder.path("scores/latent.npy"), folder.path("scores/latent.npy.part")).unwrap();
+    folder.succeeds(&format!("{score} --resume auto"));
+    are_those_of_the_whole(&folder, "scores", "whole.npz");
+}
+
+#[test]
+fn scores_in_use_and_parts_of_files_are_told_apart() {
+    let folder = Folder::fitted();
+    folder.succeeds("sample run -n 1000 --out x.npy");
+    folder.succeeds("score run x.npy --out whole.npz");
+    let score = "score run x.npy --stream --out scores";
+    // Killed before it wrote how far it was.
+    fs::create_dir(folder.path("scores")).unwrap();
+    folder.write("scores/progress.json.4711.tmp", b"{");
+    let lock = fs::File::open(folder.path("scores")).unwrap();
+    if lock.try_lock().is_ok() {
+        folder.fails(score, 1, &["scores", "in use by another process"]);
+    }
+    drop(lock);
+    folder.succeeds(score);
     are_those_of_the_whole(&folder, "scores", "whole.npz");
 }
 
