@@ -81,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cases::check_name(only, &known)?;
     }
     let shares = shares(&cases, kills, options.toy);
-    cases.prepare(&program)?;
+    cases.prepare(&program, options.toy)?;
     cases.choose(options.toy, only);
 
     let mut soak = Soak { options, failed: vec![] };

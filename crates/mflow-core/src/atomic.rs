@@ -87,7 +87,8 @@ mod tests {
         let inner = folder.path().join("a/b");
         create_folder(&inner).unwrap();
         create_folder(&inner).expect("it may be there");
-        for name in ["x.npy.12.tmp", ".x.npy.12.0.tmp", "x.npy", "x.tmp", "x.y.tmp", "x.12.tmp.npy"] {
+        for name in ["x.npy.12.tmp", ".x.npy.12.0.tmp", "x.npy", "x.tmp", "x.y.tmp", "x.12.tmp.npy"]
+        {
             fs::write(folder.path().join(name), "").unwrap();
             fs::write(inner.join(name), "").unwrap();
         }

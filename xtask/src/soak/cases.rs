@@ -19,8 +19,9 @@ pub(super) struct Cases {
     pub(super) words: BTreeMap<String, String>,
     file: Vec<Text>,
     table: Vec<Table>,
-    /// Commands that make the data and models of the others.
+    /// Commands that make the data and models of the others, those of `--toy` first.
     prepare: Vec<String>,
+    prepare_more: Vec<String>,
     /// Commands that are killed.
     #[serde(rename = "case")]
     pub(super) cases: Vec<Case>,
@@ -55,9 +56,16 @@ pub(super) struct Case {
     pub(super) command: String,
     #[serde(default)]
     pub(super) again: Again,
+    /// The disk fails at one of so many calls, of a command that takes long.
+    #[serde(default = "one")]
+    pub(super) every: usize,
     /// Whether `--toy` has it.
     #[serde(default)]
     pub(super) toy: bool,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// What the same command does in a folder where it was before.
@@ -97,7 +105,7 @@ impl Cases {
     }
 
     /// Makes what the commands read.
-    pub(super) fn prepare(&self, program: &Program) -> Result<()> {
+    pub(super) fn prepare(&self, program: &Program, toy: bool) -> Result<()> {
         let place = program.place("data")?;
         let write = |name: &str, text: &str| files::write(&place.path.join(name), text.as_bytes());
         for Text { name, text } in &self.file {
@@ -108,7 +116,9 @@ impl Cases {
             let lines: Vec<&str> = [header.as_str()].into_iter().chain(rows).collect();
             write(name, &(lines.join("\n") + "\n"))?;
         }
-        self.prepare.iter().try_for_each(|command| program.succeeds(command, &place).map(drop))
+        let more = if toy { &[][..] } else { &self.prepare_more[..] };
+        let mut commands = self.prepare.iter().chain(more);
+        commands.try_for_each(|command| program.succeeds(command, &place).map(drop))
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Withstood {
     pub(super) refused: usize,
 }
 
-/// Tries a command: every `stride`-th call fails.
+/// Tries a command: one of `stride` times as many calls as it asks for fails.
 pub(super) fn run(program: &Program, case: &Case, stride: usize) -> Result<Withstood> {
     let place = |name: &str| program.place(&format!("disk/{}/{name}", case.name));
     let whole = place("whole")?;
@@ -40,7 +40,7 @@ pub(super) fn run(program: &Program, case: &Case, stride: usize) -> Result<Withs
             .with_context(|| format!("disk {word} from call {at} on"))?
         {
             *failures += 1;
-            at += stride;
+            at += stride * case.every;
         }
     }
     for (word, reason) in FROM_THE_START {

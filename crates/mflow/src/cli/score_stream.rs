@@ -76,12 +76,12 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         dtype: signature.dtype.as_str().to_owned(),
     };
     let folder = options.out.path();
-    let (progress, _lock) = start(folder, work, options.resume)?;
+    let (progress, lock) = start(folder, work, options.resume)?;
     let pool = threads::pool(options.model.fitted.threads)?;
     let stop = interrupt::flag()?;
     let columns = Columns::of(signature);
     columns.tell_of_none(signature);
-    Scoring { opened: &opened, pool: &pool, columns, data, context, folder, progress }
+    Scoring { opened: &opened, pool: &pool, columns, data, context, folder, lock, progress }
         .run(&|| stop.load(Ordering::Relaxed))
 }
 
@@ -191,8 +191,7 @@ impl AtContext {
     }
 }
 
-/// Where the work starts: at its beginning in a new folder, or where it was interrupted. The folder is locked as long as the
-/// file lives.
+/// Where the work starts: at its beginning in a new folder, or where it was interrupted; and the folder, open and locked.
 fn start(folder: &Path, work: Work, resume: Option<Resume>) -> Result<(Progress, Option<File>)> {
     create_folder(folder)?;
     let lock = lock(folder)?;
@@ -258,6 +257,8 @@ struct Scoring<'a> {
     data: Rows,
     context: AtContext,
     folder: &'a Path,
+    /// The folder itself, open and locked.
+    lock: Option<File>,
     progress: Progress,
 }
 
@@ -365,6 +366,10 @@ impl Scoring<'_> {
         }
         let path = self.folder.join(PROGRESS);
         fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        // Or a power cut brings it back, and finished scores are not finished.
+        if let Some(folder) = &self.lock {
+            folder.sync_all().ok();
+        }
         self.progress.scored.warn();
         let rows = self.data.file.rows();
         let shapes: Vec<String> = self

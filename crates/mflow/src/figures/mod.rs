@@ -11,7 +11,6 @@ mod surface;
 
 use crate::experiment::{ExperimentConfig, Origin};
 use crate::{Error, FinishedRun, Result};
-use mflow_core::Error as CoreError;
 use mflow_data::Simulator;
 use mflow_eval::metrics::Evaluated;
 use mflow_train::{EpochMetrics, Pool};
