@@ -10,14 +10,15 @@ mod program;
 mod random;
 mod script;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::provenance::Provenance;
-use crate::reproduce;
+use crate::shell::{self, Lock};
+use crate::{metadata, reproduce};
 use cases::{Case, Cases};
 use program::Program;
 use script::{CHECKS, Scene};
@@ -62,14 +63,25 @@ pub(crate) fn obstacle() -> Option<&'static str> {
     }
 }
 
+/// The step of CI: `--toy`, of the program that its other steps use.
+pub(crate) fn toy() -> Result<()> {
+    shell::run(&mut shell::cargo("build --profile ci -p mflow --bin mflow", Lock::Locked))?;
+    let built = metadata::load(Lock::Locked)?.target_directory.join("ci/mflow");
+    disturb(&Options { kills: None, seed: 0, only: None, toy: true, save: false }, built)
+}
+
 /// Disturbs everything, tells what became of it, and with `--save` writes the page.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(obstacle) = obstacle() {
-        anyhow::bail!(obstacle);
+        bail!(obstacle);
     }
+    disturb(options, reproduce::program()?)
+}
+
+fn disturb(options: &Options, program: PathBuf) -> Result<()> {
     let provenance = Provenance::here()?;
     let mut cases = Cases::read()?;
-    let program = Program::new(reproduce::program()?, Path::new(FOLDER), cases.words.clone())?;
+    let program = Program::new(program, Path::new(FOLDER), cases.words.clone())?;
     let scripted = cases.commands.iter().find(|case| case.name == SCRIPTED).cloned();
     let scripted = scripted.with_context(|| format!("expected a command {SCRIPTED}"))?;
     let kills = options.kills.unwrap_or(if options.toy { TOY_KILLS } else { 200 });
