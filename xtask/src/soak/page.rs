@@ -84,7 +84,8 @@ How to run it, and how a disk is made to fail, is in [testing](../testing.md#a-s
 started again until it ends, and all files in its folder have the bytes of the undisturbed run, but for seconds, the page
 `report.html` and the checkpoint, which are whole; no parts of files are left. *s* is what an undisturbed run takes. A power cut
 leaves what was synced, of names too; with *names kept* all names are there, and files have what was synced; with *lengths kept*
-the rest of them is zero bytes.
+the rest of them is zero bytes. What cannot go on, as `sample`, starts anew; killed, it may leave a hidden file `.NAME.PID.COUNT.tmp`,
+and never a part under the name of the whole.
 
 {}
 ## Disks that fail
