@@ -25,7 +25,7 @@ pub(super) struct Withstood {
     pub(super) refused: usize,
 }
 
-/// Tries a command: one of `stride` times as many calls as it asks for fails.
+/// Tries a command whose disk fails at one of `stride` calls, or of more if it takes long.
 pub(super) fn run(program: &Program, case: &Case, stride: usize) -> Result<Withstood> {
     let place = |name: &str| program.place(&format!("disk/{}/{name}", case.name));
     let whole = place("whole")?;

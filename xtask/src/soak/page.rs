@@ -90,9 +90,10 @@ and never a part under the name of the whole.
 {}
 ## Disks that fail
 
-The disk is full, cannot sync or refuses all changes, from one call on: one run for each call that changes the disk, and the
-numbers are those of failures. Each ends with exit code 1 and an error that names the file and the reason, leaves no file that
-only looks whole, and the same command with space again ends with the bytes of a run without failure. In each command's last runs power
+The disk is full, cannot sync or refuses all changes, from one call on: one run for each call that changes the disk, of slow
+commands for one of several, and the numbers are those of failures. Each ends with exit code 1 and an error that names the file
+and the reason, but for names of files that are in place and cannot be synced, of which nobody is told. None leaves a file that only
+looks whole, and the same command with space again ends with the bytes of a run without failure. In each command's last runs power
 goes right after the end, which loses nothing, and the clock jumps a year back and a year forth, which changes nothing.
 
 {}
