@@ -1,5 +1,5 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `check-devices` and
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `check-devices` and
 //! `check-slurm`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
@@ -19,6 +19,7 @@ mod number;
 mod provenance;
 mod python;
 mod reproduce;
+mod serve;
 mod shell;
 mod smoke;
 mod stability;
@@ -71,6 +72,8 @@ enum Task {
     Device(devices::Options),
     /// Processes that train together: checks them, measures, writes docs/results/mpi.md
     Mpi,
+    /// A service under load, beside the library; writes docs/results/serve.md
+    Serve(serve::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
 }
@@ -94,6 +97,7 @@ fn main() -> anyhow::Result<()> {
         Task::Data(options) => data::run(&options),
         Task::Device(options) => devices::run(&options),
         Task::Mpi => mpi::run(),
+        Task::Serve(options) => serve::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
     }
 }
