@@ -203,7 +203,7 @@ impl Generator {
         let parts = (0..count).step_by(TANGENTS).map(part).collect::<Result<Vec<_>>>()?;
         let tangents: Vec<&Tensor> = parts.iter().filter_map(Dual::tangents).collect();
         match parts.first() {
-            Some(first) => Dual::new(first.value().clone(), Tensor::cat(&tangents, 1)?),
+            Some(first) => Ok(Dual::new(first.value().clone(), Tensor::cat(&tangents, 1)?)?),
             None => Ok(Dual::constant(u)),
         }
     }
