@@ -1,5 +1,5 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `soak`,
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `soak`,
 //! `check-devices` and `check-slurm`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
@@ -19,6 +19,7 @@ mod number;
 mod provenance;
 mod python;
 mod reproduce;
+mod serve;
 mod shell;
 mod smoke;
 mod soak;
@@ -74,6 +75,8 @@ enum Task {
     Mpi,
     /// Kills, power cuts and disks that fail: runs end with the same bits, and docs/results/soak.md says how many
     Soak(soak::Options),
+    /// A service under load, beside the library; writes docs/results/serve.md
+    Serve(serve::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
 }
@@ -98,6 +101,7 @@ fn main() -> anyhow::Result<()> {
         Task::Device(options) => devices::run(&options),
         Task::Mpi => mpi::run(),
         Task::Soak(options) => soak::run(&options),
+        Task::Serve(options) => serve::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
     }
 }

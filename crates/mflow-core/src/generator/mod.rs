@@ -23,6 +23,9 @@ use mflow_bijectors::{Diff, Domain, Dual, host};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Tangents that are pushed at a time on a CPU.
+const TANGENTS: usize = 16;
+
 /// A network from latents to data.
 ///
 /// **Shapes**: coordinates `[B, N]` of the free inputs, data `[B, D]` with `D` the numbers of an image, tangent
@@ -183,7 +186,25 @@ impl Generator {
                 Ok(Dual::new(self.nothing(&[0, d])?, self.nothing(&[0, rows.dim(1)?, d])?)?)
             }
             (0, None) => Ok(Dual::constant(&self.nothing(&[0, self.data_dim()])?)),
+            (_, Some(rows)) if self.device.is_cpu() && rows.dim(1)? > TANGENTS => {
+                self.push_in_parts(u.value(), rows)
+            }
             _ => self.apply(u),
+        }
+    }
+
+    /// Some tangents at a time, so that the images that they are in between stay in the cache.
+    fn push_in_parts(&self, u: &Tensor, rows: &Tensor) -> Result<Dual> {
+        let count = rows.dim(1)?;
+        let part = |first: usize| {
+            let some = rows.narrow(1, first, TANGENTS.min(count - first))?;
+            self.apply(&Dual::new(u.clone(), some)?)
+        };
+        let parts = (0..count).step_by(TANGENTS).map(part).collect::<Result<Vec<_>>>()?;
+        let tangents: Vec<&Tensor> = parts.iter().filter_map(Dual::tangents).collect();
+        match parts.first() {
+            Some(first) => Ok(Dual::new(first.value().clone(), Tensor::cat(&tangents, 1)?)?),
+            None => Ok(Dual::constant(u)),
         }
     }
 

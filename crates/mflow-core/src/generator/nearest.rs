@@ -61,8 +61,8 @@ pub struct Nearest {
     pub distances: Vec<f64>,
 }
 
-/// Numbers in memory at a time, about.
-const BUDGET: usize = 1 << 26;
+/// Numbers in memory at a time, about: few rows, whose images stay in the cache.
+const BUDGET: usize = 1 << 24;
 /// Dampings that are tried before a search ends.
 const TRIES: usize = 8;
 

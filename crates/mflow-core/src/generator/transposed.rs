@@ -1,6 +1,9 @@
 //! Transposed convolutions.
 use candle_core::{Result, Tensor};
 
+/// Numbers that are in the cache at a time, about.
+const AT_ONCE: usize = 1 << 20;
+
 /// A transposed convolution of images `[n, in, h, w]`, as one product of matrices.
 ///
 /// Write an output row as `y = s m + p` with the stride `s` and a phase `p < s`. Of the kernel's rows only
@@ -55,8 +58,19 @@ impl Transposed {
         pixels * (taps * self.inputs).max(stride * self.outputs)
     }
 
-    /// The images.
+    /// The images, on a CPU so many at a time that what lies between input and output stays in its cache.
     pub(super) fn apply(&self, images: &Tensor) -> Result<Tensor> {
+        let (n, _, h, w) = images.dims4()?;
+        let at_once = (AT_ONCE / self.work(h, w).max(1)).max(1);
+        if !images.device().is_cpu() || n <= at_once {
+            return self.apply_to_all(images);
+        }
+        let part = |first| self.apply_to_all(&images.narrow(0, first, at_once.min(n - first))?);
+        let parts = (0..n).step_by(at_once).map(part).collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&parts, 0)
+    }
+
+    fn apply_to_all(&self, images: &Tensor) -> Result<Tensor> {
         let (n, c, h, w) = images.dims4()?;
         let (t, s) = (self.taps, self.stride);
         let wide = images

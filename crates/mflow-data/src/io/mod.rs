@@ -49,7 +49,7 @@ pub use image_options::{BadImages, Colours, ImageOptions};
 pub use images::Images;
 pub use lhe::{LheEvent, LheParticle, LheReader, Species};
 pub use loaded::{Loaded, Warning, align_rows};
-pub use npy::{read_npy, write_npy};
+pub use npy::{npy_bytes, read_npy, read_npy_bytes, write_npy};
 pub use npy_file::NpyFile;
 pub use npy_growing::GrowingNpy;
 pub use npy_writer::NpyWriter;

@@ -33,6 +33,30 @@ pub fn read_npy(path: &Path) -> Result<Table> {
     Ok(load(path, &ReadOptions::default())?.table)
 }
 
+/// As [`read_npy`], of bytes in memory; errors call them `name`.
+///
+/// # Errors
+///
+/// As [`read_npy`].
+pub fn read_npy_bytes(mut bytes: &[u8], name: &str) -> Result<Table> {
+    let len = Some(bytes.len() as u64);
+    let place = Place::file(Path::new(name));
+    Ok(read_from(&mut bytes, len, &place, &ReadOptions::default())?.table)
+}
+
+/// An array as [`write_npy`] writes it, in memory.
+///
+/// # Errors
+///
+/// [`Error::F32Overflow`] for a finite value that single precision cannot hold.
+pub fn npy_bytes(array: &Array<'_>) -> Result<Vec<u8>> {
+    let numbers = array.numbers(&Place::Memory)?;
+    let mut bytes = Vec::new();
+    let written = write_to(&mut bytes, &array.shape(), &numbers);
+    written.map_err(Error::io("write", &Place::Memory))?;
+    Ok(bytes)
+}
+
 /// As [`read_npy`], but as the options say.
 pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     let (mut reader, len) = open(path)?;

@@ -29,6 +29,8 @@ mod scenes;
 mod score;
 mod score_stream;
 mod scores;
+#[cfg(feature = "serve")]
+mod serve;
 mod tables;
 pub(crate) mod threads;
 mod wbf;
@@ -77,6 +79,8 @@ enum Verb {
     Events(events::Options),
     Posterior(posterior::Options),
     Plot(plot::Options),
+    #[cfg(feature = "serve")]
+    Serve(serve::Options),
 }
 
 impl Cli {
@@ -97,6 +101,8 @@ impl Cli {
             Verb::Events(options) => events::run(options),
             Verb::Posterior(options) => posterior::run(options),
             Verb::Plot(options) => plot::run(options),
+            #[cfg(feature = "serve")]
+            Verb::Serve(options) => serve::run(options),
         }
     }
 }

@@ -23,6 +23,8 @@ mod report;
 mod request;
 mod score_stream;
 mod scores;
+#[cfg(feature = "serve")]
+mod serve;
 mod simulated;
 mod starts;
 mod tutorial;
