@@ -55,6 +55,8 @@ pub use npy_growing::GrowingNpy;
 pub use npy_writer::NpyWriter;
 pub use npz::{npz_names, read_npz, read_npz_array, write_npz};
 pub use options::{Delimiter, Missing, ReadOptions};
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetFile;
 pub use table::Table;
 
 /// Reads a table by the file's extension: `.npy`, `.npz`, `.csv`, `.tsv` and, with the feature `parquet`, `.parquet`;

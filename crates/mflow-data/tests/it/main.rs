@@ -18,6 +18,8 @@ mod npy_growing;
 mod npy_header;
 mod npz_files;
 mod packed;
+#[cfg(feature = "parquet")]
+mod parquet_file;
 mod parts;
 mod pixels;
 mod prior;

@@ -1,4 +1,5 @@
 //! The command line: one file per verb, and what verbs share.
+mod array;
 mod data;
 mod decode;
 mod dim;
@@ -14,6 +15,7 @@ mod info;
 mod input;
 mod interrupt;
 mod model;
+mod on_disk;
 mod options;
 mod output;
 mod plot;

@@ -1,7 +1,8 @@
 //! `mflow score --stream`: rows that do not fit in memory, and hours of work that may be interrupted.
 use super::evaluate::NonFinite;
-use super::exit::{Done, Usage};
+use super::exit::Done;
 use super::model::Opened;
+use super::on_disk::OnDisk;
 use super::options::Resume;
 use super::output::{latent_names, message, result, values};
 use super::score::{Columns, Options, scores};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use mflow::bijectors::fnv1a;
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{create_folder, is_part, remove_parts, write_atomically};
-use mflow::data::io::{Columns as Which, GrowingNpy, NpyFile};
+use mflow::data::io::{Columns as Which, GrowingNpy};
 use mflow::train::Pool;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -66,6 +67,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let data = Rows::open(&options.data, &options.part.over_columns(opened.fitted_columns())?)?;
     let signature = opened.signature();
     input::check_columns(&data.path, data.file.cols(), signature.data_dim, "those of the model")?;
+    input::check_names(&data.path, data.file.columns().as_deref(), opened.columns())?;
     let shape = opened.loaded.card.layout.shape.as_deref();
     input::check_shape(&data.path, data.file.row_shape(), shape)?;
     let context = AtContext::open(&opened, options.model.context.as_deref(), data.file.rows())?;
@@ -92,18 +94,12 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// A file whose rows are read when they are needed.
 struct Rows {
     path: PathBuf,
-    file: NpyFile,
+    file: OnDisk,
 }
 
 impl Rows {
     fn open(path: &Path, columns: &Which) -> Result<Self> {
-        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
-            bail!(Usage(format!(
-                "{}: expected a .npy file to --stream rows from; other files are read whole",
-                path.display()
-            )));
-        }
-        Ok(Self { path: path.to_owned(), file: NpyFile::open_columns(path, columns)? })
+        Ok(Self { path: path.to_owned(), file: OnDisk::open(path, columns)? })
     }
 
     /// What tells it from other files: its size and some of its rows.
@@ -152,11 +148,10 @@ impl AtContext {
             // What is missing or too much is told there.
             return Ok(opened.context(path, 1)?.map_or(Self::None, Self::Same));
         };
-        let is_npy = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
-        if !is_npy || NpyFile::open(path)?.rows() == 1 {
+        let of = OnDisk::is_one(path).then(|| Rows::open(path, &Which::All)).transpose()?;
+        let Some(of) = of.filter(|of| of.file.rows() > 1) else {
             return Ok(opened.context(Some(path), 1)?.map_or(Self::None, Self::Same));
-        }
-        let of = Rows::open(path, &Which::All)?;
+        };
         let c = opened.signature().context_dim.unwrap_or(0);
         input::check_columns(path, of.file.cols(), c, "the context features of the model")?;
         match of.file.rows() {

@@ -31,8 +31,9 @@ impl Numbers {
     fn open(path: &Path, columns: &Columns) -> Result<Self> {
         if !has_extension(path, "npy") {
             bail!(Usage(format!(
-                "{}: expected a .npy file to --stream rows from; other files are read whole (`mflow data images` makes one \
-                 of images)",
+                "{}: expected a .npy file to --stream rows from, in any order; `mflow data array {} --out x.npy` makes one of a \
+                 table, and `mflow data images` of images",
+                path.display(),
                 path.display()
             )));
         }
