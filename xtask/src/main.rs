@@ -1,6 +1,6 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `check-devices` and
-//! `check-slurm`.
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `check-devices`,
+//! `check-slurm` and `release`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
@@ -18,6 +18,7 @@ mod mpi;
 mod number;
 mod provenance;
 mod python;
+mod release;
 mod reproduce;
 mod shell;
 mod smoke;
@@ -73,6 +74,8 @@ enum Task {
     Mpi,
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
+    /// What must be true before the crates are published; publishes nothing
+    Release(release::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -95,5 +98,6 @@ fn main() -> anyhow::Result<()> {
         Task::Device(options) => devices::run(&options),
         Task::Mpi => mpi::run(),
         Task::CheckDevices(options) => devices::check::run(&options),
+        Task::Release(options) => release::run(&options),
     }
 }
