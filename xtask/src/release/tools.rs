@@ -25,7 +25,7 @@ pub(super) fn deny() -> Result<Outcome> {
     if let Some(outcome) = missing("deny") {
         return Ok(outcome);
     }
-    shell::run(&mut shell::cargo("deny check licenses bans sources", Lock::Free))?;
+    shell::run(&mut shell::cargo("deny check -D warnings licenses bans sources", Lock::Free))?;
     Ok(Outcome::Good("licences, bans, duplicates and sources are those of deny.toml".into()))
 }
 
@@ -42,7 +42,7 @@ pub(super) fn advisories() -> Result<Outcome> {
             "`cargo deny check advisories`, where the network allows it",
         ));
     }
-    shell::run(&mut shell::cargo("deny check advisories", Lock::Free))?;
+    shell::run(&mut shell::cargo("deny check -D warnings advisories", Lock::Free))?;
     Ok(Outcome::Good("no known faults of dependencies".into()))
 }
 

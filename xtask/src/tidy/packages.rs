@@ -45,7 +45,7 @@ pub(super) fn check(members: &[Package]) -> Result<Vec<Violation>> {
             .extend(complaints.into_iter().map(|(key, what)| Violation::of(package, key, what)));
         if package.is_published() {
             violations.extend(copies(package)?);
-            violations.extend(readme(package)?);
+            violations.extend(readme(package));
             violations.extend(untold(package, &guide).map(|feature| {
                 let what =
                     format!("no line on the feature {feature} in {FEATURES}; add it to the table");
@@ -165,15 +165,17 @@ fn copies(package: &Package) -> Result<Vec<Violation>> {
 }
 
 /// The README can be read on crates.io, where nothing else of the repository is.
-fn readme(package: &Package) -> Result<Vec<Violation>> {
+fn readme(package: &Package) -> Vec<Violation> {
     let (manifest, _) = package.place_of("");
     let path = manifest.with_file_name("README.md");
-    let text = files::read(&path)?;
+    let Ok(text) = files::read(&path) else {
+        return vec![Violation::of(package, "readme", "no README.md beside it; write one")];
+    };
     let complaint = |(line, target): (usize, &str)| {
         let what = format!("a link to {target}, which crates.io has not; name it without a link");
         Violation::new(&path, line, what)
     };
-    Ok(links::to_files(&text).map(complaint).collect())
+    links::to_files(&text).map(complaint).collect()
 }
 
 #[cfg(test)]
