@@ -81,7 +81,9 @@ pub(super) fn docs(release: &Release) -> Result<Outcome> {
 
 /// All packages are made, and built from nothing but what is in them.
 pub(super) fn pack(release: &Release) -> Result<Outcome> {
-    shell::run(&mut shell::cargo("publish --dry-run --workspace", Locked))?;
+    // Else each package would be built in a folder of its own, with all that it depends on.
+    let mut publish = shell::cargo("publish --dry-run --workspace", Locked);
+    shell::run(publish.env("CARGO_TARGET_DIR", &release.target))?;
     let sizes = release.packages.iter().map(|package| size(package, &release.target));
     Ok(Outcome::Good(sizes.collect::<Result<Vec<_>>>()?.join(", ")))
 }
