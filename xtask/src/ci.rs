@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{bench, devices, metadata, number, smoke, test, tidy};
+use crate::{bench, devices, docs, metadata, number, smoke, test, tidy};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -30,10 +30,7 @@ const STEPS: [Step; 10] = [
         shell::run(shell::cargo(clippy, Locked).args(["--", "-D", "warnings"]))
     }),
     ("test", || test::run(Locked)),
-    ("docs", || {
-        let docs = "doc --workspace --no-deps";
-        shell::run(shell::cargo(docs, Locked).env("RUSTDOCFLAGS", "-D warnings"))
-    }),
+    ("docs", || docs::run().map(drop)),
     ("examples", examples),
     ("benches", || {
         let benches = "bench --profile ci -p mflow-benches";

@@ -10,6 +10,7 @@ mod collisions;
 mod data;
 mod devices;
 mod dimension;
+mod docs;
 mod files;
 mod fixtures;
 mod instability;

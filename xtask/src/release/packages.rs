@@ -1,4 +1,4 @@
-//! Of the packages: their names, what is in them, how they are documented and built.
+//! Of the packages: their names, what is in them, and that they can be built from it.
 
 use std::fs;
 use std::path::Path;
@@ -63,20 +63,6 @@ pub(super) fn contents(release: &Release) -> Result<Outcome> {
 fn lacking(listed: &str) -> Vec<&'static str> {
     let wanted = tidy::LICENSES.into_iter().chain(["README.md", "Cargo.toml", "Cargo.lock"]);
     wanted.filter(|file| !listed.lines().any(|line| line == *file)).collect()
-}
-
-/// Documentation as docs.rs would make it.
-pub(super) fn docs(release: &Release) -> Result<Outcome> {
-    let mut docs = shell::cargo("doc --no-deps", Locked);
-    let mut features = Vec::new();
-    for package in &release.packages {
-        docs.args(["-p", &package.name]);
-        let own = package.docs_features().into_iter();
-        features.extend(own.map(|feature| format!("{}/{feature}", package.name)));
-    }
-    let features = features.join(",");
-    shell::run(docs.args(["--features", &features]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    Ok(Outcome::Good(format!("no warnings, with the features {features}")))
 }
 
 /// All packages are made, and built from nothing but what is in them.
