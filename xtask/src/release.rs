@@ -108,11 +108,7 @@ const STEPS: [Step; 15] = [
         check: |_| Ok(Outcome::Good(format!("no warnings, with the features {}", docs::run()?))),
         mend: "mend the documentation",
     },
-    Step {
-        name: "packages",
-        check: packages::pack,
-        mend: "mend what `cargo publish --dry-run --workspace` says",
-    },
+    Step { name: "packages", check: packages::pack, mend: "mend what cargo says above" },
     Step {
         name: "interfaces",
         check: tools::interfaces,

@@ -65,11 +65,16 @@ fn lacking(listed: &str) -> Vec<&'static str> {
     wanted.filter(|file| !listed.lines().any(|line| line == *file)).collect()
 }
 
-/// All packages are made, and built from nothing but what is in them.
+/// Cargo would publish all packages, and each can be built from nothing but what is in it and what is published before it.
 pub(super) fn pack(release: &Release) -> Result<Outcome> {
+    shell::run(&mut shell::cargo("publish --dry-run --workspace --no-verify", Locked))?;
+    // Unlike the dry run, this leaves the packages behind.
+    let mut package = shell::cargo("package", Locked);
+    for Package { name, .. } in &release.packages {
+        package.args(["-p", name]);
+    }
     // Else each package would be built in a folder of its own, with all that it depends on.
-    let mut publish = shell::cargo("publish --dry-run --workspace", Locked);
-    shell::run(publish.env("CARGO_TARGET_DIR", &release.target))?;
+    shell::run(package.env("CARGO_TARGET_DIR", &release.target))?;
     let sizes = release.packages.iter().map(|package| size(package, &release.target));
     Ok(Outcome::Good(sizes.collect::<Result<Vec<_>>>()?.join(", ")))
 }
