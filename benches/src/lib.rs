@@ -19,6 +19,11 @@ use mflow_core::{BaseDensity, StandardNormal};
 use mflow_train::{Optimizer, OptimizerConfig, Pool, cut, optimizer, shards};
 use std::sync::Arc;
 
+/// The code of the README compiles and runs. It is here, as no package that is published may reach out of its folder.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// As in the program: large blocks that are freed stay in the process.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

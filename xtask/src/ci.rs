@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{bench, devices, metadata, number, smoke, soak, test, tidy};
+use crate::{bench, devices, docs, metadata, number, smoke, soak, test, tidy};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -40,10 +40,7 @@ const STEPS: [Step; 11] = [
         shell::run(shell::cargo(clippy, Locked).args(["--", "-D", "warnings"]))
     }),
     ("test", || test::run(Locked)),
-    ("docs", || {
-        let docs = "doc --workspace --no-deps";
-        shell::run(shell::cargo(docs, Locked).env("RUSTDOCFLAGS", "-D warnings"))
-    }),
+    ("docs", || docs::run().map(drop)),
     ("examples", examples),
     ("benches", || {
         let benches = "bench --profile ci -p mflow-benches";

@@ -1,6 +1,6 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
 //! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `soak`,
-//! `check-devices` and `check-slurm`.
+//! `check-devices`, `check-slurm` and `release`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 
 mod bench;
@@ -10,6 +10,7 @@ mod collisions;
 mod data;
 mod devices;
 mod dimension;
+mod docs;
 mod files;
 mod fixtures;
 mod instability;
@@ -18,6 +19,7 @@ mod mpi;
 mod number;
 mod provenance;
 mod python;
+mod release;
 mod reproduce;
 mod serve;
 mod shell;
@@ -79,6 +81,8 @@ enum Task {
     Serve(serve::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
+    /// What must be true before the crates are published; publishes nothing
+    Release(release::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -103,5 +107,6 @@ fn main() -> anyhow::Result<()> {
         Task::Soak(options) => soak::run(&options),
         Task::Serve(options) => serve::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
+        Task::Release(options) => release::run(&options),
     }
 }

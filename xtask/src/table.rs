@@ -27,10 +27,20 @@ impl Table {
 
     /// Aligned columns for a terminal: the first to the left, the others to the right.
     pub(crate) fn text(&self) -> String {
+        self.lines(|row, widths| aligned(row, widths, "  "))
+    }
+
+    /// Aligned columns of words for a terminal: all to the left.
+    pub(crate) fn words(&self) -> String {
+        let left = |(cell, width): (&String, &usize)| format!("{cell:<width$}");
+        self.lines(|row, widths| row.iter().zip(widths).map(left).collect::<Vec<_>>().join("  "))
+    }
+
+    fn lines(&self, line: impl Fn(&[String], &[usize]) -> String) -> String {
         let widths = self.widths();
         let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-        let lines = [&self.head, &rule].into_iter().chain(&self.rows);
-        lines.map(|row| aligned(row, &widths, "  ").trim_end().to_owned() + "\n").collect()
+        let rows = [&self.head, &rule].into_iter().chain(&self.rows);
+        rows.map(|row| line(row, &widths).trim_end().to_owned() + "\n").collect()
     }
 
     /// A markdown table, aligned too so that its source can be read and its changes compared.
@@ -77,6 +87,12 @@ mod tests {
     fn text_is_aligned() {
         let expected = "step    seconds\n------  -------\nfmt         0.4\nclippy\n";
         assert_eq!(example().text(), expected);
+    }
+
+    #[test]
+    fn words_are_to_the_left() {
+        let expected = "step    seconds\n------  -------\nfmt     0.4\nclippy\n";
+        assert_eq!(example().words(), expected);
     }
 
     #[test]

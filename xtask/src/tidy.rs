@@ -1,9 +1,15 @@
 //! `cargo xtask tidy`: the rules of this repository that no other tool checks.
 
+mod changelog;
 mod layers;
 mod lexer;
 mod links;
+mod packages;
 mod source;
+
+pub(crate) use changelog::{CHANGELOG, State, state};
+pub(crate) use layers::level;
+pub(crate) use packages::{LICENSES, PROGRAM};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,6 +18,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
+use crate::metadata::Package;
 use crate::reproduce::page;
 use crate::shell::{self, Lock};
 use crate::{devices, files, metadata};
@@ -29,6 +36,12 @@ impl Violation {
     fn new(path: &Path, line: usize, what: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line, what: what.into() }
     }
+
+    /// In the manifest of a package, at the line of a key or dependency; at the first line if there is none.
+    fn of(package: &Package, key: &str, what: impl Into<String>) -> Self {
+        let (path, line) = package.place_of(key);
+        Self { path, line, what: what.into() }
+    }
 }
 
 impl fmt::Display for Violation {
@@ -40,7 +53,10 @@ impl fmt::Display for Violation {
 /// Checks all rules and prints every violation.
 pub(crate) fn run() -> Result<()> {
     let files = files()?;
-    let mut violations = layers::check(&metadata::load(Lock::Free)?.packages);
+    let members = metadata::load(Lock::Free)?.packages;
+    let mut violations = layers::check(&members);
+    violations.extend(packages::check(&members)?);
+    violations.extend(changelog::check(&files::read(Path::new(CHANGELOG))?, &members));
     for path in &files {
         let extension = path.extension().and_then(|extension| extension.to_str());
         if !matches!(extension, Some("rs" | "md")) {

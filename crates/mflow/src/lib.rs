@@ -1,8 +1,10 @@
-//! Manifold-learning normalizing flows: the front door.
+#![doc = include_str!("../README.md")]
 //!
-//! Re-exports the layers, and holds what the `mflow` program is made of: fitting a model to a table
-//! ([`fit`]), running an experiment on an exact simulator or a file ([`experiment`]), whether a density that hangs on an
-//! encoder can be trusted ([`cycle`]), posteriors of parameters ([`InferredSet`]), and reports ([`html`]).
+//! # Where things are
+//!
+//! Beside the layers there is what the program is made of: fitting a model to a table ([`fit`]), running an experiment on an
+//! exact simulator or a file ([`experiment`]), whether a density that hangs on an encoder can be trusted ([`cycle`]),
+//! posteriors of parameters ([`InferredSet`]), and reports ([`html`]).
 pub mod cycle;
 pub mod experiment;
 pub mod figures;
@@ -29,8 +31,3 @@ pub use mflow_eval as eval;
 pub use mflow_train as train;
 pub use report::{RESULT_FILE, Report};
 pub use settings::{Setting, with_settings};
-
-/// The code of the README compiles and runs.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

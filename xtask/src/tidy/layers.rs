@@ -1,8 +1,5 @@
 //! The crates are a strict stack: each may use those below it.
 
-use std::fs;
-use std::path::Path;
-
 use super::Violation;
 use crate::metadata::Package;
 
@@ -23,15 +20,13 @@ pub(super) fn check(packages: &[Package]) -> Vec<Violation> {
 }
 
 fn check_package(package: &Package) -> Vec<Violation> {
-    let root = std::env::current_dir().unwrap_or_default();
-    let path = package.manifest_path.strip_prefix(root).unwrap_or(&package.manifest_path);
     if package.name != "xtask" && level(&package.name).is_none() {
         let what = format!("crate {} has no layer; place it in STACK of {}", package.name, file!());
-        return vec![Violation::new(path, 1, what)];
+        return vec![Violation::of(package, "", what)];
     }
     let forbidden = package.dependencies.iter().filter_map(|dependency| {
         let what = complaint(&package.name, &dependency.name)?;
-        Some(Violation::new(path, line_of(&package.manifest_path, &dependency.name), what))
+        Some(Violation::of(package, &dependency.name, what))
     });
     forbidden.collect()
 }
@@ -57,18 +52,9 @@ fn complaint(package: &str, dependency: &str) -> Option<String> {
     })
 }
 
-fn level(name: &str) -> Option<usize> {
+/// Where a crate is in the stack, from its foot.
+pub(crate) fn level(name: &str) -> Option<usize> {
     STACK.iter().position(|layer| *layer == name)
-}
-
-/// The manifest's line that names the dependency; the first one if none does.
-fn line_of(manifest: &Path, dependency: &str) -> usize {
-    let text = fs::read_to_string(manifest).unwrap_or_default();
-    let names = |line: &str| {
-        let rest = line.trim_start().strip_prefix(dependency);
-        rest.is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
-    };
-    text.lines().position(names).unwrap_or(0) + 1
 }
 
 #[cfg(test)]
@@ -77,10 +63,9 @@ mod tests {
     use crate::metadata::Dependency;
 
     fn package(name: &str, dependencies: &[&str]) -> Package {
-        let dependencies =
-            dependencies.iter().map(|name| Dependency { name: (*name).to_owned() }).collect();
-        let manifest_path = Path::new("none").join("Cargo.toml");
-        Package { name: name.to_owned(), manifest_path, dependencies, targets: Vec::new() }
+        let named = |name: &&str| Dependency { name: (*name).to_owned(), ..Dependency::default() };
+        let dependencies = dependencies.iter().map(named).collect();
+        Package { name: name.to_owned(), dependencies, ..Package::default() }
     }
 
     fn count(name: &str, dependencies: &[&str]) -> usize {

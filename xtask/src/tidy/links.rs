@@ -7,27 +7,26 @@ use super::Violation;
 /// Checks the links of one file; `exists` is asked for paths relative to the repository.
 pub(super) fn check(path: &Path, text: &str, exists: &dyn Fn(&Path) -> bool) -> Vec<Violation> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut violations = Vec::new();
+    let missing = to_files(text).filter_map(|(line, target)| {
+        let file = target.split('#').next().unwrap_or_default();
+        let what = format!("no file {file} to link to; mend the link or add the file");
+        (!exists(&folder.join(file))).then(|| Violation::new(path, line, what))
+    });
+    missing.collect()
+}
+
+/// The links to files in a text, each with its line.
+pub(super) fn to_files(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fenced = false;
-    for (number, line) in (1..).zip(text.lines()) {
-        if line.trim_start().starts_with("```") {
-            fenced = !fenced;
-        }
-        if fenced {
-            continue;
-        }
-        // Every other piece between backticks is code.
-        for prose in line.split('`').step_by(2) {
-            for target in targets(prose).filter(|target| is_file(target)) {
-                let file = target.split('#').next().unwrap_or_default();
-                if !exists(&folder.join(file)) {
-                    let what = format!("no file {file} to link to; mend the link or add the file");
-                    violations.push(Violation::new(path, number, what));
-                }
-            }
-        }
-    }
-    violations
+    let prose = (1..).zip(text.lines()).filter(move |(_, line)| {
+        let is_fence = line.trim_start().starts_with("```");
+        fenced ^= is_fence;
+        !fenced && !is_fence
+    });
+    // Every other piece between backticks is code.
+    let pieces = prose.flat_map(|(line, text)| text.split('`').step_by(2).map(move |p| (line, p)));
+    let links = pieces.flat_map(|(line, piece)| targets(piece).map(move |target| (line, target)));
+    links.filter(|(_, target)| is_file(target))
 }
 
 /// Whether the target of a link is a file rather than an address or a heading of the same page.

@@ -2,7 +2,7 @@
 //!
 //! [`embedding::check`] tries an [`Embedding`](crate::Embedding), a chart among them: projections, tangents, the volume element, the
 //! ends of the domain. [`model::check`] tries a [`Model`](crate::Model): codes, the density beside its parts and its integral,
-//! samples, files. They work as those of maps in [`mflow_bijectors::laws`]: inputs are drawn and shrunk, and a broken law says at
+//! samples, files. They work as those of maps in [`mod@mflow_bijectors::laws`]: inputs are drawn and shrunk, and a broken law says at
 //! which input, what was found and expected, and why so much difference is allowed. [`embedding_laws!`](crate::embedding_laws!) and
 //! [`model_laws!`](crate::model_laws!) make a test of each law.
 //!

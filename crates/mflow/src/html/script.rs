@@ -9,3 +9,18 @@ pub(super) fn plotly_js() -> Option<String> {
     let (_, script) = first.split_once('>')?;
     Some(script.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_notice_is_told() {
+        let script = plotly_js().unwrap();
+        let (notice, _) = script.split_once("*/").unwrap();
+        let lines = notice.lines().filter_map(|line| line.strip_prefix("* "));
+        let told = include_str!("../../NOTICES.md");
+        let missing: Vec<&str> = lines.clone().filter(|line| !told.contains(line)).collect();
+        assert!(lines.count() >= 4 && missing.is_empty(), "not in NOTICES.md: {missing:?}");
+    }
+}
