@@ -4,6 +4,7 @@ use crate::domain::Domain;
 use crate::host;
 use crate::kernel::Kernel;
 use crate::noise::Noise;
+use crate::shape::size;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::fmt::Debug;
@@ -77,7 +78,7 @@ impl Signature {
             data_domain: Domain::Reals,
             conformal: false,
             context_dim: None,
-            working_size: 2 * shape.iter().product::<usize>(),
+            working_size: size(shape).saturating_mul(2),
             dtype,
             device: device.clone(),
         }

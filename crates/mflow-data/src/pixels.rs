@@ -68,7 +68,7 @@ pub fn flip_some(values: &mut [f64], shape: [usize; 3], rng: &mut dyn Rng) -> Re
 
 fn flip_where(values: &mut [f64], shape: [usize; 3], mut draw: impl FnMut() -> bool) -> Result<()> {
     let [_, width, channels] = shape;
-    let cols = shape.iter().product();
+    let cols = shape.iter().fold(1, |all: usize, side| all.saturating_mul(*side));
     if cols == 0 || !values.len().is_multiple_of(cols) {
         return Err(Error::PartialRow { what: "images", cols, found: values.len() });
     }

@@ -1,8 +1,9 @@
 //! Orthogonal maps as products of Householder reflections.
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_square;
 use crate::params::{Init, Params, Piece};
 use crate::shape::no_log_det;
-use crate::{Diff, Error, Result};
+use crate::{Diff, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -48,9 +49,7 @@ impl OrthogonalConfig {
 /// Whether a product of reflections can be built.
 pub(super) fn check(kind: &str, dim: usize, reflections: usize) -> Result<()> {
     for (field, v) in [("dim", dim), ("reflections", reflections)] {
-        if v == 0 {
-            return Err(Error::config(format!("{kind}.{field}"), "must be positive, found 0"));
-        }
+        check_square(format!("{kind}.{field}"), v)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The conditioner network: residual or feed-forward, of vectors or of the pixels of images.
 use super::{Activation, Linear};
 use crate::bijector::{Direction, Mapped};
+use crate::count::{check_blocks, check_square};
 use crate::noise::LayerNoise;
 use crate::params::{Init, Piece};
 use crate::univariate::Univariate;
@@ -82,9 +83,8 @@ impl NetConfig {
         1. / (self.hidden.max(1) as f64).sqrt()
     }
     pub(crate) fn validate(&self, path: &str) -> Result<()> {
-        if self.hidden == 0 {
-            return Err(Error::config(format!("{path}.hidden"), "must be positive, found 0"));
-        }
+        check_square(format!("{path}.hidden"), self.hidden)?;
+        check_blocks(format!("{path}.blocks"), self.blocks)?;
         check_dropout(path, self.dropout)
     }
 }

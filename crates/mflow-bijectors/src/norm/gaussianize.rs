@@ -1,11 +1,12 @@
 //! Element-wise splines that start from the quantiles of the first batch.
 use super::{flag, is_initialized, set_initialized};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::elementwise::elements;
 use crate::params::Params;
 use crate::route::Route;
 use crate::univariate::{RationalQuadratic, ScalarMap, Univariate};
-use crate::{Diff, Error, Result, host};
+use crate::{Diff, Result, host};
 use candle_core::cpu::erf::erf_f64;
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -55,9 +56,7 @@ impl GaussianizeConfig {
     /// If a field is out of range or a state does not fit.
     pub fn build(&self, params: &mut Params<'_>) -> Result<Gaussianize> {
         let d = self.dim;
-        if d == 0 {
-            return Err(Error::config("gaussianize.dim", "must be positive, found 0"));
-        }
+        check_features("gaussianize.dim", d)?;
         let map = RationalQuadratic::new(self.bins, self.tail_bound, 1.)?;
         let (dtype, device) = (params.dtype(), params.device().clone());
         let zeros = Tensor::zeros(d, dtype, &device)?;

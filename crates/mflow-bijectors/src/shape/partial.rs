@@ -1,5 +1,6 @@
 //! A bijector on some of the features.
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::coupling::indices;
 use crate::diff::Diff;
 use crate::domain::Domain;
@@ -28,6 +29,7 @@ impl PartialMap {
     /// # Errors
     /// If the features are not distinct and below `dim`, or not those of a square map of vectors.
     pub fn new(dim: usize, on: &[usize], inner: Arc<dyn Bijector>) -> Result<Self> {
+        check_features("partial.dim", dim)?;
         let s = inner.signature();
         let mut sorted = on.to_vec();
         sorted.sort_unstable();

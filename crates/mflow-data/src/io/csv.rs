@@ -170,7 +170,9 @@ impl<'a> Parser<'a> {
                 Err(Error::MixedFirstRow { path: path(), line, number, text })
             }
             // A row index has no name.
-            (Some(_), None, None) if fields[0].is_empty() && count_up(&fields[1..]) => Ok(true),
+            (Some(_), None, None) if matches!(fields, [first, rest @ ..] if first.is_empty() && count_up(rest)) => {
+                Ok(true)
+            }
             (Some(_), None, None) if fields.len() > 1 && count_up(fields) => {
                 Err(Error::CountingHeader { path: path(), line, last: fields.len() - 1 })
             }
@@ -193,8 +195,11 @@ impl<'a> Parser<'a> {
         let path = || self.path.to_path_buf();
         let (expected, found) = (self.width, fields.len());
         if found != expected {
-            if found == 2 * expected && fields.iter().all(|field| is_number(field)) {
-                let found = format!("{},{}", fields[0], fields[1]);
+            if let [first, second, ..] = fields
+                && found == 2 * expected
+                && fields.iter().all(|field| is_number(field))
+            {
+                let found = format!("{first},{second}");
                 if has_decimal_comma(&found) {
                     return Err(Error::DecimalComma { path: path(), line, found });
                 }

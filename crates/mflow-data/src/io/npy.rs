@@ -60,6 +60,13 @@ pub(super) fn read_from(
     let header = Header::read(reader, place)?;
     let too_large = || Error::TooLarge { place: place.clone(), shape: header.shape.clone() };
     let (rows, cols, row_shape) = header.table(place)?;
+    // An array without values may claim any number of columns, which would be counted one by one.
+    if cols == 0 {
+        return Err(Error::NoColumns { place: place.clone() });
+    }
+    if rows == 0 {
+        return Err(Error::NoRows { place: place.clone() });
+    }
     let expected = header.elements().and_then(|n| n.checked_mul(header.element.size() as u64));
     let expected = expected.ok_or_else(too_large)?;
     if let Some(len) = len {

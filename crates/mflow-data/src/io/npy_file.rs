@@ -67,6 +67,9 @@ impl NpyFile {
         let expected = header.elements().and_then(|n| n.checked_mul(size)).ok_or_else(too_large)?;
         super::npy::compare(&place, expected, len.saturating_sub(header.len))?;
         let positions = columns.resolve(&place, None, cols)?;
+        if positions.is_empty() {
+            return Err(Error::NoColumns { place });
+        }
         let chosen = (!positions.iter().copied().eq(0..cols)).then_some(positions);
         let row_shape = row_shape.filter(|_| chosen.is_none());
         let (path, element, start) = (path.to_owned(), header.element, header.len);
@@ -106,6 +109,9 @@ impl NpyFile {
     /// As [`for_each_block`](Self::for_each_block).
     pub fn read_rows(&self, first: usize, count: usize) -> Result<Vec<f64>> {
         let count = count.min(self.rows.saturating_sub(first));
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         let mut values = Vec::with_capacity(count * self.cols());
         self.read_run(first, count, &mut values)?;
         Ok(values)
@@ -204,7 +210,7 @@ impl RowReader for NpyFile {
     fn read(&self, rows: &[usize]) -> Result<Vec<f64>, SourceError> {
         let mut values = Vec::with_capacity(rows.len() * self.cols());
         // Rows that follow one another in the file are one read.
-        let runs = rows.chunk_by(|a, b| a + 1 == *b);
+        let runs = rows.chunk_by(|a, b| a.checked_add(1) == Some(*b));
         for run in runs {
             match (run.first(), run.last()) {
                 (Some(&first), Some(&last)) if last < self.rows => {

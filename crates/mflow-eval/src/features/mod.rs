@@ -72,7 +72,7 @@ impl ImageShape {
     /// Numbers of an image.
     #[must_use]
     pub fn pixels(&self) -> usize {
-        self.height * self.width * self.channels
+        self.height.saturating_mul(self.width).saturating_mul(self.channels)
     }
 
     /// Refuse what no network sees.

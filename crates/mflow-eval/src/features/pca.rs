@@ -24,7 +24,7 @@ impl PcaFeatures {
     /// [`Error::TooFew`] where there are less than `k + 1` images, [`Error::Features`] where `k` is 0, or the images
     /// extend in less directions.
     pub fn fit(training: Sample<'_>, k: usize) -> Result<Self> {
-        training.at_least(k + 1)?;
+        training.at_least(k.saturating_add(1))?;
         let (n, d) = (training.count(), training.dim());
         let mut mean = vec![0.; d];
         for row in training.rows() {

@@ -39,10 +39,11 @@ impl Calibration {
         if ranks.is_empty() {
             return Err(Error::NoSamples);
         }
-        if bins < 2 || !(draws + 1).is_multiple_of(bins) {
-            return Err(Error::Bins { bins, ranks: draws + 1 });
+        let possible = draws.saturating_add(1);
+        if bins < 2 || !possible.is_multiple_of(bins) {
+            return Err(Error::Bins { bins, ranks: possible });
         }
-        let width = (draws + 1) / bins;
+        let width = possible / bins;
         let mut histogram = vec![0; bins];
         for &rank in ranks {
             match histogram.get_mut(rank / width) {

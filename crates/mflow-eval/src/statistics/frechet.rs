@@ -1,12 +1,10 @@
 //! The Fréchet distance of two samples, each taken for a normal distribution: Dowson and Landau (1982), "The Fréchet
 //! distance between multivariate normal distributions", Journal of Multivariate Analysis 12; of features of images
 //! Heusel et al. (2017), arXiv:1706.08500.
+use super::neighbours::LARGEST;
 use super::sample::Sample;
 use crate::{Error, Estimate, Result};
 use faer::{Mat, MatRef};
-
-/// Larger values have squares whose sums need not be finite.
-const LARGEST: f64 = 1e150;
 
 /// A Fréchet distance with its error, and what it would be of more rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +50,7 @@ pub fn frechet_with_error(x: Sample<'_>, y: Sample<'_>, blocks: usize) -> Result
     if blocks < 2 {
         return Err(Error::Blocks { expected: 2, found: blocks });
     }
-    check(x, y, 2 * blocks)?;
+    check(x, y, blocks.saturating_mul(2))?;
     let value = frechet_distance(x, y)?;
     let without = |block: usize| {
         let kept = |row: usize| row % blocks != block;
