@@ -105,7 +105,7 @@ fn moments<E>(
     let mut each = |f: &mut dyn FnMut(&[f64], f64)| -> Result<(), E> {
         let mut row = 0;
         pass(&mut |values| {
-            for values in values.chunks_exact(cols) {
+            for values in values.chunks_exact(cols.max(1)) {
                 let w = weight(row);
                 if w > 0. {
                     f(values, w);

@@ -225,7 +225,7 @@ pub fn parameter_rows<'a>(
     n: usize,
 ) -> Result<Vec<&'a [f64]>> {
     let cols = of.len();
-    if parameters.len() != n * cols {
+    if n.checked_mul(cols) != Some(parameters.len()) {
         // Where there are none to be, the error counts those that are there.
         let (rows, cols) = if cols == 0 { (0, 1) } else { (n, cols) };
         return Err(Error::BatchSize { what: "parameters", rows, cols, found: parameters.len() });

@@ -1,5 +1,6 @@
 //! Checkpoints: everything that a run needs to go on to the same bits.
 use crate::attempt::Attempt;
+use crate::schedule::Stage;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_core::{read_tensors, write_tensors};
@@ -117,6 +118,17 @@ impl Checkpoint {
             ("state".to_owned(), state),
         ]);
         Ok(write_tensors(path, &tensors, metadata)?)
+    }
+
+    /// Whether a run of this schedule can stand there. A file that was changed by hand may say anything.
+    pub(crate) fn fits(&self, schedule: &[Stage]) -> bool {
+        let Position { stage, attempt, round, .. } = self.position;
+        let Some(stage) = schedule.get(stage) else { return self.phases.is_empty() };
+        let in_it = self.phases.len() == stage.phases().len();
+        round <= stage.rounds()
+            && attempt <= self.attempts.len()
+            && (in_it || self.phases.is_empty() && round == 0)
+            && self.phases.iter().all(|phase| phase.validation.len() == round)
     }
 
     /// Read a checkpoint.

@@ -113,7 +113,7 @@ impl Trials<'_> {
             let reason = "none of the candidates could be trained: all of them diverged";
             return Err(Error::config("start", reason));
         };
-        trials[winner].failed = false;
+        trials.get_mut(winner).into_iter().for_each(|trial| trial.failed = false);
         Ok(Some(Choice { winner, trials }))
     }
 
@@ -203,7 +203,7 @@ fn shortened(config: &TrainConfig, rows: usize, updates: usize) -> (TrainConfig,
     let all: usize = config.phases.iter().map(of).sum();
     for stage in &mut config.phases {
         let rounds = stage.rounds();
-        *stage.rounds_mut() = (rounds * updates / all.max(1)).clamp(1, rounds);
+        *stage.rounds_mut() = (rounds.saturating_mul(updates) / all.max(1)).clamp(1, rounds.max(1));
         stage.set_restarts(0);
     }
     let updates: usize = config.phases.iter().map(of).sum();

@@ -32,7 +32,7 @@ impl Batch {
     }
     /// Number of rows `B`.
     pub fn rows(&self) -> usize {
-        self.x.dims()[0]
+        self.x.dims().first().copied().unwrap_or(0)
     }
     /// The joint log-ratio of each row, `[B]`, if the data come with them.
     ///

@@ -143,8 +143,10 @@ impl Trainer<'_> {
             let mut work = self.work(stage, position, shards, &split, past, stop)?;
             // Between stages there is nothing to restore.
             if let Some(checkpoint) = resumed.take().filter(|c| !c.phases.is_empty()) {
-                for (i, state) in checkpoint.phases.into_iter().enumerate() {
-                    work.members[i].restore(i, state, &checkpoint.moments)?;
+                for (i, (member, state)) in
+                    work.members.iter_mut().zip(checkpoint.phases).enumerate()
+                {
+                    member.restore(i, state, &checkpoint.moments)?;
                 }
                 work.best = checkpoint.best;
             }
@@ -312,7 +314,13 @@ impl Trainer<'_> {
             Some(run) => {
                 run.identify(&identity)?;
                 let path = run.file(CHECKPOINT);
-                if path.exists() { Some(Checkpoint::load(&path)?) } else { None }
+                let checkpoint = path.exists().then(|| Checkpoint::load(&path)).transpose()?;
+                if checkpoint.as_ref().is_some_and(|c| !c.fits(&self.config.phases)) {
+                    let reason =
+                        "says that the run stands where its schedule never comes; start it anew";
+                    return Err(Error::run(&path, reason));
+                }
+                checkpoint
             }
         };
         let position = checkpoint.as_ref().map(|c| c.position);

@@ -54,7 +54,7 @@ impl PartialMap {
         let domain = |inner: &Domain| {
             let mut each = vec![Domain::Any; dim];
             let of = |i: usize| match inner {
-                Domain::Features(each) => each[i].clone(),
+                Domain::Features(each) => each.get(i).cloned().unwrap_or(Domain::Any),
                 all => all.clone(),
             };
             on.iter().enumerate().for_each(|(i, &k)| each[k] = of(i));

@@ -77,6 +77,15 @@ impl Generator {
     ) -> Result<Self> {
         DeviceName::of(device).check(dtype)?;
         let inputs = config.inputs;
+        if inputs == 0 {
+            return Err(Error::GeneratorLayer {
+                layer: 0,
+                kind: "start",
+                what: "inputs".into(),
+                expected: "1 or more".into(),
+                found: "0".into(),
+            });
+        }
         let (shape, layers) = (vec![inputs], Vec::new());
         let mut builder = Builder { tensors, dtype, device, shape, layers, work: inputs };
         for (layer, config) in config.layers.iter().enumerate() {
@@ -197,7 +206,7 @@ impl Generator {
         }
         let d = self.data_dim();
         Ok(x.linear(|t| {
-            let (b, r) = (t.dims()[0], t.dims()[1]);
+            let (b, r) = (t.dim(0)?, t.dim(1)?);
             t.contiguous()?.reshape((b, r, d))
         })?)
     }

@@ -1,4 +1,5 @@
 //! Transposed convolutions.
+use super::layer::MOST_WORK;
 use candle_core::{Result, Tensor};
 
 /// A transposed convolution of images `[n, in, h, w]`, as one product of matrices.
@@ -44,15 +45,18 @@ impl Transposed {
 
     /// The length of a side, from that of the input; `None` if nothing is left.
     pub(super) fn side(&self, side: usize) -> Option<usize> {
-        let all = side.checked_sub(1)? * self.stride + self.kernel + self.output_padding;
-        all.checked_sub(2 * self.padding).filter(|&side| side > 0)
+        let all = side.checked_sub(1)?.checked_mul(self.stride)?.checked_add(self.kernel)?;
+        let all = all.checked_add(self.output_padding)?;
+        all.checked_sub(self.padding.checked_mul(2)?).filter(|&side| side > 0)
     }
 
-    /// The most numbers that are in memory for one image at a time.
-    pub(super) fn work(&self, h: usize, w: usize) -> usize {
-        let pixels = (h + self.taps) * (w + self.taps);
+    /// The most numbers that are in memory for one image at a time; none where they are more than [`MOST_WORK`].
+    pub(super) fn work(&self, h: usize, w: usize) -> Option<usize> {
+        let pixels = h.checked_add(self.taps)?.checked_mul(w.checked_add(self.taps)?)?;
+        // The matrix is there, so that its sides can be computed.
         let (taps, stride) = (self.taps * self.taps, self.stride * self.stride);
-        pixels * (taps * self.inputs).max(stride * self.outputs)
+        let of_pixel = (taps * self.inputs).max(stride * self.outputs);
+        pixels.checked_mul(of_pixel).filter(|work| *work <= MOST_WORK)
     }
 
     /// The images.

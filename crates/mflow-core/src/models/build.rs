@@ -24,6 +24,9 @@ use mflow_bijectors::{
 };
 use std::sync::Arc;
 
+/// Features, at most: those of images of 4096 x 4096 pixels. What asks for more is a mistake, or a file made to fill memory.
+const MOST: usize = 1 << 24;
+
 impl ModelConfig {
     /// Build over `store`. Parameters whose name (such as `outer.3`) `trained` rejects are frozen:
     /// they share their storage with other builds but cost no backward.
@@ -57,6 +60,13 @@ impl ModelConfig {
     /// Refuse sizes that cannot be.
     pub(crate) fn check(&self) -> Result<()> {
         let ModelSizes { data_dim: d, manifold_dim: n, normalization, .. } = &self.sizes;
+        for (field, found) in
+            [("data_dim", *d), ("manifold_dim", *n), ("context_dim", self.sizes.context_dim)]
+        {
+            if found > MOST {
+                return refuse(field, format!("must be at most {MOST}, found {found}"));
+            }
+        }
         if let Some((around, manifold)) = self.chart().map(ChartConfig::dims) {
             // With an `f` behind it the chart may lie in a part of the space.
             let fits =

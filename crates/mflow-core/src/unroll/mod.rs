@@ -144,7 +144,7 @@ pub fn unroll(
         return Err(Error::Data {
             op: "unroll",
             arg: "x",
-            expected: format!("at least {} different rows", k + 1),
+            expected: format!("at least {} different rows", k.saturating_add(1)),
             found: format!("{} among {}", distinct.first.len(), all.len()),
         });
     }

@@ -230,8 +230,8 @@ impl<'a> Parser<'a> {
 
 /// A field for a message, cut if it is long.
 fn shown(field: &str) -> String {
-    match field.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", &field[..end]),
+    match field.char_indices().nth(SHOWN).and_then(|(end, _)| field.get(..end)) {
+        Some(start) => format!("{start}..."),
         None => field.to_owned(),
     }
 }

@@ -29,7 +29,7 @@ pub fn smoothed_plane(pairs: &[(f64, f64)], window: &Window) -> Result<Field> {
     let &Window { limits, ends, cells } = window;
     let most = usize::MAX.isqrt() >> 4; // whose square can be allocated
     for [low, high] in limits {
-        if !(2..=most).contains(&cells) || !(low < high && (high - low).is_finite()) {
+        if !((2..=most).contains(&cells) && low < high && (high - low).is_finite()) {
             return Err(Error::Table { low, high, points: cells });
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn agree(team: &dyn Team, what: &'static str, hash: u64) -> Result<()
     // f64 holds halves exactly.
     for half in [hash >> 32, hash & 0xffff_ffff] {
         let all = numbers(team, vec![half as f64], team.size())?;
-        if let Some(rank) = all.iter().position(|v| *v != all[0]) {
+        if let Some(rank) = all.iter().position(|v| Some(v) != all.first()) {
             return Err(Error::Ranks { what, rank });
         }
     }

@@ -203,8 +203,8 @@ pub(super) fn number(text: &str) -> Option<f64> {
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     let text = text.lines().next().unwrap_or_default();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("`{}...`", &text[..end]),
+    match text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("`{start}...`"),
         None => format!("`{text}`"),
     }
 }
