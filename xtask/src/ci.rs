@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{bench, devices, metadata, number, smoke, test, tidy};
+use crate::{bench, devices, divisions, metadata, number, smoke, test, tidy};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -22,13 +22,14 @@ type Step = (&'static str, fn() -> Result<()>);
 /// The step that is left out, loudly, where it cannot be made.
 const INSTRUCTIONS: &str = "instructions";
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("fmt", || shell::run(shell::cargo("fmt", shell::Lock::Free).args(["--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
         let clippy = "clippy --workspace --all-targets";
         shell::run(shell::cargo(clippy, Locked).args(["--", "-D", "warnings"]))
     }),
+    ("divisions", || divisions::run(Locked)),
     ("test", || test::run(Locked)),
     ("docs", || {
         let docs = "doc --workspace --no-deps";

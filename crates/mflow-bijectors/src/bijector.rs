@@ -136,6 +136,7 @@ impl Signature {
 
 impl Mapped {
     /// A result of no rows, with as many tangents as the arguments have.
+    #[expect(clippy::indexing_slicing, reason = "a value has its batch axis")]
     fn with_tangents_of(self, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
         let asked = [Some(x), context];
         let tangents = asked.iter().flatten().find_map(|d| d.tangents());
@@ -255,6 +256,7 @@ impl<L: Layer> Bijector for L {
     fn signature(&self) -> &Signature {
         Layer::signature(self)
     }
+    #[expect(clippy::indexing_slicing, reason = "`checked` has found a batch axis")]
     fn map(
         &self,
         direction: Direction,
@@ -267,6 +269,7 @@ impl<L: Layer> Bijector for L {
             _ => self.apply(direction, x, context),
         }
     }
+    #[expect(clippy::indexing_slicing, reason = "`checked` has found a batch axis")]
     fn push(&self, direction: Direction, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
         let context = checked(Layer::signature(self), direction, x, context)?;
         if x.value().dims()[0] == 0 {
@@ -277,6 +280,7 @@ impl<L: Layer> Bijector for L {
         let Mapped { value, log_abs_det } = self.apply(direction, x, context)?;
         Ok(Mapped { value, log_abs_det: log_abs_det.log_det_as_asked(x, context) })
     }
+    #[expect(clippy::indexing_slicing, reason = "`checked` has found a batch axis")]
     fn observe(
         &self,
         direction: Direction,
@@ -298,6 +302,10 @@ impl<L: Layer> Bijector for L {
 }
 
 /// Check the arguments of a map; gives the context back if the map has one.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "there is a batch axis, as the number of axes is compared first"
+)]
 fn checked<'a, T: Diff>(
     signature: &Signature,
     direction: Direction,

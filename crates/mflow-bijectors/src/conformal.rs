@@ -57,6 +57,10 @@ impl Layer for Scaling {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let d = self.signature.latent_shape[0];
         let parts = split(&self.theta, &[1, d])?;
@@ -127,6 +131,10 @@ impl Layer for SpecialConformal {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let b = match direction {
             Direction::Forward => self.b.clone(),
@@ -187,6 +195,10 @@ impl Layer for Inversion {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn apply<T: Diff>(&self, _: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let norm = x.mul(x)?.sum_last()?.unsqueeze_last()?;
         let d = self.signature.latent_shape[0] as f64;

@@ -70,6 +70,10 @@ impl Piece {
     fn len(&self) -> usize {
         size(&self.shape)
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "axes are a permutation of those that a piece has, as its constructors make them"
+    )]
     fn file_shape(&self) -> Vec<usize> {
         self.axes.iter().map(|&axis| self.shape[axis]).collect()
     }
@@ -78,6 +82,10 @@ impl Piece {
         permuted(t, &self.axes)
     }
     /// The inverse of [`Piece::to_file`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "axes are a permutation of those that a piece has, as its constructors make them"
+    )]
     fn to_memory(&self, t: &Tensor) -> Result<Tensor> {
         let mut back = vec![0; self.axes.len()];
         self.axes.iter().enumerate().for_each(|(file, &memory)| back[memory] = file);
@@ -86,6 +94,10 @@ impl Piece {
 }
 
 /// With axes in another order. Always a copy: what is saved must not change when the parameter does.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "axes are a permutation of those that a piece has, as its constructors make them"
+)]
 fn permuted(t: &Tensor, axes: &[usize]) -> Result<Tensor> {
     if t.elem_count() == 0 {
         // GPUs refuse to copy nothing.

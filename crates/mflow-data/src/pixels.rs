@@ -28,6 +28,7 @@ pub fn dequantise(values: &mut [f64], rng: &mut dyn Rng) {
 ///
 /// [`Error::ImageSetting`] for a number of bits that is not from 1 to 8. [`Error::Pixel`] for the first value that is no whole number from 0 to
 /// 255, with `D` values in a row; nothing is changed then.
+#[expect(clippy::integer_division_remainder_used, reason = "`d` is 1 or more")]
 pub fn reduce_bits(values: &mut [f64], d: usize, bits: u32) -> Result<()> {
     if !(1..=8).contains(&bits) {
         let expected = "1 to 8".to_owned();

@@ -113,6 +113,7 @@ pub fn sample_posterior(
 }
 
 impl PosteriorSample {
+    #[expect(clippy::indexing_slicing, reason = "counted by the chains")]
     fn new(target: &dyn DifferentiableTarget, chains: Vec<Chain>, pool: &Pool) -> Result<Self> {
         let dim = target.dim();
         let log_probs = pool.map(chains.len(), |chain| target.log_probs(&chains[chain].draws));

@@ -154,6 +154,10 @@ impl Trials<'_> {
     }
 
     /// Rows to train on and to judge by, in memory.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "evenly spread positions, of one row or more"
+    )]
     fn rows(&self) -> Result<(Rows, Rows)> {
         let rows = self.data.rows();
         if rows < 2 {

@@ -4,6 +4,7 @@ use crate::schedule::{Stage, TrainConfig};
 impl TrainConfig {
     /// Divide `epochs` among the stages in the proportions that they have, at least one each; a cycle of an alternation
     /// counts as many as one phase of it passes over the data, times the number of phases.
+    #[expect(clippy::integer_division_remainder_used, reason = "every stage counts 1 or more")]
     pub fn set_epochs(&mut self, epochs: usize) {
         let weight = |stage: &Stage| match stage {
             Stage::Alternate(a) => {

@@ -163,6 +163,11 @@ impl Stored {
 }
 
 /// Refuse values that would become infinite.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "a reader has values only where it has columns"
+)]
 fn check_range(
     what: &'static str,
     values: &[f64],
@@ -226,6 +231,7 @@ impl Rows {
     ///
     /// # Errors
     /// If the lengths do not fit.
+    #[expect(clippy::integer_division_remainder_used, reason = "a dimension of 0 is refused first")]
     pub fn new(
         x: Vec<f64>,
         data_dim: usize,
@@ -363,9 +369,11 @@ impl RowSource for Rows {
     fn rows(&self) -> usize {
         self.all.rows()
     }
+    #[expect(clippy::indexing_slicing, reason = "rows are matrices")]
     fn data_dim(&self) -> usize {
         self.all.x.dims()[1]
     }
+    #[expect(clippy::indexing_slicing, reason = "rows are matrices")]
     fn context_dim(&self) -> usize {
         self.all.context.as_ref().map_or(0, |c| c.dims()[1])
     }

@@ -83,6 +83,7 @@ struct Build<'a, 'p> {
 
 impl Visitor for Build<'_, '_> {
     type Output = Arc<dyn Bijector>;
+    #[expect(clippy::indexing_slicing, reason = "the halves of a mask are features below `dim`")]
     fn visit<U: Univariate>(self, map: U) -> Result<Self::Output> {
         let Self { config, params } = self;
         if map.domain() != Domain::Angle && config.map != UnivariateConfig::Additive {

@@ -177,6 +177,7 @@ impl ImageFlowConfig {
     }
 
     /// Mixes these features and puts them first.
+    #[expect(clippy::indexing_slicing, reason = "`first` gives features below `dim`")]
     fn mix(&self, first: &[usize]) -> [BijectorConfig; 2] {
         let (dim, mixed) = (self.dim(), first.len());
         let linear = || BijectorConfig::LuLinear(LuLinearConfig::new(mixed));

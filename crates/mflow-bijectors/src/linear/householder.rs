@@ -56,6 +56,7 @@ pub(super) fn check(kind: &str, dim: usize, reflections: usize) -> Result<()> {
 
 /// Vectors in equal pairs, so that the product of an even number of reflections starts as the
 /// identity; unit vectors, as far as there are any, the rest repeated.
+#[expect(clippy::integer_division_remainder_used, reason = "`check` has refused a dimension of 0")]
 pub(super) fn piece(name: &str, dim: usize, reflections: usize) -> Piece {
     let unit = |r: usize| (0..dim).map(move |i| f64::from(i == (r / 2) % dim));
     let values = (0..reflections).flat_map(unit).collect();

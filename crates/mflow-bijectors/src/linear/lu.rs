@@ -101,6 +101,10 @@ impl LuLinear {
         }
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn factors(&self) -> Result<Factors> {
         let d = self.signature.latent_shape[0];
         let off = Triangle::entries(d);
@@ -122,6 +126,10 @@ struct Fused<'a> {
 }
 
 impl PackedLayer for Fused<'_> {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn packed(&self, points: &Tensor, rows: Rows, _: Option<&Tensor>) -> Result<Tensor> {
         let (dim, theta) = (self.lu.signature.latent_shape[0], &self.lu.theta);
         let (direction, least) = (self.direction, MIN_DIAGONAL);

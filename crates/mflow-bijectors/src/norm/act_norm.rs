@@ -71,6 +71,10 @@ impl Layer for ActNorm {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let d = self.signature.latent_shape[0];
         let parts = split(&self.theta, &[d, d])?;

@@ -94,6 +94,7 @@ impl Layer for BatchNorm {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(clippy::indexing_slicing, reason = "`split` gives a part for each length")]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let BatchNormConfig { dim, epsilon, .. } = self.config;
         let parts = split(&self.theta, &[dim, dim])?;

@@ -105,6 +105,10 @@ impl Gaussianize {
     }
 
     /// Take the quantiles of the columns of `x: [B, D]` to normal ones.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a column has two rows or more, and one of them is no outlier"
+    )]
     fn start_from(&self, x: &Tensor) -> Result<()> {
         let (rows, width) = x.dims2()?;
         let values = host::values_f64(&x.t()?)?;
@@ -139,6 +143,10 @@ const ROUNDING: f64 = 1e-6;
 
 /// The values of a sorted column but for those far away, which are left to the tails: a single one would squeeze all
 /// others into a few bins.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "positions are those of values, from the first to the last"
+)]
 fn without_outliers(sorted: &[f64]) -> &[f64] {
     /// In interquartile ranges from the median.
     const FAR: f64 = 20.;
@@ -155,6 +163,7 @@ fn without_outliers(sorted: &[f64]) -> &[f64] {
 }
 
 /// The quantile of sorted values, between two of them on the line.
+#[expect(clippy::indexing_slicing, reason = "places lie between the first value and the last")]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len() - 1;
     let place = share * last as f64;

@@ -161,6 +161,7 @@ struct Residual<T> {
 
 impl ResidualBlock {
     /// Affine maps with bounded weights; the first sees the context too, without a bound.
+    #[expect(clippy::indexing_slicing, reason = "`split` gives a weight and a bias for each map")]
     fn maps(&self) -> Result<(Vec<Linear>, Option<Tensor>)> {
         let sizes = self.net.linears();
         let lens: Vec<usize> =
@@ -184,6 +185,7 @@ impl ResidualBlock {
     }
 
     /// `r(x, c)`; the slopes of the activations only if wanted.
+    #[expect(clippy::indexing_slicing, reason = "there is a layer or more, as `build` checks")]
     fn residual<T: Diff>(
         &self,
         (maps, of_context): &(Vec<Linear>, Option<Tensor>),
@@ -205,6 +207,7 @@ impl ResidualBlock {
     }
 
     /// `I + J_r`, an event `[D, D]` whose rows are the tangents that unit vectors push to.
+    #[expect(clippy::indexing_slicing, reason = "there is a layer or more, as `build` checks")]
     fn jacobian<T: Diff>(&self, maps: &[Linear], slopes: &[T]) -> Result<T> {
         let mut rows: Option<T> = None;
         for (slope, map) in slopes.iter().zip(&maps[1..]) {

@@ -28,6 +28,7 @@ impl PartialMap {
     ///
     /// # Errors
     /// If the features are not distinct and below `dim`, or not those of a square map of vectors.
+    #[expect(clippy::indexing_slicing, reason = "features are below `dim`, as was checked")]
     pub fn new(dim: usize, on: &[usize], inner: Arc<dyn Bijector>) -> Result<Self> {
         check_features("partial.dim", dim)?;
         let s = inner.signature();

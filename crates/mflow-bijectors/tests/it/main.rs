@@ -3,6 +3,12 @@
 //! Adding a map means adding one line to the table in `laws.rs`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
 mod authors;
 mod cases;
 mod collected;

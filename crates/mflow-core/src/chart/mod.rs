@@ -19,9 +19,9 @@ pub use subspace::LinearSubspace;
 pub use torus::{FlatTorus, Torus};
 pub use zero_padding::ZeroPadding;
 
+use crate::Result;
 use crate::embedding::Embedding;
 use crate::model::check_columns;
-use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::{Diff, Domain, Dual, host};
 use std::fmt::Debug;

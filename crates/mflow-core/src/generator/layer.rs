@@ -69,6 +69,10 @@ impl Place {
 
 impl Builder<'_> {
     /// Put the layer with this position behind those that are there.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "the factor is compared with 0 first"
+    )]
     pub(super) fn push(&mut self, layer: usize, config: &GeneratorLayer) -> Result<()> {
         let at = Place { layer, kind: config.name() };
         match config {
@@ -219,6 +223,7 @@ impl Builder<'_> {
 
 impl Layer {
     /// One code for rows and for rows with tangents.
+    #[expect(clippy::integer_division_remainder_used, reason = "`push` has refused a factor of 0")]
     pub(super) fn apply<T: Diff>(&self, x: &T) -> Result<T> {
         Ok(match self {
             Self::Linear(matrix) => x.matmul(matrix)?,

@@ -121,6 +121,10 @@ impl Generator {
     /// # Errors
     /// [`Error::Data`] if there are not as many values as inputs, or `free` is empty, repeats a position or has
     /// one that is none.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions below the number of inputs, as was checked"
+    )]
     pub fn with_fixed(&self, values: &[f64], free: &[usize]) -> Result<Self> {
         let refuse = |arg, expected: String, found: String| {
             Err(Error::Data { op: "Generator::with_fixed", arg, expected, found })
@@ -149,6 +153,7 @@ impl Generator {
     }
 
     /// The number of free inputs, `N`.
+    #[expect(clippy::indexing_slicing, reason = "a matrix has two axes")]
     pub fn free_inputs(&self) -> usize {
         self.fixed.as_ref().map_or(self.inputs, |fixed| fixed.places.dims()[0])
     }

@@ -1,4 +1,9 @@
 //! The point of a manifold that is nearest to a row, found without an encoder.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "rows, draws and searches are numbered below their counts, and there is an input or more"
+)]
 use super::{Generator, solve};
 use crate::Result;
 use crate::embedding::Embedding;

@@ -60,6 +60,10 @@ impl Transposed {
     }
 
     /// The images.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "a kernel and a stride of 1 or more make 1 tap or more"
+    )]
     pub(super) fn apply(&self, images: &Tensor) -> Result<Tensor> {
         let (n, c, h, w) = images.dims4()?;
         let (t, s) = (self.taps, self.stride);

@@ -176,6 +176,10 @@ impl ModelConfig {
     ///
     /// # Errors
     /// If `dtype` is f32 and a column has a mean more than 1000 times its deviation.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a coarse column is one that has a shift and a scale"
+    )]
     pub fn check_precision(&self, dtype: DType) -> Result<()> {
         let ModelSizes { normalization, context_normalization, .. } = &self.sizes;
         let all = [

@@ -1,6 +1,12 @@
 //! The tests of mflow-core: each module states its oracle.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
 mod ambient;
 mod atlas;
 mod charts;

@@ -186,11 +186,19 @@ impl<'a> Parser<'a> {
     }
 
     /// Whether columns are asked for by their positions, and are numbers: then others may be text.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`resolve` gives positions below the number of fields"
+    )]
     fn wants_numbers_of(&self, fields: &[Cow<'_, str>]) -> bool {
         let wanted = self.options.columns.resolve(&Place::Memory, None, fields.len());
         wanted.is_ok_and(|wanted| wanted.iter().all(|&j| is_number(&fields[j])))
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a line of another number of fields was refused, and `resolve` gives positions below it"
+    )]
     fn row(&self, rows: &mut Incoming<'_>, line: u64, fields: &[Cow<'_, str>]) -> Result<()> {
         let path = || self.path.to_path_buf();
         let (expected, found) = (self.width, fields.len());

@@ -126,6 +126,7 @@ impl Idx {
     /// # Errors
     ///
     /// [`Error::Truncated`], [`Error::TrailingBytes`], [`Error::Io`], and those of `see`.
+    #[expect(clippy::integer_division_remainder_used, reason = "columns and sizes are 1 or more")]
     pub(super) fn for_each_block(
         mut self,
         see: &mut dyn FnMut(&[f64]) -> Result<()>,

@@ -104,6 +104,7 @@ pub(super) fn write_to(
 ///
 /// Memory grows with what was read, and not with what was claimed: the size that an archive
 /// states for an entry may be a lie.
+#[expect(clippy::integer_division_remainder_used, reason = "an element has one byte or more")]
 fn read_values(
     reader: &mut dyn Read,
     header: &Header,
@@ -145,6 +146,10 @@ pub(super) fn compare(place: &Place, expected: u64, found: u64) -> Result<()> {
 }
 
 /// Rows of this shape, the last index fastest, from the same array with its first index fastest.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the header's product of dimensions is the number of values that were read"
+)]
 fn transposed(values: &[f64], rows: usize, row: &[usize]) -> Vec<f64> {
     // Where the values of a row are, in units of the number of rows.
     let (mut places, mut stride) = (vec![0], 1);

@@ -122,6 +122,10 @@ impl NpyFile {
     /// # Errors
     ///
     /// [`Error::Io`], or [`Error::Truncated`] where the file has become shorter.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "rows have a column or more, as `open_columns` checks, and positions are below their number"
+    )]
     pub fn for_each_block(&self, see: &mut dyn FnMut(&[f64])) -> Result<()> {
         let at_once = (BLOCK / (self.of * self.element.size())).max(1);
         let mut values = Vec::new();
@@ -133,6 +137,11 @@ impl NpyFile {
         Ok(())
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "rows have a column or more, as `open_columns` checks, and positions are below their number"
+    )]
     fn check_finite(&self) -> Result<()> {
         let (mut row, mut bad, cols) = (0, None, self.cols());
         let in_file = |column: usize| self.chosen.as_ref().map_or(column, |chosen| chosen[column]);
@@ -153,6 +162,10 @@ impl NpyFile {
     }
 
     /// Appends the values of `count` rows from `first` on.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows have a column or more, as `open_columns` checks, and positions are below their number"
+    )]
     fn read_run(&self, first: usize, count: usize, values: &mut Vec<f64>) -> Result<()> {
         let width = self.of * self.element.size();
         let mut bytes = vec![0; count * width];

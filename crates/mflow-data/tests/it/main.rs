@@ -1,5 +1,6 @@
 //! Tests of the crate as a user sees it, in one binary.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 mod circle;
 mod csv_files;

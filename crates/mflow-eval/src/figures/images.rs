@@ -41,6 +41,11 @@ impl<'a> Images<'a> {
     }
 
     /// Images as red, green and blue, enlarged: `[H, W, 3]` bytes each, with the sides.
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "pixels of the shape that `new` has compared with the values, which has sides of 1 or more"
+    )]
     fn enlarged(self) -> (Vec<Vec<u8>>, [usize; 2]) {
         let ([h, w, c], factor) = (self.shape, self.factor());
         let enlarge = |image: &[f64]| {
@@ -72,6 +77,11 @@ fn byte(value: f64) -> u8 {
 ///
 /// # Errors
 /// If there is no image, or the picture is too large for the format.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "a place for each image, in columns of which there is one or more"
+)]
 pub fn sheet_of_images(images: Images<'_>, columns: usize) -> Result<Vec<u8>> {
     let (all, [h, w]) = images.enlarged();
     if all.is_empty() || columns == 0 {

@@ -86,6 +86,7 @@ pub trait Kernel: Debug + Sync {
 /// # Errors
 /// [`Error::Rows`] for starts that are not whole rows, [`Error::Start`] for one of density zero, and
 /// those of the density.
+#[expect(clippy::indexing_slicing, reason = "counted by the starts")]
 pub fn sample_chains(
     kernel: &dyn Kernel,
     target: &dyn Target,

@@ -40,6 +40,7 @@ impl Nuts {
     /// [`Error::Start`] for one of density zero, [`Error::Density`] for a density that is NaN or positive
     /// infinity at any point that a path comes to, or a gradient there that is not finite,
     /// [`Error::Sampler`] where the gradient vanishes in a direction, and those of the density.
+    #[expect(clippy::indexing_slicing, reason = "counted by the starts")]
     pub fn sample(
         &self,
         target: &dyn DifferentiableTarget,

@@ -12,6 +12,11 @@ use mflow_data::Prior;
 /// [`Error::Rows`] for a target of another number of parameters, [`Error::Table`] for less than 2 points or
 /// bounds that are none, [`Error::Density`] if the density is zero at all of the first points or undefined at
 /// one, and those of the target.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "points of the grid, of which there are two or more along each axis"
+)]
 pub fn tabulated_plane(target: &dyn Target, priors: &[Prior; 2], points: usize) -> Result<Field> {
     /// Less than 1e-4 of a Gaussian lies deeper.
     const DEPTH: f64 = 10.;

@@ -16,6 +16,7 @@ pub struct Slice {
 const STEPS_OUT: u32 = 100;
 
 impl Kernel for Slice {
+    #[expect(clippy::indexing_slicing, reason = "counted by the parameters")]
     fn step(
         &self,
         target: &dyn Target,

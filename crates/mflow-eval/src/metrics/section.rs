@@ -1,4 +1,8 @@
 //! Densities along the curve in which a plane cuts a surface in space.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "two points of three numbers for each segment, and windows of two edges"
+)]
 use super::Evaluated;
 use crate::statistics::Field;
 use crate::{Error, Estimate, Result};

@@ -25,6 +25,10 @@ pub struct TwoSampleTest {
 ///
 /// # Errors
 /// If the samples have other columns or less than k + 1 rows, `k` is 0, or values are larger than 1e150.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "neighbours are rows of the sample, each of which has a label"
+)]
 pub fn c2st(x: Sample<'_>, y: Sample<'_>, k: usize) -> Result<TwoSampleTest> {
     x.comparable(&y, k.saturating_add(1))?;
     let n = x.count().min(y.count());

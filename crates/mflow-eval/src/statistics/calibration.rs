@@ -35,6 +35,10 @@ impl Calibration {
     /// # Errors
     /// If there are no ranks, one is larger than `draws`, or `bins` is below 2 or does not divide
     /// `draws + 1`, so that bins are not equal.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "bins are 2 or more and divide the number of ranks, so that a bin has one"
+    )]
     pub fn new(ranks: &[usize], draws: usize, bins: usize) -> Result<Self> {
         if ranks.is_empty() {
             return Err(Error::NoSamples);

@@ -29,6 +29,7 @@ pub struct Coverage {
 /// # Errors
 /// If the samples have other columns, `k` is 0, there are not more than `k` rows in each, or values of more than
 /// 1e150.
+#[expect(clippy::indexing_slicing, reason = "a radius for each row of its sample")]
 pub fn coverage(real: Sample<'_>, generated: Sample<'_>, k: usize) -> Result<Coverage> {
     real.comparable(&generated, k.saturating_add(1))?;
     let radii = |x| -> Result<Vec<f64>> {

@@ -46,6 +46,10 @@ pub fn frechet_distance(x: Sample<'_>, y: Sample<'_>) -> Result<f64> {
 ///
 /// # Errors
 /// As [`frechet_distance`]; for less than two blocks, or less than `2 blocks` rows.
+#[expect(
+    clippy::integer_division_remainder_used,
+    reason = "rows have the columns of the sample, and blocks are 2 or more"
+)]
 pub fn frechet_with_error(x: Sample<'_>, y: Sample<'_>, blocks: usize) -> Result<FrechetDistance> {
     if blocks < 2 {
         return Err(Error::Blocks { expected: 2, found: blocks });
@@ -86,6 +90,10 @@ struct Moments {
 
 impl Moments {
     /// Of the rows that are kept, at least two.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows have the columns of the sample, and blocks are 2 or more"
+    )]
     fn of(x: Sample<'_>, is_kept: impl Fn(usize) -> bool) -> Result<Self> {
         let rows: Vec<&[f64]> =
             x.rows().enumerate().filter(|(i, _)| is_kept(*i)).map(|(_, row)| row).collect();

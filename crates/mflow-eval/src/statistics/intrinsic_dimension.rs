@@ -1,4 +1,8 @@
 //! Estimates of the dimension of the manifold that data lie on, from distances alone.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "`nearest` gives lists of k neighbours, and k is 2 or more"
+)]
 use super::neighbours::{Near, TILE, count_within, nearest};
 use super::sample::{Sample, median};
 use crate::{Error, Result};

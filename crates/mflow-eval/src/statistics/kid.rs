@@ -40,6 +40,7 @@ pub fn kernel_distance(x: Sample<'_>, y: Sample<'_>, blocks: usize) -> Result<Es
 }
 
 /// The rows of a block, divided by the root of their length, so that their products are those of the kernel.
+#[expect(clippy::indexing_slicing, reason = "columns of the sample")]
 fn part(x: Sample<'_>, block: usize, blocks: usize) -> Mat<f64> {
     let rows = (x.count() - block).div_ceil(blocks);
     let scale = (x.dim() as f64).sqrt();

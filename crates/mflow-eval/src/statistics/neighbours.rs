@@ -44,6 +44,10 @@ pub(crate) fn nearest_among(x: Sample<'_>, of: &[usize], step: usize, k: usize) 
 }
 
 /// Of some rows, how many others of every `step`-th row have at most each of these squared distances, which ascend.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "chunks of a fixed length, and a place that was found in the list"
+)]
 pub(crate) fn count_within(
     x: Sample<'_>,
     of: &[usize],
@@ -64,6 +68,10 @@ pub(crate) fn count_within(
 }
 
 /// The square of the distance, if it is below a bound; what is above is known before all columns are seen.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "chunks of a fixed length, and a place that was found in the list"
+)]
 pub(super) fn square_below(a: &[f64], b: &[f64], bound: f64) -> Option<f64> {
     const LANES: usize = 8;
     let mut sum = 0.;

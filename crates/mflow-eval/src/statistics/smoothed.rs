@@ -1,4 +1,9 @@
 //! A density of two variables from a sample, on a grid.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "axes 0 and 1, ends 0 and 1, and cells below their number along both"
+)]
 use super::Field;
 use crate::{Error, Result};
 

@@ -64,6 +64,7 @@ pub(crate) fn agree(team: &dyn Team, what: &'static str, hash: u64) -> Result<()
 ///
 /// Each rank sums a part of the elements over all pieces, and takes the sums of the others: of `G` numbers about
 /// `(pieces / ranks + 1) G` go out from each rank, whatever their number.
+#[expect(clippy::indexing_slicing, reason = "a rank is below the size of its team")]
 pub(crate) fn summed(
     team: &dyn Team,
     own: Vec<Vec<Option<Tensor>>>,

@@ -1,5 +1,11 @@
 //! The tests of mflow-train: each module states its oracle.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
 mod attempts;
 mod bits;
 mod config;

@@ -16,6 +16,7 @@ use crate::{Error, Place, Result};
 ///
 /// [`Error::ImageFile`] for one that is damaged, [`Error::Image`] for one that is none, for 16 bits unless they are to
 /// become 8, and for pixels that are not opaque; [`Error::Io`].
+#[expect(clippy::integer_division_remainder_used, reason = "there is a pixel, so there is a line")]
 pub(super) fn decode(path: &Path, to_8_bits: bool) -> Result<Picture> {
     let place = Place::file(path);
     let file = File::open(path).map_err(Error::io("open", &place))?;

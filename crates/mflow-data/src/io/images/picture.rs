@@ -77,6 +77,10 @@ impl Picture {
     }
 
     /// The square of this side in the centre; one of an odd rest of pixels is cut off at the end.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the square is not larger than the picture, as `square` checks"
+    )]
     fn cropped(self, side: usize) -> Self {
         let [height, width, channels] = self.shape;
         let (top, left) = ((height - side) / 2, (width - side) / 2);
