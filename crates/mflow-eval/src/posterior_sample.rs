@@ -139,8 +139,9 @@ impl PosteriorSample {
     #[must_use]
     pub fn of_chains(&self, parameter: usize) -> Vec<Vec<f64>> {
         let [_, draws, dim] = self.shape;
-        let of_chain = |chain: &[f64]| chain.iter().skip(parameter).step_by(dim).copied().collect();
-        self.samples.chunks((draws * dim).max(1)).map(of_chain).collect()
+        let of_chain =
+            |chain: &[f64]| chain.iter().skip(parameter).step_by(dim.max(1)).copied().collect();
+        self.samples.chunks(draws.saturating_mul(dim).max(1)).map(of_chain).collect()
     }
 }
 

@@ -45,6 +45,16 @@ pub(crate) struct PhaseState {
     pub(crate) validation: Vec<f64>,
 }
 
+impl PhaseState {
+    /// Whether a phase can be there after so many rounds: its counts go on.
+    fn fits(&self, rounds: usize) -> bool {
+        /// More than any machine does.
+        const MOST: u64 = 1 << 53;
+        let counts = [self.updates, self.sums.rows as u64, self.sums.batches as u64];
+        self.validation.len() == rounds && counts.iter().all(|count| *count <= MOST)
+    }
+}
+
 /// The best round of the present stage.
 #[derive(Clone, Debug)]
 pub(crate) struct Best {
@@ -128,7 +138,7 @@ impl Checkpoint {
         round <= stage.rounds()
             && attempt <= self.attempts.len()
             && (in_it || self.phases.is_empty() && round == 0)
-            && self.phases.iter().all(|phase| phase.validation.len() == round)
+            && self.phases.iter().all(|phase| phase.fits(round))
     }
 
     /// Read a checkpoint.

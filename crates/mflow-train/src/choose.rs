@@ -127,6 +127,7 @@ impl Trials<'_> {
         stop: &AtomicBool,
     ) -> Result<Option<(f64, Option<f64>, u64)>> {
         let Candidate { model, train: config, .. } = candidate;
+        config.validate()?;
         let (config, updates) = shortened(config, train.rows(), self.updates);
         let mut store = ParamStore::new(self.seed, self.dtype, train.device());
         let mut trainer = Trainer {

@@ -164,9 +164,8 @@ impl Stored {
 
 /// Refuse values that would become infinite.
 #[expect(
-    clippy::indexing_slicing,
     clippy::integer_division_remainder_used,
-    reason = "a reader has values only where it has columns"
+    reason = "columns are 1 or more, whatever a reader says"
 )]
 fn check_range(
     what: &'static str,
@@ -176,11 +175,12 @@ fn check_range(
     dtype: DType,
 ) -> Result<()> {
     let too_large = |v: &f64| dtype == DType::F32 && v.abs() > f64::from(f32::MAX);
-    match values.iter().position(too_large) {
+    let cols = cols.max(1);
+    match values.iter().enumerate().find(|(_, v)| too_large(v)) {
         None => Ok(()),
-        Some(i) => {
+        Some((i, v)) => {
             let expected = "numbers that single precision can hold".to_owned();
-            let found = format!("{} in row {}, column {}", values[i], first + i / cols, i % cols);
+            let found = format!("{v} in row {}, column {}", first + i / cols, i % cols);
             Err(Error::Data { what, expected, found })
         }
     }

@@ -617,7 +617,7 @@ impl Work<'_> {
     /// The next update of the round; returns the mean loss of its batch.
     #[expect(
         clippy::indexing_slicing,
-        reason = "turns are those of members, and whoever asks has looked at their number"
+        reason = "there is a turn or more, and whoever asks stays below their number"
     )]
     fn update(&mut self, observer: &mut dyn Observer) -> Result<f64> {
         let Position { round, update, .. } = self.position;

@@ -193,7 +193,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     ///
     /// # Errors
     /// If the tensor operation fails.
-    #[expect(clippy::indexing_slicing, reason = "points with tangents have a batch and a row axis")]
+    #[expect(clippy::indexing_slicing, reason = "points have a batch axis")]
     fn sum_last(&self) -> Result<Self> {
         self.linear(|t| match t.elem_count() {
             // candle cannot sum nothing.

@@ -162,7 +162,7 @@ impl<T: Diff> Conditioned<T> {
     ///
     /// # Errors
     /// If a tensor operation fails.
-    #[expect(clippy::indexing_slicing, reason = "`split` gives a weight and a bias for each map")]
+    #[expect(clippy::indexing_slicing, reason = "outputs have a batch axis")]
     pub fn parameters(&self, per: usize) -> Result<T> {
         let outputs = self.hidden.affine(&self.last)?;
         let all: usize = outputs.value().dims()[1..].iter().product();
@@ -274,7 +274,7 @@ impl Net {
     ///
     /// # Errors
     /// If a tensor operation fails.
-    #[expect(clippy::indexing_slicing, reason = "outputs have a batch axis")]
+    #[expect(clippy::indexing_slicing, reason = "`split` gives a weight and a bias for each map")]
     pub(crate) fn apply<T: Diff>(
         &self,
         theta: &Tensor,

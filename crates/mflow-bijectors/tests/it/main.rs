@@ -22,10 +22,13 @@ mod device;
 mod extremes;
 mod flows;
 mod gradients;
+mod hostile;
 mod kinks;
 mod laws;
 mod linear;
 mod mutants;
+#[path = "../support/mutations.rs"]
+mod mutations;
 mod nflows;
 mod numbers;
 mod numerical;
@@ -34,4 +37,6 @@ mod properties;
 mod refusals;
 mod spline;
 mod spline_edges;
+#[path = "../support/survival.rs"]
+mod survival;
 mod training;

@@ -27,6 +27,9 @@ use std::sync::Arc;
 /// Features, at most: those of images of 4096 x 4096 pixels. What asks for more is a mistake, or a file made to fill memory.
 const MOST: usize = 1 << 24;
 
+/// Steps that improve codes, at most: each squares their error.
+const MOST_STEPS: usize = 1000;
+
 impl ModelConfig {
     /// Build over `store`. Parameters whose name (such as `outer.3`) `trained` rejects are frozen:
     /// they share their storage with other builds but cost no backward.
@@ -461,6 +464,9 @@ impl ModelConfig {
         let embedding = Arc::new(networks);
         if steps == 0 {
             return Ok(embedding);
+        }
+        if steps > MOST_STEPS {
+            return refuse("steps", format!("must be at most {MOST_STEPS}, found {steps}"));
         }
         let d = self.sizes.data_dim;
         let scale = self.sizes.normalization.as_ref().map_or(vec![1.; d], |n| n.scale.clone());

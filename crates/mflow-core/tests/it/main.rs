@@ -22,12 +22,15 @@ mod free_form;
 mod generator;
 mod gradients;
 mod gram;
+mod hostile;
 mod images;
 mod kinds;
 mod laws;
 mod models;
 mod mutant_manifolds;
 mod mutant_models;
+#[path = "../../../mflow-bijectors/tests/support/mutations.rs"]
+mod mutations;
 mod normalize;
 mod numbers;
 mod own_manifold;
@@ -37,6 +40,8 @@ mod refusals;
 mod samples;
 mod scores;
 mod subject;
+#[path = "../../../mflow-bijectors/tests/support/survival.rs"]
+mod survival;
 mod trained;
 mod training;
 mod unroll;

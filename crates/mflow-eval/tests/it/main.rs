@@ -3,6 +3,7 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::string_slice,
     clippy::unreachable,
     reason = "a test that panics has failed"
@@ -19,6 +20,7 @@ mod estimate;
 mod features;
 mod gallery;
 mod histograms;
+mod hostile;
 mod inception;
 mod mcmc;
 mod metrics;
@@ -29,4 +31,6 @@ mod posterior_sample;
 mod ratio;
 mod statistics;
 mod surfaces;
+#[path = "../../../mflow-bijectors/tests/support/survival.rs"]
+mod survival;
 mod two_samples;

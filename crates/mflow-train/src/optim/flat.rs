@@ -118,7 +118,10 @@ impl<T: Float, F: FnOnce(&mut [T])> InplaceOp1 for Change<T, F> {
     fn name(&self) -> &'static str {
         "change-in-place"
     }
-    #[expect(clippy::indexing_slicing, reason = "parameters, slots and gradients are as many")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "candle says where the elements of a contiguous tensor are in its storage"
+    )]
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let (Some((start, end)), Some(theta)) = (layout.contiguous_offsets(), T::cpu_mut(storage))
         else {
@@ -131,7 +134,10 @@ impl<T: Float, F: FnOnce(&mut [T])> InplaceOp1 for Change<T, F> {
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "parameters, slots and gradients are as many")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "candle says where the elements of a contiguous tensor are in its storage"
+)]
 fn cpu_slice<'a, T: WithDType>(storage: &'a Storage, layout: &Layout) -> Result<&'a [T]> {
     match (storage, layout.contiguous_offsets()) {
         (Storage::Cpu(cpu), Some((start, end))) => Ok(&T::cpu_storage_as_slice(cpu)?[start..end]),
