@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{bench, devices, docs, metadata, number, smoke, soak, test, tidy};
+use crate::{bench, devices, divisions, docs, metadata, number, smoke, soak, test, tidy};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -32,13 +32,14 @@ fn obstacle(step: &str) -> Option<&'static str> {
     }
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("fmt", || shell::run(shell::cargo("fmt", shell::Lock::Free).args(["--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
         let clippy = "clippy --workspace --all-targets";
         shell::run(shell::cargo(clippy, Locked).args(["--", "-D", "warnings"]))
     }),
+    ("divisions", || divisions::run(Locked)),
     ("test", || test::run(Locked)),
     ("docs", || docs::run().map(drop)),
     ("examples", examples),

@@ -1,7 +1,12 @@
-//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
+//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `divisions`, `bench`, `reproduce`, `stability`,
 //! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `soak`,
 //! `check-devices`, `check-slurm` and `release`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a tool of developers, whose panics lose nothing"
+)]
 
 mod bench;
 mod check_slurm;
@@ -10,6 +15,7 @@ mod collisions;
 mod data;
 mod devices;
 mod dimension;
+mod divisions;
 mod docs;
 mod files;
 mod fixtures;
@@ -50,6 +56,8 @@ enum Task {
     Test,
     /// The repository rules that no other tool knows
     Tidy,
+    /// Divisions of integers in library code that may be by 0
+    Divisions,
     /// Benchmarks, with a table of medians
     Bench(bench::Options),
     /// The runs behind the numbers in docs/results
@@ -92,6 +100,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci(options) => ci::run(&options),
         Task::Test => test::run(shell::Lock::Free),
         Task::Tidy => tidy::run(),
+        Task::Divisions => divisions::run(shell::Lock::Free),
         Task::Bench(options) => bench::run(&options),
         Task::Reproduce(options) => reproduce::run(&options),
         Task::Queued { folder } => reproduce::slurm_task(&folder),

@@ -80,6 +80,15 @@ impl Generator {
     ) -> Result<Self> {
         DeviceName::of(device).check(dtype)?;
         let inputs = config.inputs;
+        if inputs == 0 {
+            return Err(Error::GeneratorLayer {
+                layer: 0,
+                kind: "start",
+                what: "inputs".into(),
+                expected: "1 or more".into(),
+                found: "0".into(),
+            });
+        }
         let (shape, layers) = (vec![inputs], Vec::new());
         let mut builder = Builder { tensors, dtype, device, shape, layers, work: inputs };
         for (layer, config) in config.layers.iter().enumerate() {
@@ -115,6 +124,10 @@ impl Generator {
     /// # Errors
     /// [`Error::Data`] if there are not as many values as inputs, or `free` is empty, repeats a position or has
     /// one that is none.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions below the number of inputs, as was checked"
+    )]
     pub fn with_fixed(&self, values: &[f64], free: &[usize]) -> Result<Self> {
         let refuse = |arg, expected: String, found: String| {
             Err(Error::Data { op: "Generator::with_fixed", arg, expected, found })
@@ -143,6 +156,7 @@ impl Generator {
     }
 
     /// The number of free inputs, `N`.
+    #[expect(clippy::indexing_slicing, reason = "a matrix has two axes")]
     pub fn free_inputs(&self) -> usize {
         self.fixed.as_ref().map_or(self.inputs, |fixed| fixed.places.dims()[0])
     }
@@ -218,7 +232,7 @@ impl Generator {
         }
         let d = self.data_dim();
         Ok(x.linear(|t| {
-            let (b, r) = (t.dims()[0], t.dims()[1]);
+            let (b, r) = (t.dim(0)?, t.dim(1)?);
             t.contiguous()?.reshape((b, r, d))
         })?)
     }

@@ -41,6 +41,7 @@ pub(super) struct Options {
     out: OutFile,
 }
 
+#[expect(clippy::integer_division_remainder_used, reason = "a model has a feature or more")]
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;

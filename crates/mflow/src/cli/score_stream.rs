@@ -114,6 +114,11 @@ impl Rows {
     }
 
     /// Some rows for the model, `[count, cols]`.
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "a file has a column or more, and blocks have the columns of all files side by side"
+    )]
     fn tensor(&self, first: usize, count: usize, dtype: DType, device: &Device) -> Result<Tensor> {
         let values = self.file.read_rows(first, count)?;
         let cols = self.file.cols();
@@ -258,6 +263,10 @@ struct Scoring<'a> {
 }
 
 impl Scoring<'_> {
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "a file has a column or more, and blocks have the columns of all files side by side"
+    )]
     fn run(mut self, is_stopped: &dyn Fn() -> bool) -> Result<Done> {
         let signature = self.opened.signature();
         let (rows, dtype, device) = (self.data.file.rows(), signature.dtype, &signature.device);
@@ -332,6 +341,10 @@ impl Scoring<'_> {
         self.names().into_iter().map(open).collect()
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a file has a column or more, and blocks have the columns of all files side by side"
+    )]
     fn append(&mut self, files: &mut [GrowingNpy], of_block: &Tensor) -> Result<()> {
         let width = of_block.dim(1)?;
         let all = values(of_block)?;

@@ -87,6 +87,7 @@ pub(super) struct Wanted<'a> {
 /// Events that are in memory at a time.
 const AT_ONCE: usize = 64 * Generator::ROWS;
 
+#[expect(clippy::indexing_slicing, reason = "two parameters for each row")]
 pub(super) fn run(
     simulator: &WeakBosonFusion,
     options: &Options,

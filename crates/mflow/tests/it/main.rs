@@ -1,5 +1,11 @@
 //! The program from outside: exit codes, messages, files.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
 mod bad_input;
 mod collisions;
 mod devices;

@@ -32,6 +32,7 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
     read.unwrap_or_else(|_| Err(damaged(path, "it contradicts itself")))
 }
 
+#[expect(clippy::indexing_slicing, reason = "as many values as rows, as was checked")]
 fn read(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     let place = Place::file(path);
     let file = File::open(path).map_err(Error::io("open", &place))?;
