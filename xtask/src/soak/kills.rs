@@ -84,17 +84,20 @@ pub(super) fn run(program: &Program, case: &Case, count: usize, seed: u64) -> Re
             seconds: whole.seconds,
         },
         whole,
+        late: 0,
         log: String::new(),
     };
     let mut first = soak.random.below(KINDS.len());
     let mut left = count;
-    let mut late = 0;
     while left > 0 {
         soak.log.clear();
         let hits = soak.one_run(&mut first, left).with_context(|| soak.log.clone())?;
         left -= hits;
-        late = if hits == 0 { late + 1 } else { 0 };
-        ensure!(late < TOO_LATE, "{TOO_LATE} disturbances came too late: make the case longer");
+        soak.late = if hits == 0 { soak.late + 1 } else { 0 };
+        ensure!(
+            soak.late < TOO_LATE,
+            "{TOO_LATE} disturbances came too late: make the case longer"
+        );
     }
     Ok(soak.survived)
 }
@@ -105,6 +108,8 @@ struct Soak<'a> {
     random: Random,
     whole: Whole,
     survived: Survived,
+    /// Runs that came to their end before they were disturbed, since the last one that did not.
+    late: usize,
     /// What was done to the present run.
     log: String,
 }
@@ -149,7 +154,9 @@ impl Soak<'_> {
     /// Starts the command and disturbs it; whether that was before its end.
     fn disturb(&mut self, kind: Kind, place: &Place) -> Result<bool> {
         let command = self.case.resumed();
-        let moment = Duration::from_secs_f64(self.whole.seconds * self.random.fraction());
+        // The undisturbed run may have been slow by chance.
+        let longest = self.whole.seconds / (self.late + 1) as f64;
+        let moment = Duration::from_secs_f64(longest * self.random.fraction());
         let at = 1 + self.random.below(self.whole.calls);
         let fault = match kind {
             Kind::Cut(word) => {
