@@ -46,11 +46,11 @@ fn a_file_that_has_its_name_already_is_finished_again() {
     let mut file = open(0).unwrap();
     file.append(&[1., 2.]).unwrap();
     file.finish().unwrap();
-    let before = std::fs::read(&path).unwrap();
+    let before = fs::read(&path).unwrap();
     open(2).unwrap().finish().unwrap();
-    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(fs::read(&path).unwrap(), before);
     assert!(open(1).is_err(), "rows that are missing are not taken from there");
-    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tables that stay on disk: their rows are read in order, some at a time.
 use super::exit::Usage;
 use anyhow::{Result, bail};
-use mflow::data::io::{Choice, Columns, NpyFile, ParquetFile};
+use mflow::data::io::{Columns, NpyFile, ParquetFile};
 use std::path::Path;
 
 /// A table on disk.
@@ -50,14 +50,6 @@ impl OnDisk {
         match self {
             Self::Npy(_) => None,
             Self::Parquet(file) => Some(file.columns()),
-        }
-    }
-
-    /// The columns that are read, if they are not all in their order.
-    pub(super) fn choice(&self) -> Option<Choice> {
-        match self {
-            Self::Npy(file) => file.choice(),
-            Self::Parquet(file) => file.choice(),
         }
     }
 

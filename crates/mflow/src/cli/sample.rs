@@ -41,7 +41,6 @@ pub(super) struct Options {
     out: OutFile,
 }
 
-#[expect(clippy::integer_division_remainder_used, reason = "a model has a feature or more")]
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
@@ -85,6 +84,7 @@ pub(super) struct Draws {
 
 /// Draw points a block at a time, and give each block, `[B, D]`, to `see`. `check` is called for each part of a block, and ends the
 /// work where it fails.
+#[expect(clippy::integer_division_remainder_used, reason = "a model has a feature or more")]
 pub(super) fn draw(
     draws: &Draws,
     opened: &Opened,

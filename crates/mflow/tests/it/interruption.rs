@@ -42,7 +42,7 @@ fn a_run_that_lost_its_checkpoint_starts_over() {
     fs::remove_file(folder.path("run/checkpoint.safetensors")).expect("removed");
     let parts = ["run/run.json.123.tmp", "run/figures/scatter.png.123.tmp"];
     fs::create_dir(folder.path("run/figures")).expect("a folder");
-    parts.map(|part| folder.write(part, b"{"));
+    parts.iter().for_each(|part| folder.write(part, b"{"));
     folder.succeeds("fit data.csv --resume auto --out run");
     let after = ["run/model.safetensors", "run/metrics.jsonl"].map(|name| folder.read(name));
     assert!(before == after, "the same model and no metrics twice");
