@@ -26,6 +26,9 @@ pub enum VectorFlowConfig {
     Custom(CustomFlowConfig),
 }
 
+/// Layers of a circular flow, at most, as of others.
+const MOST_LAYERS: usize = 1 << 12;
+
 /// Config of [`VectorFlowConfig::Circular`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -201,6 +204,9 @@ impl VectorFlowConfig {
             ),
             Self::Circular(config) if config.layers == 0 => {
                 refuse("layers", "must be positive, found 0")
+            }
+            Self::Circular(config) if config.layers > MOST_LAYERS => {
+                refuse("layers", &format!("must be at most {MOST_LAYERS}, found {}", config.layers))
             }
             Self::Circular(config) => {
                 Ok(BijectorConfig::Chain { layers: config.layers(dim, context_dim) })

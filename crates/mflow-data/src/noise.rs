@@ -32,7 +32,7 @@ pub fn add_noise(x: &mut [f64], d: usize, relative: f64, rng: &mut dyn Rng) -> R
     if relative == 0.0 {
         return Ok(0.0);
     }
-    let spread = spread(&rows, d);
+    let spread = if rows.is_empty() { 0.0 } else { spread(&rows, d) };
     if spread == 0.0 {
         return Err(Error::NoSpread { rows: rows.len() });
     }

@@ -68,9 +68,9 @@ fn a_choice_of_columns_that_no_table_had_is_refused() {
     let columns = Columns::As { names: None, choice };
     let options = ReadOptions { columns, ..ReadOptions::default() };
     for path in [&table, &text] {
-        assert_error(read(path, &options), &["7", "2"]);
+        assert_error(read(path, &options), &["expected a column `7`"]);
     }
-    assert_error(NpyFile::open_columns(&table, &options.columns), &["7", "2"]);
+    assert_error(NpyFile::open_columns(&table, &options.columns), &["expected a column `7`"]);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn arrays_of_more_bytes_than_can_be_counted_are_refused_before_they_are_written(
         assert!(NpyWriter::create_as(&path, shape, Dtype::F64).is_err(), "{shape:?}");
     }
     for (rows, done) in
-        [(usize::MAX, 0), (usize::MAX / 8, 0), (1, usize::MAX), (1, usize::MAX / 16)]
+        [(usize::MAX, 0), (usize::MAX / 4, 0), (1, usize::MAX), (1, usize::MAX / 16)]
     {
         let result = GrowingNpy::open(&path, rows, Some(2), Dtype::F32, done);
         assert!(result.is_err(), "{rows} rows, {done} of them done");

@@ -103,6 +103,9 @@ pub fn sample_chains(
         if !log_prob.is_finite() {
             return Err(Error::Start { chain, found: log_prob });
         }
+        if theta.iter().any(|t| !t.is_finite()) {
+            return Err(Error::Start { chain, found: f64::NAN });
+        }
         let mut draws = Vec::new();
         let mut accepted = 0_usize;
         for i in 0..lengths.burn_in.saturating_add(lengths.draws) {

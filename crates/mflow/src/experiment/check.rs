@@ -6,6 +6,9 @@ use crate::{Error, Result};
 use mflow_data::{Simulator, simulator_by_name, simulator_names};
 use mflow_eval::metrics::{CalibrationConfig, TwoSamples};
 
+/// Rows that are measured, at most: they are in memory.
+const MOST: usize = 1 << 30;
+
 /// Refuse to fit joint scores that the data do not come with.
 pub(super) fn check_scores(config: &ExperimentConfig, source: &Source) -> Result<()> {
     if !config.train.uses_scores() {
@@ -33,8 +36,13 @@ impl EvaluationConfig {
             true => refuse(field, format!("must be at least {least}{why}, found {found}")),
             false => Ok(()),
         };
-        at_least("evaluation.samples", self.samples, 1, "")?;
-        at_least("evaluation.test_rows", self.test_rows, 1, "")?;
+        let rows = [("evaluation.samples", self.samples), ("evaluation.test_rows", self.test_rows)];
+        for (field, found) in rows {
+            at_least(field, found, 1, "")?;
+            if found > MOST {
+                return refuse(field, format!("must be at most {MOST}, found {found}"));
+            }
+        }
         if self.two_sample {
             at_least(
                 "evaluation.test_rows",

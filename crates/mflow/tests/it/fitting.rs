@@ -157,6 +157,7 @@ fn what_cannot_be_measured_is_refused_before_the_training() {
     for (set, parts) in [
         ("test_rows=0", ["`evaluation.test_rows`", "at least 1"]),
         ("samples=0", ["`evaluation.samples`", "at least 1"]),
+        ("samples=9223372036854775807", ["`evaluation.samples`", "at most"]),
         (
             "parameter=3.0",
             ["`evaluation.parameter`", "prior of `theta`, uniform from -1 to 1, found 3"],
@@ -168,6 +169,8 @@ fn what_cannot_be_measured_is_refused_before_the_training() {
             "posteriors=2 --set data.simulator=torus --set model.context_dim=0",
             ["`evaluation.posteriors`", "`torus` has no parameters"],
         ),
+        ("samples=1 --set model.inner.hidden=9223372036854775807", ["hidden", "at most 32768"]),
+        ("samples=1 --set model.context_dim=9223372036854775807", ["context_dim", "at most"]),
     ] {
         folder.fails(&format!("run tiny.toml --set evaluation.{set} --out out"), 1, &parts);
         assert!(!folder.path("out/model.safetensors").exists(), "{set} was trained");
