@@ -1,5 +1,6 @@
 //! What collisions cost: adapting the generator, drawing events with and without features and scores, the nearest point of
 //! the manifold, and the density of an event, which is an integral.
+#![allow(clippy::indexing_slicing, reason = "a benchmark that panics has failed")]
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mflow_benches::must;
 use mflow_bijectors::Stream;

@@ -1,6 +1,7 @@
 //! One update of each phase of each schedule, for each model that it fits: the power configuration,
 //! batch 100 (1000 for divergences), two threads, context on the density. And the Sinkhorn divergence by
 //! itself.
+#![allow(clippy::indexing_slicing, reason = "a benchmark that panics has failed")]
 use criterion::{Criterion, criterion_group, criterion_main};
 use mflow_benches::{must, rows};
 use mflow_bijectors::{ParamStore, Stream};

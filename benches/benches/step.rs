@@ -2,6 +2,7 @@
 //!
 //! `fused`, `composed`: loss, gradient, clipping and AdamW through 10 coupling layers. `gemm_bound`:
 //! the same matrix products, the same shapes per shard, one independent stream per thread.
+#![allow(clippy::indexing_slicing, reason = "a benchmark that panics has failed")]
 use criterion::{Criterion, criterion_group, criterion_main};
 use mflow_benches::{Gemms, PowerFlows, must, power_products, rows};
 use mflow_bijectors::Route;

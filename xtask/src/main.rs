@@ -1,7 +1,12 @@
-//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `check-devices`,
-//! `check-slurm` and `release`.
+//! Repository automation: `cargo xtask ci`, `test`, `tidy`, `divisions`, `bench`, `reproduce`, `stability`,
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `soak`,
+//! `check-devices`, `check-slurm` and `release`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a tool of developers, whose panics lose nothing"
+)]
 
 mod bench;
 mod check_slurm;
@@ -10,6 +15,7 @@ mod collisions;
 mod data;
 mod devices;
 mod dimension;
+mod divisions;
 mod docs;
 mod files;
 mod fixtures;
@@ -21,8 +27,10 @@ mod provenance;
 mod python;
 mod release;
 mod reproduce;
+mod serve;
 mod shell;
 mod smoke;
+mod soak;
 mod stability;
 mod table;
 mod test;
@@ -48,6 +56,8 @@ enum Task {
     Test,
     /// The repository rules that no other tool knows
     Tidy,
+    /// Divisions of integers in library code that may be by 0
+    Divisions,
     /// Benchmarks, with a table of medians
     Bench(bench::Options),
     /// The runs behind the numbers in docs/results
@@ -73,6 +83,10 @@ enum Task {
     Device(devices::Options),
     /// Processes that train together: checks them, measures, writes docs/results/mpi.md
     Mpi,
+    /// Kills, power cuts and disks that fail: runs end with the same bits, and docs/results/soak.md says how many
+    Soak(soak::Options),
+    /// A service under load, beside the library; writes docs/results/serve.md
+    Serve(serve::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
     /// What must be true before the crates are published; publishes nothing
@@ -86,6 +100,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci(options) => ci::run(&options),
         Task::Test => test::run(shell::Lock::Free),
         Task::Tidy => tidy::run(),
+        Task::Divisions => divisions::run(shell::Lock::Free),
         Task::Bench(options) => bench::run(&options),
         Task::Reproduce(options) => reproduce::run(&options),
         Task::Queued { folder } => reproduce::slurm_task(&folder),
@@ -98,6 +113,8 @@ fn main() -> anyhow::Result<()> {
         Task::Data(options) => data::run(&options),
         Task::Device(options) => devices::run(&options),
         Task::Mpi => mpi::run(),
+        Task::Soak(options) => soak::run(&options),
+        Task::Serve(options) => serve::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
         Task::Release(options) => release::run(&options),
     }

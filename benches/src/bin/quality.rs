@@ -7,6 +7,7 @@
 //! `{"epoch", "seconds", "error"}` for each of these epochs and at last
 //! `{"train", "evaluate", "error", "log_prob"}`; seconds are those so far, without the measuring of errors.
 #![expect(clippy::print_stdout, reason = "results go to the standard output")]
+#![allow(clippy::indexing_slicing, reason = "a benchmark that panics has failed")]
 
 use mflow::data::io::{Array, Dtype, write_npy};
 use mflow::experiment::{ExperimentConfig, test_data, training_data};

@@ -4,6 +4,7 @@
 //! `K` repetitions, `{"memory": true}` by the most memory there was, `{"work": CASE}` by the `flops` and `bytes`
 //! that a repetition cannot do without, `{"ceilings": DEVICE, "size": N}` by those that a device does in a second.
 #![expect(clippy::print_stdout, reason = "answers go to the standard output")]
+#![allow(clippy::indexing_slicing, reason = "a benchmark that panics has failed")]
 
 use mflow_benches::{Case, Ceilings, Repeat};
 use mflow_core::DeviceName;

@@ -27,6 +27,10 @@ impl FeatureAffineConfig {
     /// # Errors
     /// If the lengths differ or are 0, or a scale is not positive, or a number not finite; if a scale is too small or too large
     /// to be divided by in the dtype.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "both are of the length `d`, the first thing that is checked"
+    )]
     pub fn build(&self, params: &Params<'_>) -> Result<FeatureAffine> {
         let (d, n) = (self.scale.len(), self.shift.len());
         if d == 0 || n != d {

@@ -4,6 +4,7 @@ use crate::domain::Domain;
 use crate::host;
 use crate::kernel::Kernel;
 use crate::noise::Noise;
+use crate::shape::size;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::fmt::Debug;
@@ -77,7 +78,7 @@ impl Signature {
             data_domain: Domain::Reals,
             conformal: false,
             context_dim: None,
-            working_size: 2 * shape.iter().product::<usize>(),
+            working_size: size(shape).saturating_mul(2),
             dtype,
             device: device.clone(),
         }
@@ -135,6 +136,7 @@ impl Signature {
 
 impl Mapped {
     /// A result of no rows, with as many tangents as the arguments have.
+    #[expect(clippy::indexing_slicing, reason = "a value has its batch axis")]
     fn with_tangents_of(self, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
         let asked = [Some(x), context];
         let tangents = asked.iter().flatten().find_map(|d| d.tangents());
@@ -254,6 +256,7 @@ impl<L: Layer> Bijector for L {
     fn signature(&self) -> &Signature {
         Layer::signature(self)
     }
+    #[expect(clippy::indexing_slicing, reason = "`checked` has found a batch axis")]
     fn map(
         &self,
         direction: Direction,
@@ -266,6 +269,7 @@ impl<L: Layer> Bijector for L {
             _ => self.apply(direction, x, context),
         }
     }
+    #[expect(clippy::indexing_slicing, reason = "`checked` has found a batch axis")]
     fn push(&self, direction: Direction, x: &Dual, context: Option<&Dual>) -> Result<Mapped<Dual>> {
         let context = checked(Layer::signature(self), direction, x, context)?;
         if x.value().dims()[0] == 0 {
@@ -276,6 +280,7 @@ impl<L: Layer> Bijector for L {
         let Mapped { value, log_abs_det } = self.apply(direction, x, context)?;
         Ok(Mapped { value, log_abs_det: log_abs_det.log_det_as_asked(x, context) })
     }
+    #[expect(clippy::indexing_slicing, reason = "`checked` has found a batch axis")]
     fn observe(
         &self,
         direction: Direction,
@@ -297,6 +302,10 @@ impl<L: Layer> Bijector for L {
 }
 
 /// Check the arguments of a map; gives the context back if the map has one.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "there is a batch axis, as the number of axes is compared first"
+)]
 fn checked<'a, T: Diff>(
     signature: &Signature,
     direction: Direction,

@@ -21,6 +21,7 @@ impl Chain {
     /// # Errors
     /// If there is none, or if two neighbours disagree on their shapes or domains, or any two on the
     /// context size, dtype or device.
+    #[expect(clippy::indexing_slicing, reason = "the part before is one of the parts")]
     pub fn new(parts: Vec<Arc<dyn Bijector>>) -> Result<Self> {
         let reject = |reason: String| Err(Error::config("chain.layers", reason));
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
@@ -80,6 +81,7 @@ impl Chain {
     }
 
     /// The parts in the order in which `direction` applies them.
+    #[expect(clippy::indexing_slicing, reason = "counted by the parts")]
     fn order(&self, direction: Direction) -> impl Iterator<Item = &dyn Bijector> {
         let n = self.parts.len();
         (0..n).map(move |i| match direction {
@@ -104,6 +106,7 @@ impl Layer for Chain {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(clippy::indexing_slicing, reason = "`at` stays below the number of parts")]
     fn apply<T: Diff>(
         &self,
         direction: Direction,

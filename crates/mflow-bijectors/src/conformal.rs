@@ -5,10 +5,11 @@
 //! in its [`crate::Signature`]; the volume element of `N` tangents is then `N ln λ` in closed form.
 //! Ross & Cresswell (2021), *Conformal Embedding Flows*, arXiv 2106.05275, section 3.2.
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::domain::Domain;
 use crate::kernel::split;
 use crate::params::{Init, Params, Piece};
-use crate::{Diff, Error, Result};
+use crate::{Diff, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -33,9 +34,7 @@ impl ScalingConfig {
     /// If `dim` is 0.
     pub fn build(&self, params: &mut Params<'_>) -> Result<Scaling> {
         let d = self.dim;
-        if d == 0 {
-            return Err(Error::config("scaling.dim", "must be positive, found 0"));
-        }
+        check_features("scaling.dim", d)?;
         let theta = params.flat(vec![
             Piece::vector("log_scale", 1, Init::Constant(0.)),
             Piece::vector("shift", d, Init::Constant(0.)),
@@ -58,6 +57,10 @@ impl Layer for Scaling {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let d = self.signature.latent_shape[0];
         let parts = split(&self.theta, &[1, d])?;
@@ -98,9 +101,7 @@ impl SpecialConformalConfig {
     /// # Errors
     /// If `dim` is 0.
     pub fn build(&self, params: &mut Params<'_>) -> Result<SpecialConformal> {
-        if self.dim == 0 {
-            return Err(Error::config("special_conformal.dim", "must be positive, found 0"));
-        }
+        check_features("special_conformal.dim", self.dim)?;
         // Small, so that the pole starts far out.
         let b = params.flat(vec![Piece::vector("b", self.dim, Init::uniform(0.02))])?;
         Ok(SpecialConformal { b, signature: signature(self.dim, params) })
@@ -130,6 +131,10 @@ impl Layer for SpecialConformal {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let b = match direction {
             Direction::Forward => self.b.clone(),
@@ -173,9 +178,7 @@ impl InversionConfig {
     /// # Errors
     /// If `dim` is 0.
     pub fn build(&self, params: &Params<'_>) -> Result<Inversion> {
-        if self.dim == 0 {
-            return Err(Error::config("inversion.dim", "must be positive, found 0"));
-        }
+        check_features("inversion.dim", self.dim)?;
         Ok(Inversion { signature: signature(self.dim, params) })
     }
 }
@@ -192,6 +195,10 @@ impl Layer for Inversion {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn apply<T: Diff>(&self, _: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let norm = x.mul(x)?.sum_last()?.unsqueeze_last()?;
         let d = self.signature.latent_shape[0] as f64;

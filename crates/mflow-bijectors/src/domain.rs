@@ -52,19 +52,14 @@ impl Domain {
             (Self::Any, incoming) => incoming.moved(),
             (Self::Features(each), incoming) => {
                 let before = |i: usize| match incoming {
-                    Self::Features(before) => before[i].clone(),
+                    Self::Features(before) => before.get(i).cloned().unwrap_or(Self::Any),
                     all => all.clone(),
                 };
                 let fill = |(i, d): (usize, &Self)| match d {
                     Self::Any => before(i),
                     other => other.clone(),
                 };
-                let each: Vec<Self> = each.iter().enumerate().map(fill).collect();
-                if each.iter().all(|d| *d == each[0]) {
-                    each[0].clone()
-                } else {
-                    Self::Features(each)
-                }
+                Self::of_features(each.iter().enumerate().map(fill).collect())
             }
             (other, _) => other.clone(),
         }
@@ -72,10 +67,10 @@ impl Domain {
 
     /// The domain whose features lie in these.
     pub(crate) fn of_features(each: Vec<Self>) -> Self {
-        if each.iter().all(|d| *d == each[0]) && !each.is_empty() {
-            return each[0].clone();
+        match each.split_first() {
+            Some((first, others)) if others.iter().all(|d| d == first) => first.clone(),
+            _ => Self::Features(each),
         }
-        Self::Features(each)
     }
 
     /// The domain after features have been moved about: that of each feature is lost.

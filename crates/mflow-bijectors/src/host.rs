@@ -25,6 +25,10 @@ pub fn values<T: WithDType>(t: &Tensor) -> Result<Vec<T>> {
 ///
 /// # Errors
 /// If `t` has another dtype, or is on another device.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "candle says where the elements of a contiguous tensor are in its storage"
+)]
 pub fn with_values<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
     READS.fetch_add(1, Ordering::Relaxed);
     let t = t.contiguous()?;

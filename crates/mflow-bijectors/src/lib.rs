@@ -37,6 +37,7 @@ mod chain;
 mod config;
 mod conformal;
 mod context_units;
+mod count;
 mod coupling;
 mod diff;
 mod domain;

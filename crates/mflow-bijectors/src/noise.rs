@@ -55,6 +55,7 @@ impl LayerNoise {
 
     /// Masks of shape `[rows, ..shape]`: 0 with probability `p`, else `1/(1 - p)`; `site` tells
     /// those of one layer apart.
+    #[expect(clippy::indexing_slicing, reason = "what is dropped has a batch axis")]
     pub(crate) fn dropout(
         &self,
         site: usize,

@@ -1,10 +1,14 @@
 //! [`ParamStore`]: seeded, ordered, strict storage of parameters and buffers.
 use crate::bijector::Bijector;
 use crate::config::BijectorConfig;
+use crate::shape::size;
 use crate::{Error, Result, Stream, host, kernel};
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// The most numbers of a layer: 16 GiB in single precision.
+const MOST: usize = u32::MAX as usize;
 
 /// How a parameter is initialised; random values come from the stream named after the parameter.
 #[derive(Clone, Debug)]
@@ -64,8 +68,12 @@ impl Piece {
         Self { name: name.into(), shape: vec![len], axes: vec![0], init }
     }
     fn len(&self) -> usize {
-        self.shape.iter().product()
+        size(&self.shape)
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "axes are a permutation of those that a piece has, as its constructors make them"
+    )]
     fn file_shape(&self) -> Vec<usize> {
         self.axes.iter().map(|&axis| self.shape[axis]).collect()
     }
@@ -74,6 +82,10 @@ impl Piece {
         permuted(t, &self.axes)
     }
     /// The inverse of [`Piece::to_file`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "axes are a permutation of those that a piece has, as its constructors make them"
+    )]
     fn to_memory(&self, t: &Tensor) -> Result<Tensor> {
         let mut back = vec![0; self.axes.len()];
         self.axes.iter().enumerate().for_each(|(file, &memory)| back[memory] = file);
@@ -82,6 +94,10 @@ impl Piece {
 }
 
 /// With axes in another order. Always a copy: what is saved must not change when the parameter does.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "axes are a permutation of those that a piece has, as its constructors make them"
+)]
 fn permuted(t: &Tensor, axes: &[usize]) -> Result<Tensor> {
     if t.elem_count() == 0 {
         // GPUs refuse to copy nothing.
@@ -133,6 +149,21 @@ impl Parameter {
             flat.push(piece.to_memory(&t)?.flatten_all()?);
         }
         joined(&flat)
+    }
+
+    /// Refuse other pieces than these.
+    fn check_same(&self, pieces: &[Piece]) -> Result<()> {
+        if !self.pieces.iter().map(|p| &p.name).eq(pieces.iter().map(|p| &p.name)) {
+            return Err(Error::DuplicateParameter { name: self.name.clone() });
+        }
+        for (piece, stored) in pieces.iter().zip(&self.pieces) {
+            let (expected, found) = (piece.file_shape(), stored.file_shape());
+            if expected != found {
+                let name = join(&self.name, &piece.name);
+                return Err(Error::ParameterShape { name, expected, found });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -335,7 +366,14 @@ impl Params<'_> {
         for piece in &pieces {
             self.claim(&join(&name, &piece.name))?;
         }
-        if !self.store.parameters.contains_key(&name) {
+        let all = pieces.iter().fold(0, |all: usize, piece| all.saturating_add(piece.len()));
+        if all > MOST {
+            let reason = format!("has {all} numbers, more than the {MOST} that a layer may have");
+            return Err(Error::ParameterValue { name, reason });
+        }
+        if let Some(stored) = self.store.parameters.get(&name) {
+            stored.check_same(&pieces)?;
+        } else {
             let mut flat = Vec::with_capacity(pieces.len());
             for piece in &pieces {
                 flat.push(self.initial(&join(&name, &piece.name), piece)?);
@@ -343,10 +381,9 @@ impl Params<'_> {
             let var = Var::from_tensor(&joined(&flat)?)?;
             let parameter = Parameter { name: name.clone(), var, pieces };
             self.store.parameters.insert(name.clone(), parameter);
-        } else {
-            self.check_same(&name, &pieces)?;
         }
-        let tensor = self.store.parameters[&name].var.as_tensor();
+        let var = self.variable()?;
+        let tensor = var.as_tensor();
         Ok(if (self.trained)(&name) { tensor.clone() } else { tensor.detach() })
     }
 
@@ -360,22 +397,6 @@ impl Params<'_> {
                 Err(Error::ParameterNames { missing, unexpected: vec![] })
             }
         }
-    }
-
-    /// Whether the parameter `name` has these pieces.
-    fn check_same(&self, name: &str, pieces: &[Piece]) -> Result<()> {
-        let stored = &self.store.parameters[name].pieces;
-        if !stored.iter().map(|p| &p.name).eq(pieces.iter().map(|p| &p.name)) {
-            return Err(Error::DuplicateParameter { name: name.to_owned() });
-        }
-        for (piece, stored) in pieces.iter().zip(stored) {
-            let (expected, found) = (piece.file_shape(), stored.file_shape());
-            if expected != found {
-                let name = join(name, &piece.name);
-                return Err(Error::ParameterShape { name, expected, found });
-            }
-        }
-        Ok(())
     }
 
     fn initial(&mut self, name: &str, piece: &Piece) -> Result<Tensor> {
@@ -411,15 +432,16 @@ impl Params<'_> {
     ) -> Result<Tensor> {
         let name = join(&self.prefix, name);
         self.claim(&name)?;
-        if !self.store.buffers.contains_key(&name) {
-            let device = self.store.device.clone();
-            let tensor = match self.take(&name) {
-                Some(loaded) => host::place(&loaded, loaded.dtype(), &device)?,
-                None => init(&mut Stream::new(self.store.seed, &name), &device)?,
-            };
-            self.store.buffers.insert(name.clone(), tensor);
+        if let Some(tensor) = self.store.buffers.get(&name) {
+            return Ok(tensor.clone());
         }
-        Ok(self.store.buffers[&name].clone())
+        let device = self.store.device.clone();
+        let tensor = match self.take(&name) {
+            Some(loaded) => host::place(&loaded, loaded.dtype(), &device)?,
+            None => init(&mut Stream::new(self.store.seed, &name), &device)?,
+        };
+        self.store.buffers.insert(name, tensor.clone());
+        Ok(tensor)
     }
 
     /// A buffer that an explicit call may change: saved with the model, never trained.
@@ -429,17 +451,19 @@ impl Params<'_> {
     pub fn state(&mut self, name: &str, initial: &Tensor) -> Result<Var> {
         let name = join(&self.prefix, name);
         self.claim(&name)?;
-        if !self.store.states.contains_key(&name) {
-            let value = match self.take(&name) {
-                Some(loaded) => {
-                    check_shape(&name, initial.dims(), &loaded)?;
-                    host::place(&loaded, initial.dtype(), initial.device())?
-                }
-                None => initial.clone(),
-            };
-            self.store.states.insert(name.clone(), Var::from_tensor(&value)?);
+        if let Some(state) = self.store.states.get(&name) {
+            return Ok(state.clone());
         }
-        Ok(self.store.states[&name].clone())
+        let value = match self.take(&name) {
+            Some(loaded) => {
+                check_shape(&name, initial.dims(), &loaded)?;
+                host::place(&loaded, initial.dtype(), initial.device())?
+            }
+            None => initial.clone(),
+        };
+        let state = Var::from_tensor(&value)?;
+        self.store.states.insert(name, state.clone());
+        Ok(state)
     }
 
     /// The full dotted name of `name`, for messages.

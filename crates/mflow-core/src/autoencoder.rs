@@ -149,6 +149,7 @@ impl Embedding for Autoencoder {
     fn manifold_dim(&self) -> usize {
         self.encoder.dim
     }
+    #[expect(clippy::indexing_slicing, reason = "a normalisation is a map of vectors")]
     fn data_dim(&self) -> usize {
         self.encoder.normalization.signature().data_shape[0]
     }

@@ -1,4 +1,8 @@
 //! Log-determinant of the Gram matrix of tangent rows: the squared volume of a parallelepiped.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "rows are n by d and factors n by n, as they were allotted for the tangents"
+)]
 use crate::Result;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;

@@ -30,7 +30,7 @@ mod tangents;
 mod unroll;
 
 pub use atlas::{ChartFrame, Charts, place_charts};
-pub use atomic::write_atomically;
+pub use atomic::{create_folder, is_part, remove_parts, write_atomically};
 pub use base::{BaseDensity, StandardNormal, UniformAngles};
 pub use candle_core as candle;
 pub use chart::{

@@ -324,6 +324,7 @@ pub(crate) fn check_columns(
 /// Refuse arguments that layers would not: a context nobody asked for, a wrong shape of data (named as the caller knows
 /// it). Data are a name, a tensor and its number of columns; of a context the features, if there are to be some, and the
 /// tensor.
+#[expect(clippy::indexing_slicing, reason = "`check_columns` has found two axes")]
 pub(crate) fn check_shapes(
     op: &'static str,
     (arg, x, columns): (&'static str, &Tensor, usize),
@@ -355,6 +356,11 @@ pub(crate) fn check_arguments(
 }
 
 /// Refuse non-finite values, naming the first.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "the position is one of the values, and columns are 1 or more"
+)]
 pub(crate) fn check_finite(op: &'static str, arg: &'static str, x: &Tensor) -> Result<()> {
     // One pass decides; the place is only looked for when something is wrong.
     let total = host::scalar(&(x.detach() * 0.)?.sum_all()?)?;

@@ -7,6 +7,7 @@ use mflow_bijectors::FeatureAffineConfig;
 ///
 /// # Errors
 /// If the length is no multiple of `cols` or there is no row.
+#[expect(clippy::integer_division_remainder_used, reason = "`check_shape` has refused 0 columns")]
 pub fn standardize(values: &[f64], cols: usize) -> Result<FeatureAffineConfig> {
     check_shape("standardize", values, cols)?;
     standardize_blocks(values.len() / cols, cols, |see| {
@@ -45,6 +46,7 @@ pub fn standardize_blocks<E>(
 ///
 /// # Errors
 /// As [`standardize`]; if the weights are not as many as the rows, one of them is not finite, or all are 0.
+#[expect(clippy::integer_division_remainder_used, reason = "`check_shape` has refused 0 columns")]
 pub fn standardize_weighted(
     values: &[f64],
     cols: usize,
@@ -105,7 +107,7 @@ fn moments<E>(
     let mut each = |f: &mut dyn FnMut(&[f64], f64)| -> Result<(), E> {
         let mut row = 0;
         pass(&mut |values| {
-            for values in values.chunks_exact(cols) {
+            for values in values.chunks_exact(cols.max(1)) {
                 let w = weight(row);
                 if w > 0. {
                     f(values, w);

@@ -1,4 +1,9 @@
 //! Principal axes of points.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "points are rows by d, and matrices d by d; entries are numbered only where there are some"
+)]
 use faer::{Mat, Side};
 
 /// Where points lie, and along which axes they spread.

@@ -2,6 +2,7 @@
 //! the process holds, so the test has a process of its own.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 use mflow_bijectors::{ParamStore, SplineFlowConfig};
 use mflow_core::candle::{DType, Device, Tensor};

@@ -52,8 +52,8 @@ pub fn to_points(places: &[f64]) -> Result<Vec<f64>> {
 /// not finite, and [`Error::NoDirection`] for a point at the origin.
 pub fn from_points(x: &[f64]) -> Result<Vec<f64>> {
     let mut all = Vec::with_capacity(x.len() / 3 * 2);
-    for (row, point) in points(x, 3)?.into_iter().enumerate() {
-        let [x, y, z] = [point[0], point[1], point[2]];
+    points(x, 3)?; // whole rows, of finite numbers
+    for (row, &[x, y, z]) in x.as_chunks::<3>().0.iter().enumerate() {
         if [x, y, z] == [0.; 3] {
             return Err(Error::NoDirection { row });
         }

@@ -43,6 +43,7 @@ pub fn add_noise(x: &mut [f64], d: usize, relative: f64, rng: &mut dyn Rng) -> R
 }
 
 /// The root of the summed variances of the features.
+#[expect(clippy::indexing_slicing, reason = "rows have d columns, as `points` checks")]
 fn spread(rows: &[&[f64]], d: usize) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "fewer rows than 2^53")]
     let n = rows.len().max(1) as f64;

@@ -28,6 +28,7 @@ pub fn dequantise(values: &mut [f64], rng: &mut dyn Rng) {
 ///
 /// [`Error::ImageSetting`] for a number of bits that is not from 1 to 8. [`Error::Pixel`] for the first value that is no whole number from 0 to
 /// 255, with `D` values in a row; nothing is changed then.
+#[expect(clippy::integer_division_remainder_used, reason = "`d` is 1 or more")]
 pub fn reduce_bits(values: &mut [f64], d: usize, bits: u32) -> Result<()> {
     if !(1..=8).contains(&bits) {
         let expected = "1 to 8".to_owned();
@@ -68,7 +69,7 @@ pub fn flip_some(values: &mut [f64], shape: [usize; 3], rng: &mut dyn Rng) -> Re
 
 fn flip_where(values: &mut [f64], shape: [usize; 3], mut draw: impl FnMut() -> bool) -> Result<()> {
     let [_, width, channels] = shape;
-    let cols = shape.iter().product();
+    let cols = shape.iter().fold(1, |all: usize, side| all.saturating_mul(*side));
     if cols == 0 || !values.len().is_multiple_of(cols) {
         return Err(Error::PartialRow { what: "images", cols, found: values.len() });
     }

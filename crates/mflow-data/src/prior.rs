@@ -70,10 +70,13 @@ impl Prior {
         }
     }
 
-    /// The value below which the share `p` of it lies, for `p` between 0 and 1.
+    /// The value below which the share `p` of it lies, for `p` between 0 and 1; NaN for any other.
     #[must_use]
     pub fn quantile(&self, p: f64) -> f64 {
         use statrs::distribution::{ContinuousCDF, Normal};
+        if !(0.0..=1.0).contains(&p) {
+            return f64::NAN;
+        }
         match *self {
             Self::Uniform { low, high } => low + p * (high - low),
             Self::Normal { mean, std } => mean + std * Normal::standard().inverse_cdf(p),

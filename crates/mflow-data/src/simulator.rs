@@ -48,6 +48,10 @@ struct Points<'a, S: ?Sized> {
 }
 
 impl<S: Simulator + ?Sized> Likelihood for Points<'_, S> {
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "a simulator has a dimension or more, of which the points were made"
+    )]
     fn log_prob(&self, theta: &[f64]) -> Result<Vec<f64>> {
         self.of.log_prob(self.x, &theta.repeat(self.x.len() / self.of.data_dim()))
     }
@@ -219,13 +223,17 @@ pub trait Simulator: Debug + Send + Sync {
 /// # Errors
 ///
 /// [`Error::BatchSize`] where there are not so many, [`Error::Parameter`] for the first value outside.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "as many parameters as rows times columns, as was checked"
+)]
 pub fn parameter_rows<'a>(
     of: &[Parameter],
     parameters: &'a [f64],
     n: usize,
 ) -> Result<Vec<&'a [f64]>> {
     let cols = of.len();
-    if parameters.len() != n * cols {
+    if n.checked_mul(cols) != Some(parameters.len()) {
         // Where there are none to be, the error counts those that are there.
         let (rows, cols) = if cols == 0 { (0, 1) } else { (n, cols) };
         return Err(Error::BatchSize { what: "parameters", rows, cols, found: parameters.len() });
@@ -248,6 +256,11 @@ pub fn parameter_rows<'a>(
 ///
 /// [`Error::PartialRow`] where they are not whole, [`Error::Coordinate`] for the first value that is not
 /// finite.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "d is not 0, as was checked"
+)]
 pub fn points(x: &[f64], d: usize) -> Result<Vec<&[f64]>> {
     if d == 0 || !x.len().is_multiple_of(d) {
         return Err(Error::PartialRow { what: "data", cols: d, found: x.len() });

@@ -112,6 +112,7 @@ impl Estimate {
     /// # Errors
     ///
     /// As [`Estimate::mean`].
+    #[expect(clippy::indexing_slicing, reason = "there is a sample, as `mean` checks")]
     pub fn interquartile_range(samples: &[f64]) -> Result<Self> {
         let count = Self::mean(samples)?.count;
         let mut sorted = samples.to_vec();

@@ -78,11 +78,17 @@ impl Target for Posterior<'_> {
     }
 
     fn log_prob(&self, theta: &[f64]) -> Result<f64> {
-        Ok(self.log_probs(theta)?[0])
+        match self.log_probs(theta)?[..] {
+            [log_prob] => Ok(log_prob),
+            _ => Err(Error::Rows { cols: self.dim(), found: theta.len() }),
+        }
     }
 
     /// Every row of data beside every row of parameters, some of these at a time.
     fn log_probs(&self, thetas: &[f64]) -> Result<Vec<f64>> {
+        if !thetas.len().is_multiple_of(self.dim()) {
+            return Err(Error::Rows { cols: self.dim(), found: thetas.len() });
+        }
         let rows = self.rows.count()?;
         let at_once = (ROWS_AT_ONCE / rows.max(1)).max(1) * self.dim();
         let blocks = thetas.chunks(at_once).map(|some| self.block(some, rows));
@@ -94,6 +100,9 @@ impl Target for Posterior<'_> {
 /// volume. One pass forward and one back give value and gradient.
 impl DifferentiableTarget for Posterior<'_> {
     fn log_prob_and_gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<f64> {
+        if let Some(found) = [theta.len(), gradient.len()].into_iter().find(|n| *n != self.dim()) {
+            return Err(Error::Rows { cols: self.dim(), found });
+        }
         gradient.fill(0.);
         if !self.contains(theta) {
             return Ok(f64::NEG_INFINITY);

@@ -113,6 +113,7 @@ pub fn sample_posterior(
 }
 
 impl PosteriorSample {
+    #[expect(clippy::indexing_slicing, reason = "counted by the chains")]
     fn new(target: &dyn DifferentiableTarget, chains: Vec<Chain>, pool: &Pool) -> Result<Self> {
         let dim = target.dim();
         let log_probs = pool.map(chains.len(), |chain| target.log_probs(&chains[chain].draws));
@@ -138,8 +139,9 @@ impl PosteriorSample {
     #[must_use]
     pub fn of_chains(&self, parameter: usize) -> Vec<Vec<f64>> {
         let [_, draws, dim] = self.shape;
-        let of_chain = |chain: &[f64]| chain.iter().skip(parameter).step_by(dim).copied().collect();
-        self.samples.chunks((draws * dim).max(1)).map(of_chain).collect()
+        let of_chain =
+            |chain: &[f64]| chain.iter().skip(parameter).step_by(dim.max(1)).copied().collect();
+        self.samples.chunks(draws.saturating_mul(dim).max(1)).map(of_chain).collect()
     }
 }
 

@@ -81,12 +81,21 @@ pub(crate) fn judge(attempts: &mut [Attempt]) {
 }
 
 /// The rows that the detector sees, evenly over the validation rows.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "evenly spread positions are below the count"
+)]
 pub(crate) fn rows(index: &[usize]) -> Vec<usize> {
     let n = index.len().min(ROWS);
     (0..n).map(|i| index[i * index.len() / n]).collect()
 }
 
 /// Root mean square distance to the projection.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "rows are cut and points are numbered within their counts, d is 1 or more"
+)]
 pub(crate) fn error(
     pool: &Pool,
     model: &dyn Model,
@@ -110,6 +119,10 @@ pub(crate) fn error(
 
 /// The error above which a manifold of dimension `n` was not found; none if there are too few rows to
 /// tell. It is about where rows lie, so all rows count the same.
+#[expect(
+    clippy::integer_division_remainder_used,
+    reason = "rows are cut and points are numbered within their counts, d is 1 or more"
+)]
 pub(crate) fn limit(
     pool: &Pool,
     scale: &Scale,
@@ -143,6 +156,11 @@ pub(crate) fn limit(
 }
 
 /// The `k` points nearest to point `centre`, row-major.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "rows are cut and points are numbered within their counts, d is 1 or more"
+)]
 fn nearest(points: &[f64], d: usize, centre: usize, k: usize) -> Vec<f64> {
     let of = |i: usize| &points[i * d..(i + 1) * d];
     let distance =
@@ -154,6 +172,11 @@ fn nearest(points: &[f64], d: usize, centre: usize, k: usize) -> Vec<f64> {
 
 /// Mean squared distance of points from their first `n` principal components, unbiased for noise across the
 /// components.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "neighbours are more than 2 n, and n is less than d"
+)]
 fn residual(points: &[f64], d: usize, n: usize) -> f64 {
     let k = points.len() / d;
     // The plane itself takes 1 + n degrees of freedom of k.

@@ -1,5 +1,6 @@
 //! Checkpoints: everything that a run needs to go on to the same bits.
 use crate::attempt::Attempt;
+use crate::schedule::Stage;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use mflow_core::{read_tensors, write_tensors};
@@ -42,6 +43,16 @@ pub(crate) struct PhaseState {
     pub(crate) sums: EpochSums,
     /// Validation losses of the rounds so far.
     pub(crate) validation: Vec<f64>,
+}
+
+impl PhaseState {
+    /// Whether a phase can be there after so many rounds: its counts go on.
+    fn fits(&self, rounds: usize) -> bool {
+        /// More than any machine does.
+        const MOST: u64 = 1 << 53;
+        let counts = [self.updates, self.sums.rows as u64, self.sums.batches as u64];
+        self.validation.len() == rounds && counts.iter().all(|count| *count <= MOST)
+    }
 }
 
 /// The best round of the present stage.
@@ -117,6 +128,17 @@ impl Checkpoint {
             ("state".to_owned(), state),
         ]);
         Ok(write_tensors(path, &tensors, metadata)?)
+    }
+
+    /// Whether a run of this schedule can stand there. A file that was changed by hand may say anything.
+    pub(crate) fn fits(&self, schedule: &[Stage]) -> bool {
+        let Position { stage, attempt, round, .. } = self.position;
+        let Some(stage) = schedule.get(stage) else { return self.phases.is_empty() };
+        let in_it = self.phases.len() == stage.phases().len();
+        round <= stage.rounds()
+            && attempt <= self.attempts.len()
+            && (in_it || self.phases.is_empty() && round == 0)
+            && self.phases.iter().all(|phase| phase.fits(round))
     }
 
     /// Read a checkpoint.

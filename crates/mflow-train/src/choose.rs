@@ -113,7 +113,7 @@ impl Trials<'_> {
             let reason = "none of the candidates could be trained: all of them diverged";
             return Err(Error::config("start", reason));
         };
-        trials[winner].failed = false;
+        trials.get_mut(winner).into_iter().for_each(|trial| trial.failed = false);
         Ok(Some(Choice { winner, trials }))
     }
 
@@ -127,6 +127,7 @@ impl Trials<'_> {
         stop: &AtomicBool,
     ) -> Result<Option<(f64, Option<f64>, u64)>> {
         let Candidate { model, train: config, .. } = candidate;
+        config.validate()?;
         let (config, updates) = shortened(config, train.rows(), self.updates);
         let mut store = ParamStore::new(self.seed, self.dtype, train.device());
         let mut trainer = Trainer {
@@ -154,6 +155,10 @@ impl Trials<'_> {
     }
 
     /// Rows to train on and to judge by, in memory.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "evenly spread positions, of one row or more"
+    )]
     fn rows(&self) -> Result<(Rows, Rows)> {
         let rows = self.data.rows();
         if rows < 2 {
@@ -203,7 +208,7 @@ fn shortened(config: &TrainConfig, rows: usize, updates: usize) -> (TrainConfig,
     let all: usize = config.phases.iter().map(of).sum();
     for stage in &mut config.phases {
         let rounds = stage.rounds();
-        *stage.rounds_mut() = (rounds * updates / all.max(1)).clamp(1, rounds);
+        *stage.rounds_mut() = (rounds.saturating_mul(updates) / all.max(1)).clamp(1, rounds.max(1));
         stage.set_restarts(0);
     }
     let updates: usize = config.phases.iter().map(of).sum();

@@ -88,6 +88,7 @@ impl<T: Float> Averages<T> {
 }
 
 impl<T: Float> Average for Averages<T> {
+    #[expect(clippy::indexing_slicing, reason = "parameters and their averages are as many")]
     fn update(&mut self, pool: &Pool) -> Result<()> {
         self.updates += 1;
         let decay = decay_at(self.decay, self.updates);

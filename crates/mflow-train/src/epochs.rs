@@ -4,17 +4,25 @@ use crate::schedule::{Stage, TrainConfig};
 impl TrainConfig {
     /// Divide `epochs` among the stages in the proportions that they have, at least one each; a cycle of an alternation
     /// counts as many as one phase of it passes over the data, times the number of phases.
+    #[expect(clippy::integer_division_remainder_used, reason = "every stage counts 1 or more")]
     pub fn set_epochs(&mut self, epochs: usize) {
         let weight = |stage: &Stage| match stage {
-            Stage::Alternate(a) => a.alternate.iter().map(|phase| phase.epochs).sum(),
+            Stage::Alternate(a) => {
+                a.alternate.iter().fold(0_usize, |all, phase| all.saturating_add(phase.epochs))
+            }
             Stage::Phase(_) => 1,
         };
-        let total: usize = self.phases.iter().map(|stage| stage.rounds() * weight(stage)).sum();
-        let (mut before, mut given) = (0, 0);
+        let length = |stage: &Stage| stage.rounds().saturating_mul(weight(stage).max(1));
+        let sum = |stages: &[Stage]| {
+            stages.iter().fold(0_usize, |all, stage| all.saturating_add(length(stage)))
+        };
+        let total = sum(&self.phases);
+        let (mut before, mut given) = (0_usize, 0_usize);
         for stage in &mut self.phases {
             let each = weight(stage).max(1);
-            before += stage.rounds() * each;
-            let until = (epochs * before).checked_div(total).unwrap_or(0).max(given + each);
+            before = before.saturating_add(length(stage));
+            let until = epochs.saturating_mul(before).checked_div(total).unwrap_or(0);
+            let until = until.max(given.saturating_add(each));
             *stage.rounds_mut() = ((until - given) / each).max(1);
             given = until;
         }

@@ -75,6 +75,10 @@ struct Coordinates {
     outliers: Vec<usize>,
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "coordinates have n numbers in each row, n is 1 or more, and rows of pieces are rows of the data"
+)]
 fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Coordinates> {
     let cols = x.dim(D::Minus1)?;
     let options = UnrollOptions { method, seed, ..UnrollOptions::default() };
@@ -94,6 +98,11 @@ fn unrolled(x: &Tensor, n: usize, method: UnrollMethod, seed: u64) -> Result<Coo
 }
 
 /// Coordinates with mean 0 and standard deviation [`SPREAD`] along their widest axis; all axes by the same factor.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "coordinates have n numbers in each row, n is 1 or more, and rows of pieces are rows of the data"
+)]
 fn scaled(u: &[f64], n: usize) -> Vec<f64> {
     let axes = PrincipalAxes::of(u, n);
     let rows = (u.len() / n) as f64;

@@ -42,6 +42,11 @@ pub(crate) struct View<'a> {
 
 impl View<'_> {
     /// At most `most` of the rows, evenly spread.
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "positions are drawn, cut or spread below the number of rows"
+    )]
     pub(crate) fn spread(&self, most: usize) -> Result<Batch> {
         let (rows, kept) = (self.index.len(), self.index.len().min(most));
         let index: Vec<usize> = (0..kept).map(|i| self.index[i * rows / kept]).collect();
@@ -50,6 +55,10 @@ impl View<'_> {
 
     /// At most `most` rows for statistics: each as often as its weight's size says, or evenly spread where all count the
     /// same.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions are drawn, cut or spread below the number of rows"
+    )]
     pub(crate) fn in_proportion(&self, most: usize) -> Result<Batch> {
         let sizes = self
             .source
@@ -68,6 +77,10 @@ impl View<'_> {
     pub(crate) fn mass(&self) -> Mass {
         self.mass_of(0..self.index.len())
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions are drawn, cut or spread below the number of rows"
+    )]
     fn mass_of(&self, rows: Range<usize>) -> Mass {
         Mass::of(self.source.weights(), self.index[rows].iter().copied())
     }
@@ -95,6 +108,10 @@ impl Feed<'_> {
             Self::Held(rows) => rows.rows(),
         }
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions are drawn, cut or spread below the number of rows"
+    )]
     fn gather(&self, rows: &[usize]) -> Result<Batch> {
         match self {
             Self::Rows(view) => {
@@ -226,6 +243,10 @@ impl<'a> Member<'a> {
     }
 
     /// The rows of a batch of a pass, shuffled.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions are drawn, cut or spread below the number of rows"
+    )]
     pub(crate) fn batch(&mut self, pass: usize, batch: usize) -> Result<Batch> {
         let rows = self.train.len();
         if self.order.as_ref().is_none_or(|(of, _)| *of != pass) {
@@ -241,6 +262,10 @@ impl<'a> Member<'a> {
     }
 
     /// One update; returns the mean loss of the batch.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions are drawn, cut or spread below the number of rows"
+    )]
     pub(crate) fn update(&mut self, batch: &Batch, diverged: Place) -> Result<f64> {
         let (pool, rows, step) = (self.setting.pool, batch.rows(), self.state.updates);
         let mass = self.mass_of_row.times(rows);
@@ -468,6 +493,10 @@ impl Place {
 }
 
 /// The coordinates of all rows of a view, with their contexts, scores and weights.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "positions are drawn, cut or spread below the number of rows"
+)]
 fn coordinates(pool: &Pool, model: &dyn Model, view: &View<'_>) -> Result<Rows> {
     let rows = view.index.len();
     let device = view.source.device();

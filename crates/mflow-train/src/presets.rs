@@ -169,6 +169,10 @@ impl Schedule {
         ALL.into_iter().find(is_like)
     }
 
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "parts are numbers in this file, none of them 0"
+    )]
     fn stages(self, model: &ModelConfig, epochs: usize) -> Result<Vec<Stage>> {
         let groups = model.groups();
         self.check(model)?;

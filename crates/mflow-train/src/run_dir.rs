@@ -5,7 +5,7 @@ use crate::progress::EpochMetrics;
 use crate::team::{self, Team};
 use crate::{Error, Result};
 use mflow_bijectors::fnv1a;
-use mflow_core::{DeviceName, write_atomically};
+use mflow_core::{DeviceName, create_folder, is_part, remove_parts, write_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -77,29 +77,33 @@ impl RunDir {
             let entries = fs::read_dir(path).ok()?.filter_map(std::result::Result::ok);
             entries.map(|e| e.file_name()).find(|name| !own(name))
         };
-        let started = path.join(IDENTITY).exists();
         if path.exists() && !path.is_dir() {
             return Err(Error::run(path, "expected a directory, found a file"));
         }
-        match (started, resume) {
-            (true, false) => {
+        let lock_path = path.join(LOCK);
+        let holds_a_run = |is_locked: bool| {
+            let started = path.join(IDENTITY).exists();
+            if started && !resume {
                 let reason = "already holds a run; continue it with --resume auto or choose another \
                               --out";
                 return Err(Error::run(path, reason));
             }
-            (false, _) => {
-                if let Some(name) = foreign() {
-                    let reason = format!(
-                        "expected an empty directory or a run, found {}; choose another --out",
-                        name.display()
-                    );
-                    return Err(Error::run(path, reason));
-                }
+            // What another process is writing is not foreign: as long as it has the lock, that is all to look at.
+            if !started
+                && (is_locked || !lock_path.exists())
+                && let Some(name) = foreign()
+            {
+                let reason = format!(
+                    "expected an empty directory or a run, found {}; choose another --out",
+                    name.display()
+                );
+                return Err(Error::run(path, reason));
             }
-            (true, true) => {}
-        }
-        fs::create_dir_all(path).map_err(io(path))?;
-        let lock_path = path.join(LOCK);
+            Ok(started)
+        };
+        // Nothing is added to a folder that is no run.
+        holds_a_run(false)?;
+        create_folder(path)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(io(&lock_path))?;
         match lock.try_lock() {
@@ -109,12 +113,11 @@ impl RunDir {
             }
             Err(TryLockError::Error(e)) => return Err(io(&lock_path)(e).into()),
         }
-        // Whoever wrote these parts of files is dead: the lock is ours.
-        let entries = fs::read_dir(path).map_err(io(path))?.filter_map(std::result::Result::ok);
-        for part in entries.filter(|e| is_part(&e.file_name())) {
-            fs::remove_file(part.path()).map_err(io(&part.path()))?;
-        }
-        Ok(Self { path: path.to_owned(), lock: Some(lock), resumed: started })
+        // Another process may have begun a run, or ended one, until the lock was ours.
+        let resumed = holds_a_run(true)?;
+        // Whoever wrote parts of files is dead.
+        remove_parts(path)?;
+        Ok(Self { path: path.to_owned(), lock: Some(lock), resumed })
     }
 
     /// [`RunDir::open`] by the first process of a team, for all: what the others do to it has no effect. All of them call it.
@@ -180,9 +183,19 @@ impl RunDir {
         }
     }
 
-    /// Length of the metrics file in bytes.
-    pub(crate) fn metrics_len(&self) -> u64 {
-        fs::metadata(self.file(METRICS)).map_or(0, |m| m.len())
+    /// Length of the metrics file in bytes, all of which outlast a power cut by then: a checkpoint that has seen them must
+    /// not outlast them.
+    pub(crate) fn sync_metrics(&self) -> Result<u64> {
+        let path = self.file(METRICS);
+        if !path.exists() {
+            return Ok(0);
+        }
+        let file = OpenOptions::new().append(true).open(&path);
+        let length = file.and_then(|f| {
+            f.sync_all()?;
+            Ok(f.metadata()?.len())
+        });
+        Ok(length.map_err(mflow_core::Error::io(path))?)
     }
 
     /// Cut the metrics back to `len` bytes: what the checkpoint has seen.
@@ -191,9 +204,18 @@ impl RunDir {
             return Ok(());
         }
         let path = self.file(METRICS);
+        let io = || mflow_core::Error::io(path.clone());
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let cut = file.and_then(|f| f.set_len(len));
-        Ok(cut.map_err(mflow_core::Error::io(path))?)
+        let file = file.map_err(io())?;
+        let found = file.metadata().map_err(io())?.len();
+        if found < len {
+            let reason = format!(
+                "expected the {len} bytes that the checkpoint has seen, found {found}: it was replaced or damaged; put it \
+                 back, or remove checkpoint.safetensors to start over"
+            );
+            return Err(Error::run(&path, reason));
+        }
+        Ok(file.set_len(len).map_err(io())?)
     }
 
     /// Append a line of metrics.
@@ -277,13 +299,6 @@ pub fn read_attempts(run: &Path) -> Result<Vec<Attempt>> {
     }
     let text = fs::read_to_string(&path).map_err(mflow_core::Error::io(&path))?;
     serde_json::from_str(&text).map_err(|e| Error::run(&path, format!("is no list: {e}")))
-}
-
-/// Whether a file called `name` is a part that an atomic write left behind: `NAME.PID.tmp`.
-fn is_part(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    let process = name.strip_suffix(".tmp").and_then(|rest| rest.rsplit_once('.'));
-    process.is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The first field in which two JSON values differ, with both values.

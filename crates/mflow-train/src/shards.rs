@@ -111,6 +111,7 @@ pub(crate) fn block_rows(device: &Device) -> usize {
 }
 
 /// Part `i` of `rows` cut into `n` nearly equal parts.
+#[expect(clippy::integer_division_remainder_used, reason = "called for one of `n` parts")]
 pub fn cut(rows: usize, n: usize, i: usize) -> Range<usize> {
     i * rows / n..(i + 1) * rows / n
 }

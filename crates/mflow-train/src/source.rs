@@ -32,7 +32,7 @@ impl Batch {
     }
     /// Number of rows `B`.
     pub fn rows(&self) -> usize {
-        self.x.dims()[0]
+        self.x.dims().first().copied().unwrap_or(0)
     }
     /// The joint log-ratio of each row, `[B]`, if the data come with them.
     ///
@@ -163,6 +163,10 @@ impl Stored {
 }
 
 /// Refuse values that would become infinite.
+#[expect(
+    clippy::integer_division_remainder_used,
+    reason = "columns are 1 or more, whatever a reader says"
+)]
 fn check_range(
     what: &'static str,
     values: &[f64],
@@ -171,11 +175,12 @@ fn check_range(
     dtype: DType,
 ) -> Result<()> {
     let too_large = |v: &f64| dtype == DType::F32 && v.abs() > f64::from(f32::MAX);
-    match values.iter().position(too_large) {
+    let cols = cols.max(1);
+    match values.iter().enumerate().find(|(_, v)| too_large(v)) {
         None => Ok(()),
-        Some(i) => {
+        Some((i, v)) => {
             let expected = "numbers that single precision can hold".to_owned();
-            let found = format!("{} in row {}, column {}", values[i], first + i / cols, i % cols);
+            let found = format!("{v} in row {}, column {}", first + i / cols, i % cols);
             Err(Error::Data { what, expected, found })
         }
     }
@@ -226,6 +231,7 @@ impl Rows {
     ///
     /// # Errors
     /// If the lengths do not fit.
+    #[expect(clippy::integer_division_remainder_used, reason = "a dimension of 0 is refused first")]
     pub fn new(
         x: Vec<f64>,
         data_dim: usize,
@@ -363,9 +369,11 @@ impl RowSource for Rows {
     fn rows(&self) -> usize {
         self.all.rows()
     }
+    #[expect(clippy::indexing_slicing, reason = "rows are matrices")]
     fn data_dim(&self) -> usize {
         self.all.x.dims()[1]
     }
+    #[expect(clippy::indexing_slicing, reason = "rows are matrices")]
     fn context_dim(&self) -> usize {
         self.all.context.as_ref().map_or(0, |c| c.dims()[1])
     }

@@ -115,6 +115,10 @@ impl Start {
     ///
     /// # Errors
     /// If there is an [`Start::obstacle`], or the axes cannot be found.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions of stages, of which `check` has found one"
+    )]
     pub fn apply(
         self,
         model: ModelConfig,
@@ -155,6 +159,7 @@ impl Start {
 }
 
 /// The stages without the phase of another start. The stage that learns the manifold behind it has its rounds back.
+#[expect(clippy::indexing_slicing, reason = "positions of stages, of which `check` has found one")]
 fn without_guide(mut stages: Vec<Stage>) -> Vec<Stage> {
     let guides = |stage: &Stage| match stage {
         Stage::Phase(phase) => {

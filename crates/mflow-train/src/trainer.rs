@@ -143,8 +143,10 @@ impl Trainer<'_> {
             let mut work = self.work(stage, position, shards, &split, past, stop)?;
             // Between stages there is nothing to restore.
             if let Some(checkpoint) = resumed.take().filter(|c| !c.phases.is_empty()) {
-                for (i, state) in checkpoint.phases.into_iter().enumerate() {
-                    work.members[i].restore(i, state, &checkpoint.moments)?;
+                for (i, (member, state)) in
+                    work.members.iter_mut().zip(checkpoint.phases).enumerate()
+                {
+                    member.restore(i, state, &checkpoint.moments)?;
                 }
                 work.best = checkpoint.best;
             }
@@ -312,7 +314,13 @@ impl Trainer<'_> {
             Some(run) => {
                 run.identify(&identity)?;
                 let path = run.file(CHECKPOINT);
-                if path.exists() { Some(Checkpoint::load(&path)?) } else { None }
+                let checkpoint = path.exists().then(|| Checkpoint::load(&path)).transpose()?;
+                if checkpoint.as_ref().is_some_and(|c| !c.fits(&self.config.phases)) {
+                    let reason =
+                        "says that the run stands where its schedule never comes; start it anew";
+                    return Err(Error::run(&path, reason));
+                }
+                checkpoint
             }
         };
         let position = checkpoint.as_ref().map(|c| c.position);
@@ -323,6 +331,7 @@ impl Trainer<'_> {
     /// Show rows to the layers that a stage trains: the initialisation of those that depend on data. The flow of the
     /// coordinates sees them in a stage that leaves the manifold as it is, since then they are those that it trains on.
     /// Rows with weights are shown in proportion to their sizes.
+    #[expect(clippy::integer_division_remainder_used, reason = "a model has 1 feature or more")]
     fn observe(&mut self, stage: &Stage) -> Result<()> {
         /// Enough for means and deviations.
         const LEAST: usize = 1000;
@@ -482,6 +491,10 @@ impl Trainer<'_> {
 
     /// Judge a stage that was to learn a manifold, put the best weights in place, and say whether to try
     /// again.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "as many attempts as this one has number are there, as `Checkpoint::fits` asks of what was resumed"
+    )]
     fn end_attempt(
         &mut self,
         work: &mut Work<'_>,
@@ -568,7 +581,7 @@ impl Trainer<'_> {
         let checkpoint = Checkpoint {
             position,
             phases,
-            metrics_len: run.metrics_len(),
+            metrics_len: run.sync_metrics()?,
             weights: self.store.to_named()?,
             moments,
             best,
@@ -602,6 +615,10 @@ impl Updates<'_> {
 
 impl Work<'_> {
     /// The next update of the round; returns the mean loss of its batch.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there is a turn or more, and whoever asks stays below their number"
+    )]
     fn update(&mut self, observer: &mut dyn Observer) -> Result<f64> {
         let Position { round, update, .. } = self.position;
         let Slot { member, pass, batch } = self.turns[update];
@@ -623,6 +640,10 @@ impl Work<'_> {
     }
 
     /// Whether so many rounds have passed without a smaller validation loss that the stage ends.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a loss for each round, as `Checkpoint::fits` asks of what was resumed"
+    )]
     fn is_out_of_patience(&self) -> bool {
         let patience = self.stage.ending().patience;
         let rounds = self.position.round;
@@ -633,6 +654,7 @@ impl Work<'_> {
 }
 
 /// The updates of one round: the phases pass over their rows one after the other, or take turns.
+#[expect(clippy::indexing_slicing, reason = "counted by the members")]
 fn turns(stage: &Stage, members: &[Member<'_>]) -> Vec<Slot> {
     let of = |member: usize| {
         let (passes, batches) = (stage.passes(members[member].phase), members[member].batches());

@@ -51,6 +51,7 @@ pub(crate) struct Mass {
 
 impl Mass {
     /// Of some rows; without weights each counts 1.
+    #[expect(clippy::indexing_slicing, reason = "a weight for each row of the source")]
     pub(crate) fn of(weights: Option<&[f64]>, rows: impl ExactSizeIterator<Item = usize>) -> Self {
         let Some(weights) = weights else {
             let rows = rows.len() as f64;
@@ -126,6 +127,7 @@ impl RowWeights {
         &self.0
     }
     /// Those of the listed rows, `[B]`.
+    #[expect(clippy::indexing_slicing, reason = "a weight for each row of the source")]
     pub(crate) fn tensor(
         &self,
         rows: impl ExactSizeIterator<Item = usize>,
@@ -161,6 +163,7 @@ fn check(weights: &[f64], rows: usize) -> Result<()> {
 /// Rows drawn in proportion to their `sizes` by systematic resampling: at even distances along the line on which each row
 /// takes up as much as its size. So many that the smallest size is drawn once, but `most` at the most: integer sizes give each
 /// row so many times if 1 is among them. None if all are equal, and nothing is to be drawn.
+#[expect(clippy::indexing_slicing, reason = "a weight for each row of the source")]
 pub(crate) fn systematic(sizes: &[f64], most: usize) -> Option<Vec<usize>> {
     let positive = sizes.iter().copied().filter(|s| *s > 0.);
     let (least, total) =

@@ -2,6 +2,7 @@
 //! of the numbers that are read back, with bounds just above what was counted: whoever adds a read must move a bound.
 //!
 //! All of it is in one test, as the counts are those of the process.
+#![allow(clippy::expect_used, reason = "a test that panics has failed")]
 use mflow_bijectors::candle::{DType, Device, Tensor};
 use mflow_bijectors::{ParamStore, SplineFlowConfig, Stream, compose_everywhere, host};
 use mflow_core::ModelConfig;

@@ -2,7 +2,11 @@
 //!
 //! `cargo xtask collisions` runs it and keeps what it finds in `docs/results/collisions.md`. By hand, with an optional folder
 //! for `collisions.json` and `collisions.png`: `cargo run --release -p mflow --example collisions -- FOLDER`
-#![expect(clippy::print_stdout, reason = "an example shows its results")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "an example shows its results, and may panic"
+)]
 use mflow::bijectors::Stream;
 use mflow::data::Simulator;
 use mflow::data::wbf::{Generator, Observable, Observables, Settings, WeakBosonFusion, objects};

@@ -1,7 +1,11 @@
 //! Learn a curve in the plane: fit, project, score and sample in memory.
 //!
 //! `cargo run --release -p mflow --example e1_fit_a_curve`
-#![expect(clippy::print_stdout, reason = "an example shows its results")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "an example shows its results, and may panic"
+)]
 use mflow::bijectors::{LinearKind, ParamStore, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Device};
 use mflow::core::{ModelConfig, standardize};

@@ -4,7 +4,11 @@
 //! Brehmer & Cranmer (2020), section 3.A. `cargo xtask instability` runs it and keeps what it finds in
 //! `docs/results/instability.md`. By hand, with an optional folder for `instability.json` and
 //! `instability.png`: `cargo run --release -p mflow --example instability -- FOLDER`
-#![expect(clippy::print_stdout, reason = "an example shows its results")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "an example shows its results, and may panic"
+)]
 use mflow::bijectors::candle::{DType, Device, Tensor};
 use mflow::bijectors::{BijectorConfig, OrthogonalConfig, ParamStore, ScalingConfig, Stream};
 use mflow::core::{Model, ModelConfig};

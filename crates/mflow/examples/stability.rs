@@ -4,7 +4,11 @@
 //! `cargo xtask stability` runs it and keeps what it finds in `docs/results/stability.md`. By hand, with
 //! an optional folder for `stability.json` and `stability.png`:
 //! `cargo run --release -p mflow --example stability -- FOLDER`
-#![expect(clippy::print_stdout, reason = "an example shows its results")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "an example shows its results, and may panic"
+)]
 use mflow::bijectors::candle::{D, DType, Device, Tensor};
 use mflow::bijectors::{
     Bijector, BijectorConfig, Chain, CouplingConfig, Diff, Dual, Inverted, Mask, NetConfig,

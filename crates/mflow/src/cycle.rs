@@ -42,6 +42,10 @@ impl Cycle {
     ///
     /// # Errors
     /// If the context does not fit the model, or a sample is not finite.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows of the points with an error or two behind them"
+    )]
     pub fn measure(
         model: &dyn Model,
         context: Option<&Tensor>,

@@ -127,6 +127,7 @@ fn enough_draws(draws: usize, size: f64) -> usize {
 
 /// The table of parameters, as text.
 impl fmt::Display for InferredSet {
+    #[expect(clippy::indexing_slicing, reason = "cells of the eight columns")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["parameter", "mean", "std", "5 %", "50 %", "95 %", "R-hat", "ESS"];
         let cells = self.cells();

@@ -72,6 +72,11 @@ impl Region {
         clippy::cast_sign_loss,
         reason = "the number of parts is bounded from both sides"
     )]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "as many ends as coordinates, points with all of them, and one latent or more"
+    )]
     fn curve(
         &self,
         points: usize,
@@ -99,6 +104,10 @@ impl Region {
 
     /// `points²` latents, `[points², 2]`: a square, or a disc that is a deformed square,
     /// `(a, b) -> (a √(1 - b²/2), b √(1 - a²/2))`.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "as many ends as coordinates, points with all of them, and one latent or more"
+    )]
     pub(crate) fn grid(&self, points: usize) -> Vec<f64> {
         let mut grid = Vec::with_capacity(2 * points * points);
         for i in 0..points {
@@ -117,6 +126,10 @@ impl Region {
 }
 
 /// The length of the diagonal of the box around points.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "as many ends as coordinates, points with all of them, and one latent or more"
+)]
 fn diagonal(x: &[&[f64]]) -> f64 {
     let end = |k: usize, pick: fn(f64, f64) -> f64| x.iter().map(|x| x[k]).fold(f64::NAN, pick);
     let side = |k| end(k, f64::max) - end(k, f64::min);

@@ -123,11 +123,19 @@ impl<'a> Originals<'a> {
         self.shape.iter().product()
     }
 
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "images of a pixel or more, and tensors with two axes"
+    )]
     fn count(self) -> usize {
         self.values.len() / self.dim()
     }
 
     /// The first images, `count` of them or as many as there are.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "images of a pixel or more, and tensors with two axes"
+    )]
     fn first(self, count: usize) -> &'a [f64] {
         &self.values[..self.values.len().min(count * self.dim())]
     }
@@ -143,6 +151,10 @@ impl<'a> Originals<'a> {
     }
 
     /// The points of the manifold for the first images; all of space is none.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "images of a pixel or more, and tensors with two axes"
+    )]
     fn projected(self, of: Evaluated<'_>) -> Result<Vec<f64>> {
         let x = of.tensor(self.first(COLUMNS), self.dim())?;
         let context = self.context(of, x.dims()[0])?;
@@ -151,6 +163,10 @@ impl<'a> Originals<'a> {
 
     /// A row of images between the first and the second, another between the third and the fourth, as far as there are so
     /// many.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "images of a pixel or more, and tensors with two axes"
+    )]
     fn between(self, of: Evaluated<'_>) -> Result<Vec<f64>> {
         let x = of.tensor(self.first(2 * LINES), self.dim())?;
         let rows = x.dims()[0];
@@ -168,6 +184,10 @@ impl<'a> Originals<'a> {
         self.decoded(of, &latents)
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "images of a pixel or more, and tensors with two axes"
+    )]
     fn decoded(self, of: Evaluated<'_>, latents: &[f64]) -> Result<Vec<f64>> {
         let latents = of.tensor(latents, of.model.signature().latent_dim())?;
         let context = self.context(of, latents.dims()[0])?;

@@ -147,6 +147,7 @@ fn whole(file: Option<&String>, message: &str) -> Error {
 ///
 /// # Errors
 /// If a setting has no place, or the whole is no config: the error names the setting without which it would be one.
+#[expect(clippy::indexing_slicing, reason = "counted by the settings")]
 pub fn with_settings<T: DeserializeOwned>(base: &Table, settings: &[Setting]) -> Result<T> {
     // Kinds come before what depends on them.
     let mut settings: Vec<&Setting> = settings.iter().collect();

@@ -8,6 +8,10 @@ const CENTER: [f64; 2] = [1., -1.];
 const RADIUS: f64 = 6.;
 
 /// A grid in polar coordinates of the chart: `rows` from the middle to the rim, `cols` once around, row-major.
+#[expect(
+    clippy::integer_division_remainder_used,
+    reason = "points are numbered only where there are some"
+)]
 pub(crate) fn polynomial_surface(rows: usize, cols: usize) -> Vec<[f64; 3]> {
     let points = (0..rows * cols).map(|k| {
         let radius = RADIUS * (k / cols) as f64 / (rows - 1) as f64;

@@ -1,13 +1,14 @@
 //! [`AutoregressiveConfig`]: an autoregressive layer as it is written in a config file.
 use super::Autoregressive;
+use crate::Result;
 use crate::bijector::Bijector;
+use crate::count::{check_context, check_features};
 use crate::coupling::{Coupling, NEAR_IDENTITY, check_real, conditioned_builders};
 use crate::kernel::coupling::Plan;
 use crate::nn::{Net, NetConfig};
 use crate::params::Params;
 use crate::route::Route;
 use crate::univariate::{Univariate, UnivariateConfig, Visitor};
-use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -62,9 +63,8 @@ impl AutoregressiveConfig {
     /// # Errors
     /// If a field is out of range or a parameter does not fit.
     pub fn build(&self, params: &mut Params<'_>) -> Result<Arc<dyn Bijector>> {
-        if self.dim == 0 {
-            return Err(Error::config("autoregressive.dim", "must be positive, found 0"));
-        }
+        check_features("autoregressive.dim", self.dim)?;
+        check_context("autoregressive.context_dim", self.context_dim)?;
         self.net.validate("autoregressive.net")?;
         // nflows does not divide the logits here.
         self.map.visit(1., Build { config: self, params })

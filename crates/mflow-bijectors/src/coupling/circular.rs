@@ -1,6 +1,7 @@
 //! Coupling layers of angles.
 use super::{Coupling, Mask, NEAR_IDENTITY, conditioned_builders, indices};
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
+use crate::count::{check_context, check_features};
 use crate::diff::Diff;
 use crate::domain::Domain;
 use crate::elementwise::wrap;
@@ -67,9 +68,8 @@ impl CircularCouplingConfig {
     /// # Errors
     /// If a field is out of range or a parameter does not fit.
     pub fn build(&self, params: &mut Params<'_>) -> Result<Arc<dyn Bijector>> {
-        if self.dim == 0 {
-            return Err(Error::config("circular_coupling.dim", "must be positive, found 0"));
-        }
+        check_features("circular_coupling.dim", self.dim)?;
+        check_context("circular_coupling.context_dim", self.context_dim)?;
         self.net.validate("circular_coupling.net")?;
         self.map.visit(self.net.logit_scale(), Build { config: self, params })
     }
@@ -83,6 +83,7 @@ struct Build<'a, 'p> {
 
 impl Visitor for Build<'_, '_> {
     type Output = Arc<dyn Bijector>;
+    #[expect(clippy::indexing_slicing, reason = "the halves of a mask are features below `dim`")]
     fn visit<U: Univariate>(self, map: U) -> Result<Self::Output> {
         let Self { config, params } = self;
         if map.domain() != Domain::Angle && config.map != UnivariateConfig::Additive {

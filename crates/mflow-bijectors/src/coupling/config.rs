@@ -1,7 +1,9 @@
 //! [`CouplingConfig`]: a coupling layer as it is written in a config file.
 use super::{Coupling, Mask, check_real, conditioned_builders};
+use crate::Result;
 use crate::bijector::Bijector;
 use crate::chain::Chain;
+use crate::count::{check_context, check_features};
 use crate::elementwise::ElementwiseConfig;
 use crate::flows::is_false;
 use crate::kernel::coupling::Plan;
@@ -10,7 +12,6 @@ use crate::params::Params;
 use crate::route::Route;
 use crate::shape::PartialMap;
 use crate::univariate::{Univariate, UnivariateConfig, Visitor};
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -89,9 +90,8 @@ impl CouplingConfig {
     /// # Errors
     /// If a field is out of range or a parameter does not fit.
     pub fn build(&self, params: &mut Params<'_>) -> Result<Arc<dyn Bijector>> {
-        if self.dim == 0 {
-            return Err(Error::config("coupling.dim", "must be positive, found 0"));
-        }
+        check_features("coupling.dim", self.dim)?;
+        check_context("coupling.context_dim", self.context_dim)?;
         self.net.validate("coupling.net")?;
         let keep = self.mask.halves(self.dim)?.keep;
         let coupling = self.map.visit(self.net.logit_scale(), Build { config: self, params })?;

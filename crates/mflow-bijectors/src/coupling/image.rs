@@ -1,6 +1,7 @@
 //! Couplings of images: some channels move by a map whose parameters the other channels determine.
 use super::{Coupling, Mask, NEAR_IDENTITY, check_real, conditioned_builders};
 use crate::bijector::Bijector;
+use crate::count::check_context;
 use crate::flows::is_false;
 use crate::kernel::coupling::Plan;
 use crate::nn::{Grid, Net, NetConfig};
@@ -75,6 +76,7 @@ impl ImageCouplingConfig {
             let reason = format!("must have 2 channels or more, found {:?}", self.shape);
             return Err(Error::config("image_coupling.shape", reason));
         }
+        check_context("image_coupling.context_dim", self.context_dim)?;
         self.net.validate("image_coupling.net")?;
         let build = Build { config: self, grid: Grid { height, width }, channels, params };
         self.map.visit(self.net.logit_scale(), build)

@@ -47,6 +47,7 @@ pub(crate) struct Coupling<U> {
 }
 
 impl<U: Univariate> Coupling<U> {
+    #[expect(clippy::indexing_slicing, reason = "the halves of a mask are features below `dim`")]
     pub(crate) fn new(
         plan: Plan<U>,
         theta: Tensor,

@@ -23,6 +23,7 @@ impl Dual {
     ///
     /// # Errors
     /// If shapes, dtypes or devices do not fit.
+    #[expect(clippy::indexing_slicing, reason = "the number of axes is compared first")]
     pub fn new(value: Tensor, tangents: Tensor) -> Result<Self> {
         let (v, t) = (value.dims(), tangents.dims());
         if v.is_empty() || t.len() != v.len() + 1 || t[0] != v[0] || t[2..] != v[1..] {

@@ -30,6 +30,7 @@ pub(crate) fn reciprocal(t: &Tensor) -> candle_core::Result<Tensor> {
 /// [`Diff::conv2d`] of `images: [B, H, W, C]` as a product of matrices. candle's own convolution is slow on the CPU, its
 /// gradients above all, and has wrong gradients of its kernel on Metal, where it reads the memory of a view as if it
 /// were no view.
+#[expect(clippy::integer_division_remainder_used, reason = "a side is 1 or more")]
 fn convolution(images: &Tensor, weight: &Tensor, side: usize) -> candle_core::Result<Tensor> {
     let (b, h, w, c) = images.dims4()?;
     let pad = side / 2;
@@ -192,6 +193,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     ///
     /// # Errors
     /// If the tensor operation fails.
+    #[expect(clippy::indexing_slicing, reason = "points have a batch axis")]
     fn sum_last(&self) -> Result<Self> {
         self.linear(|t| match t.elem_count() {
             // candle cannot sum nothing.
@@ -210,6 +212,7 @@ pub trait Diff: sealed::Sealed + Clone + Sized {
     ///
     /// # Errors
     /// If the number of elements differs.
+    #[expect(clippy::indexing_slicing, reason = "points with tangents have a batch and a row axis")]
     fn reshape(&self, shape: &[usize]) -> Result<Self> {
         self.linear(|t| {
             let all: Vec<usize> = t.dims()[..2].iter().chain(shape).copied().collect();

@@ -1,9 +1,10 @@
 //! Rotation of angles.
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::domain::Domain;
 use crate::params::{Init, Params, Piece};
 use crate::shape::no_log_det;
-use crate::{Diff, Error, Result};
+use crate::{Diff, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{PI, TAU};
@@ -28,9 +29,7 @@ impl AngleShiftConfig {
     /// # Errors
     /// If `dim` is 0.
     pub fn build(&self, params: &mut Params<'_>) -> Result<AngleShift> {
-        if self.dim == 0 {
-            return Err(Error::config("angle_shift.dim", "must be positive, found 0"));
-        }
+        check_features("angle_shift.dim", self.dim)?;
         let shift = params.flat(vec![Piece::vector("shift", self.dim, Init::Constant(0.))])?;
         let signature = Signature::vector(self.dim, params.dtype(), params.device())
             .between(Domain::Angle, Domain::Angle)

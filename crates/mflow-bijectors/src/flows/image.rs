@@ -5,7 +5,7 @@ use crate::config::BijectorConfig;
 use crate::elementwise::{Function, FunctionConfig};
 use crate::linear::{LuLinearConfig, Order, PermutationConfig};
 use crate::nn::NetConfig;
-use crate::shape::ReshapeConfig;
+use crate::shape::{ReshapeConfig, size};
 use crate::univariate::UnivariateConfig;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ impl ImageFlowConfig {
 
     /// Number of features of a row.
     pub fn dim(&self) -> usize {
-        self.shape.iter().product()
+        size(&self.shape)
     }
 
     /// The bijector of vectors of [`ImageFlowConfig::dim`] features, with `context_dim` context features (0 for none).
@@ -177,6 +177,7 @@ impl ImageFlowConfig {
     }
 
     /// Mixes these features and puts them first.
+    #[expect(clippy::indexing_slicing, reason = "`first` gives features below `dim`")]
     fn mix(&self, first: &[usize]) -> [BijectorConfig; 2] {
         let (dim, mixed) = (self.dim(), first.len());
         let linear = || BijectorConfig::LuLinear(LuLinearConfig::new(mixed));

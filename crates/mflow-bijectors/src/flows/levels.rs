@@ -1,5 +1,6 @@
 //! What the flows of images share: levels of squeeze and steps, after each of which half of the channels is done.
 use crate::config::BijectorConfig;
+use crate::count::check_layers;
 use crate::coupling::{ImageCouplingConfig, Mask};
 use crate::linear::{LuLinearConfig, PermutationConfig};
 use crate::nn::NetConfig;
@@ -35,9 +36,7 @@ impl Levels<'_> {
     /// The shapes `[H, W, C]` in which the levels end, before half of the channels goes.
     pub(super) fn shapes(&self) -> Result<Vec<[usize; 3]>> {
         for (field, v) in [("levels", self.levels), ("steps", self.steps)] {
-            if v == 0 {
-                return self.refuse(field, "must be positive, found 0");
-            }
+            check_layers(format!("{}.{field}", self.name), v)?;
         }
         let [mut h, mut w, mut c] = check_image(&format!("{}.shape", self.name), self.shape)?;
         let mut shapes = vec![];

@@ -8,15 +8,16 @@ pub use glow::GlowConfig;
 pub use image::ImageFlowConfig;
 pub use spline::SplineFlowConfig;
 
+use crate::Result;
 use crate::autoregressive::AutoregressiveConfig;
 use crate::config::BijectorConfig;
+use crate::count::check_layers;
 use crate::coupling::{CouplingConfig, Mask};
 use crate::linear::{LuLinearConfig, Order, PermutationConfig};
 use crate::nn::NetConfig;
 use crate::norm::{ActNormConfig, BatchNormConfig};
 use crate::route::Route;
 use crate::univariate::{AffineScale, UnivariateConfig};
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The linear map between the layers of a flow.
@@ -182,9 +183,7 @@ impl FlowConfig {
     /// # Errors
     /// If there is no layer.
     pub fn bijector(&self, dim: usize, context_dim: usize) -> Result<BijectorConfig> {
-        if self.layers == 0 {
-            return Err(Error::config("layers", "must be positive, found 0"));
-        }
+        check_layers("layers", self.layers)?;
         let mut layers = vec![];
         for i in 0..self.layers {
             self.mix(dim, &mut layers);

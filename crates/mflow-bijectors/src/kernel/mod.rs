@@ -4,6 +4,11 @@
 //! tested against. Kernels are single-threaded: threads belong to whoever cuts a batch into rows.
 //! Loops over elements are written once over [`Real`] lanes and run with the widest instructions of
 //! the machine, found at run time.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "index arithmetic on blocks whose lengths the operations at its edge check, once for each call"
+)]
 pub(crate) mod autoregressive;
 mod buffer;
 mod conv;

@@ -14,6 +14,10 @@
 //!
 //! The oracles are outside of the map: determinants of full Jacobians, central differences in f64, the same map without kernels,
 //! the same numbers in f64.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a law looks at what the suite has drawn and made, in tests"
+)]
 mod calls;
 pub mod compare;
 mod declare;

@@ -1,8 +1,9 @@
 //! Orthogonal maps as products of Householder reflections.
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_square;
 use crate::params::{Init, Params, Piece};
 use crate::shape::no_log_det;
-use crate::{Diff, Error, Result};
+use crate::{Diff, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -48,15 +49,14 @@ impl OrthogonalConfig {
 /// Whether a product of reflections can be built.
 pub(super) fn check(kind: &str, dim: usize, reflections: usize) -> Result<()> {
     for (field, v) in [("dim", dim), ("reflections", reflections)] {
-        if v == 0 {
-            return Err(Error::config(format!("{kind}.{field}"), "must be positive, found 0"));
-        }
+        check_square(format!("{kind}.{field}"), v)?;
     }
     Ok(())
 }
 
 /// Vectors in equal pairs, so that the product of an even number of reflections starts as the
 /// identity; unit vectors, as far as there are any, the rest repeated.
+#[expect(clippy::integer_division_remainder_used, reason = "`check` has refused a dimension of 0")]
 pub(super) fn piece(name: &str, dim: usize, reflections: usize) -> Piece {
     let unit = |r: usize| (0..dim).map(move |i| f64::from(i == (r / 2) % dim));
     let values = (0..reflections).flat_map(unit).collect();

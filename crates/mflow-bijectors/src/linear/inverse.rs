@@ -30,6 +30,10 @@ pub(super) struct LowerInverse {
 
 impl LowerInverse {
     /// For matrices `[dim, dim]` with the dtype and on the device of `params`.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "entries are numbered only where there are some"
+    )]
     pub(super) fn new(dim: usize, field: &str, params: &Params<'_>) -> Result<Self> {
         let (full, device) = (dim.next_power_of_two(), params.device());
         let (zero, one) = (dim * dim, dim * dim + 1);

@@ -2,12 +2,13 @@
 use super::inverse::LowerInverse;
 use super::triangle::{MIN_DIAGONAL, Triangle};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_square;
 use crate::kernel::lu::LuOp;
 use crate::kernel::rows::Rows;
 use crate::kernel::{Kernel, PackedLayer, split};
 use crate::params::{Init, Params, Piece};
 use crate::route::{Code, Route};
-use crate::{Diff, Error, Result};
+use crate::{Diff, Result};
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
@@ -42,9 +43,7 @@ impl LuLinearConfig {
     /// If `dim` is 0.
     pub fn build(&self, params: &mut Params<'_>) -> Result<LuLinear> {
         let d = self.dim;
-        if d == 0 {
-            return Err(Error::config("lu_linear.dim", "must be positive, found 0"));
-        }
+        check_square("lu_linear.dim", d)?;
         let off = Triangle::entries(d);
         let unit = (1. - MIN_DIAGONAL).exp_m1().ln();
         let theta = params.flat(vec![
@@ -102,6 +101,10 @@ impl LuLinear {
         }
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn factors(&self) -> Result<Factors> {
         let d = self.signature.latent_shape[0];
         let off = Triangle::entries(d);
@@ -123,6 +126,10 @@ struct Fused<'a> {
 }
 
 impl PackedLayer for Fused<'_> {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn packed(&self, points: &Tensor, rows: Rows, _: Option<&Tensor>) -> Result<Tensor> {
         let (dim, theta) = (self.lu.signature.latent_shape[0], &self.lu.theta);
         let (direction, least) = (self.direction, MIN_DIAGONAL);

@@ -1,5 +1,6 @@
 //! A fixed permutation of the features.
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::coupling::{Halves, Mask, indices};
 use crate::domain::Domain;
 use crate::kernel::permute::{FeatureOrder, PermuteOp};
@@ -57,11 +58,7 @@ impl PermutationConfig {
     /// If `dim` is 0 or the listed order or a loaded buffer is no permutation.
     pub fn build(&self, params: &mut Params<'_>) -> Result<Permutation> {
         let dim = self.dim;
-        let small = u32::try_from(dim).ok().filter(|d| *d > 0);
-        if small.is_none() {
-            let reason = format!("must be positive and fit in 32 bits, found {dim}");
-            return Err(Error::config("permutation.dim", reason));
-        }
+        check_features("permutation.dim", dim)?;
         let given = match &self.order {
             Order::Random => None,
             Order::Reverse => Some((0..dim).rev().collect()),

@@ -72,6 +72,7 @@ impl Layer for QrLinear {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(clippy::indexing_slicing, reason = "`split` gives a part for each length")]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let QrLinearConfig { dim: d, reflections } = self.config;
         let parts = split(&self.theta, &[Triangle::entries(d), d, reflections * d, d])?;

@@ -68,6 +68,7 @@ impl Layer for SvdLinear {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(clippy::indexing_slicing, reason = "`split` gives a part for each length")]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let SvdLinearConfig { dim: d, reflections: r } = self.config;
         let parts = split(&self.theta, &[r * d, r * d, d, d])?;

@@ -27,6 +27,10 @@ impl Triangle {
         let above = |i: usize, j: usize| (j > i).then(|| i * (2 * dim - i - 1) / 2 + (j - i - 1));
         Self::new(dim, field, params, above)
     }
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "entries are numbered only where there are some"
+    )]
     fn new(
         dim: usize,
         field: &str,

@@ -9,6 +9,10 @@ impl Net {
     /// at most its own degree, an output of feature `i` hidden units of degree at most `i`. Biases
     /// and what comes from the context are free. As in Germain et al. (2015), *MADE*, arXiv
     /// 1502.03509, eq. 12 to 14, with the degrees of nflows.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "`count` is 1 or more, and outputs are whole groups for each feature"
+    )]
     pub(crate) fn autoregressive_mask(&self) -> Vec<f64> {
         let d = self.inputs;
         let per = self.outputs / d.max(1);

@@ -1,6 +1,7 @@
 //! The conditioner network: residual or feed-forward, of vectors or of the pixels of images.
 use super::{Activation, Linear};
 use crate::bijector::{Direction, Mapped};
+use crate::count::{check_blocks, check_square};
 use crate::noise::LayerNoise;
 use crate::params::{Init, Piece};
 use crate::univariate::Univariate;
@@ -82,9 +83,8 @@ impl NetConfig {
         1. / (self.hidden.max(1) as f64).sqrt()
     }
     pub(crate) fn validate(&self, path: &str) -> Result<()> {
-        if self.hidden == 0 {
-            return Err(Error::config(format!("{path}.hidden"), "must be positive, found 0"));
-        }
+        check_square(format!("{path}.hidden"), self.hidden)?;
+        check_blocks(format!("{path}.blocks"), self.blocks)?;
         check_dropout(path, self.dropout)
     }
 }
@@ -162,6 +162,7 @@ impl<T: Diff> Conditioned<T> {
     ///
     /// # Errors
     /// If a tensor operation fails.
+    #[expect(clippy::indexing_slicing, reason = "outputs have a batch axis")]
     pub fn parameters(&self, per: usize) -> Result<T> {
         let outputs = self.hidden.affine(&self.last)?;
         let all: usize = outputs.value().dims()[1..].iter().product();
@@ -273,6 +274,7 @@ impl Net {
     ///
     /// # Errors
     /// If a tensor operation fails.
+    #[expect(clippy::indexing_slicing, reason = "`split` gives a weight and a bias for each map")]
     pub(crate) fn apply<T: Diff>(
         &self,
         theta: &Tensor,

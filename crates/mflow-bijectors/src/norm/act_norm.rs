@@ -1,9 +1,10 @@
 //! An affine map that starts from the statistics of the first batch.
 use super::{flag, is_initialized, moments, set_initialized};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::kernel::split;
 use crate::params::{Init, Params, Piece};
-use crate::{Diff, Error, Result};
+use crate::{Diff, Result};
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +29,7 @@ impl ActNormConfig {
     /// If `dim` is 0 or a parameter does not fit.
     pub fn build(&self, params: &mut Params<'_>) -> Result<ActNorm> {
         let d = self.dim;
-        if d == 0 {
-            return Err(Error::config("act_norm.dim", "must be positive, found 0"));
-        }
+        check_features("act_norm.dim", d)?;
         let theta = params.flat(vec![
             Piece::vector("log_scale", d, Init::Constant(0.)),
             Piece::vector("shift", d, Init::Constant(0.)),
@@ -72,6 +71,10 @@ impl Layer for ActNorm {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a signature of vectors has one axis, and `split` gives a part for each length"
+    )]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let d = self.signature.latent_shape[0];
         let parts = split(&self.theta, &[d, d])?;

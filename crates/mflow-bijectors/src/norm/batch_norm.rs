@@ -1,6 +1,7 @@
 //! Batch normalisation, invertible.
 use super::moments;
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::kernel::split;
 use crate::noise::Noise;
 use crate::params::{Init, Params, Piece};
@@ -44,9 +45,7 @@ impl BatchNormConfig {
     /// If a field is out of range or a parameter does not fit.
     pub fn build(&self, params: &mut Params<'_>) -> Result<BatchNorm> {
         let d = self.dim;
-        if d == 0 {
-            return Err(Error::config("batch_norm.dim", "must be positive, found 0"));
-        }
+        check_features("batch_norm.dim", d)?;
         if !(self.momentum > 0. && self.momentum <= 1.) {
             let reason = format!("must be in (0, 1], found {}", self.momentum);
             return Err(Error::config("batch_norm.momentum", reason));
@@ -95,6 +94,7 @@ impl Layer for BatchNorm {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(clippy::indexing_slicing, reason = "`split` gives a part for each length")]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let BatchNormConfig { dim, epsilon, .. } = self.config;
         let parts = split(&self.theta, &[dim, dim])?;

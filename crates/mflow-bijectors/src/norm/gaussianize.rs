@@ -1,11 +1,12 @@
 //! Element-wise splines that start from the quantiles of the first batch.
 use super::{flag, is_initialized, set_initialized};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::elementwise::elements;
 use crate::params::Params;
 use crate::route::Route;
 use crate::univariate::{RationalQuadratic, ScalarMap, Univariate};
-use crate::{Diff, Error, Result, host};
+use crate::{Diff, Result, host};
 use candle_core::cpu::erf::erf_f64;
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -55,9 +56,7 @@ impl GaussianizeConfig {
     /// If a field is out of range or a state does not fit.
     pub fn build(&self, params: &mut Params<'_>) -> Result<Gaussianize> {
         let d = self.dim;
-        if d == 0 {
-            return Err(Error::config("gaussianize.dim", "must be positive, found 0"));
-        }
+        check_features("gaussianize.dim", d)?;
         let map = RationalQuadratic::new(self.bins, self.tail_bound, 1.)?;
         let (dtype, device) = (params.dtype(), params.device().clone());
         let zeros = Tensor::zeros(d, dtype, &device)?;
@@ -106,6 +105,10 @@ impl Gaussianize {
     }
 
     /// Take the quantiles of the columns of `x: [B, D]` to normal ones.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a column has two rows or more, and one of them is no outlier"
+    )]
     fn start_from(&self, x: &Tensor) -> Result<()> {
         let (rows, width) = x.dims2()?;
         let values = host::values_f64(&x.t()?)?;
@@ -140,6 +143,10 @@ const ROUNDING: f64 = 1e-6;
 
 /// The values of a sorted column but for those far away, which are left to the tails: a single one would squeeze all
 /// others into a few bins.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "positions are those of values, from the first to the last"
+)]
 fn without_outliers(sorted: &[f64]) -> &[f64] {
     /// In interquartile ranges from the median.
     const FAR: f64 = 20.;
@@ -156,6 +163,7 @@ fn without_outliers(sorted: &[f64]) -> &[f64] {
 }
 
 /// The quantile of sorted values, between two of them on the line.
+#[expect(clippy::indexing_slicing, reason = "places lie between the first value and the last")]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len() - 1;
     let place = share * last as f64;

@@ -1,9 +1,10 @@
 //! A line bent by hyperbolic tangents: a monotone map without a closed inverse.
 use super::solve::{Curve, solve};
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::params::{Init, Params, Piece};
 use crate::shape::{check_shape, size};
-use crate::{Diff, Error, Result};
+use crate::{Diff, Result};
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +37,7 @@ impl TanhMixtureConfig {
     pub fn build(&self, params: &mut Params<'_>) -> Result<TanhMixture> {
         check_shape("tanh_mixture.shape", &self.shape)?;
         let k = self.components;
-        if k == 0 {
-            let reason = "must be positive, found 0";
-            return Err(Error::config("tanh_mixture.components", reason));
-        }
+        check_features("tanh_mixture.components", k)?;
         // Nearly a line, with the tangents spread over [-2, 2].
         let mut element = vec![(1. - MIN_SLOPE).exp_m1().ln(), 0.];
         element.extend(vec![LOW; k]);

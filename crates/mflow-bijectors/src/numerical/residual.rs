@@ -1,5 +1,6 @@
 //! Contractive residual blocks, inverted by fixed-point iteration.
 use crate::bijector::{Direction, Layer, Mapped, Signature};
+use crate::count::{check_context, check_layers, check_square};
 use crate::coupling::NEAR_IDENTITY;
 use crate::kernel::matrix;
 use crate::kernel::split;
@@ -84,12 +85,10 @@ impl ResidualBlockConfig {
     /// # Errors
     /// If a field is out of range or a parameter does not fit.
     pub fn build(&self, params: &mut Params<'_>) -> Result<ResidualBlock> {
-        for (field, v) in [("dim", self.dim), ("hidden", self.hidden), ("layers", self.layers)] {
-            if v == 0 {
-                let field = format!("residual_block.{field}");
-                return Err(Error::config(field, "must be positive, found 0"));
-            }
-        }
+        check_square("residual_block.dim", self.dim)?;
+        check_square("residual_block.hidden", self.hidden)?;
+        check_layers("residual_block.layers", self.layers)?;
+        check_context("residual_block.context_dim", self.context_dim)?;
         if !(self.lipschitz > 0. && self.lipschitz < 1.) {
             let reason = format!("must be between 0 and 1, found {}", self.lipschitz);
             return Err(Error::config("residual_block.lipschitz", reason));
@@ -162,6 +161,7 @@ struct Residual<T> {
 
 impl ResidualBlock {
     /// Affine maps with bounded weights; the first sees the context too, without a bound.
+    #[expect(clippy::indexing_slicing, reason = "`split` gives a weight and a bias for each map")]
     fn maps(&self) -> Result<(Vec<Linear>, Option<Tensor>)> {
         let sizes = self.net.linears();
         let lens: Vec<usize> =
@@ -185,6 +185,7 @@ impl ResidualBlock {
     }
 
     /// `r(x, c)`; the slopes of the activations only if wanted.
+    #[expect(clippy::indexing_slicing, reason = "there is a layer or more, as `build` checks")]
     fn residual<T: Diff>(
         &self,
         (maps, of_context): &(Vec<Linear>, Option<Tensor>),
@@ -206,6 +207,7 @@ impl ResidualBlock {
     }
 
     /// `I + J_r`, an event `[D, D]` whose rows are the tangents that unit vectors push to.
+    #[expect(clippy::indexing_slicing, reason = "there is a layer or more, as `build` checks")]
     fn jacobian<T: Diff>(&self, maps: &[Linear], slopes: &[T]) -> Result<T> {
         let mut rows: Option<T> = None;
         for (slope, map) in slopes.iter().zip(&maps[1..]) {

@@ -24,6 +24,10 @@ impl Concat {
     /// # Errors
     /// If there is none, a part is not one of vectors to themselves, or two differ in context size,
     /// dtype or device.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "parts are maps of vectors, one or more, as `new` checks"
+    )]
     pub fn new(parts: Vec<Arc<dyn Bijector>>) -> Result<Self> {
         let reject = |reason: String| Err(Error::config("concat.parts", reason));
         let Some(first) = parts.first() else { return reject("must not be empty".into()) };
@@ -63,6 +67,10 @@ impl Concat {
         Ok(Self { parts, signature })
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "parts are maps of vectors, one or more, as `new` checks"
+    )]
     fn fold<T: Diff>(
         &self,
         x: &T,

@@ -14,9 +14,9 @@ pub use reshape::{Reshape, ReshapeConfig, Squeeze, SqueezeConfig};
 
 use crate::{Error, Result};
 
-/// Number of elements of a point.
+/// Number of elements of a point; the largest number where there are more.
 pub(crate) fn size(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |all: usize, side| all.saturating_mul(*side))
 }
 
 /// Whether `shape` can be that of a point.

@@ -102,6 +102,7 @@ impl Multiscale {
         Ok(Mapped { value, log_abs_det })
     }
 
+    #[expect(clippy::indexing_slicing, reason = "the data are vectors")]
     fn up<T: Diff>(
         &self,
         y: &T,
@@ -137,6 +138,10 @@ impl Multiscale {
 }
 
 /// The shapes of the channels that a level gives out and of those that it hands on.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "levels before the last end in images, as `new` checks"
+)]
 fn halves(shape: &[usize]) -> ([usize; 3], [usize; 3]) {
     let [h, w, c] = [shape[0], shape[1], shape[2]];
     ([h, w, c - c / 2], [h, w, c / 2])

@@ -1,5 +1,6 @@
 //! A bijector on some of the features.
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::coupling::indices;
 use crate::diff::Diff;
 use crate::domain::Domain;
@@ -27,7 +28,9 @@ impl PartialMap {
     ///
     /// # Errors
     /// If the features are not distinct and below `dim`, or not those of a square map of vectors.
+    #[expect(clippy::indexing_slicing, reason = "features are below `dim`, as was checked")]
     pub fn new(dim: usize, on: &[usize], inner: Arc<dyn Bijector>) -> Result<Self> {
+        check_features("partial.dim", dim)?;
         let s = inner.signature();
         let mut sorted = on.to_vec();
         sorted.sort_unstable();
@@ -52,7 +55,7 @@ impl PartialMap {
         let domain = |inner: &Domain| {
             let mut each = vec![Domain::Any; dim];
             let of = |i: usize| match inner {
-                Domain::Features(each) => each[i].clone(),
+                Domain::Features(each) => each.get(i).cloned().unwrap_or(Domain::Any),
                 all => all.clone(),
             };
             on.iter().enumerate().for_each(|(i, &k)| each[k] = of(i));

@@ -1,5 +1,6 @@
 //! A map of channels at every pixel.
 use crate::bijector::{Bijector, Direction, Layer, Mapped, Signature};
+use crate::count::check_features;
 use crate::diff::Diff;
 use crate::noise::Noise;
 use crate::{Error, Result};
@@ -37,9 +38,7 @@ impl Pixelwise {
             return Err(Error::config("pixelwise.of", reason));
         }
         for (field, v) in [("pixelwise.height", height), ("pixelwise.width", width)] {
-            if v == 0 {
-                return Err(Error::config(field, "must be positive, found 0"));
-            }
+            check_features(field, v)?;
         }
         let shape = vec![height, width, *c];
         let signature = Signature {
@@ -49,7 +48,7 @@ impl Pixelwise {
             data_domain: s.data_domain.moved(),
             // The factor may differ from pixel to pixel.
             conformal: false,
-            working_size: height * width * s.working_size,
+            working_size: height.saturating_mul(width).saturating_mul(s.working_size),
             ..s.clone()
         };
         Ok(Self { inner, signature })

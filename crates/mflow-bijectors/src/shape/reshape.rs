@@ -101,6 +101,10 @@ impl SqueezeConfig {
     ///
     /// # Errors
     /// If the shape is not `[H, W, C]` with sides that are multiples of the factor.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "the factor is not 0, as `build` checks first"
+    )]
     pub fn build(&self, params: &Params<'_>) -> Result<Squeeze> {
         let [h, w, c] = check_image("squeeze.shape", &self.shape)?;
         let f = self.factor;
@@ -132,6 +136,10 @@ impl Layer for Squeeze {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "the factor is not 0, as `build` checks first"
+    )]
     fn apply<T: Diff>(&self, direction: Direction, x: &T, _: Option<&T>) -> Result<Mapped<T>> {
         let f = self.factor;
         let (h, w, c) = match *self.signature.data_shape.as_slice() {

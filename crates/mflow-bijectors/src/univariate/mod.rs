@@ -1,4 +1,9 @@
 //! Monotone element-wise maps `y = g(x; p)`: scalar arithmetic for kernels, compositions beside it.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "parameters and scratch are as long as `ScalarMap` says, which kernels and compositions allot; bins are 1 or more"
+)]
 mod additive;
 mod affine;
 mod composition;

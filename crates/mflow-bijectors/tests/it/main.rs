@@ -3,6 +3,12 @@
 //! Adding a map means adding one line to the table in `laws.rs`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
 mod authors;
 mod cases;
 mod collected;
@@ -16,10 +22,13 @@ mod device;
 mod extremes;
 mod flows;
 mod gradients;
+mod hostile;
 mod kinks;
 mod laws;
 mod linear;
 mod mutants;
+#[path = "../support/mutations.rs"]
+mod mutations;
 mod nflows;
 mod numbers;
 mod numerical;
@@ -28,4 +37,6 @@ mod properties;
 mod refusals;
 mod spline;
 mod spline_edges;
+#[path = "../support/survival.rs"]
+mod survival;
 mod training;

@@ -99,6 +99,7 @@ impl Layer for Frames {
     fn signature(&self) -> &Signature {
         &self.signature
     }
+    #[expect(clippy::indexing_slicing, reason = "a signature of vectors has one axis")]
     fn apply<T: Diff>(
         &self,
         direction: Direction,

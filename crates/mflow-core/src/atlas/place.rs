@@ -1,4 +1,9 @@
 //! Where charts start: pieces of the data, and their principal axes.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "rows are whole, as `place_charts` checks, and pieces are numbered below `charts`"
+)]
 use crate::principal::PrincipalAxes;
 use crate::{Error, Result};
 use mflow_bijectors::Stream;

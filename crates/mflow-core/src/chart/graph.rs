@@ -1,4 +1,8 @@
 //! Graphs of functions.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "rows have as many numbers as the function has inputs and outputs, and matrices are square"
+)]
 use super::{Chart, with_frame};
 use crate::gram::gram_log_det;
 use crate::{Error, Result};

@@ -19,8 +19,9 @@ pub use subspace::LinearSubspace;
 pub use torus::{FlatTorus, Torus};
 pub use zero_padding::ZeroPadding;
 
+use crate::Result;
 use crate::embedding::Embedding;
-use crate::{Error, Result};
+use crate::model::check_columns;
 use candle_core::{DType, Device, Tensor};
 use mflow_bijectors::{Diff, Domain, Dual, host};
 use std::fmt::Debug;
@@ -59,10 +60,7 @@ pub(crate) fn check(
     columns: usize,
     dtype: DType,
 ) -> Result<()> {
-    if t.dims().len() != 2 || t.dims()[1] != columns {
-        let expected = format!("[B, {columns}]");
-        return Err(Error::Shape { op, arg, expected, found: t.dims().to_vec() });
-    }
+    check_columns(op, arg, t, columns)?;
     if t.dtype() != dtype {
         let found = t.dtype();
         return Err(mflow_bijectors::Error::DType { op, arg, expected: dtype, found }.into());

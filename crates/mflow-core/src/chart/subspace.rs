@@ -23,6 +23,10 @@ impl LinearSubspace {
     /// # Errors
     /// If a vector has another length than `offset`, there is none or too many, or one depends on
     /// those before it.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`r` is n by n, `rows` n by d, and `q` has n vectors of d numbers when it is read"
+    )]
     pub fn new(basis: &[Vec<f64>], offset: &[f64], dtype: DType, device: &Device) -> Result<Self> {
         let (n, d) = (basis.len(), offset.len());
         if n == 0 || n > d {
@@ -72,6 +76,7 @@ impl LinearSubspace {
 }
 
 impl Chart for LinearSubspace {
+    #[expect(clippy::indexing_slicing, reason = "a matrix has two axes")]
     fn coordinate_dim(&self) -> usize {
         self.transposed.dims()[0]
     }

@@ -41,6 +41,12 @@ pub(super) struct Builder<'a> {
     pub(super) work: usize,
 }
 
+/// Pixels from one to the next, at most: far more than generators have, and few enough that the matrix fits into memory.
+const MOST_STRIDE: usize = 32;
+
+/// Numbers that a layer may hold for one row.
+pub(super) const MOST_WORK: usize = 1 << 32;
+
 /// The layer at work, for messages.
 #[derive(Clone, Copy)]
 struct Place {
@@ -63,6 +69,10 @@ impl Place {
 
 impl Builder<'_> {
     /// Put the layer with this position behind those that are there.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "the factor is compared with 0 first"
+    )]
     pub(super) fn push(&mut self, layer: usize, config: &GeneratorLayer) -> Result<()> {
         let at = Place { layer, kind: config.name() };
         match config {
@@ -81,17 +91,17 @@ impl Builder<'_> {
                 self.shape = vec![outputs];
             }
             GeneratorLayer::Reshape { shape } => {
-                let [from, to] = [&self.shape, shape].map(|s| s.iter().product::<usize>());
-                if from != to {
-                    let found = format!("{from} of shape {:?}", self.shape);
-                    return at.refuse("input", format!("{to} numbers for {shape:?}"), found);
+                if shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d)) != Some(self.numbers())
+                {
+                    let found = format!("{} of shape {:?}", self.numbers(), self.shape);
+                    return at.refuse("input", format!("the numbers of {shape:?}"), found);
                 }
                 self.layers.push(Layer::Reshape(shape.clone()));
                 self.shape.clone_from(shape);
             }
             GeneratorLayer::ConvTranspose { .. } => self.push_transposed(at, config)?,
             GeneratorLayer::BatchNorm { tensors, eps } => {
-                let channels = self.images(at)?[0];
+                let [channels, ..] = self.images(at)?;
                 let mut take = |name: &str| {
                     self.take_as(at, &format!("{tensors}.{name}"), &[Some(channels)], DType::F64)
                 };
@@ -125,8 +135,13 @@ impl Builder<'_> {
                 self.layers.push(Layer::Scale { factor: *factor, shift: *shift });
             }
         }
-        self.work = self.work.max(self.shape.iter().product());
+        self.work = self.work.max(self.numbers());
         Ok(())
+    }
+
+    /// Numbers of the shape so far: as many as inputs or as a tensor of a file has, or than [`Transposed::work`].
+    fn numbers(&self) -> usize {
+        self.shape.iter().fold(1, |n: usize, d| n.saturating_mul(*d))
     }
 
     fn push_transposed(&mut self, at: Place, config: &GeneratorLayer) -> Result<()> {
@@ -136,8 +151,8 @@ impl Builder<'_> {
             return Ok(());
         };
         let [c, h, w] = self.images(at)?;
-        if *stride == 0 {
-            return at.refuse("stride", "1 or more", "0");
+        if !(1..=MOST_STRIDE).contains(stride) {
+            return at.refuse("stride", format!("1 to {MOST_STRIDE}"), stride.to_string());
         }
         if output_padding > padding {
             let expected = format!("at most the padding, {padding}");
@@ -155,7 +170,11 @@ impl Builder<'_> {
             let expected = format!("less than half of what {h} by {w} pixels become");
             return at.refuse("padding", expected, padding.to_string());
         };
-        self.work = self.work.max(map.work(h, w));
+        let Some(work) = map.work(h, w) else {
+            let found = format!("{outputs} of {high} by {wide} pixels");
+            return at.refuse("output", format!("images of at most {MOST_WORK} numbers"), found);
+        };
+        self.work = self.work.max(work);
         self.layers.push(Layer::ConvTranspose(map));
         if *bias {
             let bias = self.take(at, &format!("{tensors}.bias"), &[Some(outputs)])?;
@@ -193,6 +212,7 @@ impl Builder<'_> {
             return at.refuse(what(), expected, "none of that name");
         };
         let fits = t.rank() == shape.len()
+            && t.elem_count() > 0
             && t.dims().iter().zip(shape).all(|(found, wanted)| wanted.is_none_or(|d| d == *found));
         if !fits || !t.dtype().is_float() {
             return at.refuse(what(), expected, format!("{:?} of {:?}", t.dims(), t.dtype()));
@@ -203,12 +223,13 @@ impl Builder<'_> {
 
 impl Layer {
     /// One code for rows and for rows with tangents.
+    #[expect(clippy::integer_division_remainder_used, reason = "`push` has refused a factor of 0")]
     pub(super) fn apply<T: Diff>(&self, x: &T) -> Result<T> {
         Ok(match self {
             Self::Linear(matrix) => x.matmul(matrix)?,
             Self::Reshape(shape) => x.linear(|t| {
-                let batch = &t.dims()[..2];
-                t.reshape([batch, shape.as_slice()].concat())
+                let batch = t.dims().iter().take(2).chain(shape);
+                t.reshape(batch.copied().collect::<Vec<_>>())
             })?,
             Self::ConvTranspose(map) => images(x, |t| map.apply(t))?,
             Self::Add(t) => x.add(&T::constant(t))?,
@@ -239,7 +260,7 @@ fn images<T: Diff>(x: &T, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) ->
     Ok(x.linear(|t| {
         let (b, r, c, h, w) = t.dims5()?;
         let mapped = f(&t.contiguous()?.reshape((b * r, c, h, w))?)?;
-        let shape = mapped.dims();
-        mapped.reshape([&[b, r], &shape[1..]].concat())
+        let shape = [b, r].into_iter().chain(mapped.dims().iter().skip(1).copied());
+        mapped.reshape(shape.collect::<Vec<_>>())
     })?)
 }

@@ -23,6 +23,9 @@ use mflow_bijectors::{Diff, Domain, Dual, host};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Tangents that are pushed at a time on a CPU.
+const TANGENTS: usize = 16;
+
 /// A network from latents to data.
 ///
 /// **Shapes**: coordinates `[B, N]` of the free inputs, data `[B, D]` with `D` the numbers of an image, tangent
@@ -77,6 +80,15 @@ impl Generator {
     ) -> Result<Self> {
         DeviceName::of(device).check(dtype)?;
         let inputs = config.inputs;
+        if inputs == 0 {
+            return Err(Error::GeneratorLayer {
+                layer: 0,
+                kind: "start",
+                what: "inputs".into(),
+                expected: "1 or more".into(),
+                found: "0".into(),
+            });
+        }
         let (shape, layers) = (vec![inputs], Vec::new());
         let mut builder = Builder { tensors, dtype, device, shape, layers, work: inputs };
         for (layer, config) in config.layers.iter().enumerate() {
@@ -112,6 +124,10 @@ impl Generator {
     /// # Errors
     /// [`Error::Data`] if there are not as many values as inputs, or `free` is empty, repeats a position or has
     /// one that is none.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions below the number of inputs, as was checked"
+    )]
     pub fn with_fixed(&self, values: &[f64], free: &[usize]) -> Result<Self> {
         let refuse = |arg, expected: String, found: String| {
             Err(Error::Data { op: "Generator::with_fixed", arg, expected, found })
@@ -140,6 +156,7 @@ impl Generator {
     }
 
     /// The number of free inputs, `N`.
+    #[expect(clippy::indexing_slicing, reason = "a matrix has two axes")]
     pub fn free_inputs(&self) -> usize {
         self.fixed.as_ref().map_or(self.inputs, |fixed| fixed.places.dims()[0])
     }
@@ -183,7 +200,25 @@ impl Generator {
                 Ok(Dual::new(self.nothing(&[0, d])?, self.nothing(&[0, rows.dim(1)?, d])?)?)
             }
             (0, None) => Ok(Dual::constant(&self.nothing(&[0, self.data_dim()])?)),
+            (_, Some(rows)) if self.device.is_cpu() && rows.dim(1)? > TANGENTS => {
+                self.push_in_parts(u.value(), rows)
+            }
             _ => self.apply(u),
+        }
+    }
+
+    /// Some tangents at a time, so that the images that they are in between stay in the cache.
+    fn push_in_parts(&self, u: &Tensor, rows: &Tensor) -> Result<Dual> {
+        let count = rows.dim(1)?;
+        let part = |first: usize| {
+            let some = rows.narrow(1, first, TANGENTS.min(count - first))?;
+            self.apply(&Dual::new(u.clone(), some)?)
+        };
+        let parts = (0..count).step_by(TANGENTS).map(part).collect::<Result<Vec<_>>>()?;
+        let tangents: Vec<&Tensor> = parts.iter().filter_map(Dual::tangents).collect();
+        match parts.first() {
+            Some(first) => Ok(Dual::new(first.value().clone(), Tensor::cat(&tangents, 1)?)?),
+            None => Ok(Dual::constant(u)),
         }
     }
 
@@ -197,7 +232,7 @@ impl Generator {
         }
         let d = self.data_dim();
         Ok(x.linear(|t| {
-            let (b, r) = (t.dims()[0], t.dims()[1]);
+            let (b, r) = (t.dim(0)?, t.dim(1)?);
             t.contiguous()?.reshape((b, r, d))
         })?)
     }

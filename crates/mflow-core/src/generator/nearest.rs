@@ -1,4 +1,9 @@
 //! The point of a manifold that is nearest to a row, found without an encoder.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "rows, draws and searches are numbered below their counts, and there is an input or more"
+)]
 use super::{Generator, solve};
 use crate::Result;
 use crate::embedding::Embedding;
@@ -61,8 +66,8 @@ pub struct Nearest {
     pub distances: Vec<f64>,
 }
 
-/// Numbers in memory at a time, about.
-const BUDGET: usize = 1 << 26;
+/// Numbers in memory at a time, about: few rows, whose images stay in the cache.
+const BUDGET: usize = 1 << 24;
 /// Dampings that are tried before a search ends.
 const TRIES: usize = 8;
 
@@ -101,7 +106,7 @@ impl Generator {
         self.check("Generator::nearest", "x", x, self.data_dim())?;
         let (rows, n) = (x.dim(0)?, self.free_inputs());
         let drawn = config.drawn.max(config.starts).max(1);
-        let draws = Stream::new(config.seed, "generator starts").normal(drawn * n);
+        let draws = Stream::new(config.seed, "generator starts").normal(drawn.saturating_mul(n));
         let order = self.order(x, &draws, drawn, config.starts.max(1))?;
         // What rounding leaves of the distance of a row that is on the manifold.
         let epsilon = if self.dtype == candle_core::DType::F64 { 1e-14 } else { 1e-7 };
@@ -136,7 +141,7 @@ impl Generator {
 
     /// Rows that fit into memory with so many tangents each.
     fn block(&self, tangents: usize) -> usize {
-        (BUDGET / (self.work * (tangents + 1)).max(1)).max(1)
+        (BUDGET / self.work.saturating_mul(tangents + 1).max(1)).max(1)
     }
 
     /// The draw that is nearest to each row, then the second of each, and so on: `[starts][rows]`.

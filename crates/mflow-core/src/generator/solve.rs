@@ -1,4 +1,5 @@
 //! Damped normal equations.
+#![expect(clippy::indexing_slicing, reason = "a Gram matrix of n by n and n numbers")]
 
 /// The step `s` of Levenberg and Marquardt, `(G + λ diag G) s = b`, for `G` symmetric `[n, n]`; `None` where the
 /// matrix is not positive.

@@ -1,5 +1,9 @@
 //! Transposed convolutions.
+use super::layer::MOST_WORK;
 use candle_core::{Result, Tensor};
+
+/// Numbers that are in the cache at a time, about.
+const AT_ONCE: usize = 1 << 20;
 
 /// A transposed convolution of images `[n, in, h, w]`, as one product of matrices.
 ///
@@ -44,19 +48,38 @@ impl Transposed {
 
     /// The length of a side, from that of the input; `None` if nothing is left.
     pub(super) fn side(&self, side: usize) -> Option<usize> {
-        let all = side.checked_sub(1)? * self.stride + self.kernel + self.output_padding;
-        all.checked_sub(2 * self.padding).filter(|&side| side > 0)
+        let all = side.checked_sub(1)?.checked_mul(self.stride)?.checked_add(self.kernel)?;
+        let all = all.checked_add(self.output_padding)?;
+        all.checked_sub(self.padding.checked_mul(2)?).filter(|&side| side > 0)
     }
 
-    /// The most numbers that are in memory for one image at a time.
-    pub(super) fn work(&self, h: usize, w: usize) -> usize {
-        let pixels = (h + self.taps) * (w + self.taps);
+    /// The most numbers that are in memory for one image at a time; none where they are more than [`MOST_WORK`].
+    pub(super) fn work(&self, h: usize, w: usize) -> Option<usize> {
+        let pixels = h.checked_add(self.taps)?.checked_mul(w.checked_add(self.taps)?)?;
+        // The matrix is there, so that its sides can be computed.
         let (taps, stride) = (self.taps * self.taps, self.stride * self.stride);
-        pixels * (taps * self.inputs).max(stride * self.outputs)
+        let of_pixel = (taps * self.inputs).max(stride * self.outputs);
+        pixels.checked_mul(of_pixel).filter(|work| *work <= MOST_WORK)
     }
 
-    /// The images.
+    /// The images, on a CPU so many at a time that what lies between input and output stays in its cache.
     pub(super) fn apply(&self, images: &Tensor) -> Result<Tensor> {
+        let (n, _, h, w) = images.dims4()?;
+        let work = self.work(h, w).unwrap_or(MOST_WORK);
+        let at_once = AT_ONCE.checked_div(work).unwrap_or(1).max(1);
+        if !images.device().is_cpu() || n <= at_once {
+            return self.apply_to_all(images);
+        }
+        let part = |first| self.apply_to_all(&images.narrow(0, first, at_once.min(n - first))?);
+        let parts = (0..n).step_by(at_once).map(part).collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&parts, 0)
+    }
+
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "a kernel and a stride of 1 or more make 1 tap or more"
+    )]
+    fn apply_to_all(&self, images: &Tensor) -> Result<Tensor> {
         let (n, c, h, w) = images.dims4()?;
         let (t, s) = (self.taps, self.stride);
         let wide = images

@@ -24,6 +24,12 @@ use mflow_bijectors::{
 };
 use std::sync::Arc;
 
+/// Features, at most: those of images of 4096 x 4096 pixels. What asks for more is a mistake, or a file made to fill memory.
+const MOST: usize = 1 << 24;
+
+/// Steps that improve codes, at most: each squares their error.
+const MOST_STEPS: usize = 1000;
+
 impl ModelConfig {
     /// Build over `store`. Parameters whose name (such as `outer.3`) `trained` rejects are frozen:
     /// they share their storage with other builds but cost no backward.
@@ -57,6 +63,13 @@ impl ModelConfig {
     /// Refuse sizes that cannot be.
     pub(crate) fn check(&self) -> Result<()> {
         let ModelSizes { data_dim: d, manifold_dim: n, normalization, .. } = &self.sizes;
+        for (field, found) in
+            [("data_dim", *d), ("manifold_dim", *n), ("context_dim", self.sizes.context_dim)]
+        {
+            if found > MOST {
+                return refuse(field, format!("must be at most {MOST}, found {found}"));
+            }
+        }
         if let Some((around, manifold)) = self.chart().map(ChartConfig::dims) {
             // With an `f` behind it the chart may lie in a part of the space.
             let fits =
@@ -166,6 +179,10 @@ impl ModelConfig {
     ///
     /// # Errors
     /// If `dtype` is f32 and a column has a mean more than 1000 times its deviation.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a coarse column is one that has a shift and a scale"
+    )]
     pub fn check_precision(&self, dtype: DType) -> Result<()> {
         let ModelSizes { normalization, context_normalization, .. } = &self.sizes;
         let all = [
@@ -447,6 +464,9 @@ impl ModelConfig {
         let embedding = Arc::new(networks);
         if steps == 0 {
             return Ok(embedding);
+        }
+        if steps > MOST_STEPS {
+            return refuse("steps", format!("must be at most {MOST_STEPS}, found {steps}"));
         }
         let d = self.sizes.data_dim;
         let scale = self.sizes.normalization.as_ref().map_or(vec![1.; d], |n| n.scale.clone());

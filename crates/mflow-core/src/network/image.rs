@@ -6,6 +6,9 @@ use mflow_bijectors::{
 };
 use std::sync::Arc;
 
+/// Levels, channels and units, at most: what asks for more is a mistake, or a file made to fill memory.
+const MOST: usize = 1 << 15;
+
 /// A level, as an encoder goes through it.
 #[derive(Clone, Copy, Debug)]
 struct Level {
@@ -26,7 +29,7 @@ impl ImageNetConfig {
         zero: bool,
     ) -> Result<Vec<Stage>> {
         let levels = self.levels()?;
-        let size: usize = self.shape.iter().product();
+        let size = product(&self.shape);
         if ends.inputs == size {
             self.encoder(&levels, params, ends, zero)
         } else if ends.outputs == size {
@@ -45,7 +48,7 @@ impl ImageNetConfig {
         let refuse =
             |field: &str, reason: String| Err(Error::config(format!("image.{field}"), reason));
         let [mut h, mut w, mut c] = match self.shape[..] {
-            [h, w, c] if h * w * c > 0 => [h, w, c],
+            [h, w, c] if (1..usize::MAX).contains(&product(&[h, w, c])) => [h, w, c],
             _ => {
                 let reason = format!(
                     "must be [height, width, channels], all positive, found {:?}",
@@ -57,8 +60,10 @@ impl ImageNetConfig {
         for (field, v) in
             [("levels", self.levels), ("channels", self.channels), ("hidden", self.hidden)]
         {
-            if v == 0 {
-                return refuse(field, "must be positive, found 0".to_owned());
+            match v {
+                0 => return refuse(field, "must be positive, found 0".to_owned()),
+                1..=MOST => {}
+                _ => return refuse(field, format!("must be at most {MOST}, found {v}")),
             }
         }
         let mut levels = vec![];
@@ -70,7 +75,7 @@ impl ImageNetConfig {
                 );
                 return refuse("shape", reason);
             }
-            let outputs = self.channels << level;
+            let outputs = self.channels.saturating_mul(1 << level);
             levels.push(Level { sides: [h, w], inputs: c, outputs });
             (h, w, c) = (h / 2, w / 2, outputs);
         }
@@ -162,4 +167,9 @@ fn squeeze(level: Level, direction: Direction, params: &Params<'_>) -> Result<St
     let [h, w] = level.sides;
     let map: Arc<dyn Bijector> = Arc::new(SqueezeConfig::new(&[h, w, level.inputs]).build(params)?);
     Ok(Stage::Moved { map, direction })
+}
+
+/// Numbers of a shape; the largest number where there are more.
+fn product(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |n: usize, side| n.saturating_mul(*side))
 }

@@ -1,4 +1,9 @@
 //! Coordinates of points near a manifold, from the points alone: before any training.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "nodes, rows, edges and axes are numbered by the graph and the arguments that `check` lets through, which made these vectors"
+)]
 mod alignment;
 mod cholesky;
 mod extend;
@@ -144,7 +149,7 @@ pub fn unroll(
         return Err(Error::Data {
             op: "unroll",
             arg: "x",
-            expected: format!("at least {} different rows", k + 1),
+            expected: format!("at least {} different rows", k.saturating_add(1)),
             found: format!("{} among {}", distinct.first.len(), all.len()),
         });
     }

@@ -1,6 +1,12 @@
 //! The tests of mflow-core: each module states its oracle.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::needless_range_loop, reason = "indices as in the formulas")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
 mod ambient;
 mod atlas;
 mod charts;
@@ -16,12 +22,15 @@ mod free_form;
 mod generator;
 mod gradients;
 mod gram;
+mod hostile;
 mod images;
 mod kinds;
 mod laws;
 mod models;
 mod mutant_manifolds;
 mod mutant_models;
+#[path = "../../../mflow-bijectors/tests/support/mutations.rs"]
+mod mutations;
 mod normalize;
 mod numbers;
 mod own_manifold;
@@ -31,6 +40,8 @@ mod refusals;
 mod samples;
 mod scores;
 mod subject;
+#[path = "../../../mflow-bijectors/tests/support/survival.rs"]
+mod survival;
 mod trained;
 mod training;
 mod unroll;

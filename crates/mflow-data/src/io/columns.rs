@@ -92,11 +92,18 @@ impl Columns {
         names: Option<&[String]>,
         cols: usize,
     ) -> Result<Vec<usize>> {
+        let missing = |name: String| Error::NoSuchColumn {
+            place: place.clone(),
+            name,
+            names: names.map(<[String]>::to_vec).unwrap_or_default(),
+            cols,
+        };
+        let found = |picks: &[Pick]| found(picks, names, cols).map_err(missing);
         match self {
             Self::All => Ok((0..cols).collect()),
-            Self::Only(picks) => found(picks, place, names, cols),
+            Self::Only(picks) => found(picks),
             Self::Except(picks) => {
-                let without = found(picks, place, names, cols)?;
+                let without = found(picks)?;
                 Ok((0..cols).filter(|position| !without.contains(position)).collect())
             }
             Self::As { names: taken, choice } => {
@@ -104,11 +111,17 @@ impl Columns {
                     let (taken, names) = (taken.as_deref()?, names?);
                     taken.iter().map(|name| names.iter().position(|n| n == name)).collect()
                 };
-                Ok(match (cols > choice.positions.len()).then(by_name).flatten() {
-                    Some(positions) => positions,
-                    None if cols == choice.of => choice.positions.clone(),
-                    None => (0..cols).collect(),
-                })
+                match (cols > choice.positions.len()).then(by_name).flatten() {
+                    Some(positions) => Ok(positions),
+                    // A file may say that it was made of columns that its own table never had.
+                    None if cols == choice.of => {
+                        match choice.positions.iter().find(|p| **p >= cols) {
+                            Some(position) => Err(missing(position.to_string())),
+                            None => Ok(choice.positions.clone()),
+                        }
+                    }
+                    None => Ok((0..cols).collect()),
+                }
             }
         }
     }
@@ -119,23 +132,13 @@ impl Columns {
     }
 }
 
-/// The positions of all picks, each once.
-fn found(
-    picks: &[Pick],
-    place: &Place,
-    names: Option<&[String]>,
-    cols: usize,
-) -> Result<Vec<usize>> {
+/// The positions of all picks, each once; else the text of the one that is not there.
+fn found(picks: &[Pick], names: Option<&[String]>, cols: usize) -> Result<Vec<usize>, String> {
     let mut positions = Vec::new();
-    let mut is_taken = vec![false; cols];
+    let mut is_free = vec![true; cols];
     for pick in picks {
-        let range = pick.find(names, cols).ok_or_else(|| Error::NoSuchColumn {
-            place: place.clone(),
-            name: pick.0.clone(),
-            names: names.map(<[String]>::to_vec).unwrap_or_default(),
-            cols,
-        })?;
-        positions.extend(range.filter(|&i| !std::mem::replace(&mut is_taken[i], true)));
+        let range = pick.find(names, cols).ok_or_else(|| pick.0.clone())?;
+        positions.extend(range.filter(|&i| is_free.get_mut(i).is_some_and(std::mem::take)));
     }
     Ok(positions)
 }

@@ -170,7 +170,9 @@ impl<'a> Parser<'a> {
                 Err(Error::MixedFirstRow { path: path(), line, number, text })
             }
             // A row index has no name.
-            (Some(_), None, None) if fields[0].is_empty() && count_up(&fields[1..]) => Ok(true),
+            (Some(_), None, None) if matches!(fields, [first, rest @ ..] if first.is_empty() && count_up(rest)) => {
+                Ok(true)
+            }
             (Some(_), None, None) if fields.len() > 1 && count_up(fields) => {
                 Err(Error::CountingHeader { path: path(), line, last: fields.len() - 1 })
             }
@@ -184,17 +186,28 @@ impl<'a> Parser<'a> {
     }
 
     /// Whether columns are asked for by their positions, and are numbers: then others may be text.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`resolve` gives positions below the number of fields"
+    )]
     fn wants_numbers_of(&self, fields: &[Cow<'_, str>]) -> bool {
         let wanted = self.options.columns.resolve(&Place::Memory, None, fields.len());
         wanted.is_ok_and(|wanted| wanted.iter().all(|&j| is_number(&fields[j])))
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a line of another number of fields was refused, and `resolve` gives positions below it"
+    )]
     fn row(&self, rows: &mut Incoming<'_>, line: u64, fields: &[Cow<'_, str>]) -> Result<()> {
         let path = || self.path.to_path_buf();
         let (expected, found) = (self.width, fields.len());
         if found != expected {
-            if found == 2 * expected && fields.iter().all(|field| is_number(field)) {
-                let found = format!("{},{}", fields[0], fields[1]);
+            if let [first, second, ..] = fields
+                && found == 2 * expected
+                && fields.iter().all(|field| is_number(field))
+            {
+                let found = format!("{first},{second}");
                 if has_decimal_comma(&found) {
                     return Err(Error::DecimalComma { path: path(), line, found });
                 }
@@ -225,8 +238,8 @@ impl<'a> Parser<'a> {
 
 /// A field for a message, cut if it is long.
 fn shown(field: &str) -> String {
-    match field.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", &field[..end]),
+    match field.char_indices().nth(SHOWN).and_then(|(end, _)| field.get(..end)) {
+        Some(start) => format!("{start}..."),
         None => field.to_owned(),
     }
 }

@@ -98,19 +98,19 @@ impl Idx {
         }
         let shape: Vec<u64> = dims.iter().map(|dim| u32::from_be_bytes(*dim).into()).collect();
         let too_large = || Error::TooLarge { place: place.clone(), shape: shape.clone() };
-        let size = element.size() as u64;
-        let product = |dims: &[u64]| dims.iter().try_fold(1_u64, |all, dim| all.checked_mul(*dim));
-        let cols = product(&shape[1..]).and_then(|cols| usize::try_from(cols).ok());
-        let cols = cols.ok_or_else(too_large)?;
-        let expected = product(&shape).and_then(|n| n.checked_mul(size)).ok_or_else(too_large)?;
         let dims: Option<Vec<usize>> = shape.iter().map(|&dim| usize::try_from(dim).ok()).collect();
         let dims = dims.ok_or_else(too_large)?;
+        let (&rows, row) = dims.split_first().ok_or_else(too_large)?;
+        let cols = row.iter().try_fold(1_usize, |all, dim| all.checked_mul(*dim));
+        let cols = cols.ok_or_else(too_large)?;
+        let sizes = [rows as u64, cols as u64, element.size() as u64];
+        let expected = sizes.iter().try_fold(1_u64, |all, n| all.checked_mul(*n));
+        let expected = expected.ok_or_else(too_large)?;
         let row_shape = match dims.as_slice() {
             [_, height, width] => Some(vec![*height, *width, 1]),
             [_, row @ ..] if row.len() > 2 => Some(row.to_vec()),
             _ => None,
         };
-        let rows = dims[0];
         if rows == 0 {
             return Err(Error::NoRows { place });
         }
@@ -126,6 +126,7 @@ impl Idx {
     /// # Errors
     ///
     /// [`Error::Truncated`], [`Error::TrailingBytes`], [`Error::Io`], and those of `see`.
+    #[expect(clippy::integer_division_remainder_used, reason = "columns and sizes are 1 or more")]
     pub(super) fn for_each_block(
         mut self,
         see: &mut dyn FnMut(&[f64]) -> Result<()>,

@@ -51,6 +51,7 @@ impl<R: BufRead> Lines<R> {
         }
         let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
         let len = self.bytes.iter().rposition(|byte| !is_end(byte)).map_or(0, |last| last + 1);
-        Ok(Some((self.line, &self.bytes[..len])))
+        self.bytes.truncate(len);
+        Ok(Some((self.line, &self.bytes)))
     }
 }

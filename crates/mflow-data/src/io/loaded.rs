@@ -164,6 +164,10 @@ impl<'a> Incoming<'a> {
     /// # Errors
     ///
     /// [`Error::NonFinite`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions are below the number of columns of the file, as `resolve` gives them, and rows have as many"
+    )]
     pub(super) fn push(&mut self, row: &[f64], line: Option<u64>) -> Result<()> {
         if self.options.missing == Missing::Drop && row.iter().any(|value| value.is_nan()) {
             self.dropped.push(self.rows);
@@ -187,6 +191,10 @@ impl<'a> Incoming<'a> {
     /// # Errors
     ///
     /// [`Error::NonFinite`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions are below the number of columns of the file, as `resolve` gives them, and rows have as many"
+    )]
     pub(super) fn push_all(&mut self, values: Vec<f64>, rows: usize) -> Result<()> {
         let Choice { of, positions } = self.choice.clone();
         // Nothing to pick and nothing to drop: without a copy.
@@ -208,6 +216,10 @@ impl<'a> Incoming<'a> {
     /// # Errors
     ///
     /// [`Error::NoRows`], [`Error::NoColumns`], and [`Error::AllMissing`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "positions are below the number of columns of the file, as `resolve` gives them, and rows have as many"
+    )]
     pub(super) fn finish(self, shape: Option<Vec<usize>>) -> Result<Loaded> {
         let Self { place, options, names, choice, values, rows, dropped } = self;
         let cols = choice.positions.len();

@@ -49,12 +49,14 @@ pub use image_options::{BadImages, Colours, ImageOptions};
 pub use images::Images;
 pub use lhe::{LheEvent, LheParticle, LheReader, Species};
 pub use loaded::{Loaded, Warning, align_rows};
-pub use npy::{read_npy, write_npy};
+pub use npy::{npy_bytes, read_npy, read_npy_bytes, write_npy};
 pub use npy_file::NpyFile;
 pub use npy_growing::GrowingNpy;
 pub use npy_writer::NpyWriter;
 pub use npz::{npz_names, read_npz, read_npz_array, write_npz};
 pub use options::{Delimiter, Missing, ReadOptions};
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetFile;
 pub use table::Table;
 
 /// Reads a table by the file's extension: `.npy`, `.npz`, `.csv`, `.tsv` and, with the feature `parquet`, `.parquet`;

@@ -33,6 +33,30 @@ pub fn read_npy(path: &Path) -> Result<Table> {
     Ok(load(path, &ReadOptions::default())?.table)
 }
 
+/// As [`read_npy`], of bytes in memory; errors call them `name`.
+///
+/// # Errors
+///
+/// As [`read_npy`].
+pub fn read_npy_bytes(mut bytes: &[u8], name: &str) -> Result<Table> {
+    let len = Some(bytes.len() as u64);
+    let place = Place::file(Path::new(name));
+    Ok(read_from(&mut bytes, len, &place, &ReadOptions::default())?.table)
+}
+
+/// An array as [`write_npy`] writes it, in memory.
+///
+/// # Errors
+///
+/// [`Error::F32Overflow`] for a finite value that single precision cannot hold.
+pub fn npy_bytes(array: &Array<'_>) -> Result<Vec<u8>> {
+    let numbers = array.numbers(&Place::Memory)?;
+    let mut bytes = Vec::new();
+    let written = write_to(&mut bytes, &array.shape(), &numbers);
+    written.map_err(Error::io("write", &Place::Memory))?;
+    Ok(bytes)
+}
+
 /// As [`read_npy`], but as the options say.
 pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     let (mut reader, len) = open(path)?;
@@ -60,6 +84,13 @@ pub(super) fn read_from(
     let header = Header::read(reader, place)?;
     let too_large = || Error::TooLarge { place: place.clone(), shape: header.shape.clone() };
     let (rows, cols, row_shape) = header.table(place)?;
+    // An array without values may claim any number of columns, which would be counted one by one.
+    if cols == 0 {
+        return Err(Error::NoColumns { place: place.clone() });
+    }
+    if rows == 0 {
+        return Err(Error::NoRows { place: place.clone() });
+    }
     let expected = header.elements().and_then(|n| n.checked_mul(header.element.size() as u64));
     let expected = expected.ok_or_else(too_large)?;
     if let Some(len) = len {
@@ -97,6 +128,7 @@ pub(super) fn write_to(
 ///
 /// Memory grows with what was read, and not with what was claimed: the size that an archive
 /// states for an entry may be a lie.
+#[expect(clippy::integer_division_remainder_used, reason = "an element has one byte or more")]
 fn read_values(
     reader: &mut dyn Read,
     header: &Header,
@@ -138,6 +170,10 @@ pub(super) fn compare(place: &Place, expected: u64, found: u64) -> Result<()> {
 }
 
 /// Rows of this shape, the last index fastest, from the same array with its first index fastest.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the header's product of dimensions is the number of values that were read"
+)]
 fn transposed(values: &[f64], rows: usize, row: &[usize]) -> Vec<f64> {
     // Where the values of a row are, in units of the number of rows.
     let (mut places, mut stride) = (vec![0], 1);

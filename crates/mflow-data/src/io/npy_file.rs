@@ -67,6 +67,9 @@ impl NpyFile {
         let expected = header.elements().and_then(|n| n.checked_mul(size)).ok_or_else(too_large)?;
         super::npy::compare(&place, expected, len.saturating_sub(header.len))?;
         let positions = columns.resolve(&place, None, cols)?;
+        if positions.is_empty() {
+            return Err(Error::NoColumns { place });
+        }
         let chosen = (!positions.iter().copied().eq(0..cols)).then_some(positions);
         let row_shape = row_shape.filter(|_| chosen.is_none());
         let (path, element, start) = (path.to_owned(), header.element, header.len);
@@ -106,6 +109,9 @@ impl NpyFile {
     /// As [`for_each_block`](Self::for_each_block).
     pub fn read_rows(&self, first: usize, count: usize) -> Result<Vec<f64>> {
         let count = count.min(self.rows.saturating_sub(first));
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         let mut values = Vec::with_capacity(count * self.cols());
         self.read_run(first, count, &mut values)?;
         Ok(values)
@@ -116,6 +122,10 @@ impl NpyFile {
     /// # Errors
     ///
     /// [`Error::Io`], or [`Error::Truncated`] where the file has become shorter.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "rows have a column or more, as `open_columns` checks, and positions are below their number"
+    )]
     pub fn for_each_block(&self, see: &mut dyn FnMut(&[f64])) -> Result<()> {
         let at_once = (BLOCK / (self.of * self.element.size())).max(1);
         let mut values = Vec::new();
@@ -127,6 +137,11 @@ impl NpyFile {
         Ok(())
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "rows have a column or more, as `open_columns` checks, and positions are below their number"
+    )]
     fn check_finite(&self) -> Result<()> {
         let (mut row, mut bad, cols) = (0, None, self.cols());
         let in_file = |column: usize| self.chosen.as_ref().map_or(column, |chosen| chosen[column]);
@@ -147,6 +162,10 @@ impl NpyFile {
     }
 
     /// Appends the values of `count` rows from `first` on.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows have a column or more, as `open_columns` checks, and positions are below their number"
+    )]
     fn read_run(&self, first: usize, count: usize, values: &mut Vec<f64>) -> Result<()> {
         let width = self.of * self.element.size();
         let mut bytes = vec![0; count * width];
@@ -204,7 +223,7 @@ impl RowReader for NpyFile {
     fn read(&self, rows: &[usize]) -> Result<Vec<f64>, SourceError> {
         let mut values = Vec::with_capacity(rows.len() * self.cols());
         // Rows that follow one another in the file are one read.
-        let runs = rows.chunk_by(|a, b| a + 1 == *b);
+        let runs = rows.chunk_by(|a, b| a.checked_add(1) == Some(*b));
         for run in runs {
             match (run.first(), run.last()) {
                 (Some(&first), Some(&last)) if last < self.rows => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::array::Dtype;
 use super::atomic::{failed, sync_directory, write_little_endian};
-use super::npy_header::header;
+use super::npy_header::{count, header};
 use super::table::narrow;
 use crate::{Error, Place, Result};
 
@@ -29,7 +29,8 @@ impl GrowingNpy {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] or [`Error::StorageFull`]; [`Error::Truncated`] where fewer rows are there than `done`.
+    /// [`Error::Io`] or [`Error::StorageFull`]; [`Error::Truncated`] where fewer rows are there than `done`, and [`Error::TooLarge`]
+    /// for more numbers than can be counted.
     pub fn open(
         path: &Path,
         rows: usize,
@@ -39,20 +40,25 @@ impl GrowingNpy {
     ) -> Result<Self> {
         let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
         name.push(".part");
-        let part = path.with_file_name(name);
+        let mut part = path.with_file_name(name);
+        // A process that died after it gave this file its name, and before it gave all files theirs.
+        if done == rows && !part.exists() && path.exists() {
+            path.clone_into(&mut part);
+        }
         let shape: Vec<usize> = std::iter::once(rows).chain(cols).collect();
         let (descr, size) = match dtype {
             Dtype::F32 => ("<f4", 4),
             Dtype::F64 => ("<f8", 8),
         };
+        let expected = count(&shape, size, &Place::file(&part))?;
+        let written = count(&[done, cols.unwrap_or(1)], size, &Place::file(&part))?;
         let header = header(descr, &shape);
         let start = header.len() as u64;
-        let width = cols.unwrap_or(1);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&part);
         let mut file = file.map_err(failed(&part, "create"))?;
         let found = file.metadata().map_err(failed(&part, "read"))?.len();
-        let kept = (done * width) as u64 * size;
-        if done > 0 && found < start + kept {
+        let kept = written as u64 * size;
+        if done > 0 && found < start.saturating_add(kept) {
             let found = found.saturating_sub(start);
             return Err(Error::Truncated { place: Place::file(&part), expected: kept, found });
         }
@@ -62,8 +68,7 @@ impl GrowingNpy {
             file.seek(SeekFrom::End(0))
         };
         begin(&mut file).map_err(failed(&part, "write"))?;
-        let (path, expected, written) = (path.to_path_buf(), rows * width, done * width);
-        Ok(Self { path, part, file, dtype, expected, written })
+        Ok(Self { path: path.to_path_buf(), part, file, dtype, expected, written })
     }
 
     /// The next numbers, in row-major order.

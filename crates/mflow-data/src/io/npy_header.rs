@@ -91,6 +91,19 @@ impl Header {
     }
 }
 
+/// The numbers of an array that is to be written, of so many bytes each.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`] for more bytes than can be counted.
+pub(super) fn count(shape: &[usize], size: u64, place: &Place) -> Result<usize> {
+    let bytes = |&numbers: &usize| (numbers as u64).checked_mul(size).is_some();
+    product(shape).filter(bytes).ok_or_else(|| {
+        let shape = shape.iter().map(|dim| *dim as u64).collect();
+        Error::TooLarge { place: place.clone(), shape }
+    })
+}
+
 fn product(dims: &[usize]) -> Option<usize> {
     dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))
 }
@@ -172,13 +185,13 @@ fn split_at_top_level(text: &str) -> Vec<&str> {
             (None, b'(' | b'[' | b'{') => depth += 1,
             (None, b')' | b']' | b'}') => depth -= 1,
             (None, b',') if depth == 0 => {
-                parts.push(&text[start..i]);
+                parts.extend(text.get(start..i));
                 start = i + 1;
             }
             _ => {}
         }
     }
-    parts.push(&text[start..]);
+    parts.extend(text.get(start..));
     parts.retain(|part| !part.trim().is_empty());
     parts
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::array::Dtype;
 use super::atomic::{Pending, write_little_endian};
-use super::npy_header::header;
+use super::npy_header::{count, header};
 use super::table::narrow;
 use crate::{Error, Place, Result};
 
@@ -97,11 +97,7 @@ impl NpyWriter {
 
     fn of(path: &Path, shape: &[usize], element: Element) -> Result<Self> {
         let place = Place::file(path);
-        let expected = shape.iter().try_fold(1_usize, |all, dim| all.checked_mul(*dim));
-        let Some(expected) = expected else {
-            let shape = shape.iter().map(|d| *d as u64).collect();
-            return Err(Error::TooLarge { place, shape });
-        };
+        let expected = count(shape, element.size(), &place)?;
         let mut pending = Pending::create(path)?;
         pending.write(|writer| writer.write_all(&header(element.descr(), shape)))?;
         Ok(Self { pending, place, element, expected, written: 0 })

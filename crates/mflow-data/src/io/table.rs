@@ -26,6 +26,11 @@ impl Table {
     }
 
     /// As [`new`](Self::new), for numbers found at `place`, in columns of these names.
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "a table has a column or more, and a value was found only where there are some"
+    )]
     pub(crate) fn at(
         place: &Place,
         columns: Option<Vec<String>>,
@@ -79,6 +84,10 @@ impl Table {
 
     /// The rows that are to be kept, in order, `is_kept` for each; none where there are no such rows.
     #[must_use]
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "a table has a column or more, and a value was found only where there are some"
+    )]
     pub fn with_rows(&self, is_kept: &[bool]) -> Option<Self> {
         let kept = self.values.chunks_exact(self.cols).zip(is_kept).filter(|(_, kept)| **kept);
         let values: Vec<f64> = kept.flat_map(|(row, _)| row).copied().collect();
@@ -172,6 +181,10 @@ pub(crate) fn column_label(columns: Option<&[String]>, j: usize) -> String {
 
 /// Values that are at `place`, or on the way there, in single precision. What is not finite
 /// stays what it is.
+#[expect(
+    clippy::integer_division_remainder_used,
+    reason = "a table has a column or more, and a value was found only where there are some"
+)]
 pub(crate) fn to_f32(
     place: &Place,
     columns: Option<&[String]>,

@@ -88,6 +88,7 @@ pub(super) struct Body<T> {
 
 impl<T: Number> Body<T> {
     /// The shape with this number, from 0, of `shapes` in an image of this size.
+    #[expect(clippy::integer_division_remainder_used, reason = "parts are 1 or more")]
     pub(super) fn new(of: &Values<'_, T>, number: usize, shapes: usize, size: usize) -> Self {
         let ranges = if shapes == 1 { &ALONE } else { &CROWDED };
         // Parts of the image: as many in each direction, so that there is one for each.
@@ -115,6 +116,10 @@ impl<T: Number> Body<T> {
     }
 
     /// Paints it over what is there.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "lines and columns are those of the canvas, as `near` clips them"
+    )]
     pub(super) fn paint(&self, canvas: &mut Canvas<T>) {
         let (size, channels) = (canvas.size, canvas.channels);
         let colour: Vec<T> = (0..channels).map(|channel| self.colour(channel, channels)).collect();

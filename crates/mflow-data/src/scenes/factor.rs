@@ -53,6 +53,10 @@ pub(super) struct Values<'a, T> {
 
 impl<'a, T: Number> Values<'a, T> {
     /// Those of the shape with this number, of all factors.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "both ends are clipped to the factors that are there"
+    )]
     pub(super) fn new(z: &'a [T], shape: usize) -> Self {
         let from = (shape * PER_SHAPE).min(z.len());
         let to = (from + PER_SHAPE).min(z.len());

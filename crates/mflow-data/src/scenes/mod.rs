@@ -97,6 +97,7 @@ impl Scenes {
 
     /// What each factor does: `shape 1: right`.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a remainder below the factors of a shape")]
     pub fn factor_names(&self) -> Vec<String> {
         let name = |k: usize| {
             let shape = k / PER_SHAPE;
@@ -137,6 +138,11 @@ impl Scenes {
         Ok(self.rows(factors)?.par_iter().map(density).collect())
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "a scene has a factor or more"
+    )]
     fn rows<'a>(&self, factors: &'a [f64]) -> Result<Vec<&'a [f64]>> {
         let cols = self.factors;
         if !factors.len().is_multiple_of(cols) {

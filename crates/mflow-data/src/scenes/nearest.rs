@@ -33,6 +33,7 @@ impl Scenes {
     ///
     /// [`Error::PartialRow`](crate::Error::PartialRow) where `x` is not whole images, and
     /// [`Error::Coordinate`](crate::Error::Coordinate) for a pixel that is not finite.
+    #[expect(clippy::integer_division_remainder_used, reason = "an image has a pixel or more")]
     pub fn nearest(&self, x: &[f64], rng: &mut dyn Rng) -> Result<NearestScenes> {
         let dim = self.shape().iter().product();
         let rows = points(x, dim)?;

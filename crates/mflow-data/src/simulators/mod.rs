@@ -1,4 +1,8 @@
 //! Simulators: each draws points on a manifold that is known exactly.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "points and coordinates have as many numbers as `dims` says: `points` checks those that come from outside"
+)]
 
 mod angles;
 mod arcs;

@@ -49,12 +49,10 @@ const CLIP: f64 = 10.0;
 #[must_use]
 pub fn violations(standardised: &[f64]) -> [f64; IDENTITIES] {
     let [means, scales] = FeatureSet::Smooth.standardization();
-    let raw: Vec<f64> = standardised
-        .iter()
-        .zip(&scales)
-        .zip(&means)
-        .map(|((x, scale), mean)| x * scale + mean)
-        .collect();
+    // A row that is too short fulfils nothing.
+    let features = standardised.iter().copied().chain(std::iter::repeat(f64::NAN));
+    let units = scales.iter().zip(&means).zip(features);
+    let raw: Vec<f64> = units.map(|((scale, mean), x)| x * scale + mean).collect();
     const OBJECT: usize = 6;
     const PAIR: usize = 8;
     let starts = [0, 1, 2, 3].map(|i| i * OBJECT);

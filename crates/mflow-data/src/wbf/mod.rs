@@ -3,6 +3,10 @@
 //! `p p -> H j j` with `H -> γγ` at 13 TeV, by fusion of two W at leading order, with two effective operators whose
 //! coefficients are the parameters: the second application of Brehmer and Cranmer (2020), arXiv:2003.13913, section 4.D, whose
 //! events came from programs of others and are no longer to be had.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "particles, coordinates and features are arrays and rows of fixed lengths"
+)]
 
 mod amplitude;
 mod closure;

@@ -159,7 +159,8 @@ impl WeakBosonFusion {
         }
     }
 
-    /// The momenta among the features of a row, as they stand there: photons, then jets, in GeV.
+    /// The momenta among the features of a row, as they stand there: photons, then jets, in GeV; NaN where the row ends
+    /// before them.
     #[must_use]
     pub fn momenta(&self, x: &[f64]) -> [FourVector; 4] {
         let [means, scales] = self.features.standardization();
@@ -167,7 +168,7 @@ impl WeakBosonFusion {
         std::array::from_fn(|i| {
             let feature = |k: usize| {
                 let at = of_object * i + k;
-                x[at] * scales[at] + means[at]
+                x.get(at).map_or(f64::NAN, |x| x * scales[at] + means[at])
             };
             FourVector { e: feature(0), x: feature(1), y: feature(2), z: feature(3) }
         })

@@ -116,6 +116,17 @@ proptest! {
             Columns::Except(text.split(',').map(|pick| pick.parse().unwrap()).collect())
         });
         let options = ReadOptions { columns, missing, ..ReadOptions::default() };
+        #[cfg(feature = "parquet")]
+        if name.ends_with(".parquet") {
+            // The same, a row group at a time.
+            match mflow_data::io::ParquetFile::open_columns(&path, &options.columns) {
+                Ok(table) => {
+                    let values = table.read_rows(0, usize::MAX).unwrap();
+                    prop_assert_eq!(values.len(), table.rows() * table.cols());
+                }
+                Err(error) => prop_assert!(error.to_string().contains(name.as_str())),
+            }
+        }
         match read(&path, &options) {
             Ok(loaded) => {
                 let table = loaded.table;

@@ -39,6 +39,21 @@ fn what_grew_is_what_is_written_at_once() {
 }
 
 #[test]
+fn a_file_that_has_its_name_already_is_finished_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let open = |done| GrowingNpy::open(&path, 2, None, Dtype::F64, done);
+    let mut file = open(0).unwrap();
+    file.append(&[1., 2.]).unwrap();
+    file.finish().unwrap();
+    let before = std::fs::read(&path).unwrap();
+    open(2).unwrap().finish().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert!(open(1).is_err(), "rows that are missing are not taken from there");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
 fn rows_that_are_missing_or_too_many_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.npy");

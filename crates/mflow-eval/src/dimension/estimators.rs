@@ -1,4 +1,9 @@
 //! The estimators on levels: of each row one number or two, and how they become an estimate.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "lists have as many neighbours as their level says, of which sizes are taken"
+)]
 use super::levels::Level;
 use super::regions::{regions, with_error};
 use super::{DimensionCurve, DimensionEstimator, DimensionPoint};

@@ -36,6 +36,11 @@ pub(super) fn shuffled(x: Sample<'_>, seed: u64) -> Vec<f64> {
 }
 
 /// All levels of rows that differ from each other and have no order, the densest first.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "steps are 1 or more, and tiles are counted"
+)]
 pub(super) fn levels(x: Sample<'_>, pool: &Pool) -> Vec<Level> {
     let n = x.count();
     let centres = (WORK / (n * x.dim()).max(1)).clamp(CENTRES[1], CENTRES[0]).min(n);

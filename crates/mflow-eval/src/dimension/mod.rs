@@ -13,7 +13,7 @@ mod prepared;
 mod recommendation;
 mod regions;
 
-use crate::statistics::Sample;
+use crate::statistics::{LARGEST, Sample};
 use crate::{Error, Result};
 use estimators::curves;
 use levels::{levels, shuffled};
@@ -154,6 +154,3 @@ impl DimensionStudy {
         Ok(study)
     }
 }
-
-/// Above this, squares of distances overflow.
-const LARGEST: f64 = 1e150;

@@ -17,6 +17,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    #[expect(clippy::indexing_slicing, reason = "columns are those of the sample")]
     pub(super) fn of(x: Sample<'_>, standardize: bool) -> Self {
         let (mut kept, mut constant, mut deviations) = (vec![], vec![], vec![]);
         for column in 0..x.dim() {
@@ -45,6 +46,7 @@ impl Prepared {
     }
 
     /// The number of rows.
+    #[expect(clippy::integer_division_remainder_used, reason = "columns are those of the sample")]
     pub(super) fn count(&self) -> usize {
         match self.cols {
             0 => 1,
@@ -88,6 +90,7 @@ impl Prepared {
 }
 
 /// The standard deviation of a column, with a scale taken out so that squares stay finite.
+#[expect(clippy::indexing_slicing, reason = "columns are those of the sample")]
 fn deviation(x: Sample<'_>, column: usize) -> f64 {
     let values = || x.rows().map(|row| row[column]);
     let n = x.count() as f64;

@@ -82,6 +82,7 @@ fn consensus(curves: &[DimensionCurve]) -> Vec<(usize, f64)> {
 /// Those are the best where nothing disturbs them. What noise disturbs fills the columns there, and comes down to a
 /// plateau where neighbourhoods are larger than the noise; curvature and folds make larger ones rise, and edges and a
 /// lack of rows make them fall without a plateau.
+#[expect(clippy::indexing_slicing, reason = "as many ratios as windows")]
 fn choose(consensus: &[(usize, f64)], columns: usize) -> Option<Choice> {
     let windows: Vec<Choice> = consensus.windows(WINDOW).map(plateau).collect();
     let start = match windows.first() {
@@ -111,6 +112,7 @@ fn ratio(window: &[(usize, f64)]) -> f64 {
 }
 
 /// The mean of a part of the consensus.
+#[expect(clippy::indexing_slicing, reason = "a window of one estimate or more")]
 fn plateau(window: &[(usize, f64)]) -> Choice {
     let dimension = window.iter().map(|(_, value)| value).sum::<f64>() / window.len() as f64;
     let sizes = [window[0].0, window[window.len() - 1].0];

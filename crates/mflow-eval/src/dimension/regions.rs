@@ -5,6 +5,7 @@ use crate::statistics::{Sample, squared_distance};
 const REGIONS: usize = 10;
 
 /// For each of `centres` the number of its region: that of the nearest of its first ten, which are drawn at random.
+#[expect(clippy::indexing_slicing, reason = "not more than there are centres")]
 pub(super) fn regions(x: Sample<'_>, centres: &[usize]) -> Vec<usize> {
     let pivots = &centres[..centres.len().min(REGIONS)];
     let region = |&row: &usize| {

@@ -1,4 +1,9 @@
 //! Convolutions of square images as products of matrices, each with the batch normalisation behind it.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "sizes are those of the network, whose weights `Weights::get` compares with them"
+)]
 use super::weights::Weights;
 use crate::Result;
 use mflow_bijectors::host;

@@ -1,4 +1,9 @@
 //! Convolutions of each channel by itself; candle's take every channel for an operation of its own.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "sizes are those of the network, whose weights `Weights::get` compares with them"
+)]
 use pulp::{Simd, WithSimd};
 
 /// A square kernel for each channel, with padding as TensorFlow's `SAME`: what is odd of it comes behind.

@@ -72,7 +72,7 @@ impl ImageShape {
     /// Numbers of an image.
     #[must_use]
     pub fn pixels(&self) -> usize {
-        self.height * self.width * self.channels
+        self.height.saturating_mul(self.width).saturating_mul(self.channels)
     }
 
     /// Refuse what no network sees.
@@ -87,6 +87,7 @@ impl ImageShape {
     }
 
     /// What a network sees of an image, `[3, side, side]`; `scaled` is of 0, black, to 1, white.
+    #[expect(clippy::integer_division_remainder_used, reason = "1 or 3 channels, as `check` asks")]
     fn seen(
         &self,
         row: &[f64],

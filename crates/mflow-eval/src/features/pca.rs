@@ -23,8 +23,12 @@ impl PcaFeatures {
     /// # Errors
     /// [`Error::TooFew`] where there are less than `k + 1` images, [`Error::Features`] where `k` is 0, or the images
     /// extend in less directions.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "matrices of the sizes of the sample and of k axes, of which there are so many"
+    )]
     pub fn fit(training: Sample<'_>, k: usize) -> Result<Self> {
-        training.at_least(k + 1)?;
+        training.at_least(k.saturating_add(1))?;
         let (n, d) = (training.count(), training.dim());
         let mut mean = vec![0.; d];
         for row in training.rows() {
@@ -71,6 +75,10 @@ impl Features for PcaFeatures {
     fn dim(&self) -> usize {
         self.axes.ncols()
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "matrices of the sizes of the sample and of k axes, of which there are so many"
+    )]
     fn of(&self, images: Sample<'_>) -> Result<Vec<f64>> {
         check_columns(images, self.mean.len())?;
         let (n, d) = (images.count(), images.dim());

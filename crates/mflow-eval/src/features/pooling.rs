@@ -19,6 +19,11 @@ impl Pooling {
         (self.pool(x, side, new, |i| 2 * i..2 * i + 3), new)
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "what is seen is clipped to the sides of the plane"
+    )]
     fn pool(
         self,
         x: &[f32],

@@ -12,6 +12,7 @@ pub(super) enum Filter {
 
 impl Filter {
     /// `plane: [height, width]` as `[side, side]`. Images that are not square are stretched.
+    #[expect(clippy::indexing_slicing, reason = "the first pixel that is seen is one of the row")]
     pub(super) fn resize(
         self,
         plane: &[f32],

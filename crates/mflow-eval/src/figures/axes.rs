@@ -1,4 +1,5 @@
 //! The box around a surface: back walls with a grid, ticks and names along three outer edges.
+#![expect(clippy::indexing_slicing, reason = "axes of three dimensions, 0 to 2")]
 
 use kuva::render::color::Color;
 use kuva::render::render::{Scene, TextAnchor};

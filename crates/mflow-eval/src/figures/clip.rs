@@ -1,4 +1,5 @@
 //! Lines cut off at the edge of a rectangle.
+#![expect(clippy::indexing_slicing, reason = "axes of two dimensions, 0 and 1")]
 
 /// The pieces of the line through `points` inside the rectangle between `low` and `high`, in its order. A
 /// point that is not finite breaks the line. A piece may be a single point.

@@ -1,4 +1,8 @@
 //! Corner plots: every parameter alone on the diagonal, every pair below it.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "parameters below the number of names, as many as `check` has found of all that goes with them"
+)]
 
 use std::path::Path;
 

@@ -24,7 +24,7 @@ impl<'a> Images<'a> {
     /// [`Error::Features`] if the shape is none of grey or coloured images; [`Error::Rows`] if the numbers are no whole
     /// number of them.
     pub fn new(values: &'a [f64], shape: [usize; 3]) -> Result<Self> {
-        let cols = shape.iter().product();
+        let cols = shape.iter().try_fold(1_usize, |n, side| n.checked_mul(*side)).unwrap_or(0);
         if !matches!(shape[2], 1 | 3) || cols == 0 {
             let expected = "images of 1 or 3 channels, with pixels".to_owned();
             return Err(Error::Features { expected, found: format!("{shape:?}") });
@@ -41,6 +41,11 @@ impl<'a> Images<'a> {
     }
 
     /// Images as red, green and blue, enlarged: `[H, W, 3]` bytes each, with the sides.
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "pixels of the shape that `new` has compared with the values, which has sides of 1 or more"
+    )]
     fn enlarged(self) -> (Vec<Vec<u8>>, [usize; 2]) {
         let ([h, w, c], factor) = (self.shape, self.factor());
         let enlarge = |image: &[f64]| {
@@ -59,6 +64,9 @@ impl<'a> Images<'a> {
     }
 }
 
+/// Pixels of a picture, at most.
+const MOST_PIXELS: usize = 1 << 28;
+
 /// The nearest byte; it saturates.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
 fn byte(value: f64) -> u8 {
@@ -69,14 +77,24 @@ fn byte(value: f64) -> u8 {
 ///
 /// # Errors
 /// If there is no image, or the picture is too large for the format.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "a place for each image, in columns of which there is one or more"
+)]
 pub fn sheet_of_images(images: Images<'_>, columns: usize) -> Result<Vec<u8>> {
     let (all, [h, w]) = images.enlarged();
     if all.is_empty() || columns == 0 {
         return Err(Error::TooFew { expected: 1, found: 0 });
     }
-    let across = columns * (w + GAP) + GAP;
-    let down = all.len().div_ceil(columns) * (h + GAP) + GAP;
-    let mut pixels = vec![255_u8; 3 * across * down];
+    let sides = |count: usize, of: usize| count.saturating_mul(of + GAP).saturating_add(GAP);
+    let (across, down) = (sides(columns, w), sides(all.len().div_ceil(columns), h));
+    let (wide, high) = (side(across)?, side(down)?);
+    let size = across.checked_mul(down).filter(|pixels| *pixels <= MOST_PIXELS);
+    let Some(size) = size else {
+        return Err(encoding(&format!("{across} x {down} pixels are more than {MOST_PIXELS}")));
+    };
+    let mut pixels = vec![255_u8; 3 * size];
     for (i, image) in all.iter().enumerate() {
         let (top, left) = (GAP + i / columns * (h + GAP), GAP + i % columns * (w + GAP));
         for (y, row) in image.chunks_exact(3 * w).enumerate() {
@@ -85,7 +103,7 @@ pub fn sheet_of_images(images: Images<'_>, columns: usize) -> Result<Vec<u8>> {
         }
     }
     let mut file = vec![];
-    let mut encoder = png::Encoder::new(&mut file, side(across)?, side(down)?);
+    let mut encoder = png::Encoder::new(&mut file, wide, high);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let written = encoder.write_header().and_then(|mut file| file.write_image_data(&pixels));

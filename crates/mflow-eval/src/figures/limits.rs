@@ -1,4 +1,5 @@
 //! The box that all panels of a figure share.
+#![expect(clippy::indexing_slicing, reason = "axes of three dimensions, 0 to 2")]
 
 use crate::{Error, Result};
 

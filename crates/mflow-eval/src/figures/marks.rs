@@ -26,6 +26,7 @@ impl<'a> Marks<'a> {
     }
 
     /// The row of each label above the plane, 0 the lowest: the first in which it is free.
+    #[expect(clippy::indexing_slicing, reason = "a row that was found or added")]
     pub(super) fn rows(&self, plane: &Plane, width: f64) -> Vec<usize> {
         let mut taken: Vec<Vec<[f64; 2]>> = Vec::new();
         let gap = 0.5 * f64::from(self.size);

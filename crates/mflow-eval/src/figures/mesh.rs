@@ -1,4 +1,8 @@
 //! A surface as quadrilaterals and points, sorted from far to near.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "points of a grid, whose number is checked before; axes 0 to 2"
+)]
 
 use kuva::render::color::Color;
 use kuva::render::render::{Primitive, Scene};

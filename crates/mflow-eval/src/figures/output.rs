@@ -1,11 +1,11 @@
 //! Writing a picture in the format that the file name asks for.
 
-use std::fs;
 use std::path::Path;
 
 use kuva::RasterBackend;
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
+use mflow_core::write_atomically;
 
 use crate::{Error, Result};
 
@@ -36,7 +36,10 @@ impl Format {
                 .map_err(|reason| Error::Rasterise { path: path.to_owned(), reason })?,
             Self::Svg => svg(scene).into_bytes(),
         };
-        fs::write(path, bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
+        write_atomically(path, |file| file.write_all(&bytes)).map_err(|error| match error {
+            mflow_core::Error::Io { path, source } => Error::Write { path, source },
+            error => error.into(),
+        })
     }
 }
 

@@ -1,4 +1,9 @@
 //! Planes in a grid of panels: lines, points, histograms, and lines coloured by a number.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "axes 0 and 1, windows of two, and columns of one or more"
+)]
 
 use std::path::Path;
 

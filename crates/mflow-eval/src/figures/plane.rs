@@ -91,6 +91,7 @@ impl Plane {
 
     /// How many ticks each axis should have: fewer where there is little room.
     #[expect(clippy::cast_possible_truncation, reason = "between 2 and the constant")]
+    #[expect(clippy::indexing_slicing, reason = "axes 0 and 1")]
     fn targets(&self, sizes: TextSizes) -> [usize; 2] {
         [0, 1].map(|k| {
             let room = (self.bottom_right[k] - self.top_left[k]) / f64::from(sizes.tick);

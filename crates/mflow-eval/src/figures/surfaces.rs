@@ -92,6 +92,11 @@ impl Default for SurfaceStyle {
 /// [`Error::NothingToDraw`] for a panel that makes no surface; [`Error::Style`] for a number of
 /// `style` out of its range; [`Error::Extension`], [`Error::Rasterise`] and [`Error::Write`] for
 /// the file. Nothing is written then, unless the system stops half-way.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "a head for each row of panels, and one column or more"
+)]
 pub fn draw_surfaces(panels: &[SurfacePanel], style: &SurfaceStyle, path: &Path) -> Result<()> {
     let format = Format::of(path)?;
     let views = panels.iter().map(|panel| panel.camera.unwrap_or(style.camera).view());

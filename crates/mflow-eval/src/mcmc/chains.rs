@@ -86,6 +86,7 @@ pub trait Kernel: Debug + Sync {
 /// # Errors
 /// [`Error::Rows`] for starts that are not whole rows, [`Error::Start`] for one of density zero, and
 /// those of the density.
+#[expect(clippy::indexing_slicing, reason = "counted by the starts")]
 pub fn sample_chains(
     kernel: &dyn Kernel,
     target: &dyn Target,
@@ -102,9 +103,9 @@ pub fn sample_chains(
         if !log_prob.is_finite() {
             return Err(Error::Start { chain, found: log_prob });
         }
-        let mut draws = Vec::with_capacity(lengths.draws * theta.len());
+        let mut draws = Vec::new();
         let mut accepted = 0_usize;
-        for i in 0..lengths.burn_in + lengths.draws {
+        for i in 0..lengths.burn_in.saturating_add(lengths.draws) {
             let (next, moved) = kernel.step(target, &mut theta, log_prob, &mut stream)?;
             log_prob = next;
             if i >= lengths.burn_in {

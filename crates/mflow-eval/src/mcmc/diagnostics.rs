@@ -1,5 +1,9 @@
 //! How well chains have mixed: Vehtari, Gelman, Simpson, Carpenter and Burkner (2021), "Rank-normalization,
 //! folding, and localization: an improved R-hat for assessing convergence of MCMC", Bayesian Analysis 16.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "chains of one length, of 4 draws or more, as `halves` makes them"
+)]
 use crate::{Error, Result};
 use statrs::distribution::{ContinuousCDF, Normal};
 

@@ -40,6 +40,7 @@ impl Nuts {
     /// [`Error::Start`] for one of density zero, [`Error::Density`] for a density that is NaN or positive
     /// infinity at any point that a path comes to, or a gradient there that is not finite,
     /// [`Error::Sampler`] where the gradient vanishes in a direction, and those of the density.
+    #[expect(clippy::indexing_slicing, reason = "counted by the starts")]
     pub fn sample(
         &self,
         target: &dyn DifferentiableTarget,
@@ -105,12 +106,8 @@ impl Nuts {
         };
         let mut sampler = settings.new_chain(0, density, &mut stream).map_err(|e| why(&e))?;
         sampler.set_position(&start).map_err(|e| why(&e))?;
-        let mut kept = Chain {
-            draws: Vec::with_capacity(lengths.draws * start.len()),
-            acceptance: 0.,
-            divergences: 0,
-        };
-        for i in 0..lengths.burn_in + lengths.draws {
+        let mut kept = Chain { draws: Vec::new(), acceptance: 0., divergences: 0 };
+        for i in 0..lengths.burn_in.saturating_add(lengths.draws) {
             let (draw, _, info, progress) = sampler.expanded_draw().map_err(|e| why(&e))?;
             if i >= lengths.burn_in {
                 kept.draws.extend(draw);

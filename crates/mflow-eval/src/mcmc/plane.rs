@@ -12,6 +12,11 @@ use mflow_data::Prior;
 /// [`Error::Rows`] for a target of another number of parameters, [`Error::Table`] for less than 2 points or
 /// bounds that are none, [`Error::Density`] if the density is zero at all of the first points or undefined at
 /// one, and those of the target.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "points of the grid, of which there are two or more along each axis"
+)]
 pub fn tabulated_plane(target: &dyn Target, priors: &[Prior; 2], points: usize) -> Result<Field> {
     /// Less than 1e-4 of a Gaussian lies deeper.
     const DEPTH: f64 = 10.;
@@ -19,11 +24,7 @@ pub fn tabulated_plane(target: &dyn Target, priors: &[Prior; 2], points: usize) 
         return Err(Error::Rows { cols: 2, found: target.dim() });
     }
     let bounds = priors.map(|prior| prior.range());
-    for [low, high] in bounds {
-        if points < 2 || !(low < high && low.is_finite() && high.is_finite()) {
-            return Err(Error::Table { low, high, points });
-        }
-    }
+    check(bounds, points)?;
     let coarse = tabulated_window(target, bounds, points)?;
     let theta = |i: usize| vec![coarse.x[i / points], coarse.y[i % points]];
     let highest = largest(&coarse.values, theta)?;
@@ -43,12 +44,13 @@ pub fn tabulated_plane(target: &dyn Target, priors: &[Prior; 2], points: usize) 
 /// The log-density of two parameters on a grid of `points` x `points` between bounds, these included.
 ///
 /// # Errors
-/// Those of the target.
+/// [`Error::Table`] for less than 2 points or bounds that are none, and those of the target.
 pub fn tabulated_window(
     target: &dyn Target,
     bounds: [[f64; 2]; 2],
     points: usize,
 ) -> Result<Field> {
+    check(bounds, points)?;
     let [x, y] = bounds.map(|[low, high]| -> Vec<f64> {
         let share = |i: usize| i as f64 / (points - 1) as f64;
         // Both ends as they are: rounding must not put them outside of the support.
@@ -57,4 +59,14 @@ pub fn tabulated_window(
     let thetas: Vec<f64> = x.iter().flat_map(|&x| y.iter().flat_map(move |&y| [x, y])).collect();
     let values = target.log_probs(&thetas)?;
     Ok(Field { x, y, values })
+}
+
+/// Refuse a grid that is none.
+fn check(bounds: [[f64; 2]; 2], points: usize) -> Result<()> {
+    let is_none =
+        |[low, high]: &[f64; 2]| points < 2 || !(low < high && low.is_finite() && high.is_finite());
+    match bounds.into_iter().find(is_none) {
+        Some([low, high]) => Err(Error::Table { low, high, points }),
+        None => Ok(()),
+    }
 }

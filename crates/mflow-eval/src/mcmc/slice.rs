@@ -1,6 +1,6 @@
 //! Slice sampling: Neal (2003), "Slice sampling", The Annals of Statistics 31.
 use super::chains::{Kernel, Target};
-use crate::Result;
+use crate::{Error, Result};
 use mflow_bijectors::Stream;
 use rand::RngExt;
 
@@ -16,6 +16,7 @@ pub struct Slice {
 const STEPS_OUT: u32 = 100;
 
 impl Kernel for Slice {
+    #[expect(clippy::indexing_slicing, reason = "counted by the parameters")]
     fn step(
         &self,
         target: &dyn Target,
@@ -23,6 +24,9 @@ impl Kernel for Slice {
         mut log_prob: f64,
         stream: &mut Stream,
     ) -> Result<(f64, bool)> {
+        if !(self.width > 0. && self.width.is_finite()) {
+            return Err(Error::Scale { found: self.width });
+        }
         for k in 0..theta.len() {
             let here = theta[k];
             let level = log_prob + stream.random::<f64>().ln();

@@ -1,4 +1,8 @@
 //! A density of one parameter from a table.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a table has two points or more, and an interval less"
+)]
 use super::chains::Target;
 use crate::{Error, Result};
 use mflow_data::Prior;

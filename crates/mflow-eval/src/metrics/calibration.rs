@@ -19,7 +19,7 @@ pub struct CalibrationConfig {
 
 impl CalibrationConfig {
     /// Sets that the uniformity of ranks needs at least.
-    pub const LEAST_SETS: usize = LEAST_IN_BIN * BINS[BINS.len() - 1];
+    pub const LEAST_SETS: usize = LEAST_IN_BIN * BINS[3];
 
     /// Of `sets` sets of 20 rows.
     #[must_use]
@@ -69,6 +69,7 @@ const LEAST_IN_BIN: usize = 5;
 /// # Errors
 /// If there are less than 20 sets, the simulator has no parameters, the model no likelihood given them, or a
 /// chain fails.
+#[expect(clippy::indexing_slicing, reason = "a rank for each parameter of the simulator")]
 pub fn calibration(
     of: Evaluated<'_>,
     simulator: &dyn Simulator,

@@ -38,6 +38,11 @@ pub struct ObservableDistances {
 ///
 /// # Errors
 /// If the model cannot be evaluated.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "two observables, of events that have features"
+)]
 pub fn observable_distances(
     of: Evaluated<'_>,
     simulator: &WeakBosonFusion,

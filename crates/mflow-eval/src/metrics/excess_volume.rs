@@ -16,6 +16,11 @@ const STEP: f64 = 1e-4;
 ///
 /// # Errors
 /// If the model has no manifold of one chart or cannot be evaluated, or the simulator does not know nearest points.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "the lengths of rows and tangents were compared, and a model has a feature or more"
+)]
 pub fn excess_volume(
     of: Evaluated<'_>,
     simulator: &dyn Simulator,

@@ -59,6 +59,7 @@ pub fn log_likelihood_gap(
 ///
 /// # Errors
 /// If the model has no ratios or cannot be evaluated, the simulator has no density, or a result is not finite.
+#[expect(clippy::integer_division_remainder_used, reason = "a simulator has a dimension or more")]
 pub fn log_ratio_error(
     of: Evaluated<'_>,
     truth: &dyn Simulator,

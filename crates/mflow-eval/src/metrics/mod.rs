@@ -84,7 +84,7 @@ impl Evaluated<'_> {
             let context = context.map(|c| c.narrow(0, r.start, r.len())).transpose()?;
             f(&x.narrow(0, r.start, r.len())?, context.as_ref())
         };
-        let all = self.pool.by_rows(x.device(), x.dims()[0], block)?;
+        let all = self.pool.by_rows(x.device(), x.dim(0)?, block)?;
         Ok(all.flatten_all()?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1()?)
     }
 }

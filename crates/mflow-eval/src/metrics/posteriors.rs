@@ -114,6 +114,11 @@ pub fn observed_set(
 ///
 /// # Errors
 /// If the simulator has no parameters or no exact density, or the model no likelihood.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "there is a truth, and one density for the one row that was asked for"
+)]
 pub fn posteriors(
     of: Evaluated<'_>,
     simulator: &dyn Simulator,

@@ -49,6 +49,7 @@ pub fn score_error(
 const NO_CONTEXT: &str = "its density has no parameters";
 
 /// The true score at `theta`, `[P]`, of each of `x: [rows, D]`: one column of `rows` for each parameter.
+#[expect(clippy::indexing_slicing, reason = "counted by the parameters")]
 fn true_score(simulator: &dyn Simulator, x: &[f64], theta: &[f64]) -> Result<Vec<Vec<f64>>> {
     let likelihood = simulator.likelihood(x)?;
     let along = |k: usize| -> Result<Vec<f64>> {

@@ -1,4 +1,8 @@
 //! Densities along the curve in which a plane cuts a surface in space.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "two points of three numbers for each segment, and windows of two edges"
+)]
 use super::Evaluated;
 use crate::statistics::Field;
 use crate::{Error, Estimate, Result};
@@ -29,7 +33,7 @@ impl Section {
     /// [`Error::Table`] for bounds that are none, or less than 1 bin.
     pub fn new(height: f64, [low, high]: [f64; 2], bins: usize) -> Result<Self> {
         if bins == 0 || !(low < high && low.is_finite() && high.is_finite()) {
-            return Err(Error::Table { low, high, points: bins + 1 });
+            return Err(Error::Table { low, high, points: bins.saturating_add(1) });
         }
         let edge = |k: usize| low + (high - low) * k as f64 / bins as f64;
         Ok(Self { height, edges: (0..=bins).map(edge).collect() })
@@ -102,7 +106,7 @@ impl Section {
     }
 
     fn empty(&self) -> Vec<f64> {
-        vec![0.; self.edges.len() - 1]
+        vec![0.; self.edges.len().saturating_sub(1)]
     }
 
     /// Add `mass` to the bin that holds `x`, if there is one.

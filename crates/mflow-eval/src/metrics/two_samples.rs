@@ -30,6 +30,7 @@ impl TwoSamples {
 ///
 /// # Errors
 /// If the model cannot be sampled, or there are less than 6 rows.
+#[expect(clippy::indexing_slicing, reason = "not more than there are rows")]
 pub fn two_samples(
     of: Evaluated<'_>,
     x: &[f64],

@@ -24,12 +24,16 @@ pub struct TwoSampleTest {
 /// vote is a tie; columns should have similar scales.
 ///
 /// # Errors
-/// If the samples have other columns or less than k + 1 rows.
+/// If the samples have other columns or less than k + 1 rows, `k` is 0, or values are larger than 1e150.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "neighbours are rows of the sample, each of which has a label"
+)]
 pub fn c2st(x: Sample<'_>, y: Sample<'_>, k: usize) -> Result<TwoSampleTest> {
-    x.comparable(&y, k + 1)?;
+    x.comparable(&y, k.saturating_add(1))?;
     let n = x.count().min(y.count());
     let both: Vec<f64> = x.rows().take(n).chain(y.rows().take(n)).flatten().copied().collect();
-    let neighbours = nearest(Sample::new(&both, x.dim())?, k);
+    let neighbours = nearest(Sample::new(&both, x.dim())?, k)?;
     let accuracy = |is_first: &[bool]| {
         let right = neighbours.iter().zip(is_first).filter(|(nearest, own)| {
             let of_first = nearest.iter().filter(|(_, j)| is_first[*j]).count();

@@ -35,14 +35,19 @@ impl Calibration {
     /// # Errors
     /// If there are no ranks, one is larger than `draws`, or `bins` is below 2 or does not divide
     /// `draws + 1`, so that bins are not equal.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "bins are 2 or more and divide the number of ranks, so that a bin has one"
+    )]
     pub fn new(ranks: &[usize], draws: usize, bins: usize) -> Result<Self> {
         if ranks.is_empty() {
             return Err(Error::NoSamples);
         }
-        if bins < 2 || !(draws + 1).is_multiple_of(bins) {
-            return Err(Error::Bins { bins, ranks: draws + 1 });
+        let possible = draws.saturating_add(1);
+        if bins < 2 || !possible.is_multiple_of(bins) {
+            return Err(Error::Bins { bins, ranks: possible });
         }
-        let width = (draws + 1) / bins;
+        let width = possible / bins;
         let mut histogram = vec![0; bins];
         for &rank in ranks {
             match histogram.get_mut(rank / width) {

@@ -1,4 +1,9 @@
 //! Lines of equal value, and the levels that hold a share of a density.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "as many values as grid points, as `contour` checks, and sides of cells within the grid"
+)]
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! (2019), arXiv:1904.06991; density and coverage of Naeem et al. (2020), arXiv:2002.09797.
 use super::neighbours::{TILE, nearest, square_below};
 use super::sample::Sample;
-use crate::{Error, Estimate, Result};
+use crate::{Estimate, Result};
 
 /// A generated sample against a real one. Around each row is a ball that reaches to its `k`-th nearest neighbour in
 /// its own sample; what lies on its surface is in it.
@@ -29,17 +29,13 @@ pub struct Coverage {
 /// # Errors
 /// If the samples have other columns, `k` is 0, there are not more than `k` rows in each, or values of more than
 /// 1e150.
+#[expect(clippy::indexing_slicing, reason = "a radius for each row of its sample")]
 pub fn coverage(real: Sample<'_>, generated: Sample<'_>, k: usize) -> Result<Coverage> {
-    const LARGEST: f64 = 1e150;
-    if k == 0 {
-        return Err(Error::Neighbours { expected: 1, found: k });
-    }
-    real.comparable(&generated, k + 1)?;
-    if real.rows().chain(generated.rows()).flatten().any(|v| v.abs() > LARGEST) {
-        return Err(Error::Distances { largest: LARGEST });
-    }
-    let radii = |x| nearest(x, k).iter().map(|near| near[k - 1].0).collect::<Vec<f64>>();
-    let (real_radii, radii) = (radii(real), radii(generated));
+    real.comparable(&generated, k.saturating_add(1))?;
+    let radii = |x| -> Result<Vec<f64>> {
+        Ok(nearest(x, k)?.iter().filter_map(|near| near.last()).map(|last| last.0).collect())
+    };
+    let (real_radii, radii) = (radii(real)?, radii(generated)?);
     let mut is_covered = vec![false; real.count()]; // by any ball of a generated row
     let mut has_any = vec![false; real.count()]; // in its own ball
     let mut balls = vec![0_usize; generated.count()]; // of real rows, around each generated one

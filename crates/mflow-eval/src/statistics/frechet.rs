@@ -1,12 +1,10 @@
 //! The Fréchet distance of two samples, each taken for a normal distribution: Dowson and Landau (1982), "The Fréchet
 //! distance between multivariate normal distributions", Journal of Multivariate Analysis 12; of features of images
 //! Heusel et al. (2017), arXiv:1706.08500.
+use super::neighbours::LARGEST;
 use super::sample::Sample;
 use crate::{Error, Estimate, Result};
 use faer::{Mat, MatRef};
-
-/// Larger values have squares whose sums need not be finite.
-const LARGEST: f64 = 1e150;
 
 /// A Fréchet distance with its error, and what it would be of more rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,11 +46,15 @@ pub fn frechet_distance(x: Sample<'_>, y: Sample<'_>) -> Result<f64> {
 ///
 /// # Errors
 /// As [`frechet_distance`]; for less than two blocks, or less than `2 blocks` rows.
+#[expect(
+    clippy::integer_division_remainder_used,
+    reason = "rows have the columns of the sample, and blocks are 2 or more"
+)]
 pub fn frechet_with_error(x: Sample<'_>, y: Sample<'_>, blocks: usize) -> Result<FrechetDistance> {
     if blocks < 2 {
         return Err(Error::Blocks { expected: 2, found: blocks });
     }
-    check(x, y, 2 * blocks)?;
+    check(x, y, blocks.saturating_mul(2))?;
     let value = frechet_distance(x, y)?;
     let without = |block: usize| {
         let kept = |row: usize| row % blocks != block;
@@ -88,6 +90,10 @@ struct Moments {
 
 impl Moments {
     /// Of the rows that are kept, at least two.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows have the columns of the sample, and blocks are 2 or more"
+    )]
     fn of(x: Sample<'_>, is_kept: impl Fn(usize) -> bool) -> Result<Self> {
         let rows: Vec<&[f64]> =
             x.rows().enumerate().filter(|(i, _)| is_kept(*i)).map(|(_, row)| row).collect();

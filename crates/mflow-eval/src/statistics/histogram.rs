@@ -13,7 +13,7 @@ pub fn histogram(values: &[f64], [low, high]: [f64; 2], bins: usize) -> Vec<(f64
             reason = "a whole number from 0 to the number of bins"
         )]
         let bin = (((value - low) / width) as usize).min(bins.saturating_sub(1));
-        counts[bin] += 1;
+        counts.get_mut(bin).into_iter().for_each(|count| *count += 1);
     }
     let total = values.len().max(1) as f64;
     let edge = |i: usize| low + width * i as f64;

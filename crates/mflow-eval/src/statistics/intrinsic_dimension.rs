@@ -1,4 +1,8 @@
 //! Estimates of the dimension of the manifold that data lie on, from distances alone.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "`nearest` gives lists of k neighbours, and k is 2 or more"
+)]
 use super::neighbours::{Near, TILE, count_within, nearest};
 use super::sample::{Sample, median};
 use crate::{Error, Result};
@@ -10,10 +14,10 @@ use mflow_core::PrincipalAxes;
 /// `-log(1 - F)` over `log mu`, without the largest tenth of the ratios.
 ///
 /// # Errors
-/// If there are less than 10 rows, some are equal, or all neighbours equally far, as on a lattice.
+/// If there are less than 10 rows, some are equal, or all neighbours equally far, as on a lattice; for values of more than 1e150.
 pub fn two_nn(x: Sample<'_>) -> Result<f64> {
     x.at_least(10)?;
-    let neighbours = different(nearest(x, 2))?;
+    let neighbours = different(nearest(x, 2)?)?;
     slope_of_logs(neighbours.iter().map(|near| log_ratio(near)).collect())
         .ok_or(Error::EqualDistances)
 }
@@ -47,7 +51,7 @@ pub(crate) fn slope_of_logs(mut logs: Vec<f64>) -> Option<f64> {
 /// ```
 ///
 /// # Errors
-/// If there are not more than k rows, k is below 2, rows are equal, or all neighbours equally far.
+/// If there are not more than k rows, k is below 2, rows are equal, or all neighbours equally far; for values of more than 1e150.
 pub fn levina_bickel(x: Sample<'_>, k: usize) -> Result<f64> {
     let neighbours = different(enough(x, k)?)?;
     let means: Vec<f64> = neighbours.iter().map(|near| mean_log_ratio(near)).collect();
@@ -76,7 +80,7 @@ pub(crate) fn inverse_mean(values: &[f64]) -> Option<f64> {
 /// between the median distances r1 and r2 to the `k/2`-th and to the `k`-th neighbour.
 ///
 /// # Errors
-/// If there are not more than k rows, k is below 2, rows are equal, or the two distances.
+/// If there are not more than k rows, k is below 2, rows are equal, or the two distances; for values of more than 1e150.
 pub fn correlation_dimension(x: Sample<'_>, k: usize) -> Result<f64> {
     let neighbours = different(enough(x, k)?)?;
     let radius =
@@ -100,7 +104,7 @@ pub(crate) fn correlation_of(counts: &[[f64; 2]], radii: [f64; 2]) -> Option<f64
 /// have a covariance; counted are the eigenvalues of at least a twentieth of the largest. The mean over rows.
 ///
 /// # Errors
-/// If there are not more than k rows or k is below 2.
+/// If there are not more than k rows or k is below 2; for values of more than 1e150.
 pub fn local_pca(x: Sample<'_>, k: usize) -> Result<f64> {
     let neighbours = enough(x, k)?;
     let rank = |(i, near): (usize, &Vec<Near>)| local_rank(x, i, near);
@@ -122,8 +126,7 @@ fn enough(x: Sample<'_>, k: usize) -> Result<Vec<Vec<Near>>> {
     if k < 2 {
         return Err(Error::TooFew { expected: 2, found: k });
     }
-    x.at_least(k + 1)?;
-    Ok(nearest(x, k))
+    nearest(x, k)
 }
 
 /// Refuse rows that are equal to their nearest neighbour.

@@ -29,6 +29,7 @@ pub fn kde_log_prob(sample: Sample<'_>, at: Sample<'_>, bandwidth: f64) -> Resul
 ///
 /// # Errors
 /// If there are less than two rows, or all are the same.
+#[expect(clippy::indexing_slicing, reason = "columns of the sample")]
 pub fn scott(sample: Sample<'_>) -> Result<f64> {
     let (n, d) = (sample.count() as f64, sample.dim());
     let deviation = |column: usize| {

@@ -22,7 +22,7 @@ pub fn kernel_distance(x: Sample<'_>, y: Sample<'_>, blocks: usize) -> Result<Es
     if blocks == 0 {
         return Err(Error::Blocks { expected: 1, found: blocks });
     }
-    x.comparable(&y, 2 * blocks)?;
+    x.comparable(&y, blocks.saturating_mul(2))?;
     let of_block = |block: usize| -> Result<f64> {
         let (x, y) = (part(x, block, blocks), part(y, block, blocks));
         let pairs = |rows: usize| rows as f64 * (rows as f64 - 1.);
@@ -40,6 +40,7 @@ pub fn kernel_distance(x: Sample<'_>, y: Sample<'_>, blocks: usize) -> Result<Es
 }
 
 /// The rows of a block, divided by the root of their length, so that their products are those of the kernel.
+#[expect(clippy::indexing_slicing, reason = "columns of the sample")]
 fn part(x: Sample<'_>, block: usize, blocks: usize) -> Mat<f64> {
     let rows = (x.count() - block).div_ceil(blocks);
     let scale = (x.dim() as f64).sqrt();

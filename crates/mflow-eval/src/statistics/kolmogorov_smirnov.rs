@@ -3,6 +3,7 @@
 /// The statistic of Kolmogorov and Smirnov: the largest difference between the distribution functions of two samples, from 0
 /// to 1. What is not a number comes after all numbers.
 #[must_use]
+#[expect(clippy::indexing_slicing, reason = "both places are below the lengths, as the loop asks")]
 pub fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> f64 {
     let sorted = |of: &[f64]| {
         let mut of = of.to_vec();

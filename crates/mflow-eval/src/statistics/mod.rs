@@ -39,5 +39,5 @@ pub use smoothed::{Window, smoothed_plane};
 pub(crate) use intrinsic_dimension::{
     correlation_of, inverse_mean, local_rank, log_ratio, mean_log_ratio, slope_of_logs,
 };
-pub(crate) use neighbours::{Near, TILE, count_within, nearest_among};
+pub(crate) use neighbours::{LARGEST, Near, TILE, count_within, nearest_among};
 pub(crate) use sample::{median, squared_distance};

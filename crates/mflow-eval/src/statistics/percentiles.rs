@@ -3,6 +3,10 @@
 /// The given percentiles (0 to 100) of the finite `values`, linear between neighbours as in numpy; none if
 /// there are no such values.
 #[expect(clippy::cast_possible_truncation, reason = "the rank lies between 0 and the length")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "ranks from 0 to the last value, of which there is one"
+)]
 pub fn percentiles<const K: usize>(
     values: impl IntoIterator<Item = f64>,
     percents: [f64; K],

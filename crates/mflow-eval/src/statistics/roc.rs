@@ -21,6 +21,7 @@ fn sorted(positive: &[f64], negative: &[f64]) -> Result<Vec<(f64, bool)>> {
 ///
 /// # Errors
 /// If one of them is empty or a score is NaN.
+#[expect(clippy::indexing_slicing, reason = "windows of two")]
 pub fn auc(positive: &[f64], negative: &[f64]) -> Result<f64> {
     let curve = roc_curve(positive, negative)?;
     Ok(curve.windows(2).map(|w| (w[1].0 - w[0].0) * w[0].1.midpoint(w[1].1)).sum())

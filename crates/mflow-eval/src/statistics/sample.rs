@@ -14,6 +14,11 @@ impl<'a> Sample<'a> {
     /// # Errors
     /// [`Error::Rows`] where they are not whole, [`Error::NoSamples`] for none,
     /// [`Error::NonFiniteSample`] for a value that is NaN or infinite.
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "a sample has whole rows of a column or more, as `new` checks"
+    )]
     pub fn new(values: &'a [f64], dim: usize) -> Result<Self> {
         if dim == 0 || !values.len().is_multiple_of(dim) {
             return Err(Error::Rows { cols: dim, found: values.len() });
@@ -36,11 +41,19 @@ impl<'a> Sample<'a> {
         self.values.chunks_exact(self.dim)
     }
     /// A row.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a sample has whole rows of a column or more, as `new` checks"
+    )]
     pub(crate) fn row(&self, i: usize) -> &'a [f64] {
         &self.values[i * self.dim..(i + 1) * self.dim]
     }
     /// The number of rows.
     #[must_use]
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "a sample has whole rows of a column or more, as `new` checks"
+    )]
     pub fn count(&self) -> usize {
         self.values.len() / self.dim
     }

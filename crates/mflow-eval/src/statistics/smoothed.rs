@@ -1,4 +1,9 @@
 //! A density of two variables from a sample, on a grid.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "axes 0 and 1, ends 0 and 1, and cells below their number along both"
+)]
 use super::Field;
 use crate::{Error, Result};
 
@@ -27,8 +32,9 @@ const FLOOR: f64 = 1e-9;
 /// [`Error::Table`] for limits that are none or less than 2 cells, [`Error::NoSamples`] where no pair is inside.
 pub fn smoothed_plane(pairs: &[(f64, f64)], window: &Window) -> Result<Field> {
     let &Window { limits, ends, cells } = window;
+    let most = usize::MAX.isqrt() >> 4; // whose square can be allocated
     for [low, high] in limits {
-        if cells < 2 || !(low < high && (high - low).is_finite()) {
+        if !((2..=most).contains(&cells) && low < high && (high - low).is_finite()) {
             return Err(Error::Table { low, high, points: cells });
         }
     }

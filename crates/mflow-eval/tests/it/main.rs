@@ -1,5 +1,13 @@
 //! Integration tests of `mflow-eval`: each module states its oracle.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    reason = "a test that panics has failed"
+)]
 
 mod along;
 mod calibration;
@@ -12,6 +20,7 @@ mod estimate;
 mod features;
 mod gallery;
 mod histograms;
+mod hostile;
 mod inception;
 mod mcmc;
 mod metrics;
@@ -22,4 +31,6 @@ mod posterior_sample;
 mod ratio;
 mod statistics;
 mod surfaces;
+#[path = "../../../mflow-bijectors/tests/support/survival.rs"]
+mod survival;
 mod two_samples;

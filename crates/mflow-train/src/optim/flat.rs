@@ -37,6 +37,7 @@ impl<T: Float> Flat<T> {
 }
 
 impl<T: Float> Optimizer for Flat<T> {
+    #[expect(clippy::indexing_slicing, reason = "parameters, slots and gradients are as many")]
     fn accumulate(&mut self, pool: &Pool, shards: &[Vec<Option<Tensor>>]) -> Result<f64> {
         let squares = pool.map(self.slots.len(), |k| -> Result<f64> {
             let mut slot = self.slots[k].lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,6 +62,7 @@ impl<T: Float> Optimizer for Flat<T> {
         Ok(squares.into_iter().sum::<Result<f64>>()?.sqrt())
     }
 
+    #[expect(clippy::indexing_slicing, reason = "parameters, slots and gradients are as many")]
     fn step(&mut self, pool: &Pool, rate: f64, scale: f64) -> Result<()> {
         self.steps += 1;
         let update = Update { rule: self.rule, rate, scale, step: self.steps };
@@ -116,6 +118,10 @@ impl<T: Float, F: FnOnce(&mut [T])> InplaceOp1 for Change<T, F> {
     fn name(&self) -> &'static str {
         "change-in-place"
     }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "candle says where the elements of a contiguous tensor are in its storage"
+    )]
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let (Some((start, end)), Some(theta)) = (layout.contiguous_offsets(), T::cpu_mut(storage))
         else {
@@ -128,6 +134,10 @@ impl<T: Float, F: FnOnce(&mut [T])> InplaceOp1 for Change<T, F> {
     }
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "candle says where the elements of a contiguous tensor are in its storage"
+)]
 fn cpu_slice<'a, T: WithDType>(storage: &'a Storage, layout: &Layout) -> Result<&'a [T]> {
     match (storage, layout.contiguous_offsets()) {
         (Storage::Cpu(cpu), Some((start, end))) => Ok(&T::cpu_storage_as_slice(cpu)?[start..end]),

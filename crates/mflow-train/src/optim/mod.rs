@@ -63,6 +63,7 @@ pub fn optimizer(config: &OptimizerConfig, parameters: Vec<Parameter>) -> Box<dy
 }
 
 /// The sum over shards, in order, of their `k`-th gradients; `None` where no shard has one.
+#[expect(clippy::indexing_slicing, reason = "a gradient, or none, for each parameter")]
 fn shard_sum(shards: &[Vec<Option<Tensor>>], k: usize) -> Result<Option<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for shard in shards.iter().filter_map(|s| s[k].as_ref()) {

@@ -60,6 +60,7 @@ impl Mpi {
         Ok(Tensor::from_slice(&all, all.len(), &candle_core::Device::Cpu)?)
     }
 
+    #[expect(clippy::indexing_slicing, reason = "ranges of the lengths that `all` was made for")]
     fn exchange_values<T: Numbers>(
         &self,
         own: &[Tensor],

@@ -52,7 +52,7 @@ pub(crate) fn agree(team: &dyn Team, what: &'static str, hash: u64) -> Result<()
     // f64 holds halves exactly.
     for half in [hash >> 32, hash & 0xffff_ffff] {
         let all = numbers(team, vec![half as f64], team.size())?;
-        if let Some(rank) = all.iter().position(|v| *v != all[0]) {
+        if let Some(rank) = all.iter().position(|v| Some(v) != all.first()) {
             return Err(Error::Ranks { what, rank });
         }
     }
@@ -64,6 +64,7 @@ pub(crate) fn agree(team: &dyn Team, what: &'static str, hash: u64) -> Result<()
 ///
 /// Each rank sums a part of the elements over all pieces, and takes the sums of the others: of `G` numbers about
 /// `(pieces / ranks + 1) G` go out from each rank, whatever their number.
+#[expect(clippy::indexing_slicing, reason = "a rank is below the size of its team")]
 pub(crate) fn summed(
     team: &dyn Team,
     own: Vec<Vec<Option<Tensor>>>,

@@ -4,7 +4,11 @@
 //! `cargo xtask data faces` runs it. It is an example and not a command of `mflow`: only here does a file of PyTorch
 //! have to be read, and only for data sets of this repository. Without arguments it tries itself on a small generator
 //! with random weights.
-#![expect(clippy::print_stdout, reason = "an example shows its results")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "an example shows its results, and may panic"
+)]
 mod sample;
 mod toy;
 

@@ -2,8 +2,8 @@
 use super::exit::{Done, Usage};
 use super::options::Threads;
 use super::output::result;
-use super::{images, scenes, wbf};
-use anyhow::{Context, Result, bail};
+use super::{array, images, scenes, wbf};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use mflow::bijectors::Stream;
 use mflow::data::io::{Array, Dtype, write_npy};
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// formula `log_prob.npy` [n]: nats per area of the manifold, none for points that are moved off it. For wbf and wbf-48,
 /// Higgs production in collisions, also the joint scores `scores.npy` [n, 2], and `features.json`. For scenes-K, images
 /// [n, H, W, C] of shapes, also their K factors, `factors.npy` [n, K], uniform from -1 to 1.
-/// Without a name, lists the simulators. `mflow data images` reads images of files.
+/// Without a name, lists the simulators. `mflow data images` reads images of files, `mflow data array` tables.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -80,6 +80,7 @@ pub(super) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Array(array::Options),
     Images(images::Options),
 }
 
@@ -88,8 +89,10 @@ pub(super) const CONTEXT: &str = "context.npy";
 pub(super) const LOG_PROB: &str = "log_prob.npy";
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    if let Some(Verb::Images(options)) = &options.verb {
-        return images::run(options);
+    match &options.verb {
+        Some(Verb::Array(options)) => return array::run(options),
+        Some(Verb::Images(options)) => return images::run(options),
+        None => {}
     }
     let Some(name) = &options.name else {
         list()?;
@@ -170,7 +173,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let mut x = draw(stream)?;
     let noise_stream = &mut Stream::new(options.seed, "data noise");
     let deviation = add_noise(&mut x, simulator.data_dim(), noise, noise_stream)?;
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    mflow::core::create_folder(out)?;
     let write = |file: &str, array: Array<'_>| -> Result<()> {
         let path = out.join(file);
         write_npy(&path, &array)?;

@@ -14,18 +14,12 @@ pub(super) fn by_rows(
     pool: &Pool,
     x: &Tensor,
     context: Option<&Tensor>,
-    f: impl Fn(&Tensor, Option<&Tensor>) -> core::Result<Tensor> + Sync + Send,
+    f: impl Fn(&Tensor, Option<&Tensor>) -> Result<Tensor> + Sync + Send,
 ) -> Result<Tensor> {
-    let rows = x.dim(0)?;
-    let bar = progress::of_rows(rows);
-    let result = pool.by_rows(x.device(), rows, |range| {
-        let context = context.map(|c| c.narrow(0, range.start, range.len())).transpose()?;
-        let result = f(&x.narrow(0, range.start, range.len())?, context.as_ref());
-        bar.inc(range.len() as u64);
-        result
-    });
-    bar.finish_and_clear();
-    Ok(result?)
+    pool.by_rows(x.device(), x.dim(0)?, |range| {
+        let part = |t: &Tensor| t.narrow(0, range.start, range.len());
+        f(&part(x)?, context.map(part).transpose()?.as_ref())
+    })
 }
 
 /// `f` of the model on blocks of `rows` and `context`, on the threads of the options, and with a warning of results that are
@@ -38,7 +32,14 @@ pub(super) fn map_rows(
 ) -> Result<Tensor> {
     let pool = threads::pool(options.fitted.threads)?;
     let model = opened.model();
-    let results = by_rows(&pool, rows, context.as_ref(), |x, c| f(model, x, c))?;
+    let bar = progress::of_rows(rows.dim(0)?);
+    let results = by_rows(&pool, rows, context.as_ref(), |x, c| {
+        let result = f(model, x, c)?;
+        bar.inc(x.dim(0)? as u64);
+        Ok(result)
+    });
+    bar.finish_and_clear();
+    let results = results?;
     warn_of_non_finite(&results)?;
     Ok(results)
 }

@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         )));
     }
     let out = &options.out;
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    mflow::core::create_folder(out)?;
     let write = |file: &str, cols: usize, values: &[f64], names: Option<&[String]>| -> Result<()> {
         let path = out.join(file);
         let array = Array::matrix(chosen.rows, cols, values, Dtype::F64)?;

@@ -36,6 +36,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.run.ranks.together(pool, |pool| fit(options, request, &pool))
 }
 
+#[expect(clippy::indexing_slicing, reason = "`ways` leaves one or more")]
 fn fit(options: &Options, request: FitRequest, pool: &Pool) -> Result<Done> {
     let mut inputs = Inputs::read(options, request.seed.unwrap_or(0))?;
     let Open { request, units, ways, news } = open(options, request, &mut inputs, pool)?;

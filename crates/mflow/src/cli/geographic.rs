@@ -55,6 +55,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
 const PLACE: [&str; 2] = ["longitude", "latitude"];
 
 /// Longitude and latitude of each row, `[rows, 2]`.
+#[expect(clippy::indexing_slicing, reason = "positions of columns that were found by their names")]
 fn places(path: &Path, table: &Table) -> Result<Vec<f64>> {
     let Some(names) = table.columns() else {
         check_columns(path, table.cols(), 2, "longitude and latitude")?;

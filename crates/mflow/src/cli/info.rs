@@ -44,6 +44,10 @@ pub(super) struct Options {
     threads: Threads,
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "there is a precision, and all are checked alike, on one sample or more"
+)]
 pub(super) fn run(options: &Options) -> Result<Done> {
     let pool = threads::pool(options.threads)?;
     let Some(model) = &options.model else {
@@ -274,6 +278,10 @@ fn normalization(config: Option<&FeatureAffineConfig>) -> String {
 }
 
 /// What should be 0, by name, in the precision of the model.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "there is a precision, and all are checked alike, on one sample or more"
+)]
 fn check(
     opened: &Opened,
     context: Option<&Path>,

@@ -1,4 +1,5 @@
 //! The command line: one file per verb, and what verbs share.
+mod array;
 mod data;
 mod decode;
 mod dim;
@@ -14,6 +15,7 @@ mod info;
 mod input;
 mod interrupt;
 mod model;
+mod on_disk;
 mod options;
 mod output;
 mod plot;
@@ -29,6 +31,8 @@ mod scenes;
 mod score;
 mod score_stream;
 mod scores;
+#[cfg(feature = "serve")]
+mod serve;
 mod tables;
 pub(crate) mod threads;
 mod wbf;
@@ -77,6 +81,8 @@ enum Verb {
     Events(events::Options),
     Posterior(posterior::Options),
     Plot(plot::Options),
+    #[cfg(feature = "serve")]
+    Serve(serve::Options),
 }
 
 impl Cli {
@@ -97,6 +103,8 @@ impl Cli {
             Verb::Events(options) => events::run(options),
             Verb::Posterior(options) => posterior::run(options),
             Verb::Plot(options) => plot::run(options),
+            #[cfg(feature = "serve")]
+            Verb::Serve(options) => serve::run(options),
         }
     }
 }

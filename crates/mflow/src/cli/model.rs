@@ -11,6 +11,7 @@ use mflow::fit::MODEL_FILE;
 use std::path::{Path, PathBuf};
 
 /// A model that was read.
+#[derive(Debug)]
 pub(super) struct Opened {
     /// The model file.
     pub(super) path: PathBuf,

@@ -3,7 +3,7 @@ use super::exit::{Done, Usage};
 use super::options::{FigureFormat, Place, Threads};
 use super::output::result;
 use super::threads;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use mflow::core::candle::{DType, Device};
 use mflow::figures;
@@ -52,8 +52,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     for run in &options.runs {
         runs.push(Finished::load(run, &device)?);
     }
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    mflow::core::create_folder(folder)?;
     let pool = threads::pool(options.threads)?;
     let experiments: Vec<&FinishedRun> = runs.iter().filter_map(Finished::experiment).collect();
     if experiments.len() == runs.len() && runs.len() > 1 {

@@ -95,6 +95,7 @@ impl From<SamplerName> for Sampler {
     }
 }
 
+#[expect(clippy::indexing_slicing, reason = "counted by the sets")]
 pub(super) fn run(options: &Options) -> Result<Done> {
     let opened = Opened::from_options(&options.model)?;
     let parameters = Parameters::new(options, &opened)?;
@@ -174,6 +175,7 @@ struct Parameters {
 
 impl Parameters {
     /// Those of the options, if they fit the model.
+    #[expect(clippy::indexing_slicing, reason = "as many names as parameters, as was checked")]
     fn new(options: &Options, opened: &Opened) -> Result<Self> {
         let (signature, path) = (opened.signature(), opened.path.display());
         let Some(count) = signature.context_dim else {
@@ -239,6 +241,10 @@ struct ObservedSet {
 }
 
 /// The sets of all files.
+#[expect(
+    clippy::integer_division_remainder_used,
+    reason = "rows of a set are 1 or more, as the option asks"
+)]
 fn observed_sets(options: &Options, opened: &Opened) -> Result<Vec<ObservedSet>> {
     let mut sets = vec![];
     for path in &options.observed {
@@ -285,8 +291,7 @@ impl Folders<'_> {
 
 /// Write draws and figure of a set.
 fn write_set(set: &InferredSet, folder: &Path, format: Format) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    mflow::core::create_folder(folder)?;
     let sample = &set.sample;
     let [chains, draws, _] = sample.shape;
     let of_parameters = sample.parameters.iter();

@@ -1,5 +1,5 @@
 //! `mflow sample`: draws from a model.
-use super::evaluate::NonFinite;
+use super::evaluate::{NonFinite, by_rows};
 use super::exit::{Done, Usage};
 use super::model::Opened;
 use super::options::ModelOptions;
@@ -8,7 +8,6 @@ use super::{progress, threads};
 use anyhow::{Result, bail};
 use clap::Args;
 use mflow::bijectors::Stream;
-use mflow::core;
 use mflow::core::candle::Tensor;
 use mflow::train::Pool;
 
@@ -42,6 +41,7 @@ pub(super) struct Options {
     out: OutFile,
 }
 
+#[expect(clippy::integer_division_remainder_used, reason = "a model has a feature or more")]
 pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
@@ -56,49 +56,69 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     };
     let context = opened.contexts(context, rows)?;
     let pool = threads::pool(options.model.fitted.threads)?;
-    let (model, signature) = (opened.model(), opened.signature());
-    let stream = &mut Stream::new(options.seed, "sample");
-    let at_once = (NUMBERS / signature.data_dim).clamp(1, ROWS);
-    let mut points = Points::new(&options.out, rows, signature, &opened.loaded.card)?;
+    let mut points = Points::new(&options.out, rows, opened.signature(), &opened.loaded.card)?;
     let mut bad = NonFinite::default();
     let bar = progress::of_rows(rows);
-    for first in (0..rows).step_by(at_once) {
-        let count = at_once.min(rows - first);
-        let context = context.as_ref().map(|all| contexts_of(all, first, count)).transpose()?;
-        let latents = model.sample_latent(count, stream)?;
-        let noise = model.sample_noise(count, stream)?.filter(|_| !options.on_manifold);
-        let drawn = match noise {
-            None => decoded(&pool, &latents, context.as_ref(), |u, c| model.decode(u, c))?,
-            Some(noise) => {
-                let (n, k) = (latents.dim(1)?, noise.dim(1)?);
-                let both = Tensor::cat(&[latents, noise], 1)?;
-                decoded(&pool, &both, context.as_ref(), |both, c| {
-                    let part = |start, len| both.narrow(1, start, len)?.contiguous();
-                    model.decode_noisy(&part(0, n)?, &part(n, k)?, c)
-                })?
-            }
-        };
-        bad.see(&drawn)?;
-        points.push(&drawn)?;
-        bar.inc(count as u64);
-    }
+    let Options { seed, on_manifold, .. } = *options;
+    let draws = Draws { rows, context, seed, on_manifold };
+    draw(&draws, &opened, &pool, &|| Ok(()), &mut |drawn| {
+        bad.see(drawn)?;
+        points.push(drawn)?;
+        bar.inc(drawn.dim(0)? as u64);
+        Ok(())
+    })?;
     bar.finish_and_clear();
     bad.warn();
     points.finish()?;
     Ok(Done::Finished)
 }
 
-/// `f` of rows, on the threads of the pool, `[B, D]`.
-fn decoded(
+/// What is to be drawn.
+#[derive(Debug)]
+pub(super) struct Draws {
+    pub(super) rows: usize,
+    /// One for each point, or one for all.
+    pub(super) context: Option<Tensor>,
+    pub(super) seed: u64,
+    pub(super) on_manifold: bool,
+}
+
+/// Draw points a block at a time, and give each block, `[B, D]`, to `see`. `check` is called for each part of a block, and ends the
+/// work where it fails.
+pub(super) fn draw(
+    draws: &Draws,
+    opened: &Opened,
     pool: &Pool,
-    rows: &Tensor,
-    context: Option<&Tensor>,
-    f: impl Fn(&Tensor, Option<&Tensor>) -> core::Result<Tensor> + Sync + Send,
-) -> Result<Tensor> {
-    Ok(pool.by_rows(rows.device(), rows.dim(0)?, |range| {
-        let part = |t: &Tensor| t.narrow(0, range.start, range.len());
-        f(&part(rows)?, context.map(part).transpose()?.as_ref())
-    })?)
+    check: &(dyn Fn() -> Result<()> + Sync),
+    see: &mut dyn FnMut(&Tensor) -> Result<()>,
+) -> Result<()> {
+    let (model, data_dim) = (opened.model(), opened.signature().data_dim);
+    let stream = &mut Stream::new(draws.seed, "sample");
+    let at_once = (NUMBERS / data_dim).clamp(1, ROWS);
+    for first in (0..draws.rows).step_by(at_once) {
+        let count = at_once.min(draws.rows - first);
+        let context =
+            draws.context.as_ref().map(|all| contexts_of(all, first, count)).transpose()?;
+        let latents = model.sample_latent(count, stream)?;
+        let noise = model.sample_noise(count, stream)?.filter(|_| !draws.on_manifold);
+        let drawn = match noise {
+            None => by_rows(pool, &latents, context.as_ref(), |u, c| {
+                check()?;
+                Ok(model.decode(u, c)?)
+            })?,
+            Some(noise) => {
+                let (n, k) = (latents.dim(1)?, noise.dim(1)?);
+                let both = Tensor::cat(&[latents, noise], 1)?;
+                by_rows(pool, &both, context.as_ref(), |both, c| {
+                    check()?;
+                    let part = |start, len| both.narrow(1, start, len)?.contiguous();
+                    Ok(model.decode_noisy(&part(0, n)?, &part(n, k)?, c)?)
+                })?
+            }
+        };
+        see(&drawn)?;
+    }
+    Ok(())
 }
 
 /// The contexts of some rows, of a table with one for each row or one for all.

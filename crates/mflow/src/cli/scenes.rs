@@ -3,7 +3,7 @@ use super::data::{CONTEXT, LOG_PROB};
 use super::exit::{Done, Usage};
 use super::output::result;
 use super::threads;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use mflow::bijectors::Stream;
 use mflow::data::Scenes;
@@ -72,7 +72,7 @@ pub(super) fn run(scenes: &Scenes, options: &Options, wanted: &Wanted<'_>) -> Re
             out.join(name).display()
         )));
     }
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    mflow::core::create_folder(out)?;
     let [height, width, channels] = scenes.shape();
     let shape = [rows, height, width, channels];
     let paths = ["x.npy", "factors.npy", LOG_PROB].map(|name| out.join(name));

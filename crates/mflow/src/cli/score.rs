@@ -35,7 +35,7 @@ pub(super) struct Options {
     pub(super) data: PathBuf,
     #[command(flatten)]
     pub(super) part: PartOptions,
-    /// Read rows from DATA when they are needed, and write scores as they come: for data that do not fit in memory, .npy only.
+    /// Read rows from DATA when they are needed, and write scores as they come: for data that do not fit in memory, .npy or .parquet.
     /// OUT is a folder then, with a .npy file for each score
     #[arg(long)]
     stream: bool,

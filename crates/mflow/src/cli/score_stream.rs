@@ -1,7 +1,8 @@
 //! `mflow score --stream`: rows that do not fit in memory, and hours of work that may be interrupted.
 use super::evaluate::NonFinite;
-use super::exit::{Done, Usage};
+use super::exit::Done;
 use super::model::Opened;
+use super::on_disk::OnDisk;
 use super::options::Resume;
 use super::output::{latent_names, message, result, values};
 use super::score::{Columns, Options, scores};
@@ -9,11 +10,12 @@ use super::{input, interrupt, progress, threads};
 use anyhow::{Context, Result, bail};
 use mflow::bijectors::fnv1a;
 use mflow::core::candle::{DType, Device, Tensor};
-use mflow::core::write_atomically;
-use mflow::data::io::{Columns as Which, GrowingNpy, NpyFile};
+use mflow::core::{create_folder, is_part, remove_parts, write_atomically};
+use mflow::data::io::{Columns as Which, GrowingNpy};
 use mflow::train::Pool;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -65,6 +67,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let data = Rows::open(&options.data, &options.part.over_columns(opened.fitted_columns())?)?;
     let signature = opened.signature();
     input::check_columns(&data.path, data.file.cols(), signature.data_dim, "those of the model")?;
+    input::check_names(&data.path, data.file.columns().as_deref(), opened.columns())?;
     let shape = opened.loaded.card.layout.shape.as_deref();
     input::check_shape(&data.path, data.file.row_shape(), shape)?;
     let context = AtContext::open(&opened, options.model.context.as_deref(), data.file.rows())?;
@@ -75,12 +78,12 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         dtype: signature.dtype.as_str().to_owned(),
     };
     let folder = options.out.path();
-    let progress = start(folder, work, options.resume)?;
+    let (progress, lock) = start(folder, work, options.resume)?;
     let pool = threads::pool(options.model.fitted.threads)?;
     let stop = interrupt::flag()?;
     let columns = Columns::of(signature);
     columns.tell_of_none(signature);
-    Scoring { opened: &opened, pool: &pool, columns, data, context, folder, progress }
+    Scoring { opened: &opened, pool: &pool, columns, data, context, folder, lock, progress }
         .run(&|| stop.load(Ordering::Relaxed))
 }
 
@@ -91,18 +94,12 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// A file whose rows are read when they are needed.
 struct Rows {
     path: PathBuf,
-    file: NpyFile,
+    file: OnDisk,
 }
 
 impl Rows {
     fn open(path: &Path, columns: &Which) -> Result<Self> {
-        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
-            bail!(Usage(format!(
-                "{}: expected a .npy file to --stream rows from; other files are read whole",
-                path.display()
-            )));
-        }
-        Ok(Self { path: path.to_owned(), file: NpyFile::open_columns(path, columns)? })
+        Ok(Self { path: path.to_owned(), file: OnDisk::open(path, columns)? })
     }
 
     /// What tells it from other files: its size and some of its rows.
@@ -117,6 +114,11 @@ impl Rows {
     }
 
     /// Some rows for the model, `[count, cols]`.
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "a file has a column or more, and blocks have the columns of all files side by side"
+    )]
     fn tensor(&self, first: usize, count: usize, dtype: DType, device: &Device) -> Result<Tensor> {
         let values = self.file.read_rows(first, count)?;
         let cols = self.file.cols();
@@ -151,11 +153,10 @@ impl AtContext {
             // What is missing or too much is told there.
             return Ok(opened.context(path, 1)?.map_or(Self::None, Self::Same));
         };
-        let is_npy = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
-        if !is_npy || NpyFile::open(path)?.rows() == 1 {
+        let of = OnDisk::is_one(path).then(|| Rows::open(path, &Which::All)).transpose()?;
+        let Some(of) = of.filter(|of| of.file.rows() > 1) else {
             return Ok(opened.context(Some(path), 1)?.map_or(Self::None, Self::Same));
-        }
-        let of = Rows::open(path, &Which::All)?;
+        };
         let c = opened.signature().context_dim.unwrap_or(0);
         input::check_columns(path, of.file.cols(), c, "the context features of the model")?;
         match of.file.rows() {
@@ -190,22 +191,26 @@ impl AtContext {
     }
 }
 
-/// Where the work starts: at its beginning in a new folder, or where it was interrupted.
-fn start(folder: &Path, work: Work, resume: Option<Resume>) -> Result<Progress> {
+/// Where the work starts: at its beginning in a new folder, or where it was interrupted; and the folder, open and locked.
+fn start(folder: &Path, work: Work, resume: Option<Resume>) -> Result<(Progress, Option<File>)> {
+    create_folder(folder)?;
+    let lock = lock(folder)?;
     let path = folder.join(PROGRESS);
     if !path.is_file() {
-        if folder.exists()
-            && fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_some())
-        {
+        // A process that was killed before it wrote how far it was leaves parts of that.
+        let is_own = |name: &OsStr| is_part(name) && name.to_string_lossy().starts_with(PROGRESS);
+        if fs::read_dir(folder).map_or(true, |mut entries| {
+            entries.any(|entry| !entry.is_ok_and(|entry| is_own(&entry.file_name())))
+        }) {
             bail!(
                 "{}: expected a new or empty folder for the scores, found something there; choose another --out",
                 folder.display()
             );
         }
-        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        remove_parts(folder)?;
         let progress = Progress { scored: NonFinite::default(), work };
         progress.save(folder)?;
-        return Ok(progress);
+        return Ok((progress, lock));
     }
     if resume.is_none() {
         bail!(
@@ -222,7 +227,19 @@ fn start(folder: &Path, work: Work, resume: Option<Resume>) -> Result<Progress> 
             folder.display()
         );
     }
-    Ok(progress)
+    remove_parts(folder)?;
+    Ok((progress, lock))
+}
+
+/// Locks the folder itself, as nothing but scores is to be in it; none where the system cannot do that.
+fn lock(folder: &Path) -> Result<Option<File>> {
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            bail!("{}: is in use by another process", folder.display())
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+    }
 }
 
 impl Progress {
@@ -240,10 +257,16 @@ struct Scoring<'a> {
     data: Rows,
     context: AtContext,
     folder: &'a Path,
+    /// The folder itself, open and locked.
+    lock: Option<File>,
     progress: Progress,
 }
 
 impl Scoring<'_> {
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "a file has a column or more, and blocks have the columns of all files side by side"
+    )]
     fn run(mut self, is_stopped: &dyn Fn() -> bool) -> Result<Done> {
         let signature = self.opened.signature();
         let (rows, dtype, device) = (self.data.file.rows(), signature.dtype, &signature.device);
@@ -318,6 +341,10 @@ impl Scoring<'_> {
         self.names().into_iter().map(open).collect()
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a file has a column or more, and blocks have the columns of all files side by side"
+    )]
     fn append(&mut self, files: &mut [GrowingNpy], of_block: &Tensor) -> Result<()> {
         let width = of_block.dim(1)?;
         let all = values(of_block)?;
@@ -347,6 +374,10 @@ impl Scoring<'_> {
         }
         let path = self.folder.join(PROGRESS);
         fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        // Or a power cut brings it back, and finished scores are not finished.
+        if let Some(folder) = &self.lock {
+            folder.sync_all().ok();
+        }
         self.progress.scored.warn();
         let rows = self.data.file.rows();
         let shapes: Vec<String> = self

@@ -31,8 +31,9 @@ impl Numbers {
     fn open(path: &Path, columns: &Columns) -> Result<Self> {
         if !has_extension(path, "npy") {
             bail!(Usage(format!(
-                "{}: expected a .npy file to --stream rows from; other files are read whole (`mflow data images` makes one \
-                 of images)",
+                "{}: expected a .npy file to --stream rows from, in any order; `mflow data array {} --out x.npy` makes one of a \
+                 table, and `mflow data images` of images",
+                path.display(),
                 path.display()
             )));
         }
@@ -315,6 +316,10 @@ impl Tables {
     }
 
     /// At most `most` rows of the data as they were read, evenly spread, row-major.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows of the table, of which fewer are held out than there are"
+    )]
     pub(super) fn sample(&self, most: usize) -> Result<Vec<f64>> {
         let index: Vec<usize> = evenly(self.data.rows(), most).collect();
         match &self.data {
@@ -328,6 +333,10 @@ impl Tables {
     }
 
     /// These tables without `fraction` of their rows, and those rows, drawn by `seed`. The rows of a stream stay together.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows of the table, of which fewer are held out than there are"
+    )]
     pub(super) fn held_out(self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
         let rows = self.data.rows();
         if rows < 2 {

@@ -3,7 +3,7 @@ use super::data::{CONTEXT, LOG_PROB};
 use super::exit::{Done, Usage};
 use super::output::result;
 use super::threads;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mflow::bijectors::Stream;
@@ -87,6 +87,7 @@ pub(super) struct Wanted<'a> {
 /// Events that are in memory at a time.
 const AT_ONCE: usize = 64 * Generator::ROWS;
 
+#[expect(clippy::indexing_slicing, reason = "two parameters for each row")]
 pub(super) fn run(
     simulator: &WeakBosonFusion,
     options: &Options,
@@ -105,7 +106,7 @@ pub(super) fn run(
         simulator.sample(1, wanted.at, &mut Stream::new(0, "check"))?;
     }
     let theta = |row: usize| [parameters[2 * row], parameters[2 * row + 1]];
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    mflow::core::create_folder(out)?;
     let mut files = Files::create(simulator, options, wanted)?;
     let key = Generator::key(stream);
     let bar = bar(rows);

@@ -226,6 +226,10 @@ impl Split {
     /// # Errors
     /// If a file cannot be read or has other columns, the fraction is not between 0 and 1, no row is left to train on, or
     /// the weights are not as many as the rows.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "fewer rows are held out than there are, as was checked"
+    )]
     pub fn read(
         path: &Path,
         cols: usize,

@@ -30,6 +30,11 @@ pub(crate) fn has_manifold_density(model: &dyn Model) -> bool {
 }
 
 /// Measure all there is.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "rows that are there, of a simulator with features and parameters"
+)]
 pub(super) fn evaluate(
     config: &ExperimentConfig,
     simulator: &dyn Simulator,

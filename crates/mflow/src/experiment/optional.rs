@@ -21,6 +21,10 @@ const SCORES: usize = 1000;
 pub(super) const NEIGHBOURS: usize = 20;
 
 /// Hand each metric to `put`; `x` are the test data.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "there is a set, and not more rows are taken than there are"
+)]
 pub(super) fn evaluate_optional<T>(
     config: &ExperimentConfig,
     simulator: &dyn Simulator,

@@ -137,6 +137,7 @@ fn curve(run: &Drawn<'_>, theta: &[f64]) -> Result<Picture> {
     clippy::cast_possible_truncation,
     reason = "a float cast to usize saturates, beyond all bins"
 )]
+#[expect(clippy::indexing_slicing, reason = "not more than there are")]
 fn cloud(run: &Drawn<'_>, theta: &[f64], seed: u64) -> Result<Picture> {
     let context = run.of.context(&theta.repeat(SAMPLES))?;
     let x = run.of.model.sample(SAMPLES, context.as_ref(), &mut Stream::new(seed, "samples"))?;

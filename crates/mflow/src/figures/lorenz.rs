@@ -1,4 +1,8 @@
 //! The Lorenz attractor: learned surfaces beside trajectories, and densities along two sections.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "two sections with edges, windows of two, and more samples than are cut off"
+)]
 use super::{Drawn, Sheet};
 use crate::Result;
 use mflow_bijectors::Stream;

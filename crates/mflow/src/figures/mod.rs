@@ -11,7 +11,6 @@ mod surface;
 
 use crate::experiment::{ExperimentConfig, Origin};
 use crate::{Error, FinishedRun, Result};
-use mflow_core::Error as CoreError;
 use mflow_data::Simulator;
 use mflow_eval::metrics::Evaluated;
 use mflow_train::{EpochMetrics, Pool};
@@ -128,7 +127,7 @@ impl<'a> Sheet<'a> {
         folder: &'a Path,
         format: Format,
     ) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(CoreError::io(folder))?;
+        mflow_core::create_folder(folder)?;
         Ok(Self { experiment, runs, parameters, folder, format, written: vec![] })
     }
 

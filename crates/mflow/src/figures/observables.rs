@@ -12,6 +12,7 @@ use mflow_eval::statistics::histogram;
 const BINS: usize = 40;
 
 /// `observables`: those of the jets of events, and of samples of the models, at the parameters of the evaluation.
+#[expect(clippy::integer_division_remainder_used, reason = "a simulator has a feature or more")]
 pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<()> {
     if simulator.name() != WeakBosonFusion::NAME {
         return Ok(());

@@ -40,6 +40,10 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, simulator: &dyn Simulator) -> Result<(
 }
 
 /// The posteriors given the observed set of the number `set`, drawn at `theta`.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "figures of posteriors are of simulators with parameters, and truths have all of them"
+)]
 fn panel(sheet: &Sheet<'_>, simulator: &dyn Simulator, theta: &[f64], set: usize) -> Result<Panel> {
     let parameters = simulator.parameters();
     let prior: Vec<Prior> = parameters.iter().map(|p| p.prior).collect();

@@ -51,6 +51,7 @@ fn panel(title: String, points: Vec<[f64; 3]>, value: Vec<f64>) -> SurfacePanel 
 }
 
 /// The box around points, with a margin.
+#[expect(clippy::indexing_slicing, reason = "axes 0 to 2")]
 fn around(points: &[[f64; 3]]) -> Limits {
     let end = |k: usize, pick: fn(f64, f64) -> f64| {
         points.iter().map(|point| point[k]).fold(f64::NAN, pick)

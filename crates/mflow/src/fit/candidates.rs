@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 pub(super) const UPDATES: usize = 1000;
 
 /// Leave the ways that the data leave open, at least one.
+#[expect(clippy::indexing_slicing, reason = "one candidate or more, of which the winner is one")]
 fn fit_to_data(
     mut ways: Vec<Way>,
     data: &dyn RowSource,
@@ -116,6 +117,10 @@ impl Candidates {
     ///
     /// # Errors
     /// As [`Trials::choose`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "one candidate or more, of which the winner is one"
+    )]
     pub fn choose(
         mut self,
         data: &dyn RowSource,

@@ -41,6 +41,11 @@ impl ColumnFacts {
     ///
     /// # Errors
     /// If there is no row, or the length is no multiple of `columns`.
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::integer_division_remainder_used,
+        reason = "columns below their number, which `standardize` has compared with the values, and groups of those in order"
+    )]
     pub fn of(x: &[f64], columns: usize, names: Option<Vec<String>>) -> crate::Result<Self> {
         let units = standardize(x, columns)?;
         let rows = x.len() / columns;
@@ -99,6 +104,10 @@ impl fmt::Display for ColumnFacts {
 
 /// Of the columns `varies`, those that are an earlier one up to shift, scale and sign. Columns that are the same have the
 /// same product with any vector, so only neighbours in the order of such products are compared in full.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "columns below their number, which `standardize` has compared with the values, and groups of those in order"
+)]
 fn repeated(
     varies: &[usize],
     rows: usize,

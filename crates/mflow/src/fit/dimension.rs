@@ -22,6 +22,10 @@ const SHARE: f64 = 0.75;
 ///
 /// # Errors
 /// If neighbours cannot be found among the rows.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "not beyond the last of the points, and two candidates or more"
+)]
 pub fn manifold_below(x: &[f64], facts: &ColumnFacts, pool: &Pool) -> Result<Option<usize>> {
     let d = facts.columns;
     if let Some(rank) = facts.rank.filter(|rank| *rank < d) {
@@ -85,6 +89,10 @@ impl FitRequest {
     ///
     /// # Errors
     /// If a model cannot be trained.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "not beyond the last of the points, and two candidates or more"
+    )]
     pub fn compare_dimensions(
         &self,
         units: &DataUnits,

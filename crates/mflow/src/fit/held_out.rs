@@ -61,6 +61,7 @@ impl<'a> HeldOutRows<'a> {
 }
 
 /// At most `most` of `rows`, evenly spread.
+#[expect(clippy::indexing_slicing, reason = "rows below their number, and units of all columns")]
 fn some(rows: &[usize], most: usize) -> Vec<usize> {
     evenly(rows.len(), most).map(|i| rows[i]).collect()
 }
@@ -99,6 +100,10 @@ impl HeldOut {
     ///
     /// # Errors
     /// If a row cannot be read or the model not be evaluated.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "rows below their number, and units of all columns"
+    )]
     pub fn measure(
         model: &dyn Model,
         held_out: &HeldOutRows<'_>,
@@ -254,6 +259,11 @@ fn values(t: &Tensor) -> Result<Vec<f64>> {
 
 /// The distances of rows of `x: [rows, d]` from the plane of `n` principal components of `fitted: [rows, d]`, each column in
 /// units of its deviation when the plane is found, the distances in data units.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "rows below their number, and units of all columns"
+)]
 fn principal_errors(fitted: &[f64], x: &[f64], d: usize, n: usize) -> Vec<f64> {
     let Ok(units) = mflow_core::standardize(fitted, d) else { return vec![] };
     let standardized = |x: &[f64]| -> Vec<f64> {

@@ -47,6 +47,7 @@ const POINTS: usize = 1000;
 ///
 /// # Errors
 /// If a row cannot be read, or the file cannot be written.
+#[expect(clippy::integer_division_remainder_used, reason = "a model has a feature or more")]
 pub fn keep_points(run: &RunDir, data: &dyn RowSource) -> Result<()> {
     let x = spread(data, POINTS)?;
     let d = data.data_dim();

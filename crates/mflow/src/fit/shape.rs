@@ -115,6 +115,7 @@ pub fn start_from(
 }
 
 /// At most `most` of `rows` positions, evenly spread.
+#[expect(clippy::integer_division_remainder_used, reason = "nothing is kept of no rows")]
 pub fn evenly(rows: usize, most: usize) -> impl Iterator<Item = usize> {
     let kept = rows.min(most);
     (0..kept).map(move |i| i * rows / kept)

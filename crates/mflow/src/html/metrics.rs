@@ -8,7 +8,12 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "manifold_distance",
         "manifold distance",
         "mean distance of samples to the true manifold, data units; of the polynomial surface along the \
-         vertical of its chart, as published",
+         vertical of its chart, as published; of images the nearest that a search finds",
+    ),
+    (
+        "manifold_distance_floor",
+        "manifold distance of test images",
+        "the same of test images, which rounding to whole numbers moves off the manifold",
     ),
     (
         "manifold_distance_euclidean",
@@ -46,6 +51,16 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "kl_chart",
         "KL in the chart",
         "divergence of model and truth in the chart of the surface, nats",
+    ),
+    (
+        "test_log_prob",
+        "log-density on the manifold",
+        "mean of the model's log-density of test data, per volume on the manifold, nats",
+    ),
+    (
+        "test_log_prob_ambient",
+        "log-density of the whole space",
+        "mean of the model's log-density of test data, per volume of the whole space, nats",
     ),
     ("true_log_prob", "true log-density", "mean of the true log-density at samples, nats"),
     (
@@ -171,15 +186,58 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What is measured in features of images, by what comes before their name.
+const OF_FEATURES: &[(&str, &str, &str)] = &[
+    (
+        "frechet_",
+        "Fréchet distance",
+        "distance of samples from test images, both taken for normal, in these features",
+    ),
+    (
+        "kernel_",
+        "kernel distance",
+        "kernel distance of samples from test images, in these features",
+    ),
+    ("precision_", "precision", "how many samples are among test images, in these features"),
+    ("recall_", "recall", "how many test images are among samples, in these features"),
+];
+
+/// What comes behind the name of features where training images take the place of samples.
+const FLOOR: &str = "_floor";
+
+/// What is measured, in the features of this name, if it is something in features.
+fn in_features(name: &str) -> Option<(&'static str, &str, &'static str)> {
+    OF_FEATURES
+        .iter()
+        .find_map(|(start, title, meaning)| Some((*title, name.strip_prefix(start)?, *meaning)))
+}
+
 /// What a metric is called in a table.
 pub(super) fn title(name: &str) -> String {
-    let known = KNOWN.iter().find(|(key, ..)| *key == name);
-    known.map_or_else(|| name.replace('_', " "), |(_, title, _)| (*title).to_owned())
+    if let Some((_, title, _)) = KNOWN.iter().find(|(key, ..)| *key == name) {
+        return (*title).to_owned();
+    }
+    match in_features(name) {
+        None => name.replace('_', " "),
+        Some((title, features, _)) => match features.strip_suffix(FLOOR) {
+            None => format!("{title}, {features}"),
+            Some(features) => format!("{title} of training images, {features}"),
+        },
+    }
 }
 
 /// What it measures, if that is known.
 pub(super) fn meaning(name: &str) -> &'static str {
-    KNOWN.iter().find(|(key, ..)| *key == name).map_or("", |(_, _, meaning)| meaning)
+    if let Some((_, _, meaning)) = KNOWN.iter().find(|(key, ..)| *key == name) {
+        return meaning;
+    }
+    match in_features(name) {
+        None => "",
+        Some((_, features, _)) if features.ends_with(FLOOR) => {
+            "the same of training images: what a perfect model would have"
+        }
+        Some((_, _, meaning)) => meaning,
+    }
 }
 
 /// Value and standard error; a number without an error in a few digits.
@@ -187,5 +245,20 @@ pub(super) fn value(estimate: &Estimate) -> String {
     match estimate.standard_error {
         Some(_) => estimate.to_string(),
         None => short(estimate.value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_in_any_features_are_explained() {
+        assert_eq!(title("frechet_pca-64"), "Fréchet distance, pca-64");
+        assert_eq!(title("recall_pca-64_floor"), "recall of training images, pca-64");
+        assert_eq!(title("frechet_inception-v3"), "FID");
+        assert!(meaning("precision_raw").contains("among test images"));
+        assert!(meaning("precision_raw_floor").contains("training images"));
+        assert_eq!((title("a_thing").as_str(), meaning("a_thing")), ("a thing", ""));
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! A `Page` is made of sections, tables and figures; figures are JSON for plotly.js, whose script is in the
 //! page. What a run looks like is a `View`: the learned manifold beside the true one and data.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "fields of JSON objects that are made here, columns and components below their number, and models and simulators with a feature or more"
+)]
 mod compare;
 mod components;
 mod curves;

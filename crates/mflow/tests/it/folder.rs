@@ -157,6 +157,18 @@ impl Running {
         running
     }
 
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        use std::io::Read;
+        let out = self.0.stdout.as_mut().expect("a pipe");
+        let mut line = vec![];
+        let mut byte = [0];
+        while out.read(&mut byte).expect("it is read") == 1 && byte != *b"\n" {
+            line.extend(byte);
+        }
+        String::from_utf8(line).expect("text")
+    }
+
     /// Wait for its end.
     pub(crate) fn wait(mut self) -> Ended {
         use std::io::Read;

@@ -40,11 +40,39 @@ fn a_run_that_lost_its_checkpoint_starts_over() {
     let folder = Folder::fitted();
     let before = ["run/model.safetensors", "run/metrics.jsonl"].map(|name| folder.read(name));
     fs::remove_file(folder.path("run/checkpoint.safetensors")).expect("removed");
-    folder.write("run/run.json.123.tmp", b"{");
+    let parts = ["run/run.json.123.tmp", "run/figures/scatter.png.123.tmp"];
+    fs::create_dir(folder.path("run/figures")).expect("a folder");
+    parts.map(|part| folder.write(part, b"{"));
     folder.succeeds("fit data.csv --resume auto --out run");
     let after = ["run/model.safetensors", "run/metrics.jsonl"].map(|name| folder.read(name));
     assert!(before == after, "the same model and no metrics twice");
-    assert!(!folder.path("run/run.json.123.tmp").exists(), "parts of files are removed");
+    assert!(parts.iter().all(|part| !folder.path(part).exists()), "parts of files are removed");
+}
+
+#[test]
+fn metrics_that_lost_their_end_are_not_made_up() {
+    let folder = Folder::fitted();
+    let metrics = folder.read("run/metrics.jsonl");
+    folder.write("run/metrics.jsonl", &metrics[..metrics.len() / 2]);
+    let parts = ["run/metrics.jsonl", "that the checkpoint has seen", "to start over"];
+    folder.fails("fit data.csv --resume auto --out run", 1, &parts);
+    fs::remove_file(folder.path("run/checkpoint.safetensors")).expect("removed");
+    folder.succeeds("fit data.csv --resume auto --out run");
+    assert!(folder.read("run/metrics.jsonl") == metrics, "the same metrics");
+}
+
+#[test]
+fn a_run_that_another_process_begins_is_in_use() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("run")).expect("a folder");
+    folder.write("run/lock", b"");
+    let lock = fs::File::open(folder.path("run/lock")).expect("a file");
+    lock.try_lock().expect("nobody else has it");
+    // Written in this order; only the lock is known to be a run's before there is its description.
+    folder.write("run/metrics.jsonl", b"");
+    folder.fails(&format!("{FIT} --resume auto"), 1, &["run", "in use by another process"]);
+    drop(lock);
+    folder.fails(&format!("{FIT} --resume auto"), 1, &["expected an empty directory or a run"]);
 }
 
 #[test]

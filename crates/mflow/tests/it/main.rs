@@ -1,5 +1,11 @@
 //! The program from outside: exit codes, messages, files.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
 mod bad_input;
 mod collisions;
 mod devices;
@@ -23,6 +29,8 @@ mod report;
 mod request;
 mod score_stream;
 mod scores;
+#[cfg(feature = "serve")]
+mod serve;
 mod simulated;
 mod starts;
 mod tutorial;

@@ -54,6 +54,33 @@ fn streamed_contexts_go_with_their_rows() {
 }
 
 #[test]
+fn parquet_files_are_read_by_row_groups() {
+    let folder = Folder::fitted();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../mflow-data/tests/fixtures/zstd.parquet");
+    fs::copy(fixture, folder.path("x.parquet")).unwrap();
+    folder.succeeds("score run x.parquet --columns x,n,h --out whole.npz");
+    folder.succeeds("score run x.parquet --columns x,n,h --stream --out scores");
+    are_those_of_the_whole(&folder, "scores", "whole.npz");
+    let out = folder.succeeds("data array x.parquet --columns x,n,h --out x.npy");
+    assert_eq!(out, "x.npy: [5, 3]\n");
+    folder.succeeds("score run x.npy --stream --out again");
+    are_those_of_the_whole(&folder, "again", "whole.npz");
+    folder.succeeds("data array data.csv --drop z --out csv.npy");
+    let table = read_npy(&folder.path("csv.npy")).unwrap();
+    assert_eq!((table.rows(), table.cols()), (300, 2));
+    let text = String::from_utf8(folder.read("data.csv")).unwrap();
+    let first: Vec<&str> = text.lines().nth(1).unwrap().split(',').collect();
+    assert_eq!(table.values()[..2], [first[0], first[1]].map(|v| v.parse::<f64>().unwrap()));
+    folder.fails(
+        "fit x.parquet --stream --manifold-dim 1 --out fit",
+        2,
+        &["mflow data array x.parquet"],
+    );
+    folder.fails("score run data.csv --stream --out no", 2, &["expected a .npy or .parquet file"]);
+    folder.fails("data array data.csv --out x.csv", 2, &["--out x.csv", ".npy"]);
+}
+
+#[test]
 fn interrupted_scores_go_on() {
     let folder = Folder::fitted();
     folder.succeeds("sample run -n 500000 --seed 3 --out x.npy");
@@ -82,7 +109,35 @@ fn interrupted_scores_go_on() {
     folder.succeeds("sample run -n 500000 --seed 4 --out y.npy");
     let other = "score run y.npy --stream --resume auto --out scores";
     folder.fails(other, 1, &["scores", "begun differently", "DATA"]);
+    let progress = folder.read("scores/progress.json");
+    folder.write("scores/progress.json.4711.tmp", b"{");
     folder.succeeds(&format!("{score} --resume auto"));
+    are_those_of_the_whole(&folder, "scores", "whole.npz");
+
+    // Killed at its very end, when some of the files had their names.
+    let mut progress: serde_json::Value = serde_json::from_slice(&progress).unwrap();
+    progress["scored"]["rows"] = 500_000.into();
+    folder.write("scores/progress.json", progress.to_string().as_bytes());
+    fs::rename(folder.path("scores/latent.npy"), folder.path("scores/latent.npy.part")).unwrap();
+    folder.succeeds(&format!("{score} --resume auto"));
+    are_those_of_the_whole(&folder, "scores", "whole.npz");
+}
+
+#[test]
+fn scores_in_use_and_parts_of_files_are_told_apart() {
+    let folder = Folder::fitted();
+    folder.succeeds("sample run -n 1000 --out x.npy");
+    folder.succeeds("score run x.npy --out whole.npz");
+    let score = "score run x.npy --stream --out scores";
+    // Killed before it wrote how far it was.
+    fs::create_dir(folder.path("scores")).unwrap();
+    folder.write("scores/progress.json.4711.tmp", b"{");
+    let lock = fs::File::open(folder.path("scores")).unwrap();
+    if lock.try_lock().is_ok() {
+        folder.fails(score, 1, &["scores", "in use by another process"]);
+    }
+    drop(lock);
+    folder.succeeds(score);
     are_those_of_the_whole(&folder, "scores", "whole.npz");
 }
 

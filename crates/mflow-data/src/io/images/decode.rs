@@ -7,11 +7,8 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::picture::{Picture, Unfit};
+use super::picture::{MOST, Picture, Unfit};
 use crate::{Error, Place, Result};
-
-/// Bytes of an image, unpacked.
-const MOST: u64 = 1 << 29;
 
 /// Reads a file by its first bytes, whatever its name says, in 8 bits for each channel.
 ///
@@ -19,6 +16,7 @@ const MOST: u64 = 1 << 29;
 ///
 /// [`Error::ImageFile`] for one that is damaged, [`Error::Image`] for one that is none, for 16 bits unless they are to
 /// become 8, and for pixels that are not opaque; [`Error::Io`].
+#[expect(clippy::integer_division_remainder_used, reason = "there is a pixel, so there is a line")]
 pub(super) fn decode(path: &Path, to_8_bits: bool) -> Result<Picture> {
     let place = Place::file(path);
     let file = File::open(path).map_err(Error::io("open", &place))?;
@@ -32,7 +30,7 @@ pub(super) fn decode(path: &Path, to_8_bits: bool) -> Result<Picture> {
     let broken = |source| Error::ImageFile { path: path.to_path_buf(), source: Box::new(source) };
     let mut decoder = reader.into_decoder().map_err(broken)?;
     // Before anything is allocated: a damaged header may claim any size.
-    if decoder.total_bytes() > MOST {
+    if decoder.total_bytes() > MOST as u64 {
         let (width, height) = decoder.dimensions();
         let expected = format!("an image of at most {MOST} bytes, unpacked");
         return Err(image(expected, format!("{height} x {width} pixels")));
@@ -56,13 +54,9 @@ pub(super) fn decode(path: &Path, to_8_bits: bool) -> Result<Picture> {
     }
     let [height, width] = [decoded.height(), decoded.width()].map(|n| n as usize);
     let opaque = |pixels: Vec<u8>, channels: usize| {
-        let seen = pixels.chunks_exact(channels + 1).position(|pixel| pixel[channels] != u8::MAX);
-        match seen {
-            None => Ok(pixels
-                .chunks_exact(channels + 1)
-                .flat_map(|p| &p[..channels])
-                .copied()
-                .collect()),
+        let all = pixels.chunks_exact(channels + 1);
+        match all.clone().position(|pixel| pixel.last() != Some(&u8::MAX)) {
+            None => Ok(all.flat_map(|pixel| pixel.iter().take(channels)).copied().collect()),
             Some(at) => Err(image(
                 "opaque pixels (put a transparent image on a background first)".to_owned(),
                 format!("a transparent one in line {}, column {}", at / width, at % width),

@@ -25,6 +25,10 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Looks at the first image or, where bad ones are left out, at all of them.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`list` gives one file or more, and positions are those of files"
+    )]
     pub(super) fn open(path: &Path, options: &ImageOptions) -> Result<Self> {
         let files = list(path)?;
         let mut skipped = BTreeMap::new();

@@ -111,6 +111,10 @@ impl Images {
     ///
     /// [`Error::ImageFile`] and [`Error::Image`] for the first image that cannot be used, [`Error::Pixel`] for a value
     /// of an array that is no byte, those of reading, and those of `see`.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "an image has a number or more: arrays without any were refused"
+    )]
     pub fn for_each_block(&self, see: &mut dyn FnMut(&[f64]) -> Result<()>) -> Result<()> {
         let mut row = 0;
         let mut of_array = |block: &[f64]| {

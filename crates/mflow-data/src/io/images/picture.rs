@@ -13,6 +13,9 @@ pub(super) struct Picture {
     pub(super) pixels: Vec<u8>,
 }
 
+/// Numbers of an image, unpacked or resampled.
+pub(super) const MOST: usize = 1 << 29;
+
 /// Why an image cannot be used.
 #[derive(Debug)]
 pub(super) struct Unfit {
@@ -48,12 +51,20 @@ pub(super) fn prepared_shape(
         Colours::Grey => 1,
         Colours::Rgb => 3,
     };
-    Ok([height, width, channels])
+    let numbers = [height, width, channels].iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
+    match numbers {
+        Some(0..=MOST) => Ok([height, width, channels]),
+        _ => Err(Unfit {
+            expected: format!("an image of at most {MOST} numbers"),
+            found: format!("{height} x {width} pixels"),
+        }),
+    }
 }
 
 impl Picture {
     /// In the colours, of the part and of the size that are asked for.
     pub(super) fn prepared(self, options: &ImageOptions) -> Result<Self, Unfit> {
+        prepared_shape(self.shape, options)?;
         let picture = match square(self.shape, options)? {
             Some(side) => self.cropped(side),
             None => self,
@@ -66,6 +77,10 @@ impl Picture {
     }
 
     /// The square of this side in the centre; one of an odd rest of pixels is cut off at the end.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the square is not larger than the picture, as `square` checks"
+    )]
     fn cropped(self, side: usize) -> Self {
         let [height, width, channels] = self.shape;
         let (top, left) = ((height - side) / 2, (width - side) / 2);

@@ -128,7 +128,8 @@ fn particle(fields: &Fields<'_>, count: usize) -> Result<LheParticle> {
         match mother <= count {
             true => Ok(mother),
             false => {
-                let expected = format!("{}, a particle from 1 to {count} or 0", fields.names[i]);
+                let (name, _) = fields.at(i);
+                let expected = format!("{name}, a particle from 1 to {count} or 0");
                 Err(malformed(fields.path, fields.line, expected, &mother.to_string()))
             }
         }
@@ -171,18 +172,24 @@ impl<'a> Fields<'a> {
         Err(malformed(path, line, expected, &format!("{} in {}", texts.len(), quoted(text))))
     }
 
+    /// The name and the text of a number.
+    fn at(&self, i: usize) -> (&'static str, &'a str) {
+        let at = self.names.iter().zip(&self.texts).nth(i);
+        at.map_or(("", ""), |(name, text)| (*name, *text))
+    }
+
     fn number(&self, i: usize) -> Result<f64> {
-        number(self.texts[i]).ok_or_else(|| self.wrong(i, "a finite number"))
+        number(self.at(i).1).ok_or_else(|| self.wrong(i, "a finite number"))
     }
 
     fn whole<T: std::str::FromStr>(&self, i: usize) -> Result<T> {
-        let text = self.texts[i].trim_start_matches('+');
+        let text = self.at(i).1.trim_start_matches('+');
         text.parse().map_err(|_| self.wrong(i, "a whole number in range"))
     }
 
     fn wrong(&self, i: usize, what: &str) -> Error {
-        let expected = format!("{what} for {}", self.names[i]);
-        malformed(self.path, self.line, expected, &quoted(self.texts[i]))
+        let (name, text) = self.at(i);
+        malformed(self.path, self.line, format!("{what} for {name}"), &quoted(text))
     }
 }
 
@@ -196,8 +203,8 @@ pub(super) fn number(text: &str) -> Option<f64> {
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     let text = text.lines().next().unwrap_or_default();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("`{}...`", &text[..end]),
+    match text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("`{start}...`"),
         None => format!("`{text}`"),
     }
 }

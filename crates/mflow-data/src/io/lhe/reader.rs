@@ -140,6 +140,10 @@ impl<R: BufRead> LheReader<R> {
     }
 
     /// What has not been looked at of the line at hand.
+    #[expect(
+        clippy::string_slice,
+        reason = "`at` is behind a text that was found in the line, and ends are where one was found"
+    )]
     fn rest(&self) -> &str {
         &self.line.1[self.at..]
     }
@@ -158,6 +162,10 @@ impl<R: BufRead> LheReader<R> {
     }
 
     /// Goes behind the end of a block, and keeps the ids of the weights in it.
+    #[expect(
+        clippy::string_slice,
+        reason = "`at` is behind a text that was found in the line, and ends are where one was found"
+    )]
     fn skip(&mut self, end: &str) -> Result<()> {
         let start = self.line.0;
         loop {
@@ -176,6 +184,10 @@ impl<R: BufRead> LheReader<R> {
     }
 
     /// The lines of an event, from behind its tag to before its end.
+    #[expect(
+        clippy::string_slice,
+        reason = "`at` is behind a text that was found in the line, and ends are where one was found"
+    )]
     fn block(&mut self) -> Result<Vec<Line>> {
         const END: &str = "</event>";
         let expected = format!("`{END}` of the event in line {}", self.line.0);

@@ -44,6 +44,7 @@ pub(crate) struct ContextData {
 }
 
 /// The first images of a file or folder, all if `rows` is none, and their shape.
+#[expect(clippy::indexing_slicing, reason = "not more than is there; an image has a pixel or more")]
 fn read_images(path: &Path, rows: Option<usize>) -> Result<(Vec<f64>, [usize; 3])> {
     let images = Images::open(path, &ImageOptions::default())?;
     let shape = images.shape();
@@ -84,6 +85,10 @@ impl ImageData {
     }
 
     /// Read all files; `test_rows` and what is observed from the first rows of theirs.
+    #[expect(
+        clippy::integer_division_remainder_used,
+        reason = "not more than is there; an image has a pixel or more"
+    )]
     fn read(config: &ImagesConfig, test_rows: usize) -> Result<Self> {
         let (train, shape) = read_images(&config.train, config.rows)?;
         let alike = |path: &Path, rows: usize| -> Result<Vec<f64>> {

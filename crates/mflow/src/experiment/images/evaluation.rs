@@ -17,6 +17,11 @@ use std::collections::BTreeMap;
 const DENSITIES: usize = 200;
 
 /// Measure all there is.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::integer_division_remainder_used,
+    reason = "not more than is there, of images with a pixel or more, and tensors with two axes"
+)]
 pub(in crate::experiment) fn evaluate_images(
     config: &ExperimentConfig,
     data: &ImageData,
@@ -73,6 +78,10 @@ fn generated(config: &ExperimentConfig, data: &ImageData, of: Evaluated<'_>) -> 
 }
 
 /// Rows that the model draws by the streams of this seed, each at its context, `[rows, C]`.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "not more than is there, of images with a pixel or more, and tensors with two axes"
+)]
 pub(crate) fn drawn(
     of: Evaluated<'_>,
     seed: u64,

@@ -12,6 +12,10 @@ const STEP: f64 = 0.05;
 
 /// `log p(θ | x)` at `truth` by a model, for the images that are observed and a standard normal prior of `θ`: on a grid, by the
 /// trapezium rule.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a grid of a fixed number of points, and tensors with two axes"
+)]
 fn log_posterior(of: Evaluated<'_>, images: &[f64], dim: usize, truth: f64) -> Result<f64> {
     let x = of.tensor(images, dim)?;
     let rows = x.dims()[0];
@@ -39,6 +43,10 @@ fn log_posterior(of: Evaluated<'_>, images: &[f64], dim: usize, truth: f64) -> R
 }
 
 /// The logarithm of a density at the middle of a grid, from the logarithms of what it is proportional to.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a grid of a fixed number of points, and tensors with two axes"
+)]
 fn at_the_middle(joint: &[f64]) -> f64 {
     let top = joint.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = joint.iter().map(|v| (v - top).exp()).sum();

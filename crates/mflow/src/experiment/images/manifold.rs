@@ -23,6 +23,7 @@ pub(in crate::experiment) enum Manifold {
 
 impl Manifold {
     /// Distances of rows from it, in pixel values: upper bounds, as far as the searches found.
+    #[expect(clippy::integer_division_remainder_used, reason = "an image has a pixel or more")]
     pub(super) fn distances(&self, x: &[f64], dim: usize) -> Result<Vec<f64>> {
         match self {
             Self::Scenes(scenes) => {
