@@ -185,12 +185,7 @@ impl Summary {
             Ok(Outcome::NotChecked { why, next }) => ("NOT CHECKED", why, Some(next)),
             Err(error) => {
                 self.failed.push(step.name);
-                let said = format!("{error:#}");
-                (
-                    "FAILED",
-                    said.lines().next().unwrap_or_default().to_owned(),
-                    Some(step.mend.to_owned()),
-                )
+                ("FAILED", brief(&format!("{error:#}")), Some(step.mend.to_owned()))
             }
         };
         if matches!(verdict, "OPEN" | "NOT CHECKED") {
@@ -201,6 +196,14 @@ impl Summary {
             self.table.push(["", "", "", &format!("-> {next}")]);
         }
     }
+}
+
+/// As much of an error as goes into a table; all of it is above.
+fn brief(error: &str) -> String {
+    const MOST: usize = 100;
+    let line = error.lines().next().unwrap_or_default();
+    let end = if line.chars().count() > MOST { ".." } else { "" };
+    line.chars().take(MOST).collect::<String>() + end
 }
 
 /// What is left to a person.
