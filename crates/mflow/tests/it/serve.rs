@@ -280,6 +280,7 @@ fn wrong_questions_are_refused_in_words() {
         ),
         ("/decode", of_x("[[1]]").into(), 400, "expected the field `latent` or `context`"),
         ("/sample", b"{}".to_vec(), 400, "expected `n`"),
+        ("/sample", b"{\"n\": 0}".to_vec(), 400, "`n`: expected a point or more"),
         ("/sample", b"{\"n\": -1}".to_vec(), 400, "invalid value"),
         ("/sample", b"{\"n\": 1.5}".to_vec(), 400, "invalid type"),
         (

@@ -45,7 +45,7 @@ pub(super) struct Options {
     /// Address and port to listen at; port 0 takes a free one, which is printed
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8077")]
     address: SocketAddr,
-    /// Largest body of a question, and largest array of an answer, in MiB; four of them are held in memory at a time
+    /// Largest body of a question, and largest array of an answer, in MiB; four of each are in memory at a time
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     max_body: u32,
     /// Seconds that a question may take to arrive, and as many to be answered

@@ -170,6 +170,9 @@ impl Said {
             let rows = said.or(context.as_ref().map(|(rows, _)| *rows));
             let rows =
                 rows.ok_or_else(|| Refusal::bad("expected `n`, the number of points; found none"))?;
+            if rows == 0 {
+                return Err(Refusal::bad("`n`: expected a point or more, found 0"));
+            }
             return Ok(Question::Draw(Draws {
                 rows,
                 context: for_all(rows)?,

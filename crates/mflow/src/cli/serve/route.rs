@@ -6,7 +6,10 @@ use super::service::{Service, Wanted};
 use super::task::Task;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use std::convert::Infallible;
@@ -14,33 +17,51 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
-use tokio::sync::OwnedSemaphorePermit;
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Names of the columns of an array.
 const COLUMNS: HeaderName = HeaderName::from_static("mflow-columns");
+/// How long the rest of a body is taken that is refused.
+const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that are handed on at a time.
 const CHUNK: usize = 1 << 16;
 
 /// Answer a request, and count it.
 pub(super) async fn respond(service: Arc<Service>, request: Request<Incoming>) -> Response<Sent> {
     let start = Instant::now();
-    let task =
-        Task::ALL.into_iter().find(|t| request.uri().path().strip_prefix('/') == Some(t.name()));
+    let (head, mut body) = request.into_parts();
+    let task = Task::ALL.into_iter().find(|t| head.uri.path().strip_prefix('/') == Some(t.name()));
     let result = match task {
-        Some(task) => ask(&service, task, request).await,
-        None => look(&service, &request),
+        Some(task) => ask(&service, task, &head, &mut body).await,
+        None => look(&service, &head),
     };
-    let response = result.unwrap_or_else(|refusal| refused(&refusal));
+    let response = match result {
+        Ok(response) => response,
+        Err(refusal) => {
+            // Who waits to be told to go on sends nothing.
+            if !head.headers.contains_key(EXPECT) {
+                linger(&mut body).await;
+            }
+            refused(&refusal)
+        }
+    };
     service.metrics.count(task, response.status().as_u16(), start.elapsed());
     response
 }
 
+/// Take the rest of a body that is refused, for a while: a connection that is closed before it is read is cut off by the system, and
+/// the client never reads why.
+async fn linger(body: &mut Incoming) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    timeout(LINGER, rest).await.ok();
+}
+
 /// What is no question to the model.
-fn look(service: &Service, request: &Request<Incoming>) -> Result<Response<Sent>, Refusal> {
+fn look(service: &Service, head: &Parts) -> Result<Response<Sent>, Refusal> {
     let is_stopping = service.is_stopping.load(Ordering::Relaxed);
-    let (status, media, text) = match request.uri().path() {
+    let (status, media, text) = match head.uri.path() {
         "/health" if is_stopping => (
             StatusCode::SERVICE_UNAVAILABLE,
             Media::Json.name(),
@@ -60,8 +81,8 @@ fn look(service: &Service, request: &Request<Incoming>) -> Result<Response<Sent>
             ));
         }
     };
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(not_allowed("GET, HEAD", request.method()));
+    if !matches!(head.method, Method::GET | Method::HEAD) {
+        return Err(not_allowed("GET, HEAD", &head.method));
     }
     Ok(response(status, media, Sent::of(text.into_bytes(), None)))
 }
@@ -75,25 +96,25 @@ fn not_allowed(allow: &'static str, found: &Method) -> Refusal {
 async fn ask(
     service: &Arc<Service>,
     task: Task,
-    request: Request<Incoming>,
+    head: &Parts,
+    body: &mut Incoming,
 ) -> Result<Response<Sent>, Refusal> {
-    if request.method() != Method::POST {
-        return Err(not_allowed("POST", request.method()));
+    if head.method != Method::POST {
+        return Err(not_allowed("POST", &head.method));
     }
     let _counted = Counted::new(&service.metrics.in_flight);
-    let from = Media::of_question(request.headers())?;
-    let to = Media::of_answer(request.headers(), from);
-    let (body, permit) = read(service, request.into_body()).await?;
+    let from = Media::of_question(&head.headers)?;
+    let to = Media::of_answer(&head.headers, from);
+    let (body, _held) = read(service, body).await?;
+    let at_work = Arc::clone(service);
+    let (question, bytes) = work(move || at_work.question(task, from, &body)).await?;
+    let permit = leave(service, &service.answers, bytes).await?;
     let is_gone = Arc::new(AtomicBool::new(false));
     // Raised when hyper drops this future, as it does where the connection ends.
     let _raise = Raise(Arc::clone(&is_gone));
     let wanted = Wanted { until: Instant::now() + service.limits.time, is_gone };
     let at_work = Arc::clone(service);
-    let work = move || at_work.answer(task, (from, to), &body, &wanted);
-    let answer = tokio::task::spawn_blocking(work).await;
-    let (bytes, columns) = answer.map_err(|_| {
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the computation failed; please report it")
-    })??;
+    let (bytes, columns) = work(move || at_work.answer(task, &question, to, &wanted)).await?;
     let mut response = response(StatusCode::OK, to.name(), Sent::of(bytes, Some(permit)));
     if to == Media::Npy
         && let Ok(columns) = HeaderValue::from_str(&columns)
@@ -103,8 +124,37 @@ async fn ask(
     Ok(response)
 }
 
+/// What takes time, on a thread that may.
+async fn work<T: Send + 'static>(
+    f: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(f).await.unwrap_or_else(|_| {
+        let message = "the computation failed; please report it";
+        Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message))
+    })
+}
+
+/// Leave to hold so many bytes.
+async fn leave(
+    service: &Service,
+    budget: &Arc<Semaphore>,
+    bytes: usize,
+) -> Result<OwnedSemaphorePermit, Refusal> {
+    let permits = Arc::clone(budget).acquire_many_owned(service.units(bytes));
+    let permit = timeout(service.limits.time, permits).await.ok().and_then(Result::ok);
+    permit.ok_or_else(|| {
+        Refusal::busy(format_args!(
+            "other questions took all the memory for more than {} s; ask again later",
+            service.limits.time.as_secs()
+        ))
+    })
+}
+
 /// The body of a question, and leave to hold it.
-async fn read(service: &Service, body: Incoming) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
+async fn read(
+    service: &Service,
+    body: &mut Incoming,
+) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
     let (limit, time) = (service.limits.body, service.limits.time);
     let too_large = |found: &str| {
         Refusal::too_large(format_args!(
@@ -116,13 +166,7 @@ async fn read(service: &Service, body: Incoming) -> Result<(Bytes, OwnedSemaphor
         return Err(too_large(&hint.lower().to_string()));
     }
     let wished = hint.exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(limit);
-    let permits = Arc::clone(&service.budget).acquire_many_owned(service.units(wished));
-    let permit = timeout(time, permits).await.ok().and_then(Result::ok).ok_or_else(|| {
-        Refusal::busy(format_args!(
-            "other questions took all the memory for more than {} s; ask again later",
-            time.as_secs()
-        ))
-    })?;
+    let permit = leave(service, &service.questions, wished).await?;
     let read = timeout(time, Limited::new(body, limit).collect()).await;
     let read = read.map_err(|_| {
         Refusal::new(

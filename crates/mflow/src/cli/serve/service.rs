@@ -37,8 +37,10 @@ pub(super) struct Service {
     pub(super) pool: Pool,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
-    /// Memory for bodies, in units; who wants more than there is waits.
-    pub(super) budget: Arc<Semaphore>,
+    /// Memory for questions and for answers, in units; who wants more than there is waits. Who has memory for an answer waits for
+    /// nothing else, so that two of them never wait for each other.
+    pub(super) questions: Arc<Semaphore>,
+    pub(super) answers: Arc<Semaphore>,
     /// Whether it answers what was asked, and no more.
     pub(super) is_stopping: AtomicBool,
 }
@@ -52,15 +54,10 @@ pub(super) struct Wanted {
 
 impl Service {
     pub(super) fn new(opened: Opened, pool: Pool, limits: Limits) -> Self {
-        let budget = Arc::new(Semaphore::new(BODIES.saturating_mul(units(limits.body))));
-        Self {
-            opened,
-            pool,
-            limits,
-            metrics: Metrics::default(),
-            budget,
-            is_stopping: AtomicBool::new(false),
-        }
+        let budget = || Arc::new(Semaphore::new(BODIES.saturating_mul(units(limits.body))));
+        let (questions, answers) = (budget(), budget());
+        let is_stopping = AtomicBool::new(false);
+        Self { opened, pool, limits, metrics: Metrics::default(), questions, answers, is_stopping }
     }
 
     /// Permits for a body of so many bytes.
@@ -68,16 +65,13 @@ impl Service {
         u32::try_from(units(bytes.min(self.limits.body))).unwrap_or(u32::MAX)
     }
 
-    /// The answer to a body, with its columns.
-    pub(super) fn answer(
+    /// What a body asks, and how many bytes the numbers of its answer have.
+    pub(super) fn question(
         &self,
         task: Task,
-        (from, to): (Media, Media),
+        from: Media,
         body: &[u8],
-        wanted: &Wanted,
-    ) -> Result<(Vec<u8>, String), Refusal> {
-        let time = self.limits.time;
-        wanted.check(time)?;
+    ) -> Result<(Question, usize), Refusal> {
         let (opened, signature) = (&self.opened, self.opened.signature());
         if task != Task::Score && !signature.is_generative() {
             return Err(Refusal::new(
@@ -101,9 +95,21 @@ impl Service {
                 self.limits.body
             )));
         }
-        let check = || wanted.check(time).map_err(anyhow::Error::from);
+        Ok((question, bytes))
+    }
+
+    /// The answer, with its columns.
+    pub(super) fn answer(
+        &self,
+        task: Task,
+        question: &Question,
+        to: Media,
+        wanted: &Wanted,
+    ) -> Result<(Vec<u8>, String), Refusal> {
+        let check = || wanted.check(self.limits.time).map_err(anyhow::Error::from);
+        check().map_err(Refusal::of_model)?;
         let answer =
-            task.answer(&question, opened, &self.pool, &check).map_err(Refusal::of_model)?;
+            task.answer(question, &self.opened, &self.pool, &check).map_err(Refusal::of_model)?;
         self.metrics.count_rows(task, answer.rows(), answer.non_finite_rows());
         let bytes = self.written(&answer, to).map_err(Refusal::of_model)?;
         Ok((bytes, answer.columns()))
