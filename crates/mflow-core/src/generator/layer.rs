@@ -67,6 +67,11 @@ impl Place {
     }
 }
 
+/// Numbers of a shape; the largest number where there are more.
+fn numbers(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |n: usize, d| n.saturating_mul(*d))
+}
+
 impl Builder<'_> {
     /// Put the layer with this position behind those that are there.
     #[expect(
@@ -91,10 +96,10 @@ impl Builder<'_> {
                 self.shape = vec![outputs];
             }
             GeneratorLayer::Reshape { shape } => {
-                if shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d)) != Some(self.numbers())
-                {
-                    let found = format!("{} of shape {:?}", self.numbers(), self.shape);
-                    return at.refuse("input", format!("the numbers of {shape:?}"), found);
+                let [from, to] = [&self.shape, shape].map(|shape| numbers(shape));
+                if from != to || from == usize::MAX {
+                    let found = format!("{from} of shape {:?}", self.shape);
+                    return at.refuse("input", format!("{to} numbers for {shape:?}"), found);
                 }
                 self.layers.push(Layer::Reshape(shape.clone()));
                 self.shape.clone_from(shape);
@@ -135,13 +140,8 @@ impl Builder<'_> {
                 self.layers.push(Layer::Scale { factor: *factor, shift: *shift });
             }
         }
-        self.work = self.work.max(self.numbers());
+        self.work = self.work.max(numbers(&self.shape));
         Ok(())
-    }
-
-    /// Numbers of the shape so far: as many as inputs or as a tensor of a file has, or than [`Transposed::work`].
-    fn numbers(&self) -> usize {
-        self.shape.iter().fold(1, |n: usize, d| n.saturating_mul(*d))
     }
 
     fn push_transposed(&mut self, at: Place, config: &GeneratorLayer) -> Result<()> {
