@@ -1,5 +1,5 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `divisions`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `soak`,
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `soak`, `streaming`,
 //! `check-devices`, `check-slurm` and `release`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 #![allow(
@@ -32,6 +32,7 @@ mod shell;
 mod smoke;
 mod soak;
 mod stability;
+mod streaming;
 mod table;
 mod test;
 mod tidy;
@@ -87,6 +88,8 @@ enum Task {
     Soak(soak::Options),
     /// A service under load, beside the library; writes docs/results/serve.md
     Serve(serve::Options),
+    /// Time and memory of files that need not fit in memory; writes docs/results/streaming.md
+    Streaming(streaming::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
     /// What must be true before the crates are published; publishes nothing
@@ -115,6 +118,7 @@ fn main() -> anyhow::Result<()> {
         Task::Mpi => mpi::run(),
         Task::Soak(options) => soak::run(&options),
         Task::Serve(options) => serve::run(&options),
+        Task::Streaming(options) => streaming::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
         Task::Release(options) => release::run(&options),
     }
