@@ -95,7 +95,7 @@ mod tests {
         let cells: Vec<&str> = last.split_whitespace().collect();
         assert_eq!(
             cells[..],
-            ["score", "100000000,", "on", "paper", "101", "9.9e5", "100"],
+            ["score", "100000000,", "on", "paper", "101", "990099", "100"],
             "{text}"
         );
     }
