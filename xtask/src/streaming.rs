@@ -34,8 +34,7 @@ const VERBS: [Verb; 3] = [
     Verb { name: "score --stream", command: "score run x.npy --stream --out scores" },
     Verb {
         name: "fit --stream, an epoch of each phase",
-        command: "fit x.npy --stream --model m-flow --manifold-dim 2 --start random --schedule sequential --set train.phases[0].epochs=1 \
-                  --set train.phases[1].epochs=1 --out fit",
+        command: "fit x.npy --stream --model m-flow --manifold-dim 2 --start random --epochs 2 --out fit",
     },
 ];
 
