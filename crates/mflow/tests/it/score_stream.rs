@@ -105,7 +105,7 @@ fn interrupted_scores_go_on() {
     assert!(interrupted > 0, "it was never interrupted: make it longer");
     folder.fails(score, 1, &["scores", "not finished", "--resume auto"]);
     let other = "score run data.csv --stream --resume auto --out scores";
-    folder.fails(other, 2, &["data.csv", "expected a .npy file to --stream"]);
+    folder.fails(other, 2, &["data.csv", "expected a .npy or .parquet file to --stream"]);
     folder.succeeds("sample run -n 500000 --seed 4 --out y.npy");
     let other = "score run y.npy --stream --resume auto --out scores";
     folder.fails(other, 1, &["scores", "begun differently", "DATA"]);
