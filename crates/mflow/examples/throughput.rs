@@ -1,10 +1,11 @@
 //! How many rows of a table a model scores in a second, when they come in batches: `cargo xtask serve` compares a service with it.
 //!
 //! Its arguments are MODEL ROWS.npy SECONDS THREADS BATCH... It prints a line of JSON for each size of a batch. Batches
-//! are scored on all threads side by side, each on one.
+//! are scored on all threads side by side, each on one. Without arguments it takes a new model, for a moment.
 #![expect(clippy::print_stdout, reason = "an example, whose output is its result")]
-use mflow::core::candle::{Device, Tensor};
-use mflow::core::load_model;
+use mflow::bijectors::{ParamStore, Stream};
+use mflow::core::candle::{DType, Device, Tensor};
+use mflow::core::{Model, ModelConfig, load_model};
 use mflow::data::io::read_npy;
 use std::error::Error;
 use std::path::Path;
@@ -13,17 +14,29 @@ use std::time::{Duration, Instant};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rows, seconds, threads, batches @ ..] = &arguments[..] else {
-        return Err("expected MODEL ROWS.npy SECONDS THREADS BATCH..".into());
+    let (model, x): (Box<dyn Model>, Vec<f64>) = match &arguments[..] {
+        [] => {
+            let mut store = ParamStore::new(1, DType::F32, &Device::Cpu);
+            let model = ModelConfig::m_flow(3, 2).build(&mut store, |_| false)?;
+            (model, Stream::new(1, "rows").normal(300))
+        }
+        [model, rows, ..] => {
+            let model = load_model(Path::new(model), None, &Device::Cpu)?.model;
+            (model, read_npy(Path::new(rows))?.into_values())
+        }
+        _ => return Err("expected MODEL ROWS.npy SECONDS THREADS BATCH..".into()),
     };
-    let model = load_model(Path::new(model), None, &Device::Cpu)?.model;
-    let table = read_npy(Path::new(rows))?;
+    let toy = ["0.1", "2", "1", "100"].map(str::to_owned);
+    let [seconds, threads, batches @ ..] = arguments.get(2..).unwrap_or(&toy) else {
+        return Err("expected SECONDS THREADS BATCH.. behind MODEL ROWS.npy".into());
+    };
     let (threads, length): (usize, f64) = (threads.parse()?, seconds.parse()?);
+    let cols = model.signature().data_dim;
     for batch in batches {
         let batch: usize = batch.parse()?;
-        let shape = (batch, table.cols());
-        let values = table.values().iter().copied().cycle().take(batch * table.cols()).collect();
-        let x = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(model.signature().dtype)?;
+        let values = x.iter().copied().cycle().take(batch * cols).collect();
+        let x = Tensor::from_vec(values, (batch, cols), &Device::Cpu)?;
+        let x = x.to_dtype(model.signature().dtype)?;
         // What `mflow score` and /score compute.
         let score = || -> Result<(), mflow::core::Error> {
             model.log_prob(&x, None)?;
