@@ -296,7 +296,7 @@ fn what_does_not_fit_is_named() {
     refused("[2, 2, 2]", "[2, 2, 3]", &["layer 2", "12 numbers", "8 of shape [8]"]);
     refused("inputs = 3", "inputs = 4", &["layer 0", "`0.weight`", "[any, 4]", "[8, 3]"]);
     refused("factor = 2", "factor = 3", &["layer 8", "divisor of 8 and 8", "found 3"]);
-    refused("stride = 2", "stride = 0", &["layer 3", "stride", "1 or more"]);
+    refused("stride = 2", "stride = 0", &["layer 3", "stride", "1 to 32"]);
     refused("output_padding = 1", "output_padding = 2", &["layer 3", "at most the padding, 1"]);
     refused(
         ", tensors = \"4\", eps = 1e-3 }",

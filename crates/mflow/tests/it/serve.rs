@@ -309,7 +309,7 @@ fn wrong_questions_are_refused_in_words() {
         ("/score", b"PK\x03\x04".to_vec(), "body"),
         ("/score", whole[..whole.len() - 1].to_vec(), "expected 24 bytes"),
         ("/score", [&whole[..], b"x"].concat(), "body"),
-        ("/score", nan, "row 0, column 1"),
+        ("/score", nan, "found NaN in row 0 (counting from 0), column 1"),
         ("/score", claims("(1152921504606846976, 3)"), "body"),
         ("/score", claims("(0, 3)"), "body"),
         ("/score", array(&[vec![1., 2.]]), "expected 3 columns, 3 of `x`, found 2"),
