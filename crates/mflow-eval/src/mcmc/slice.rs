@@ -59,8 +59,8 @@ impl Kernel for Slice {
                     log_prob = if value == here { log_prob } else { there };
                     break;
                 }
-                // From a point that is no number, or beyond the largest ones, nothing shrinks.
-                if value.is_nan() {
+                // Where a slice is wider than numbers go, nothing shrinks.
+                if !value.is_finite() {
                     break;
                 }
                 if value < here { low = value } else { high = value }

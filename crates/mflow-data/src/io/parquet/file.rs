@@ -142,11 +142,11 @@ impl ParquetFile {
             let (rows, columns) =
                 group::columns(&self.reader, number, &self.positions, &self.path)?;
             let start = self.starts.get(number).copied().unwrap_or(0);
-            let mut values = vec![0.; rows * columns.len()];
-            for (j, (column, &position)) in columns.iter().zip(&self.positions).enumerate() {
-                let places = values.iter_mut().skip(j).step_by(columns.len());
-                for (i, (place, value)) in places.zip(column).enumerate() {
-                    *place = self.checked(*value, start + i, position)?;
+            let mut values = Vec::with_capacity(rows.saturating_mul(columns.len()));
+            for row in 0..rows {
+                for (column, &position) in columns.iter().zip(&self.positions) {
+                    let value = column.get(row).copied().flatten();
+                    values.push(self.checked(value, start + row, position)?);
                 }
             }
             Ok(values)
