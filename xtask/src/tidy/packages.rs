@@ -19,7 +19,7 @@ const INTERNAL: [&str; 2] = ["mflow-benches", "xtask"];
 const LICENSE: &str = "MIT OR Apache-2.0";
 const REGISTRY: &str = "crates-io";
 /// Features that need a device, a library or a toolkit, which docs.rs has not.
-const UNDOCUMENTED: [&str; 5] = ["accelerate", "cuda", "metal", "mkl", "mpi"];
+const UNDOCUMENTED: [&str; 6] = ["accelerate", "cuda", "metal", "mkl", "mpi", "nccl"];
 /// Limits of crates.io.
 const MOST_WORDS: usize = 5;
 const LONGEST_WORD: usize = 20;
