@@ -1,4 +1,4 @@
-//! Progress of training: a bar on a terminal, else a line for each epoch.
+//! Progress of training: a bar on a terminal, else a line now and then.
 use super::output::message;
 use indicatif::{ProgressBar, ProgressStyle};
 use mflow::train::{Attempt, EpochMetrics, Observer, Progress};
@@ -15,9 +15,14 @@ pub(super) struct Watch {
     /// Updates that the phase had behind it at `start`: more than 0 after a resume.
     first_step: u64,
     start: Instant,
+    /// When an epoch was last told.
+    told: Option<Instant>,
     /// What may find a manifold that was not found.
     advice: &'static str,
 }
+
+/// Between two lines: hundreds of short epochs are no news.
+const NEWS: Duration = Duration::from_secs(2);
 
 const BAR: &str = "{prefix} {wide_bar} {msg}, {eta} left in this phase";
 
@@ -31,7 +36,7 @@ impl Watch {
             bar
         });
         let start = Instant::now();
-        Self { bar, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start, advice }
+        Self { bar, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start, told: None, advice }
     }
 
     /// Updates per second in this phase, in this process.
@@ -90,6 +95,11 @@ impl Observer for Watch {
             return;
         }
         let EpochMetrics { phase, epoch, train_loss, validation_loss, .. } = metrics;
+        let is_news = self.told.is_none_or(|told| told.elapsed() >= NEWS);
+        if !is_news && *epoch < self.epochs {
+            return;
+        }
+        self.told = Some(Instant::now());
         message(format_args!(
             "{phase}: epoch {epoch}/{}, loss {train_loss:.3e}, validation {validation_loss:.3e}, \
              {}, {} left in this phase",
