@@ -173,12 +173,12 @@ impl Options {
         self.model.and_then(|model| model.value().copied())
     }
 
-    /// What may find a manifold that was not found.
+    /// What to try if the manifold was not found.
     pub(super) fn advice(&self) -> &'static str {
         if self.model().is_none() && self.start.is_none() {
-            "more rows or epochs, another --seed or another --manifold-dim may find it"
+            "Try more rows, more --epochs, another --seed or another --manifold-dim."
         } else {
-            "more rows or epochs may find it, or what trials choose if you leave out --model and --start"
+            "Try more rows or more --epochs; or leave out --model and --start, and trials choose."
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Progress of training: a bar on a terminal, else a line now and then.
-use super::output::message;
+use super::output::{is_quiet, message};
 use indicatif::{ProgressBar, ProgressStyle};
+use mflow::eval::to_digits_of;
 use mflow::train::{Attempt, EpochMetrics, Observer, Progress};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ pub(super) struct Watch {
     start: Instant,
     /// When an epoch was last told.
     told: Option<Instant>,
-    /// What may find a manifold that was not found.
+    /// What to try if the manifold was not found.
     advice: &'static str,
 }
 
@@ -29,7 +30,7 @@ const BAR: &str = "{prefix} {wide_bar} {msg}, {eta} left in this phase";
 impl Watch {
     /// To the standard error.
     pub(super) fn new(advice: &'static str) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = (std::io::stderr().is_terminal() && !is_quiet()).then(|| {
             let bar = ProgressBar::new(0);
             // The template is a constant; were it wrong, the default style would do.
             ProgressStyle::with_template(BAR).map(|style| bar.set_style(style)).ok();
@@ -80,7 +81,7 @@ impl Observer for Watch {
     }
 
     fn attempt(&mut self, attempt: &Attempt) {
-        let failed = failure(attempt).map(|verdict| format!("{verdict}; {}", self.advice));
+        let failed = failure(attempt).map(|verdict| format!("{verdict} {}", self.advice));
         if let Some(verdict) = failed.or_else(|| unknown(attempt)) {
             let say = || message(format_args!("{verdict}"));
             match &self.bar {
@@ -115,15 +116,16 @@ fn failure(attempt: &Attempt) -> Option<String> {
     let Attempt { stage, attempt: number, error, limit, failed, updates, seconds, .. } = attempt;
     let reason = match limit {
         Some(limit) if error > limit => {
-            format!("above {limit:.2e}, what a manifold that was found stays below")
+            format!("a good fit of these data stays below {}", two_digits(*limit))
         }
-        _ => "more than 5 times that of the best attempt".to_owned(),
+        _ => "that is more than 5 times the error of the best attempt".to_owned(),
     };
     failed.then(|| {
         format!(
-            "warning: {stage}, attempt {}: the manifold was not found: reconstruction error \
-             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}",
+            "warning: {stage}, attempt {}: the fit has not found the manifold. On held-out rows the error is {}; \
+             {reason}. The attempt took {updates} updates, {}.",
             number + 1,
+            two_digits(*error),
             in_words(Duration::from_secs_f64(seconds.clamp(0., 1e9)))
         )
     })
@@ -134,10 +136,15 @@ fn unknown(attempt: &Attempt) -> Option<String> {
     let Attempt { stage, attempt, error, limit, .. } = attempt;
     (limit.is_none() && *attempt == 0).then(|| {
         format!(
-            "note: {stage}: there are too few held-out rows to tell whether the manifold was found, and to \
-             start anew if not; their reconstruction error is {error:.2e}"
+            "note: {stage}: there are too few held-out rows to tell whether the fit has found the manifold, so no \
+             restart is tried. Their error is {}.",
+            two_digits(*error)
         )
     })
+}
+
+fn two_digits(x: f64) -> String {
+    to_digits_of(x, x, 2)
 }
 
 /// `120 updates/s`, `2.5 updates/s`, `1.7 s per update`.
@@ -165,6 +172,9 @@ pub(super) fn of_rows(rows: usize) -> ProgressBar {
 
 /// A bar over so many of something, such as `rows`; hidden unless a terminal sees it.
 pub(super) fn of(count: usize, what: &str) -> ProgressBar {
+    if is_quiet() {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::new(count as u64);
     let template = format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} left");
     ProgressStyle::with_template(&template).map(|style| bar.set_style(style)).ok();
