@@ -25,7 +25,7 @@ const MOST_WORDS: usize = 5;
 const LONGEST_WORD: usize = 20;
 
 /// Where a user reads what features there are.
-const FEATURES: &str = "docs/guide.md";
+const FEATURES: &str = "docs/reference/features.md";
 /// Texts that name the minimum Rust, with the words before it.
 const RUST: [(&str, &str); 2] = [("README.md", "With Rust "), (super::CHANGELOG, "Minimum Rust: ")];
 
