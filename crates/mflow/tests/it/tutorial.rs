@@ -12,11 +12,11 @@ const SMALL: [(&str, &str); 6] = [
 ];
 
 /// Run the commands of the first so many blocks of a page in this folder; how many there are.
-fn run(folder: &Folder, page: &str, blocks: usize) -> usize {
+fn run(folder: &Folder, page: &str, count: usize) -> usize {
     let path = format!("{}/../../{page}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect("the page");
-    let blocks = text.split("```sh\n").skip(1).filter(|block| block.starts_with("mflow"));
-    let blocks = blocks.take(blocks).map(|block| block.split("```").next().unwrap_or_default());
+    let all = text.split("```sh\n").skip(1).filter(|block| block.starts_with("mflow"));
+    let blocks = all.take(count).map(|block| block.split("```").next().unwrap_or_default());
     let commands: Vec<&str> = blocks.flat_map(str::lines).collect();
     for command in &commands {
         let command = command.split(" #").next().unwrap_or_default().trim_end();
