@@ -22,8 +22,9 @@ impl<T: Number> Strided<T> {
         let data = stream.normal(length).into_iter().map(T::from_f64).collect();
         Self { data, rows, cols, stride }
     }
-    fn view(&self) -> Matrix<'_, T> {
-        Matrix::with_stride(&self.data, self.rows, self.cols, self.stride)
+    fn view(&self, turned: bool) -> Matrix<'_, T> {
+        let view = Matrix::with_stride(&self.data, self.rows, self.cols, self.stride);
+        if turned { view.t() } else { view }
     }
     fn at(&self, row: usize, col: usize) -> f64 {
         self.data[row * self.stride + col].to_f64()
@@ -53,8 +54,7 @@ fn products<T: Number>(tolerance: f64) {
                         let sum: f64 = (0..k).map(|i| a(i) * b(i)).sum();
                         sum + if adds { before[row * (n + gap) + col].to_f64() } else { 0. }
                     };
-                    let turn = |view: Matrix<'_, T>, turned| if turned { view.t() } else { view };
-                    let views = (turn(a.view(), a_turned), turn(b.view(), b_turned));
+                    let views = (a.view(a_turned), b.view(b_turned));
                     let into = MatrixMut::with_stride(&mut c.data, m, n, c.stride);
                     gemm(into, adds, views.0, views.1).unwrap();
                     for (at, value) in c.data.iter().enumerate() {

@@ -46,6 +46,7 @@ impl Nccl {
     }
 
     /// The name that rank 0 has made, on all ranks.
+    #[expect(clippy::cast_possible_truncation, reason = "whole numbers of eight bits")]
     fn name(&self) -> Result<Id> {
         let own: Vec<f64> = if self.is_first() {
             Id::new().map_err(refuse)?.internal().iter().map(|c| f64::from(*c)).collect()
@@ -59,7 +60,6 @@ impl Nccl {
         let all = host::values::<f64>(&self.below.gather(&own, &lengths)?)?;
         let mut name: [c_char; NAME] = [0; NAME];
         for (to, from) in name.iter_mut().zip(all) {
-            // Both are whole numbers of eight bits.
             *to = from as c_char;
         }
         Ok(Id::uninit(name))
