@@ -22,6 +22,7 @@ mod image_experiments;
 mod images;
 mod interruption;
 mod models;
+mod names;
 mod posterior;
 mod ratio;
 mod reading;
