@@ -1,4 +1,10 @@
 //! Every input of the corpus, and thousands of changes of it that a seed gives, within time and memory.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -16,7 +16,7 @@ const SOURCES: &str = "fuzz/fuzz_targets";
 /// Counters at edges, their addresses, and the operands of comparisons: what cargo-fuzz asks for as well.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing";
+     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
 /// Memory of a process, in MiB, and of a single allocation.
 pub(super) const MEMORY: u64 = 2048;
 pub(super) const ALLOCATION: u64 = 1024;
@@ -148,7 +148,10 @@ impl Found {
 
 /// What libFuzzer said.
 fn said(log: &str) -> Found {
-    let number = |text: &str| text.split_whitespace().next().and_then(|word| word.parse().ok());
+    let number = |text: &str| {
+        let word = text.split_whitespace().next()?;
+        word.trim_end_matches("Mb").parse().ok()
+    };
     let last = |key: &str| log.rsplit_once(key).and_then(|(_, rest)| number(rest)).unwrap_or(0);
     // The statistics at the end are not there after a finding: then it is the last line about its progress.
     let tried = log.lines().filter_map(|line| line.strip_prefix('#')).filter_map(number).max();
@@ -180,7 +183,10 @@ mod tests {
     #[test]
     fn after_a_finding_they_are_those_of_the_last_line() {
         let found = said(&format!("{LOG}==1== ERROR: libFuzzer: deadly signal\n"));
-        assert_eq!((found.executions, found.edges, found.features), (128, 97, 153));
+        assert_eq!(
+            (found.executions, found.edges, found.features, found.memory),
+            (128, 97, 153, 41)
+        );
         assert_eq!(said(""), Found::default(), "nothing was said");
     }
 
