@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use mflow_bijectors::printable;
 
-use crate::place::{of_path, on_one_line};
+use crate::place::{of_path, on_one_line, start_of};
 use crate::{Place, Prior};
 
 /// The result of everything in this crate that can fail.
@@ -103,7 +103,7 @@ pub enum Error {
 
     /// The array has no rows, being a single number, or more dimensions than there are.
     #[error(
-        "{place}: expected the shape [rows], [rows, columns] or [rows, ..] of up to 64 dimensions, found {shape:?}"
+        "{place}: expected the shape [rows], [rows, columns] or [rows, ..] of up to 64 dimensions, found {}", start_of(&format!("{shape:?}"))
     )]
     Rank {
         /// Where.
@@ -701,10 +701,19 @@ fn columns(names: &[String], cols: usize) -> String {
     }
 }
 
+/// As many names are listed.
+const MOST_NAMES: usize = 100;
+
 /// The names in backquotes, or `none`.
 fn quoted(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    names.iter().map(|name| format!("`{}`", on_one_line(name))).collect::<Vec<_>>().join(", ")
+    let shown =
+        names.iter().take(MOST_NAMES).map(|name| format!("`{}`", on_one_line(&start_of(name))));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

@@ -53,6 +53,15 @@ pub(crate) fn of_path(path: &Path) -> String {
     on_one_line(&path.display().to_string())
 }
 
+/// The start of a text for a message.
+pub(crate) fn start_of(text: &str) -> String {
+    const SHOWN: usize = 80;
+    match text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("{start}..."),
+        None => text.to_owned(),
+    }
+}
+
 /// A name for a message.
 pub(crate) fn on_one_line(name: &str) -> String {
     printable(name).replace('\n', "\\n")

@@ -23,7 +23,7 @@ use task::Task;
 /// The rows of a question, or the words of a refusal and whether the question is to blame.
 pub(super) fn ask(kind: u8, body: &[u8], opened: &Opened) -> Result<usize, (String, bool)> {
     let tasks = [Task::Score, Task::Encode, Task::Project, Task::Decode, Task::Sample];
-    let task = tasks[usize::from(kind >> 1) % tasks.len()];
+    let task = tasks[usize::from((kind & 0x7f) >> 1) % tasks.len()];
     let question = match kind & 1 {
         0 => Question::from_json(task, body, opened),
         _ => Question::from_npy(task, body, opened),
