@@ -1,6 +1,6 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `divisions`, `bench`, `reproduce`, `stability`,
 //! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `sanitize`, `soak`, `streaming`,
-//! `check-devices`, `check-slurm` and `release`.
+//! `fuzz`, `check-devices`, `check-slurm` and `release`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 #![allow(
     clippy::indexing_slicing,
@@ -19,6 +19,7 @@ mod divisions;
 mod docs;
 mod files;
 mod fixtures;
+mod fuzz;
 mod instability;
 mod metadata;
 mod mpi;
@@ -89,6 +90,8 @@ enum Task {
     Sanitize(sanitize::Options),
     /// Kills, power cuts and disks that fail: runs end with the same bits, and docs/results/soak.md says how many
     Soak(soak::Options),
+    /// Every reader under libFuzzer; writes docs/results/fuzz.md
+    Fuzz(fuzz::Options),
     /// A service under load, beside the library; writes docs/results/serve.md
     Serve(serve::Options),
     /// Time and memory of files that need not fit in memory; writes docs/results/streaming.md
@@ -121,6 +124,7 @@ fn main() -> anyhow::Result<()> {
         Task::Mpi => mpi::run(),
         Task::Sanitize(options) => sanitize::run(&options),
         Task::Soak(options) => soak::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Serve(options) => serve::run(&options),
         Task::Streaming(options) => streaming::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),

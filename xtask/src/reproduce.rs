@@ -9,7 +9,7 @@ mod manifolds;
 mod merge;
 mod overview;
 pub(crate) mod page;
-mod parallel;
+pub(crate) mod parallel;
 mod record;
 mod report;
 mod runner;

@@ -19,7 +19,15 @@ pub(crate) fn run(lock: Lock) -> Result<()> {
             "*** cargo-nextest is not installed: tests by cargo test, without time limits ***"
         );
         let all = "test --profile ci --lib --bins --tests --workspace";
-        let others = ["mflow-train", "mflow-data", "mflow-eval", "mflow", "mflow-benches", "xtask"];
+        let others = [
+            "mflow-train",
+            "mflow-data",
+            "mflow-eval",
+            "mflow",
+            "mflow-benches",
+            "mflow-fuzz",
+            "xtask",
+        ];
         let others = others.map(|name| format!(" --exclude {name}"));
         (all, format!("{all}{}", others.concat()))
     };

@@ -54,6 +54,7 @@ mod noise;
 mod norm;
 mod numerical;
 mod params;
+mod printable;
 mod route;
 mod shape;
 mod stream;
@@ -95,6 +96,7 @@ pub use norm::{
 };
 pub use numerical::{ResidualBlock, ResidualBlockConfig, TanhMixture, TanhMixtureConfig};
 pub use params::{Init, ParamStore, Parameter, Params, Piece};
+pub use printable::printable;
 pub use route::{Code, Route, compose_everywhere};
 pub use shape::{
     Concat, Multiscale, PartialMap, Pixelwise, Reshape, ReshapeConfig, Squeeze, SqueezeConfig,

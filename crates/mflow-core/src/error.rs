@@ -1,6 +1,7 @@
 //! The error type of this crate.
 use crate::DeviceName;
-use std::path::PathBuf;
+use mflow_bijectors::printable;
+use std::path::{Path, PathBuf};
 
 /// Result alias used throughout the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -122,7 +123,8 @@ pub enum Error {
     },
     /// A layer of a generator does not fit the layer before it, or its tensors do not fit the layer.
     #[error(
-        "layer {layer} of the generator (`{kind}`): {what}: expected {expected}, found {found}"
+        "layer {layer} of the generator (`{kind}`): {}: expected {expected}, found {found}",
+        printable(what)
     )]
     GeneratorLayer {
         /// The position of the layer, counted from 0.
@@ -137,7 +139,7 @@ pub enum Error {
         found: Box<str>,
     },
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", of_path(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -145,7 +147,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file is not a model file of a version that this program reads.
-    #[error("{path}: not a readable model file: {reason}")]
+    #[error("{}: not a readable model file: {}", of_path(path), printable(reason))]
     ModelFile {
         /// The file.
         path: PathBuf,
@@ -160,4 +162,9 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+}
+
+/// A path for a message.
+fn of_path(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
 }

@@ -145,6 +145,12 @@ pub struct TensorFile {
 /// # Errors
 /// If the file is missing, truncated, no safetensors file, or not as it was written.
 pub fn read_tensors(path: &Path) -> Result<TensorFile> {
+    // A config may name any path, and a device may never end.
+    let is_file = std::fs::metadata(path).map_err(Error::io(path))?.is_file();
+    if !is_file {
+        let reason = "expected a file, found a folder or a device".to_owned();
+        return Err(Error::ModelFile { path: path.to_owned(), reason });
+    }
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let foreign = |e: &dyn std::fmt::Display| Error::ModelFile {
         path: path.to_owned(),

@@ -4,6 +4,9 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 
+use mflow_bijectors::printable;
+
+use crate::place::{of_path, on_one_line, start_of};
 use crate::{Place, Prior};
 
 /// The result of everything in this crate that can fail.
@@ -25,7 +28,7 @@ pub enum Error {
     },
 
     /// The disk, or the user's share of it, is full. Nothing was left behind.
-    #[error("no space left to write {}: the disk or its quota is full", path.display())]
+    #[error("no space left to write {}: the disk or its quota is full", of_path(path))]
     StorageFull {
         /// The file that was to be written.
         path: PathBuf,
@@ -34,7 +37,7 @@ pub enum Error {
     },
 
     /// The file's extension says nothing that this crate knows.
-    #[error("{}: expected the extension {expected}, found {found}", path.display())]
+    #[error("{}: expected the extension {expected}, found {}", of_path(path), printable(found))]
     Extension {
         /// The file.
         path: PathBuf,
@@ -65,7 +68,7 @@ pub enum Error {
     },
 
     /// The header of a NumPy array cannot be understood.
-    #[error("{place}: in the .npy header: {problem}")]
+    #[error("{place}: in the .npy header: {}", printable(problem))]
     NpyHeader {
         /// Where.
         place: Place,
@@ -76,7 +79,8 @@ pub enum Error {
     /// The array holds something that is not a table of real numbers.
     #[error(
         "{place}: expected booleans, integers (1, 2, 4 or 8 bytes) or floats (2, 4 or 8 bytes), \
-         found {kind}, dtype {found}"
+         found {kind}, dtype {}",
+        printable(found)
     )]
     Dtype {
         /// Where.
@@ -99,7 +103,7 @@ pub enum Error {
 
     /// The array has no rows, being a single number, or more dimensions than there are.
     #[error(
-        "{place}: expected the shape [rows], [rows, columns] or [rows, ..] of up to 64 dimensions, found {shape:?}"
+        "{place}: expected the shape [rows], [rows, columns] or [rows, ..] of up to 64 dimensions, found {}", start_of(&format!("{shape:?}"))
     )]
     Rank {
         /// Where.
@@ -208,7 +212,7 @@ pub enum Error {
     },
 
     /// The table has another number of columns than what it is for.
-    #[error("{}: expected {expected} columns, found {found}", path.display())]
+    #[error("{}: expected {expected} columns, found {found}", of_path(path))]
     Columns {
         /// The file.
         path: PathBuf,
@@ -228,7 +232,12 @@ pub enum Error {
     },
 
     /// The archive has no array of this name.
-    #[error("{}: expected an array `{name}`, found {}", path.display(), quoted(names))]
+    #[error(
+        "{}: expected an array `{}`, found {}",
+        of_path(path),
+        on_one_line(name),
+        quoted(names)
+    )]
     NoSuchArray {
         /// The archive.
         path: PathBuf,
@@ -239,11 +248,7 @@ pub enum Error {
     },
 
     /// The archive holds several arrays and none is called `x`.
-    #[error(
-        "{}: expected an array `x`, or one array only, found {}",
-        path.display(),
-        quoted(names)
-    )]
+    #[error("{}: expected an array `x`, or one array only, found {}", of_path(path), quoted(names))]
     WhichArray {
         /// The archive.
         path: PathBuf,
@@ -252,7 +257,7 @@ pub enum Error {
     },
 
     /// The text file is not UTF-8.
-    #[error("{}, line {line}: expected text in UTF-8, found other bytes", path.display())]
+    #[error("{}, line {line}: expected text in UTF-8, found other bytes", of_path(path))]
     NotText {
         /// The file.
         path: PathBuf,
@@ -264,7 +269,7 @@ pub enum Error {
     #[error(
         "{}, line {line}: expected names only (a header) or numbers only, found the number \
          {number:?} and {text:?}",
-        path.display()
+        of_path(path)
     )]
     MixedFirstRow {
         /// The file.
@@ -281,7 +286,7 @@ pub enum Error {
     #[error(
         "{}, line {line}: expected names or a row, found the numbers 0 to {last}, which may be either; say with the \
          option `header` whether this line is a header",
-        path.display()
+        of_path(path)
     )]
     CountingHeader {
         /// The file.
@@ -293,7 +298,10 @@ pub enum Error {
     },
 
     /// A number has a comma where a dot should be.
-    #[error("{}, line {line}: expected numbers with a dot, found a decimal comma in {found:?}", path.display())]
+    #[error(
+        "{}, line {line}: expected numbers with a dot, found a decimal comma in {found:?}",
+        of_path(path)
+    )]
     DecimalComma {
         /// The file.
         path: PathBuf,
@@ -307,7 +315,7 @@ pub enum Error {
     #[error(
         "{}, line {line}: expected names or numbers, found a line that starts with `#`; if it is a comment, say so \
          with the option `comment`",
-        path.display()
+        of_path(path)
     )]
     Comment {
         /// The file.
@@ -317,7 +325,7 @@ pub enum Error {
     },
 
     /// The file is no Parquet file, is damaged, or uses what is not supported.
-    #[error("{}: cannot be read as a Parquet file", path.display())]
+    #[error("{}: cannot be read as a Parquet file", of_path(path))]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -348,7 +356,7 @@ pub enum Error {
     },
 
     /// The file has no such column, which was asked for.
-    #[error("{place}: expected a column `{name}`, found {}", columns(names, *cols))]
+    #[error("{place}: expected a column `{}`, found {}", on_one_line(name), columns(names, *cols))]
     NoSuchColumn {
         /// Where.
         place: Place,
@@ -370,7 +378,7 @@ pub enum Error {
     },
 
     /// A line has more or fewer fields than the first.
-    #[error("{}, line {line}: expected {expected} fields, found {found}", path.display())]
+    #[error("{}, line {line}: expected {expected} fields, found {found}", of_path(path))]
     Ragged {
         /// The file.
         path: PathBuf,
@@ -383,7 +391,7 @@ pub enum Error {
     },
 
     /// A field is empty.
-    #[error("{}, line {line}, {column}: expected a number, found nothing", path.display())]
+    #[error("{}, line {line}, {column}: expected a number, found nothing", of_path(path))]
     EmptyField {
         /// The file.
         path: PathBuf,
@@ -394,7 +402,7 @@ pub enum Error {
     },
 
     /// A field is not a number.
-    #[error("{}, line {line}, {column}: expected a number, found {found:?}", path.display())]
+    #[error("{}, line {line}, {column}: expected a number, found {found:?}", of_path(path))]
     NotANumber {
         /// The file.
         path: PathBuf,
@@ -407,7 +415,7 @@ pub enum Error {
     },
 
     /// A line between two rows is blank: in a table of one column it may be a missing value.
-    #[error("{}, line {line}: expected a row, found a blank line", path.display())]
+    #[error("{}, line {line}: expected a row, found a blank line", of_path(path))]
     BlankLine {
         /// The file.
         path: PathBuf,
@@ -416,7 +424,10 @@ pub enum Error {
     },
 
     /// A line goes on and on.
-    #[error("{}, line {line}: expected a line of less than {limit} bytes, found a longer one", path.display())]
+    #[error(
+        "{}, line {line}: expected a line of less than {limit} bytes, found a longer one",
+        of_path(path)
+    )]
     LongLine {
         /// The file.
         path: PathBuf,
@@ -427,7 +438,7 @@ pub enum Error {
     },
 
     /// A Les Houches event file is not as it should be.
-    #[error("{}, line {line}: expected {expected}, found {found}", path.display())]
+    #[error("{}, line {line}: expected {expected}, found {}", of_path(path), printable(found))]
     Lhe {
         /// The file.
         path: PathBuf,
@@ -449,7 +460,7 @@ pub enum Error {
     },
 
     /// An image is not as it should be, or not as the others are.
-    #[error("{}: expected {expected}, found {found}", path.display())]
+    #[error("{}: expected {}, found {found}", of_path(path), printable(expected))]
     Image {
         /// The file.
         path: PathBuf,
@@ -460,7 +471,7 @@ pub enum Error {
     },
 
     /// The file is damaged, or is no image.
-    #[error("{}: cannot be read as a PNG or JPEG image", path.display())]
+    #[error("{}: cannot be read as a PNG or JPEG image", of_path(path))]
     ImageFile {
         /// The file.
         path: PathBuf,
@@ -471,7 +482,7 @@ pub enum Error {
     /// A folder has no images.
     #[error(
         "{}: expected PNG or JPEG files (.png, .jpg, .jpeg) in the folder itself, found none among {entries} entries",
-        path.display()
+        of_path(path)
     )]
     NoImages {
         /// The folder.
@@ -481,7 +492,11 @@ pub enum Error {
     },
 
     /// No image of a folder can be used.
-    #[error("{}: expected an image that can be used, found none among {}: {first}", path.display(), found)]
+    #[error(
+        "{}: expected an image that can be used, found none among {}: {first}",
+        of_path(path),
+        found
+    )]
     AllSkipped {
         /// The folder.
         path: PathBuf,
@@ -686,10 +701,19 @@ fn columns(names: &[String], cols: usize) -> String {
     }
 }
 
+/// As many names are listed.
+const MOST_NAMES: usize = 100;
+
 /// The names in backquotes, or `none`.
 fn quoted(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    let shown =
+        names.iter().take(MOST_NAMES).map(|name| format!("`{}`", on_one_line(&start_of(name))));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use mflow_bijectors::printable;
+
 /// Where some numbers are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,8 +40,29 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("the table in memory"),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Archive { path, array } => write!(f, "{}, array `{array}`", path.display()),
+            Self::File(path) => f.write_str(&of_path(path)),
+            Self::Archive { path, array } => {
+                write!(f, "{}, array `{}`", of_path(path), on_one_line(array))
+            }
         }
     }
+}
+
+/// A path for a message: files of a folder may be called anything.
+pub(crate) fn of_path(path: &Path) -> String {
+    on_one_line(&path.display().to_string())
+}
+
+/// The start of a text for a message.
+pub(crate) fn start_of(text: &str) -> String {
+    const SHOWN: usize = 80;
+    match text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("{start}..."),
+        None => text.to_owned(),
+    }
+}
+
+/// A name for a message.
+pub(crate) fn on_one_line(name: &str) -> String {
+    printable(name).replace('\n', "\\n")
 }

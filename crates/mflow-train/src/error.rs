@@ -1,4 +1,5 @@
 //! The error type of this crate.
+use mflow_bijectors::printable;
 use std::path::PathBuf;
 
 /// What went wrong where rows come from.
@@ -21,7 +22,7 @@ pub enum Error {
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
     /// A configuration field is out of range.
-    #[error("invalid config: `{field}` {reason}")]
+    #[error("invalid config: `{field}` {}", printable(reason))]
     Config {
         /// Path of the field.
         field: String,
@@ -43,8 +44,9 @@ pub enum Error {
     },
     /// Training produced a number that is not finite; the last checkpoint is untouched.
     #[error(
-        "training diverged: {quantity} is {value} in phase `{phase}`, epoch {epoch}, batch {batch}; \
-         a smaller learning rate or clip_norm may help"
+        "training diverged: {quantity} is {value} in phase `{}`, epoch {epoch}, batch {batch}; a smaller learning rate \
+         or clip_norm may help",
+        printable(phase)
     )]
     Diverged {
         /// Name of the phase.
@@ -59,7 +61,7 @@ pub enum Error {
         value: f64,
     },
     /// The run directory holds something that must not be overwritten.
-    #[error("{path}: {reason}")]
+    #[error("{}", printable(&format!("{}: {reason}", path.display())))]
     RunDirectory {
         /// The directory.
         path: PathBuf,
@@ -68,8 +70,8 @@ pub enum Error {
     },
     /// A run is resumed with another config, other data or another version.
     #[error(
-        "{path}: this run was started differently: `{field}` was {was}, now it is {now}; use another \
-         --out or the same settings"
+        "{}: this run was started differently: `{}` was {}, now it is {now}; use another --out or the same settings",
+        path.display(), printable(field), printable(was)
     )]
     ResumeMismatch {
         /// The run directory.

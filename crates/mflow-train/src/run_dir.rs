@@ -61,8 +61,8 @@ impl RunDir {
     /// Start a run in `path`, or with `resume` continue the one that is there, if any.
     ///
     /// # Errors
-    /// If the directory is in use, holds another run (without `resume`) or anything that is no run,
-    /// or cannot be written.
+    /// If the directory is in use, holds another run (without `resume`), anything that is no run, or links in the place of its
+    /// files, or cannot be written.
     pub fn open(path: &Path, resume: bool) -> Result<Self> {
         let io = |p: &Path| mflow_core::Error::io(p.to_owned());
         let foreign = || {
@@ -103,6 +103,7 @@ impl RunDir {
         };
         // Nothing is added to a folder that is no run.
         holds_a_run(false)?;
+        refuse_links(path)?;
         create_folder(path)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(io(&lock_path))?;
@@ -272,6 +273,19 @@ impl RunDir {
     pub fn metrics(&self) -> Result<Vec<EpochMetrics>> {
         read_metrics(&self.path)
     }
+}
+
+/// Refuse a run whose files that are written in place lie elsewhere: a folder from someone else could name a file of the user,
+/// which would be cut.
+fn refuse_links(path: &Path) -> Result<()> {
+    for name in [LOCK, METRICS] {
+        let file = path.join(name);
+        if fs::symlink_metadata(&file).is_ok_and(|found| found.is_symlink()) {
+            let reason = "expected a file of the run, found a link to another one; remove it";
+            return Err(Error::run(&file, reason));
+        }
+    }
+    Ok(())
 }
 
 /// The metrics of the run in the directory `run`, which need not be open.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use mflow_bijectors::printable;
+
 /// Result alias used throughout the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,8 +35,11 @@ pub enum Error {
         reason: String,
     },
     /// A setting of a config, from a file or given by itself, is wrong.
-    #[error("{}{}{message}", file.as_ref().map_or_else(String::new, |f| format!("{f}: ")),
-        path.as_ref().map_or_else(String::new, |p| format!("`{p}`: ")))]
+    #[error("{}", printable(&format!(
+        "{}{}{message}",
+        file.as_ref().map_or_else(String::new, |f| format!("{f}: ")),
+        path.as_ref().map_or_else(String::new, |p| format!("`{p}`: "))
+    )))]
     Setting {
         /// The file that it is from, if it is from one.
         file: Option<String>,
@@ -65,7 +70,7 @@ pub enum Error {
     )]
     NoScript,
     /// A file of a run is damaged.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}", printable(&format!("{}: {reason}", path.display())))]
     Run {
         /// The file.
         path: PathBuf,

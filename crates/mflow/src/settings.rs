@@ -6,6 +6,9 @@ use std::path::Path;
 use std::str::FromStr;
 use toml::{Table, Value};
 
+/// Names in a path: configs are far less deep, and deeper tables exhaust the stack of whoever walks them.
+const DEEPEST: usize = 64;
+
 /// One field and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
@@ -26,6 +29,10 @@ impl FromStr for Setting {
         let path = path.trim().replace('[', ".").replace(']', "");
         if path.split('.').any(|part| part.trim().is_empty()) {
             return Err(format!("expected a path like train.shards before `=`, found `{path}`"));
+        }
+        let parts = path.split('.').count();
+        if parts > DEEPEST {
+            return Err(format!("expected a path of at most {DEEPEST} names, found {parts}"));
         }
         let value = value.trim();
         let value = value.parse().unwrap_or_else(|_| Value::String(value.to_owned()));
@@ -172,4 +179,17 @@ pub fn with_settings<T: DeserializeOwned>(base: &Table, settings: &[Setting]) ->
         }
     }
     Err(whole(settings.iter().find_map(|s| s.file.as_ref()), &message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_have_no_end_of_names() {
+        let deep = |names: usize| format!("{}=1", vec!["a"; names].join(".")).parse::<Setting>();
+        assert!(deep(DEEPEST).is_ok(), "a deep one");
+        let message = deep(100_000).expect_err("a deeper one than any stack");
+        assert!(message.contains("at most 64 names, found 100000"), "{message}");
+    }
 }

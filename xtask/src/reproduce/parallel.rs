@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 
 /// Does jobs in order, `workers` of them at once, and returns how many `work` says it did. None starts after the
 /// deadline, or after an error of `work`; the first such error is returned when all that were started have ended.
-pub(super) fn run<J: Display + Sync>(
+pub(crate) fn run<J: Display + Sync>(
     workers: usize,
     deadline: Option<Instant>,
     jobs: &[&J],

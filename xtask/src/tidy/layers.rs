@@ -4,7 +4,7 @@ use super::Violation;
 use crate::metadata::Package;
 
 /// The stack from its foot, and above it what may use all of it.
-const STACK: [&str; 7] = [
+const STACK: [&str; 8] = [
     "mflow-bijectors",
     "mflow-core",
     "mflow-train",
@@ -12,6 +12,7 @@ const STACK: [&str; 7] = [
     "mflow-eval",
     "mflow",
     "mflow-benches",
+    "mflow-fuzz",
 ];
 
 /// Checks the dependencies (normal, dev and build) of all members.

@@ -184,3 +184,13 @@ fn no_rows_make_what_looks_at_them_panic() {
     survives("axes of NaN in many columns", || PrincipalAxes::of(&wide, 70));
     survives("axes of many rows of NaN", || PrincipalAxes::of(&vec![f64::NAN; 80 * 70], 70));
 }
+
+/// A generator from someone else may call anything its weights.
+#[cfg(unix)]
+#[test]
+fn a_device_that_never_ends_is_no_file_of_tensors() {
+    for path in ["/dev/zero", "/"] {
+        let error = mflow_core::read_tensors(std::path::Path::new(path)).unwrap_err().to_string();
+        assert!(error.starts_with(path) && error.contains("found a folder or a device"), "{error}");
+    }
+}

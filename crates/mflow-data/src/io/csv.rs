@@ -13,6 +13,9 @@ use crate::{Error, Place, Result};
 /// Characters of a bad field that an error shows.
 const SHOWN: usize = 40;
 
+/// Bytes of a line, at most: as many columns as any data have, of 16 bytes each.
+const LONGEST: u64 = 1 << 28;
+
 /// What comments start with nearly everywhere.
 const USUAL_COMMENT: char = '#';
 
@@ -28,14 +31,14 @@ const USUAL_COMMENT: char = '#';
 /// [`Error::MixedFirstRow`] where some fields of the first line are numbers and some are not:
 /// taking it for a header might lose a row; [`Error::CountingHeader`] where they are 0, 1, 2, ... [`Error::Ragged`],
 /// [`Error::EmptyField`], [`Error::NotANumber`], [`Error::DecimalComma`], [`Error::Comment`], [`Error::BlankLine`] and
-/// [`Error::NonFinite`] name the line and the column; [`Error::NotText`], [`Error::NoRows`], [`Error::Io`].
+/// [`Error::NonFinite`] name the line and the column; [`Error::NotText`], [`Error::LongLine`] from 256 MiB on, [`Error::NoRows`], [`Error::Io`].
 pub fn read_csv(path: &Path) -> Result<Table> {
     Ok(load(path, &ReadOptions::default())?.table)
 }
 
 /// As [`read_csv`], but as the options say.
 pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
-    let mut lines = Lines::new(open(path)?.0, path, u64::MAX);
+    let mut lines = Lines::new(open(path)?.0, path, LONGEST);
     let mut parser = Parser {
         path,
         options,

@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::idx::is_idx;
+use super::unpacked::Unpacked;
 use crate::{Error, Place, Result};
 
 /// A format of tables.
@@ -99,7 +100,7 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
     let len = file.metadata().map_err(Error::io("read", &place))?.len();
     let reader = BufReader::new(file);
     Ok(match is_gzip(path) {
-        true => (Box::new(BufReader::new(MultiGzDecoder::new(reader))), None),
+        true => (unpacked(reader, len), None),
         false => (Box::new(reader), Some(len)),
     })
 }
@@ -112,12 +113,18 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
 pub(super) fn open_by_content(path: &Path) -> Result<Box<dyn BufRead>> {
     let place = Place::file(path);
     let file = File::open(path).map_err(Error::io("open", &place))?;
+    let len = file.metadata().map_err(Error::io("read", &place))?.len();
     let mut reader = BufReader::new(file);
     let is_packed = reader.fill_buf().map_err(Error::io("read", &place))?.starts_with(b"\x1f\x8b");
     Ok(match is_packed {
-        true => Box::new(BufReader::new(MultiGzDecoder::new(reader))),
+        true => unpacked(reader, len),
         false => Box::new(reader),
     })
+}
+
+/// What a file of `len` bytes unpacks to, as far as that is not far more.
+fn unpacked(reader: BufReader<File>, len: u64) -> Box<dyn BufRead> {
+    Box::new(BufReader::new(Unpacked::new(MultiGzDecoder::new(reader), len)))
 }
 
 /// Whether a file is not packed, so that its rows can be read one by one.

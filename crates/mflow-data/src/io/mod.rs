@@ -32,6 +32,7 @@ mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod table;
+mod unpacked;
 
 use std::path::Path;
 

@@ -6,6 +6,7 @@
 use std::io::Read;
 
 use super::npy_dtype::Element;
+use crate::place::start_of;
 use crate::{Error, Place, Result};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -144,7 +145,7 @@ fn parse(text: &str, place: &Place, len: u64) -> Result<Header> {
         None => Err(bad(format!("expected the key '{key}', found none"))),
     };
     let descr = get("descr")?;
-    let refused = |kind| Error::Dtype { place: place.clone(), kind, found: descr.to_owned() };
+    let refused = |kind| Error::Dtype { place: place.clone(), kind, found: start_of(descr) };
     let Some(type_string) = quoted(descr) else {
         return Err(refused("a structured type"));
     };
@@ -152,11 +153,17 @@ fn parse(text: &str, place: &Place, len: u64) -> Result<Header> {
     let fortran_order = match get("fortran_order")? {
         "True" => true,
         "False" => false,
-        other => return Err(bad(format!("fortran_order: expected True or False, found {other}"))),
+        other => {
+            return Err(bad(format!(
+                "fortran_order: expected True or False, found {}",
+                start_of(other)
+            )));
+        }
     };
     let shape = get("shape")?;
-    let shape = dimensions(shape)
-        .ok_or_else(|| bad(format!("shape: expected a tuple of whole numbers, found {shape}")))?;
+    let shape = dimensions(shape).ok_or_else(|| {
+        bad(format!("shape: expected a tuple of whole numbers, found {}", start_of(shape)))
+    })?;
     Ok(Header { element, fortran_order, shape, len })
 }
 

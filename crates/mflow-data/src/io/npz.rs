@@ -9,6 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::npy::{read_from, write_to};
+use super::unpacked::Unpacked;
 use super::{Array, Loaded, ReadOptions, Table, write_atomically};
 use crate::{Error, Place, Result};
 
@@ -47,7 +48,8 @@ pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
 /// [`Error::Zip`] where the archive cannot be read, [`Error::NoSuchArray`] where it has no such
 /// array, and those of [`read_npy`](super::read_npy). The size that the archive states for the
 /// array is compared with its header first, and with its data as they are unpacked, so that
-/// memory grows with the data that there really are.
+/// memory grows with the data that there really are. Data that unpack to more than 256 MiB and more than 100 times their
+/// size are refused with [`Error::Io`].
 pub fn read_npz_array(path: &Path, name: &str) -> Result<Table> {
     Ok(read_entry(&mut open(path)?, path, name, &ReadOptions::default())?.table)
 }
@@ -121,7 +123,10 @@ fn read_entry(
     }
     let entry = archive.by_name(&format!("{name}.npy"));
     let mut entry = entry.map_err(|error| zip_error("read", place.clone(), error))?;
-    let len = entry.size();
+    let (len, packed) = (entry.size(), entry.compressed_size());
+    let found = std::fs::metadata(path).map_err(Error::io("read", &place))?.len();
+    // What the archive says of sizes may be a lie.
+    let mut entry = Unpacked::new(&mut entry, packed.min(found));
     read_from(&mut entry, Some(len), &place, options)
 }
 

@@ -251,3 +251,21 @@ fn metrics_are_read_back() {
     let message = run.metrics().unwrap_err().to_string();
     assert!(message.contains("metrics.jsonl: line 1: missing field"), "{message}");
 }
+
+/// A folder from someone else may name any file of the user in the place of one that is cut and written.
+#[cfg(unix)]
+#[test]
+fn links_in_the_place_of_files_are_refused_and_what_they_name_is_left_alone() {
+    for name in ["metrics.jsonl", "lock"] {
+        let folder = tempfile::tempdir().unwrap();
+        RunDir::open(folder.path(), false).unwrap().identify(&identity()).unwrap();
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        fs::write(elsewhere.path(), "all of it").unwrap();
+        let link = folder.path().join(name);
+        fs::remove_file(&link).ok();
+        std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+        let message = RunDir::open(folder.path(), true).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains("found a link"), "{message}");
+        assert_eq!(fs::read_to_string(elsewhere.path()).unwrap(), "all of it", "{name}");
+    }
+}

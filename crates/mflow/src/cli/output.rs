@@ -1,7 +1,7 @@
 //! What goes out: results on the standard output, messages on the standard error, arrays in files.
 use super::exit::Usage;
 use anyhow::{Result, bail};
-use mflow::bijectors::host;
+use mflow::bijectors::{host, printable};
 use mflow::core::candle::{DType, Tensor};
 use mflow::core::{ModelCard, ModelSignature};
 use mflow::data::io::{Array, Dtype, NpyWriter, write_array};
@@ -37,7 +37,7 @@ pub(super) fn result(line: Arguments<'_>) -> Result<()> {
     if IS_SILENT.load(Ordering::Relaxed) {
         return Ok(());
     }
-    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+    Ok(writeln!(std::io::stdout().lock(), "{}", printable(&line.to_string()))?)
 }
 
 /// Results that are no line.
@@ -61,7 +61,8 @@ pub(super) fn message(line: Arguments<'_>) {
 
 /// A line about what went wrong, which is said in any case.
 pub(super) fn complain(line: Arguments<'_>) {
-    writeln!(std::io::stderr().lock(), "{line}").ok();
+    // Names of files and columns are those of whoever made them: no terminal is to obey them.
+    writeln!(std::io::stderr().lock(), "{}", printable(&line.to_string())).ok();
 }
 
 /// Whether the reader of the results has gone.

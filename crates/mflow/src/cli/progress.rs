@@ -1,6 +1,7 @@
 //! Progress of training: a bar on a terminal, else a line now and then.
 use super::output::{is_quiet, message};
 use indicatif::{ProgressBar, ProgressStyle};
+use mflow::bijectors::printable;
 use mflow::eval::to_digits_of;
 use mflow::train::{Attempt, EpochMetrics, Observer, Progress};
 use std::io::IsTerminal;
@@ -69,7 +70,8 @@ impl Observer for Watch {
         }
         (self.epochs, self.steps, self.total_steps) = (now.epochs, now.steps, now.total_steps);
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("{}: epoch {}/{}", now.phase, now.epoch, now.epochs));
+            let phase = printable(now.phase);
+            bar.set_prefix(format!("{phase}: epoch {}/{}", now.epoch, now.epochs));
             bar.set_message(format!("loss {:.3e}, {}", now.loss, speed(self.rate())));
             if new_phase {
                 bar.set_length(now.total_steps);

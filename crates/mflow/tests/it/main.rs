@@ -23,6 +23,7 @@ mod images;
 mod interruption;
 mod manual;
 mod models;
+mod names;
 mod posterior;
 mod ratio;
 mod reading;

@@ -7,8 +7,11 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::picture::{MOST, Picture, Unfit};
+use super::picture::{Picture, Unfit};
 use crate::{Error, Place, Result};
+
+/// Bytes of an image as it is in the file, unpacked: photographs of 170 million pixels.
+const MOST: u64 = 1 << 29;
 
 /// Reads a file by its first bytes, whatever its name says, in 8 bits for each channel.
 ///
@@ -30,7 +33,7 @@ pub(super) fn decode(path: &Path, to_8_bits: bool) -> Result<Picture> {
     let broken = |source| Error::ImageFile { path: path.to_path_buf(), source: Box::new(source) };
     let mut decoder = reader.into_decoder().map_err(broken)?;
     // Before anything is allocated: a damaged header may claim any size.
-    if decoder.total_bytes() > MOST as u64 {
+    if decoder.total_bytes() > MOST {
         let (width, height) = decoder.dimensions();
         let expected = format!("an image of at most {MOST} bytes, unpacked");
         return Err(image(expected, format!("{height} x {width} pixels")));

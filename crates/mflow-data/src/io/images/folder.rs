@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::super::{BadImages, ImageOptions};
 use super::AT_ONCE;
 use super::decode::decode;
-use super::picture::{Picture, Unfit};
+use super::picture::{MOST, Picture, Unfit};
 use crate::{Error, Place, Result};
 
 /// The images of a folder, with those that are left out.
@@ -91,7 +91,9 @@ impl Folder {
                 false => Err(differs(picture.shape, self.shape, &self.like).of(file)),
             }
         };
-        for files in kept.chunks(AT_ONCE) {
+        let numbers: usize = self.shape.iter().product();
+        let at_once = (MOST / numbers.max(1)).clamp(1, AT_ONCE);
+        for files in kept.chunks(at_once) {
             // In the order of the files, however many threads there are; so is the error.
             let pixels: Vec<Result<Vec<u8>>> = files.par_iter().map(of).collect();
             let pixels = pixels.into_iter().collect::<Result<Vec<_>>>()?.concat();

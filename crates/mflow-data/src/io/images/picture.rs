@@ -13,8 +13,8 @@ pub(super) struct Picture {
     pub(super) pixels: Vec<u8>,
 }
 
-/// Numbers of an image, unpacked or resampled.
-pub(super) const MOST: usize = 1 << 29;
+/// Numbers of an image, cut out and resampled, and of all images in memory at a time if they are several.
+pub(super) const MOST: usize = 1 << 27;
 
 /// Why an image cannot be used.
 #[derive(Debug)]

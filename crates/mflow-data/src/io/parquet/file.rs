@@ -56,6 +56,7 @@ impl ParquetFile {
     fn open(path: &Path, columns: &Columns) -> Result<Self> {
         let place = Place::file(path);
         let file = File::open(path).map_err(Error::io("open", &place))?;
+        let len = file.metadata().map_err(Error::io("read", &place))?.len();
         let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, error))?;
         let metadata = reader.metadata();
         let schema = metadata.file_metadata().schema_descr();
@@ -72,6 +73,7 @@ impl ParquetFile {
         let mut all = 0_usize;
         for group in metadata.row_groups() {
             let rows = group::rows(group.num_rows(), path)?;
+            group::check_size(rows, positions.len(), len, path)?;
             all = all
                 .checked_add(rows)
                 .ok_or_else(|| damaged(path, "more rows than can be counted"))?;

@@ -10,6 +10,7 @@ use parquet::file::reader::FileReader;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::super::npy_dtype::half;
+use super::super::unpacked::{most, refusal};
 use super::damaged;
 use crate::{Error, Place, Result};
 
@@ -39,6 +40,15 @@ pub(super) fn columns(
         columns.push(values);
     }
     Ok((rows, columns))
+}
+
+/// Refuses rows that would take far more memory than a file of `len` bytes: a value that is repeated is told with its number.
+pub(super) fn check_size(rows: usize, columns: usize, len: u64, path: &Path) -> Result<()> {
+    let bytes = (rows as u64).saturating_mul(columns as u64).saturating_mul(8);
+    match bytes > most(len) {
+        true => Err(damaged(path, refusal(len))),
+        false => Ok(()),
+    }
 }
 
 /// The number of rows that a group claims.

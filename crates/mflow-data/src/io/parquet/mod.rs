@@ -8,6 +8,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use mflow_bijectors::printable;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::loaded::Incoming;
@@ -36,6 +37,7 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
 fn read(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     let place = Place::file(path);
     let file = File::open(path).map_err(Error::io("open", &place))?;
+    let len = file.metadata().map_err(Error::io("read", &place))?.len();
     let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, error))?;
     let metadata = reader.metadata();
     let schema = metadata.file_metadata().schema_descr();
@@ -45,6 +47,11 @@ fn read(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     for &position in &positions {
         group::check_type(&schema.column(position), incoming.label(position), path)?;
     }
+    let mut all = 0_usize;
+    for group in metadata.row_groups() {
+        all = all.saturating_add(group::rows(group.num_rows(), path)?);
+    }
+    group::check_size(all, positions.len(), len, path)?;
     for number in 0..metadata.num_row_groups() {
         let (rows, columns) = group::columns(&reader, number, &positions, path)?;
         if positions.is_empty() {
@@ -72,5 +79,7 @@ fn read(path: &Path, options: &ReadOptions) -> Result<Loaded> {
 }
 
 fn damaged(path: &Path, what: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
-    Error::Parquet { path: path.to_path_buf(), source: what.into() }
+    // The reader quotes names of the file as they are.
+    let source = printable(&what.into().to_string()).into_owned().into();
+    Error::Parquet { path: path.to_path_buf(), source }
 }
