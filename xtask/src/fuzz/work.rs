@@ -55,14 +55,15 @@ pub(super) struct Found {
 pub(super) struct Programs(PathBuf);
 
 impl Programs {
-    /// Builds them.
-    pub(super) fn built() -> Result<Self> {
+    /// Builds those of these targets.
+    pub(super) fn built(names: &[&String]) -> Result<Self> {
         let host = shell::read(Command::new("rustc").arg("-vV"))?;
         let host = host.lines().find_map(|line| line.strip_prefix("host: "));
         let host = host.context("rustc says of no host")?;
         // With a target that is named, build scripts and macros are spared the flags.
-        let build = "build --profile ci -p mflow-fuzz --features libfuzzer --bins";
+        let build = "build --profile ci -p mflow-fuzz --features libfuzzer";
         let mut build = shell::cargo(build, Lock::Free);
+        build.args(names.iter().flat_map(|name| ["--bin", name.as_str()]));
         shell::run(build.args(["--target", host]).env("RUSTFLAGS", FLAGS))?;
         let target = metadata::load(Lock::Free)?.target_directory;
         Ok(Self(target.join(host).join("ci")))
