@@ -13,6 +13,8 @@ use crate::{files, metadata};
 
 /// The programs of the targets.
 const SOURCES: &str = "fuzz/fuzz_targets";
+/// Words that inputs are made of.
+const WORDS: &str = "fuzz/words.dict";
 /// Counters at edges, their addresses, and the operands of comparisons: what cargo-fuzz asks for as well.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -76,6 +78,7 @@ impl Programs {
             format!("-malloc_limit_mb={ALLOCATION}"),
             format!("-timeout={TIMEOUT}"),
             format!("-max_len={LENGTH}"),
+            format!("-dict={WORDS}"),
             "-print_final_stats=1".to_owned(),
         ]);
         // One thread: a target is busy with small things.
