@@ -1,5 +1,5 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `divisions`, `bench`, `reproduce`, `stability`,
-//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `soak`, `streaming`,
+//! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `sanitize`, `soak`, `streaming`,
 //! `fuzz`, `check-devices`, `check-slurm` and `release`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 #![allow(
@@ -28,6 +28,7 @@ mod provenance;
 mod python;
 mod release;
 mod reproduce;
+mod sanitize;
 mod serve;
 mod shell;
 mod smoke;
@@ -85,6 +86,8 @@ enum Task {
     Device(devices::Options),
     /// Processes that train together: checks them, measures, writes docs/results/mpi.md
     Mpi,
+    /// The unsafe code under Miri and the address sanitizer; needs a nightly toolchain, and Linux
+    Sanitize(sanitize::Options),
     /// Kills, power cuts and disks that fail: runs end with the same bits, and docs/results/soak.md says how many
     Soak(soak::Options),
     /// Every reader under libFuzzer; writes docs/results/fuzz.md
@@ -119,6 +122,7 @@ fn main() -> anyhow::Result<()> {
         Task::Data(options) => data::run(&options),
         Task::Device(options) => devices::run(&options),
         Task::Mpi => mpi::run(),
+        Task::Sanitize(options) => sanitize::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Serve(options) => serve::run(&options),

@@ -14,6 +14,7 @@ mod record;
 mod report;
 mod runner;
 mod slurm;
+mod watched;
 
 use std::path::PathBuf;
 use std::sync::Arc;

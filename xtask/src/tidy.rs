@@ -65,7 +65,7 @@ pub(crate) fn run() -> Result<()> {
         let text = files::read(path)?;
         violations.extend(match extension {
             Some("rs") => source::check(path, &text),
-            _ => links::check(path, &text, &Path::exists),
+            _ => links::check(path, &text, &Path::exists, &|page| files::read(page).ok()),
         });
     }
     let outdated = page::outdated()?.into_iter().map(|path| {

@@ -99,6 +99,12 @@ pub enum Error {
         /// What it says, as a predicate.
         reason: String,
     },
+    /// NCCL cannot do what is asked for.
+    #[error("NCCL {reason}")]
+    Nccl {
+        /// What it says, as a predicate.
+        reason: String,
+    },
     /// The threads of a pool could not be started.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {

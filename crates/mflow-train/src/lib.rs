@@ -52,6 +52,8 @@ pub use shards::{
 pub use sinkhorn::{Divergence, SinkhornConfig, sinkhorn};
 pub use source::{Batch, RowReader, RowSource, Rows, Stored};
 pub use start::Start;
+#[cfg(feature = "nccl")]
+pub use team::Nccl;
 pub use team::{Alone, Team};
 #[cfg(feature = "mpi")]
 pub use team::{Mpi, Session};

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 
+use super::programs::CUDA;
 use super::toolkit::Toolkit;
 use crate::number;
 use crate::shell::{self, Lock};
@@ -30,19 +31,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("{what}: ok after {} s", number::seconds(start.elapsed().as_secs_f64()));
         Ok(())
     };
-    let check = |what: &str, feature: &str| {
+    let check = |what: &str, feature: &str, folder: &str| {
         let mut check = shell::cargo(&format!("check {what}"), Lock::Free);
-        check.args(["--features", feature, "--target-dir"]).arg(format!("target/{feature}"));
+        check.args(["--features", feature, "--target-dir", folder]);
         check
     };
     timed("cuda", &|| {
         let toolkit = Toolkit::install(&options.python)?;
-        // In the profile of the programs for CUDA, so that candle's kernels are compiled once for both.
-        shell::run(toolkit.apply(&mut check("--release -p mflow --all-targets", "cuda")))
+        // In the profile of the programs for CUDA, so that candle's kernels are compiled once for both. NCCL needs CUDA.
+        let mut check = check("--release -p mflow --all-targets", "nccl", CUDA);
+        shell::run(toolkit.apply(&mut check))
     })?;
     timed("metal", &|| {
         shell::run(Command::new("rustup").args(["target", "add", MAC]))?;
         // All library crates; the allocator of the program is C, which only a Mac compiles for itself.
-        shell::run(check("-p mflow-eval", "metal").args(["--target", MAC]))
+        shell::run(check("-p mflow-eval", "metal", "target/metal").args(["--target", MAC]))
     })
 }

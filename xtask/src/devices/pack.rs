@@ -39,7 +39,7 @@ pub(crate) struct Options {
 
 /// Builds, gathers and packs.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let (programs, libraries) = programs::for_cuda(&Toolkit::install(&options.python)?)?;
+    let (programs, libraries) = programs::for_cuda(&Toolkit::install(&options.python)?, None)?;
     let tests = programs::tests(&programs);
 
     let gathered = Path::new(GATHERED);

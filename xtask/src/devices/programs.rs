@@ -152,15 +152,20 @@ fn parse(messages: &str) -> Result<Vec<Artifact>> {
 pub(super) const PROGRAMS: [&str; 3] = ["mflow", "worker", "xtask"];
 
 /// Where cargo builds for CUDA, and the folder of the profile in it.
-const CUDA: &str = "target/cuda";
+pub(super) const CUDA: &str = "target/cuda";
 pub(super) const CUDA_BUILT: &str = "target/cuda/release";
 
-/// Builds programs and tests for CUDA, without a GPU; returns them with the folders of the libraries that they are linked
-/// with.
-pub(super) fn for_cuda(toolkit: &Toolkit) -> Result<(Vec<Artifact>, [PathBuf; 2])> {
-    let libraries = [toolkit.libraries()?, driver::stub()?];
+/// Builds programs and tests for CUDA, without a GPU, with NCCL too if the folder of its library is given; returns them
+/// with the folders of the libraries that they are linked with.
+pub(super) fn for_cuda(
+    toolkit: &Toolkit,
+    nccl: Option<&Path>,
+) -> Result<(Vec<Artifact>, Vec<PathBuf>)> {
+    let mut libraries = vec![toolkit.libraries()?, driver::stub()?];
+    libraries.extend(nccl.map(Path::to_owned));
     let features =
         ["mflow", "mflow-benches"].iter().chain(&TESTED).map(|package| format!("{package}/cuda"));
+    let features = features.chain(nccl.map(|_| "mflow-train/nccl".to_owned()));
     let features = features.collect::<Vec<_>>().join(",");
     // All in one call, so that candle's kernels are compiled once. The tests of mflow need cargo where they run.
     let mut build = shell::cargo("build --release", Lock::Free);

@@ -125,7 +125,7 @@ fn page(
 
 Written by `{command}` on {date}, commit {commit}, on {machine}.
 
-How to start them is in the [guide](../guide.md#several-machines); how gradients are summed, in
+How to start them is in the [guide](../how-to/several-machines.md); how gradients are summed, in
 [architecture](../architecture.md#threads-and-determinism).
 
 ## Checked

@@ -14,6 +14,7 @@ use super::claim::{self, Claim, Taken};
 use super::job::Job;
 use super::parallel;
 use super::record::{Outcome, Place, Record};
+use super::watched;
 use crate::number;
 use crate::provenance::Provenance;
 
@@ -129,7 +130,12 @@ impl Suite<'_> {
             command.stdout(file.try_clone().context("sharing the log")?).stderr(file);
         }
         let program = self.program.display();
-        let status = command.status().with_context(|| format!("starting {program}"))?;
+        let mut child = command.spawn().with_context(|| format!("starting {program}"))?;
+        let ended = match shown {
+            true => child.wait(),
+            false => watched::wait(&mut child, &log, |line| println!("{job}: {line}")),
+        };
+        let status = ended.with_context(|| format!("waiting for {program}"))?;
         if status.success() {
             return Outcome::load(&directory).map(Some);
         }

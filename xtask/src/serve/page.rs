@@ -73,7 +73,7 @@ pub(super) fn write(
 
 Written by `{command}` on {date}, commit {commit}, on {machine}.
 
-How to start one is in the [guide](../guide.md#as-a-service). The model is an M-flow of default size, of data in 3 dimensions and
+How to start one is in the [guide](../how-to/serve.md). The model is an M-flow of default size, of data in 3 dimensions and
 a manifold of 2. A question is /score: log-density, distance to the manifold and latents of some rows. *Library* scores the same
 rows on 2 threads, each a batch at a time, without reading or writing any text. The service has 2 threads too, and 8
 connections ask it by `wrk`, which takes its part of the same cores. All were measured in turns.

@@ -64,7 +64,7 @@ pub(super) fn write(path: &Path, all: &[Measured], provenance: &Provenance) -> R
 
 Written by `{command}` on {date}, commit {commit}, on {machine}.
 
-How to use them is in the [guide](../guide.md#data-that-do-not-fit-in-memory). The model is an M-flow of default size, of the polynomial
+How to use them is in the [guide](../how-to/large-data.md). The model is an M-flow of default size, of the polynomial
 surface: 3 columns, a manifold of 2 dimensions, in f32, on all cores. *Memory* is the most that the process had at any time. The rows *on paper* lie on
 the straight line through the two measured before them.
 

@@ -19,13 +19,13 @@ const INTERNAL: [&str; 3] = ["mflow-benches", "mflow-fuzz", "xtask"];
 const LICENSE: &str = "MIT OR Apache-2.0";
 const REGISTRY: &str = "crates-io";
 /// Features that need a device, a library or a toolkit, which docs.rs has not.
-const UNDOCUMENTED: [&str; 5] = ["accelerate", "cuda", "metal", "mkl", "mpi"];
+const UNDOCUMENTED: [&str; 6] = ["accelerate", "cuda", "metal", "mkl", "mpi", "nccl"];
 /// Limits of crates.io.
 const MOST_WORDS: usize = 5;
 const LONGEST_WORD: usize = 20;
 
 /// Where a user reads what features there are.
-const FEATURES: &str = "docs/guide.md";
+const FEATURES: &str = "docs/reference/features.md";
 /// Texts that name the minimum Rust, with the words before it.
 const RUST: [(&str, &str); 2] = [("README.md", "With Rust "), (super::CHANGELOG, "Minimum Rust: ")];
 

@@ -95,7 +95,8 @@ impl LuLinear {
             #[cfg(feature = "cuda")]
             Code::CudaKernel => {
                 let bytes = x.dtype().size_in_bytes();
-                crate::kernel::cuda::lu::CudaLu::fits(self.signature.latent_shape[0], bytes)
+                let d = self.signature.latent_shape.first();
+                d.is_some_and(|d| crate::kernel::cuda::lu::CudaLu::fits(*d, bytes))
             }
             _ => false,
         }

@@ -1,10 +1,14 @@
 //! Processes that train one model together.
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod share;
 
 #[cfg(feature = "mpi")]
 pub use mpi::{Mpi, Session};
+#[cfg(feature = "nccl")]
+pub use nccl::Nccl;
 pub(crate) use share::{agree, any, numbers, own, rows, summed};
 
 use crate::Result;

@@ -1,6 +1,9 @@
 //! Processes that train together, as threads that hand tensors around. Oracle: one process, to the bit.
-use crate::toy::{Toy, bits, density, manifold};
-use mflow_core::candle::Tensor;
+//!
+//! With the feature `nccl`, what is on a GPU goes by NCCL, which needs a GPU for each rank, or the rehearsal.
+use crate::toy::{Toy, bits, density, device, manifold};
+use mflow_bijectors::host;
+use mflow_core::candle::{DType, Tensor};
 use mflow_train::{
     Compare, Error, Loss, Observer, Phase, Pool, Progress, Result, RunDir, Stage, Team,
 };
@@ -57,13 +60,20 @@ impl Team for Member {
     }
 }
 
+fn team(rank: usize, table: &Arc<Table>) -> Arc<dyn Team> {
+    let team = Arc::new(Member { rank, table: Arc::clone(table) });
+    #[cfg(feature = "nccl")]
+    let team = Arc::new(mflow_train::Nccl::over(team));
+    team
+}
+
 /// `f` by each of so many ranks, with two threads each; what each gives, in order.
 fn together<R: Send>(ranks: usize, f: impl Fn(&Pool) -> R + Sync) -> Vec<R> {
     let places = (0..ranks).map(|_| Mutex::default()).collect();
     let table = Arc::new(Table { places, all_are_here: Barrier::new(ranks) });
     std::thread::scope(|scope| {
         let start = |rank| {
-            let team = Arc::new(Member { rank, table: Arc::clone(&table) });
+            let team = team(rank, &table);
             let f = &f;
             scope.spawn(move || f(&Pool::new(2).unwrap().with_team(team)))
         };
@@ -176,4 +186,33 @@ fn a_folder_is_opened_by_the_first_rank() {
         (run.writes(), run.resumed())
     });
     assert_eq!(writes, [(true, false), (false, false), (false, false)], "one writes");
+}
+
+#[test]
+fn messages_of_any_lengths_arrive() {
+    // Nothing, a number, many; from a storage that has more before and behind.
+    let length = |from: usize, to: usize| [0, 1, 1000][(from + 2 * to) % 3];
+    let value = |from: usize, to: usize| (10 * from + to) as f64 + 0.5;
+    for dtype in [DType::F32, DType::F64] {
+        together(4, |pool| {
+            let team = pool.team();
+            let (rank, size) = (team.rank(), team.size());
+            let part = |to: usize| {
+                let filled = Tensor::full(value(rank, to), length(rank, to) + 2, device());
+                filled.unwrap().to_dtype(dtype).unwrap().narrow(0, 1, length(rank, to)).unwrap()
+            };
+            let own: Vec<Tensor> = (0..size).map(part).collect();
+            let lengths: Vec<usize> = (0..size).map(|from| length(from, rank)).collect();
+            let came = team.exchange(&own, &lengths).unwrap();
+            for (from, part) in came.iter().enumerate() {
+                assert_eq!(part.dtype(), dtype);
+                let expected = vec![value(from, rank); length(from, rank)];
+                assert_eq!(host::values_f64(part).unwrap(), expected, "{from} to {rank}");
+            }
+            let lengths: Vec<usize> = (0..size).map(|from| length(from, 0)).collect();
+            let all = host::values_f64(&team.gather(&part(0), &lengths).unwrap()).unwrap();
+            let expected = (0..size).flat_map(|from| vec![value(from, 0); length(from, 0)]);
+            assert_eq!(all, expected.collect::<Vec<_>>(), "gathered by {rank}");
+        });
+    }
 }

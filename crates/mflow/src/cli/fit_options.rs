@@ -14,11 +14,10 @@ use std::path::PathBuf;
 
 /// Fit a model to a table: a manifold, and the density on it
 ///
-/// If nothing names a model, short trials choose one that finds the manifold. `--model` alone leaves the start to trials.
+/// Without --model, the program tries several models for a short time and trains the best one.
 ///
-/// Writes a run folder with the model file, the resolved config, the metrics of each epoch, a checkpoint
-/// and report.html. Command-line options override the config file, `--set` overrides both. A tenth of
-/// the rows is held out (`train.validation_fraction`): to watch the training, to judge the manifold, and in most phases to
+/// The run folder gets the model, its config, the losses of each epoch, a checkpoint and report.html. Options override the config
+/// file, and `--set` overrides both. A tenth of the rows is held out (`train.validation_fraction`) to watch the training and to
 /// choose the best epoch.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -32,8 +31,9 @@ use std::path::PathBuf;
     After an interruption:\n  \
     mflow fit data.csv --resume auto --out run")]
 pub(super) struct Options {
-    /// Points to learn from, [rows, D]: .npy, .npz, .csv, .tsv or .parquet. Of an .npz file with the arrays `x` and `theta`, the
-    /// latter is the context; `score` has the joint scores for --scandal
+    /// Points to learn from, [rows, D]: .npy, .npz, .csv, .tsv or .parquet
+    ///
+    /// An .npz file may hold the points as `x`, their context as `theta`, and joint scores for --scandal as `score`.
     pub(super) data: PathBuf,
     #[command(flatten)]
     pub(super) reading: Reading,
@@ -42,65 +42,68 @@ pub(super) struct Options {
     pub(super) context: Option<PathBuf>,
     #[command(flatten)]
     pub(super) scores: ScoreOptions,
-    /// What `ratio` learns from: for each point the log of its joint likelihood ratio, and a label, [rows, 2]
+    /// For --model ratio: the log of each point's joint likelihood ratio, and its label, [rows, 2]
     ///
     /// The ratio is log p(x, z | CTX) - log p(x, z | reference), in nats, with the latent variables z of the simulator
     /// that drew the point; the label is 1 if it drew the point at CTX, 0 if at the reference. Draw half of the points
     /// each way. If you know no joint ratios, write 50 beside the label 1 and -50 beside 0: then the labels alone teach.
     #[arg(long, value_name = "RATIOS", requires = "context")]
     pub(super) ratios: Option<PathBuf>,
-    /// What each row counts, [rows] or [rows, 1]: a file, or a column of DATA, which is no feature then
+    /// The weight of each row, [rows] or [rows, 1]: a file, or the name of a column of DATA
     ///
-    /// A row of weight 3 counts as three equal rows: in all losses, in validation, in normalisation and in what is told of
-    /// held-out rows. Only ratios of weights matter. Weights below 0, of Monte Carlo beyond leading order, count with their sign
-    /// in likelihoods, and by their size where a manifold is learned; models and schedules that have no use for them refuse them.
+    /// A row of weight 3 counts as three equal rows, in training and in validation. Only ratios of weights matter. Negative weights,
+    /// which some event generators make, keep their sign in likelihoods; the manifold is learned with their size. Some models and
+    /// schedules cannot use weights and refuse them.
     #[arg(long, value_name = "W")]
     pub(super) weights: Option<PathBuf>,
-    /// Read rows from DATA when they are needed, for data that do not fit in memory: .npy only
+    /// Leave DATA on disk and read rows when they are needed: for a .npy file larger than memory
     #[arg(long)]
     pub(super) stream: bool,
-    /// Points to hold out, instead of a part of DATA
+    /// Hold out these points, instead of a tenth of DATA
     #[arg(long, value_name = "DATA")]
     pub(super) validation: Option<PathBuf>,
-    /// Context of each point for validation
+    /// The context of each held-out point
     #[arg(long, value_name = "CTX", requires = "validation")]
     pub(super) validation_context: Option<PathBuf>,
-    /// What each point for validation counts
+    /// The weight of each held-out point
     #[arg(long, value_name = "W", requires = "validation")]
     pub(super) validation_weights: Option<PathBuf>,
-    /// Ratios and labels of each point for validation
+    /// The ratio and label of each held-out point
     #[arg(long, value_name = "RATIOS", requires = "validation")]
     pub(super) validation_ratios: Option<PathBuf>,
-    /// Part of the rows that is kept apart from the fit, 0 to 1, for the numbers that are told at its end; without it they are
-    /// those of the rows that chose the epochs
+    /// Keep this fraction of the rows out of the whole fit, and test the model on it at the end, 0 to 1
+    ///
+    /// Without it, the numbers at the end are those of the held-out rows by which epochs were chosen, which flatters them a little.
     #[arg(long, value_name = "FRACTION", value_parser = part, conflicts_with = "stream")]
     pub(super) holdout: Option<f64>,
-    /// Kind of model [default: auto; m-flow beside a config, a chart, another schedule than sequential, or
-    /// a `--set` for phases or parts of the model]
+    /// Kind of model [default: auto]
+    ///
+    /// With a config file, a chart, a schedule or a `--set` for parts of the model or its phases, the default is m-flow.
     #[arg(long, value_parser = kinds())]
     model: Option<Ask<Kind>>,
-    /// Schedule of training [default: sequential; likelihood for af, fom, pie, vae, rif and ratio]
+    /// In which order parts of the model are trained [default: sequential; likelihood for af, fom, pie, vae, rif and ratio]
     #[arg(long, value_enum)]
     schedule: Option<ScheduleName>,
-    /// The shape that m-flow deforms onto the data, or the known manifold of fom; `auto` tries those of
-    /// dimension N if the data seem closed or in pieces; other charts are tables of a config file,
-    /// [model.chart]
+    /// For closed data: the shape that m-flow bends onto them, or the known manifold of fom
+    ///
+    /// `auto` tries the shapes of dimension N if the data seem closed or in pieces. A config file can name other charts, [model.chart].
     #[arg(long, value_parser = chart_names())]
     chart: Option<String>,
-    /// Where the manifold starts before it learns; without --model it is tried with free-form and m-flow
-    /// [default: auto; none is added beside a config, a chart, another schedule than sequential, or a
-    /// `--set` for phases]
+    /// Where the manifold starts before it learns [default: auto]
+    ///
+    /// Without --model, free-form and m-flow are tried with it. With a config file, a chart, a schedule or a `--set` for phases,
+    /// the default is what these say.
     #[arg(long, value_enum)]
     start: Option<StartName>,
-    /// Dimension of the manifold, at least 1 and less than D, or `auto`, which takes what `mflow dim` recommends; needed
-    /// unless a config or a chart has it, or the model has no choice (af, fom, ratio)
+    /// Dimension of the manifold, at least 1 and less than D; `auto` takes what `mflow dim` recommends
+    ///
+    /// It is needed, unless a config or a chart has it or the model has no choice (af, fom, ratio).
     #[arg(long, value_name = "N", value_parser = dimension)]
     manifold_dim: Option<Ask<usize>>,
-    /// Epochs of all phases together, at least one of each [default: 100, of free-form
-    /// models 300]
+    /// Epochs of all phases together, at least one of each [default: 100; free-form models: 300]
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// If the manifold was not found, start again from other weights, up to K times [default: 0]
+    /// If a fit has not found the manifold, start again from other weights, up to K times [default: 0]
     #[arg(long, value_name = "K")]
     restarts: Option<u32>,
     /// Rows per update [default: 100]
@@ -110,10 +113,10 @@ pub(super) struct Options {
     /// free-form, 0.003 for that of free-form-atlas, 0.001 for a density]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
-    /// Normalisation of data; results are in data units in any case [default: standardize, of models of images together]
+    /// How columns are scaled inside of the model; results are in data units [default: standardize; for images: together]
     #[arg(long, value_enum)]
     normalize: Option<Normalize>,
-    /// Normalisation of the context; scores are with respect to it as it is given in any case [default: standardize]
+    /// How the context is scaled inside of the model; give it and read it unscaled [default: standardize]
     #[arg(long, value_enum)]
     normalize_context: Option<Normalize>,
     /// Let the manifold, not only the density on it, depend on the context
@@ -173,12 +176,12 @@ impl Options {
         self.model.and_then(|model| model.value().copied())
     }
 
-    /// What may find a manifold that was not found.
+    /// What to try if the manifold was not found.
     pub(super) fn advice(&self) -> &'static str {
         if self.model().is_none() && self.start.is_none() {
-            "more rows or epochs, another --seed or another --manifold-dim may find it"
+            "Try more rows, more --epochs, another --seed or another --manifold-dim."
         } else {
-            "more rows or epochs may find it, or what trials choose if you leave out --model and --start"
+            "Try more rows or more --epochs; or leave out --model and --start, and trials choose."
         }
     }
 }

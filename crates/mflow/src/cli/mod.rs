@@ -14,6 +14,7 @@ mod images;
 mod info;
 mod input;
 mod interrupt;
+mod manual;
 mod model;
 mod on_disk;
 mod options;
@@ -62,6 +63,9 @@ pub(crate) use exit::exit_code;
 pub(crate) struct Cli {
     #[command(subcommand)]
     verb: Verb,
+    /// Say nothing but results, warnings and errors
+    #[arg(long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,11 +87,16 @@ enum Verb {
     Plot(plot::Options),
     #[cfg(feature = "serve")]
     Serve(serve::Options),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 impl Cli {
     /// Do what was asked for.
     pub(crate) fn run(&self) -> Result<Done> {
+        if self.quiet {
+            output::be_quiet();
+        }
         match &self.verb {
             Verb::Fit(options) => fit::run(options),
             Verb::Run(options) => run::run(options),
@@ -105,6 +114,8 @@ impl Cli {
             Verb::Plot(options) => plot::run(options),
             #[cfg(feature = "serve")]
             Verb::Serve(options) => serve::run(options),
+            Verb::Completions(options) => options.run(),
+            Verb::Man(options) => options.run(),
         }
     }
 }

@@ -13,6 +13,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Whether this process leaves all words to another one.
 static IS_SILENT: AtomicBool = AtomicBool::new(false);
 
+/// Whether only warnings and complaints are wanted beside results.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Keep progress and notes to oneself from now on.
+pub(super) fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether nobody wants progress and notes.
+pub(super) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
 /// Say nothing from now on but complaints: another process speaks for this one.
 #[cfg(feature = "mpi")]
 pub(super) fn fall_silent() {
@@ -27,11 +40,23 @@ pub(super) fn result(line: Arguments<'_>) -> Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{}", printable(&line.to_string()))?)
 }
 
-/// A line to whoever runs the program. That nobody listens is no failure.
+/// Results that are no line.
+pub(super) fn bytes(text: &[u8]) -> Result<()> {
+    Ok(std::io::stdout().lock().write_all(text)?)
+}
+
+/// A line to whoever runs the program; what is more than a note begins with `warning: `. That nobody listens is no failure.
 pub(super) fn message(line: Arguments<'_>) {
-    if !IS_SILENT.load(Ordering::Relaxed) {
-        complain(line);
+    if IS_SILENT.load(Ordering::Relaxed) {
+        return;
     }
+    if is_quiet() {
+        let text = line.to_string();
+        let warnings = text.find("warning: ").and_then(|at| text.get(at..));
+        warnings.into_iter().for_each(|text| complain(format_args!("{text}")));
+        return;
+    }
+    complain(line);
 }
 
 /// A line about what went wrong, which is said in any case.

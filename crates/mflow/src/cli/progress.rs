@@ -1,7 +1,8 @@
-//! Progress of training: a bar on a terminal, else a line for each epoch.
-use super::output::message;
+//! Progress of training: a bar on a terminal, else a line now and then.
+use super::output::{is_quiet, message};
 use indicatif::{ProgressBar, ProgressStyle};
 use mflow::bijectors::printable;
+use mflow::eval::to_digits_of;
 use mflow::train::{Attempt, EpochMetrics, Observer, Progress};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -16,23 +17,28 @@ pub(super) struct Watch {
     /// Updates that the phase had behind it at `start`: more than 0 after a resume.
     first_step: u64,
     start: Instant,
-    /// What may find a manifold that was not found.
+    /// When an epoch was last told.
+    told: Option<Instant>,
+    /// What to try if the manifold was not found.
     advice: &'static str,
 }
+
+/// Between two lines: hundreds of short epochs are no news.
+const NEWS: Duration = Duration::from_secs(2);
 
 const BAR: &str = "{prefix} {wide_bar} {msg}, {eta} left in this phase";
 
 impl Watch {
     /// To the standard error.
     pub(super) fn new(advice: &'static str) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = (std::io::stderr().is_terminal() && !is_quiet()).then(|| {
             let bar = ProgressBar::new(0);
             // The template is a constant; were it wrong, the default style would do.
             ProgressStyle::with_template(BAR).map(|style| bar.set_style(style)).ok();
             bar
         });
         let start = Instant::now();
-        Self { bar, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start, advice }
+        Self { bar, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start, told: None, advice }
     }
 
     /// Updates per second in this phase, in this process.
@@ -77,7 +83,7 @@ impl Observer for Watch {
     }
 
     fn attempt(&mut self, attempt: &Attempt) {
-        let failed = failure(attempt).map(|verdict| format!("{verdict}; {}", self.advice));
+        let failed = failure(attempt).map(|verdict| format!("{verdict} {}", self.advice));
         if let Some(verdict) = failed.or_else(|| unknown(attempt)) {
             let say = || message(format_args!("{verdict}"));
             match &self.bar {
@@ -92,6 +98,11 @@ impl Observer for Watch {
             return;
         }
         let EpochMetrics { phase, epoch, train_loss, validation_loss, .. } = metrics;
+        let is_news = self.told.is_none_or(|told| told.elapsed() >= NEWS);
+        if !is_news && *epoch < self.epochs {
+            return;
+        }
+        self.told = Some(Instant::now());
         message(format_args!(
             "{phase}: epoch {epoch}/{}, loss {train_loss:.3e}, validation {validation_loss:.3e}, \
              {}, {} left in this phase",
@@ -107,15 +118,16 @@ fn failure(attempt: &Attempt) -> Option<String> {
     let Attempt { stage, attempt: number, error, limit, failed, updates, seconds, .. } = attempt;
     let reason = match limit {
         Some(limit) if error > limit => {
-            format!("above {limit:.2e}, what a manifold that was found stays below")
+            format!("a good fit of these data stays below {}", two_digits(*limit))
         }
-        _ => "more than 5 times that of the best attempt".to_owned(),
+        _ => "that is more than 5 times the error of the best attempt".to_owned(),
     };
     failed.then(|| {
         format!(
-            "warning: {stage}, attempt {}: the manifold was not found: reconstruction error \
-             {error:.2e} on held-out rows, {reason}; it took {updates} updates, {}",
+            "warning: {stage}, attempt {}: the fit has not found the manifold. On held-out rows the error is {}; \
+             {reason}. The attempt took {updates} updates, {}.",
             number + 1,
+            two_digits(*error),
             in_words(Duration::from_secs_f64(seconds.clamp(0., 1e9)))
         )
     })
@@ -126,10 +138,15 @@ fn unknown(attempt: &Attempt) -> Option<String> {
     let Attempt { stage, attempt, error, limit, .. } = attempt;
     (limit.is_none() && *attempt == 0).then(|| {
         format!(
-            "note: {stage}: there are too few held-out rows to tell whether the manifold was found, and to \
-             start anew if not; their reconstruction error is {error:.2e}"
+            "note: {stage}: there are too few held-out rows to tell whether the fit has found the manifold, so no \
+             restart is tried. Their error is {}.",
+            two_digits(*error)
         )
     })
+}
+
+fn two_digits(x: f64) -> String {
+    to_digits_of(x, x, 2)
 }
 
 /// `120 updates/s`, `2.5 updates/s`, `1.7 s per update`.
@@ -157,6 +174,9 @@ pub(super) fn of_rows(rows: usize) -> ProgressBar {
 
 /// A bar over so many of something, such as `rows`; hidden unless a terminal sees it.
 pub(super) fn of(count: usize, what: &str) -> ProgressBar {
+    if is_quiet() {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::new(count as u64);
     let template = format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} left");
     ProgressStyle::with_template(&template).map(|style| bar.set_style(style)).ok();

@@ -42,7 +42,10 @@ fn by_mpi(pool: Pool, work: impl FnOnce(Pool) -> Result<Done>) -> Result<Done> {
     if !team.is_first() {
         output::fall_silent();
     }
-    let done = work(pool.with_team(Arc::clone(&team) as Arc<dyn Team>));
+    let together = Arc::clone(&team) as Arc<dyn Team>;
+    #[cfg(feature = "nccl")]
+    let together = Arc::new(mflow::train::Nccl::over(together));
+    let done = work(pool.with_team(together));
     if let Err(error) = &done {
         let rank = team.rank();
         if rank > 0 {

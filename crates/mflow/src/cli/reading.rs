@@ -8,13 +8,13 @@ use std::fmt::Write;
 /// How text is read: any table of a verb.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct TextOptions {
-    /// What divides the fields of text: one character, `tab` or `blanks` [default: what divides its first two lines]
+    /// The separator of fields in a text file: one character, `tab` or `blanks` [default: found from the first two lines]
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     delimiter: Option<Delimiter>,
     /// Skip lines of text that start with PREFIX
     #[arg(long, value_name = "PREFIX", allow_hyphen_values = true, value_parser = not_empty)]
     comment: Option<String>,
-    /// Whether a first line of text that holds numbers is a header [default: no; if it counts 0, 1, 2, .. it is refused]
+    /// Whether a first line of numbers is a header [default: no; a line 0, 1, 2, .. is refused until you say]
     #[arg(long, value_name = "YES|NO", value_enum)]
     header: Option<Answer>,
 }

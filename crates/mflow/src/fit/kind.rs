@@ -75,23 +75,23 @@ impl Kind {
     pub fn about(self) -> &'static str {
         match self {
             Self::Af => "Ambient flow: a density on all of R^D",
-            Self::Fom => "Flow on a known manifold, which a chart says",
+            Self::Fom => "Flow on a known manifold, given by --chart or the config",
             Self::Pie => {
                 "Pseudo-invertible encoder: ambient density with a narrow direction across the manifold"
             }
             Self::MFlow => "Manifold-learning flow with exact density (Brehmer & Cranmer 2020)",
             Self::Atlas => {
-                "M-flows on several charts, for closed manifolds; 4, or as many as model.charts says"
+                "Several M-flow charts glued together, for closed surfaces; 4 charts, or `--set model.charts=K`"
             }
             Self::MeFlow => "Manifold-learning flow with an encoder network",
             Self::Pae => {
-                "Probabilistic autoencoder: networks, and a flow of their codes; no likelihood"
+                "Probabilistic autoencoder: encoder and decoder networks, and a flow of the codes; no likelihood"
             }
             Self::FreeForm => {
                 "Encoder and decoder networks without constraint; the density is exact where they invert each other"
             }
             Self::FreeFormAtlas => {
-                "Free-form flows on several charts, for closed manifolds; 8, or as many as model.charts says"
+                "Several free-form charts glued together, for closed surfaces; 8 charts, or `--set model.charts=K`"
             }
             Self::Vae => "Variational autoencoder; no likelihood",
             Self::Rif => "Relaxed injective flow; no likelihood",

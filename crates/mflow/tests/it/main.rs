@@ -21,6 +21,7 @@ mod held_out;
 mod image_experiments;
 mod images;
 mod interruption;
+mod manual;
 mod models;
 mod names;
 mod posterior;

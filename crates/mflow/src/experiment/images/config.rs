@@ -26,6 +26,9 @@ pub struct ImagesConfig {
     /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<PathBuf>,
+    /// The free inputs that this generator made the test images of, `[n, N]`: the distances of these images need no search then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latents: Option<PathBuf>,
 }
 
 /// Images that are drawn of scenes whose factors are known, [`mflow_data::Scenes`]: real numbers on the manifold, without noise.

@@ -114,7 +114,8 @@ impl ImageData {
                 exact: context.exact,
             }),
         };
-        let manifold = config.generator.clone().map(Manifold::Generator);
+        let of = |path| Manifold::Generator { path, latents: config.latents.clone() };
+        let manifold = config.generator.clone().map(of);
         let dequantize = config.dequantize;
         Ok(Self { shape, train, test, context, manifold, dequantize })
     }
