@@ -202,8 +202,9 @@ mod tests {
 
     #[test]
     fn each_target_has_a_program() {
-        let manifest = files::read(Path::new("../fuzz/Cargo.toml")).unwrap();
-        let sources = std::fs::read_dir("../fuzz/fuzz_targets").unwrap().count();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let manifest = files::read(&root.join("fuzz/Cargo.toml")).unwrap();
+        let sources = std::fs::read_dir(root.join(SOURCES)).unwrap().count();
         assert_eq!(manifest.matches("[[bin]]").count(), sources, "programs and their sources");
     }
 }
