@@ -16,9 +16,9 @@ use peak_alloc::PeakAlloc;
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Changed inputs of a target, at most.
-const CHANGES: usize = 4000;
+const CHANGES: usize = 20_000;
 /// What they may take together.
-const TIME: Duration = Duration::from_secs(3);
+const TIME: Duration = Duration::from_secs(2);
 /// What one input may take, on a machine that has other things to do.
 const MOST_TIME: Duration = Duration::from_secs(10);
 /// The memory that one input may take, in bytes: what `cargo xtask fuzz` allows is eight times as much.

@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let chosen: Vec<&String> = known.iter().filter(is_chosen).collect();
     let seconds = Duration::try_from_secs_f64(60. * options.minutes)?;
     ensure!(seconds >= Duration::from_secs(1), "expected a second or more for each target");
-    let programs = Programs::built()?;
+    let programs = Programs::built(&chosen)?;
     let done = std::sync::Mutex::new(Vec::new());
     parallel::run(options.jobs, None, &chosen, |name| {
         let found = programs.fuzz(name, seconds)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use mflow_bijectors::printable;
 
-use crate::place::{of_path, on_one_line, start_of};
+use crate::place::{columns, of_path, on_one_line, quoted, start_of};
 use crate::{Place, Prior};
 
 /// The result of everything in this crate that can fail.
@@ -690,30 +690,5 @@ impl Error {
     pub(crate) fn io(action: &'static str, place: &Place) -> impl FnOnce(io::Error) -> Self {
         let place = place.clone();
         move |source| Self::Io { action, place, source }
-    }
-}
-
-/// The names of columns, or how many there are.
-fn columns(names: &[String], cols: usize) -> String {
-    match names {
-        [] => format!("{cols} columns without names, counting from 0"),
-        names => quoted(names),
-    }
-}
-
-/// As many names are listed.
-const MOST_NAMES: usize = 100;
-
-/// The names in backquotes, or `none`.
-fn quoted(names: &[String]) -> String {
-    if names.is_empty() {
-        return "none".to_owned();
-    }
-    let shown =
-        names.iter().take(MOST_NAMES).map(|name| format!("`{}`", on_one_line(&start_of(name))));
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MOST_NAMES) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }

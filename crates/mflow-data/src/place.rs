@@ -66,3 +66,28 @@ pub(crate) fn start_of(text: &str) -> String {
 pub(crate) fn on_one_line(name: &str) -> String {
     printable(name).replace('\n', "\\n")
 }
+
+/// The names of columns, or how many there are.
+pub(crate) fn columns(names: &[String], cols: usize) -> String {
+    match names {
+        [] => format!("{cols} columns without names, counting from 0"),
+        names => quoted(names),
+    }
+}
+
+/// As many names are listed.
+const MOST_NAMES: usize = 100;
+
+/// The names in backquotes, or `none`.
+pub(crate) fn quoted(names: &[String]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let shown =
+        names.iter().take(MOST_NAMES).map(|name| format!("`{}`", on_one_line(&start_of(name))));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

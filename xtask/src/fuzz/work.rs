@@ -13,6 +13,8 @@ use crate::{files, metadata};
 
 /// The programs of the targets.
 const SOURCES: &str = "fuzz/fuzz_targets";
+/// Words that inputs are made of.
+const WORDS: &str = "fuzz/words.dict";
 /// Counters at edges, their addresses, and the operands of comparisons: what cargo-fuzz asks for as well.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -55,14 +57,15 @@ pub(super) struct Found {
 pub(super) struct Programs(PathBuf);
 
 impl Programs {
-    /// Builds them.
-    pub(super) fn built() -> Result<Self> {
+    /// Builds those of these targets.
+    pub(super) fn built(names: &[&String]) -> Result<Self> {
         let host = shell::read(Command::new("rustc").arg("-vV"))?;
         let host = host.lines().find_map(|line| line.strip_prefix("host: "));
         let host = host.context("rustc says of no host")?;
         // With a target that is named, build scripts and macros are spared the flags.
-        let build = "build --profile ci -p mflow-fuzz --features libfuzzer --bins";
+        let build = "build --profile ci -p mflow-fuzz --features libfuzzer";
         let mut build = shell::cargo(build, Lock::Free);
+        build.args(names.iter().flat_map(|name| ["--bin", name.as_str()]));
         shell::run(build.args(["--target", host]).env("RUSTFLAGS", FLAGS))?;
         let target = metadata::load(Lock::Free)?.target_directory;
         Ok(Self(target.join(host).join("ci")))
@@ -75,6 +78,7 @@ impl Programs {
             format!("-malloc_limit_mb={ALLOCATION}"),
             format!("-timeout={TIMEOUT}"),
             format!("-max_len={LENGTH}"),
+            format!("-dict={WORDS}"),
             "-print_final_stats=1".to_owned(),
         ]);
         // One thread: a target is busy with small things.
@@ -198,8 +202,9 @@ mod tests {
 
     #[test]
     fn each_target_has_a_program() {
-        let manifest = files::read(Path::new("../fuzz/Cargo.toml")).unwrap();
-        let sources = std::fs::read_dir("../fuzz/fuzz_targets").unwrap().count();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let manifest = files::read(&root.join("fuzz/Cargo.toml")).unwrap();
+        let sources = std::fs::read_dir(root.join(SOURCES)).unwrap().count();
         assert_eq!(manifest.matches("[[bin]]").count(), sources, "programs and their sources");
     }
 }

@@ -8,6 +8,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::super::table::column_label;
 use super::super::{Choice, Columns};
+use super::bounded::Bounded;
 use super::{damaged, group, guarded};
 use crate::{Error, Place, Result};
 
@@ -15,7 +16,7 @@ use crate::{Error, Place, Result};
 /// last one is kept.
 pub struct ParquetFile {
     path: PathBuf,
-    reader: SerializedFileReader<File>,
+    reader: SerializedFileReader<Bounded>,
     /// Of all columns of the file.
     names: Vec<String>,
     /// The columns that are read.
@@ -56,7 +57,8 @@ impl ParquetFile {
     fn open(path: &Path, columns: &Columns) -> Result<Self> {
         let place = Place::file(path);
         let file = File::open(path).map_err(Error::io("open", &place))?;
-        let len = file.metadata().map_err(Error::io("read", &place))?.len();
+        let file = Bounded::new(file).map_err(Error::io("read", &place))?;
+        let len = file.bytes();
         let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, error))?;
         let metadata = reader.metadata();
         let schema = metadata.file_metadata().schema_descr();

@@ -1,5 +1,6 @@
 //! Tables in Parquet files, of which only the columns that are wanted are read.
 
+mod bounded;
 mod file;
 mod group;
 
@@ -16,6 +17,8 @@ use super::{Loaded, Missing, ReadOptions};
 use crate::{Error, Place, Result};
 
 pub use file::ParquetFile;
+
+use bounded::Bounded;
 
 /// Reads a table from a Parquet file.
 ///
@@ -37,7 +40,8 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
 fn read(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     let place = Place::file(path);
     let file = File::open(path).map_err(Error::io("open", &place))?;
-    let len = file.metadata().map_err(Error::io("read", &place))?.len();
+    let file = Bounded::new(file).map_err(Error::io("read", &place))?;
+    let len = file.bytes();
     let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, error))?;
     let metadata = reader.metadata();
     let schema = metadata.file_metadata().schema_descr();
