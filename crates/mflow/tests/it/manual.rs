@@ -53,5 +53,5 @@ fn quiet_leaves_results_and_warnings() {
     assert!(quiet.err.contains("warning: ") && loud.err.contains("warning: "), "{}", quiet.err);
     let others = quiet.err.lines().find(|line| !line.starts_with("warning: "));
     assert_eq!(others, None, "nothing else");
-    folder.fails("fit data.csv --quiet", 2, &["error", "manifold-dim"]);
+    folder.fails("fit data.csv --quiet", 2, &["error", "--out"]);
 }
