@@ -338,12 +338,11 @@ fn files_that_cannot_be_opened_are_named() {
     let below_a_file = folder.path().join("file/model");
     for path in missing.iter().chain([&below_a_file, &folder.path().to_owned()]) {
         let error = load_model(path, None, device()).map(|m| m.card).unwrap_err();
-        match path.is_dir() {
-            true => {
-                assert!(error.to_string().contains("expected a file, found a folder"), "{error}")
-            }
-            false => assert!(matches!(error, Error::Io { .. }), "{}: {error:?}", path.display()),
-        }
+        let is_named = match path.is_dir() {
+            true => error.to_string().contains("expected a file, found a folder"),
+            false => matches!(error, Error::Io { .. }),
+        };
+        assert!(is_named, "reading {}: {error:?}", path.display());
         assert!(error.to_string().starts_with(&path.display().to_string()), "named: {error}");
     }
     for path in [&missing[1], &below_a_file, &folder.path().to_owned()] {
