@@ -1,11 +1,9 @@
 //! Fuzz targets: each feeds bytes to one reader, and asserts what has to hold whatever they are.
 //!
-//! No reader panics, takes more memory than the [limits] say, or hangs. What it accepts is the same after it was written
+//! No reader panics, takes more memory than docs/limits.md says, or hangs. What it accepts is the same after it was written
 //! and read again. What it refuses it refuses in words that name the file, and in which no character commands a terminal.
 //!
 //! `cargo xtask fuzz` runs them by libFuzzer; the test `replay` runs what it found, and changes of that, in CI.
-//!
-//! [limits]: https://docs.rs/mflow
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

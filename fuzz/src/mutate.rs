@@ -1,5 +1,7 @@
 //! Changes of a file that a seed gives: what a test can do of a fuzzer's work, the same in every run.
 
+use mflow::bijectors::Stream;
+
 /// Numbers at which counts and lengths go wrong.
 const NUMBERS: [u64; 12] = [
     0,
@@ -60,30 +62,19 @@ const TOKENS: [&str; 40] = [
     "#",
 ];
 
-/// A stream of random numbers: `SplitMix64`.
+/// A stream of random choices.
 #[derive(Debug)]
-pub struct Random(u64);
+pub struct Random(Stream);
 
 impl Random {
     /// The stream of a seed and a name.
     pub fn new(seed: u64, name: &str) -> Self {
-        let mut stream = Self(seed);
-        for byte in name.bytes() {
-            stream.0 = stream.next() ^ u64::from(byte);
-        }
-        stream
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self(Stream::new(seed, name))
     }
 
     /// One of 0 to `count - 1`; 0 of none.
     pub fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next() % count.max(1) as u64).unwrap_or(0)
+        self.0.uniform(1, 0., count.max(1) as f64)[0] as usize
     }
 
     fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
@@ -105,11 +96,7 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let length = random.below(64).min(bytes.len() - at);
     match random.below(9) {
         0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << random.below(8)),
-        1 => bytes
-            .iter_mut()
-            .skip(at)
-            .take(1)
-            .for_each(|byte| *byte = random.next().to_le_bytes()[0]),
+        1 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = random.below(256) as u8),
         2 => bytes.truncate(at),
         3 => drop(bytes.drain(at..at + length)),
         4 => {

@@ -37,19 +37,25 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
+/// What comes of a file, and the most bytes of memory that it took meanwhile.
+fn watched<T>(path: &Path, read: impl FnOnce(&Path) -> T) -> (T, usize) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let read = read(path);
+    (read, MEMORY.peak_usage().saturating_sub(before))
+}
+
 /// The error and its causes, of a file that takes less than `most` bytes of memory to refuse.
 fn refused<T>(
     path: &Path,
     most: usize,
     read: impl FnOnce(&Path) -> mflow::data::Result<T>,
 ) -> String {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let size = std::fs::metadata(path).expect("a file").len();
     assert!(size < MIB as u64, "{} has {size} bytes, which is no small file", path.display());
-    let before = MEMORY.current_usage();
-    MEMORY.reset_peak_usage();
-    let Err(error) = read(path) else { panic!("{} was read", path.display()) };
-    let memory = MEMORY.peak_usage().saturating_sub(before);
+    let (read, memory) = watched(path, read);
+    let Err(error) = read else { panic!("{} was read", path.display()) };
     assert!(memory < most, "{}: {} MiB", path.display(), memory / MIB);
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
@@ -191,10 +197,33 @@ fn headers_that_claim_much() {
     }
     let safetensors = [&(1_u64 << 40).to_le_bytes()[..], b"{\"a\":{}}"].concat();
     let path = write("x.safetensors", &safetensors);
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let before = MEMORY.current_usage();
-    MEMORY.reset_peak_usage();
-    let error = mflow::core::read_tensors(&path).expect_err("no such header").to_string();
+    let (read, memory) = watched(&path, mflow::core::read_tensors);
+    let error = read.expect_err("no such header").to_string();
     assert!(error.contains("x.safetensors"), "{error}");
-    assert!(MEMORY.peak_usage() - before < MIB, "a header's length is no allocation");
+    assert!(memory < MIB, "a header's length is no allocation");
+}
+
+/// Files that are what they say, with one number more than lists hold before they double: the most for their size.
+#[test]
+fn files_that_are_not_packed() {
+    let folder = folder();
+    let count = (1 << 22) + 1;
+    let doubles = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({count}, 1), }}");
+    let length = u16::try_from(doubles.len()).expect("a short header").to_le_bytes();
+    let doubles = [b"\x93NUMPY\x01\x00", length.as_slice(), doubles.as_bytes()].concat();
+    for (name, start, number, times) in [
+        ("doubles.npy", doubles, &[0; 8][..], 3),
+        ("bytes.npy", npy_header(count), &[0], 24),
+        ("short.csv", vec![], b"1\n", 12),
+    ] {
+        let path = folder.path().join(name);
+        let bytes = [start, number.repeat(count)].concat();
+        std::fs::write(&path, &bytes).expect("a temporary file");
+        let (table, memory) = watched(&path, |path| read_table(path));
+        assert_eq!(table.expect("a table").rows(), count, "{name}");
+        let most = bytes.len() * times;
+        assert!(memory < most + MIB, "{name}: {memory} bytes of {most}");
+        // The number in the table is no larger than need be.
+        assert!(2 * memory > most, "{name}: only {memory} bytes of {most}");
+    }
 }

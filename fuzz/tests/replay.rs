@@ -76,7 +76,7 @@ targets! {
     experiment settings service
 }
 
-/// The committed files are those that `seeds` writes, and their folders are small.
+/// Each target has a folder of committed files, and it is small.
 #[test]
 fn the_corpus_is_small_and_no_folder_is_left_over() {
     let mut folders: Vec<String> = std::fs::read_dir(corpus::folder())
@@ -98,6 +98,7 @@ fn the_corpus_is_small_and_no_folder_is_left_over() {
     }
 }
 
+/// The committed files are at least those that `seeds` writes.
 #[test]
 fn valid_inputs_are_all_there() {
     for seed in mflow_fuzz::seeds::all() {

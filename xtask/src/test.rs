@@ -5,6 +5,10 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::shell::{self, Lock};
+use crate::tidy::STACK;
+
+/// Crates whose tests run a second time.
+const TWICE: [&str; 2] = ["mflow-bijectors", "mflow-core"];
 
 /// Runs all tests. Those of two crates run a second time, without the kernels of the CPU: so is how much of other devices
 /// works.
@@ -13,23 +17,16 @@ pub(crate) fn run(lock: Lock) -> Result<()> {
         println!("*** tests by cargo-nextest ***");
         // A choice of packages would be compiled anew, a choice of tests is not.
         let all = "nextest run --cargo-profile ci --workspace";
-        (all, format!("{all} -E package(mflow-bijectors)+package(mflow-core)"))
+        let again = TWICE.map(|name| format!("package({name})")).join("+");
+        (all, format!("{all} -E {again}"))
     } else {
         println!(
             "*** cargo-nextest is not installed: tests by cargo test, without time limits ***"
         );
         let all = "test --profile ci --lib --bins --tests --workspace";
-        let others = [
-            "mflow-train",
-            "mflow-data",
-            "mflow-eval",
-            "mflow",
-            "mflow-benches",
-            "mflow-fuzz",
-            "xtask",
-        ];
-        let others = others.map(|name| format!(" --exclude {name}"));
-        (all, format!("{all}{}", others.concat()))
+        let others = ["xtask"].into_iter().chain(STACK).filter(|name| !TWICE.contains(name));
+        let others: String = others.map(|name| format!(" --exclude {name}")).collect();
+        (all, format!("{all}{others}"))
     };
     shell::run(&mut command(all, lock))?;
     println!("*** tests of two crates without kernels, as on other devices ***");

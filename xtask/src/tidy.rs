@@ -8,7 +8,7 @@ mod packages;
 mod source;
 
 pub(crate) use changelog::{CHANGELOG, State, state};
-pub(crate) use layers::level;
+pub(crate) use layers::{STACK, level};
 pub(crate) use packages::{LICENSES, PROGRAM};
 
 use std::collections::BTreeSet;

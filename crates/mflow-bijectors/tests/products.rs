@@ -31,47 +31,54 @@ impl<T: Number> Strided<T> {
     }
 }
 
+/// `op(A) op(B)` with `op` the transpose where `turned` says so, alone or added to what is there.
+#[derive(Clone, Copy)]
+struct Case {
+    turned: (bool, bool),
+    adds: bool,
+}
+
+const CASES: [Case; 4] = [
+    Case { turned: (false, false), adds: true },
+    Case { turned: (true, false), adds: false },
+    Case { turned: (false, true), adds: true },
+    Case { turned: (true, true), adds: false },
+];
+
+/// One product of `[m, k]` and `[k, n]`.
+fn check<T: Number>(case: Case, [m, n, k]: [usize; 3], tolerance: f64, stream: &mut Stream) {
+    let Case { turned, adds } = case;
+    let gap = (m + n + k) % 3;
+    let mut matrix = |rows, cols, turned| {
+        let (rows, cols) = if turned { (cols, rows) } else { (rows, cols) };
+        Strided::<T>::new(rows, cols, gap, stream)
+    };
+    let (a, b) = (matrix(m, k, turned.0), matrix(k, n, turned.1));
+    let mut c = matrix(m, n, false);
+    let before = c.data.clone();
+    let into = MatrixMut::with_stride(&mut c.data, m, n, c.stride);
+    gemm(into, adds, a.view(turned.0), b.view(turned.1)).unwrap();
+    let a = |row, i| if turned.0 { a.at(i, row) } else { a.at(row, i) };
+    let b = |i, col| if turned.1 { b.at(col, i) } else { b.at(i, col) };
+    for (at, (value, before)) in c.data.iter().zip(before).enumerate() {
+        let (row, col) = (at / (n + gap), at % (n + gap));
+        let (value, before) = (value.to_f64(), before.to_f64());
+        if col >= n {
+            assert_eq!(value, before, "{m} {n} {k}: what lies between");
+            continue;
+        }
+        let sum: f64 = (0..k).map(|i| a(row, i) * b(i, col)).sum();
+        let error = (value - sum - if adds { before } else { 0. }).abs();
+        assert!(error < tolerance, "{m} {n} {k}: {error} at {row}, {col}");
+    }
+}
+
 fn products<T: Number>(tolerance: f64) {
     let mut stream = Stream::new(1, "products");
     for &m in SIZES {
         for &n in SIZES {
             for &k in SIZES {
-                let gap = (m + n + k) % 3;
-                let turned = [(false, false), (true, false), (false, true), (true, true)];
-                for ((a_turned, b_turned), adds) in
-                    turned.into_iter().zip([true, false, true, false])
-                {
-                    let shape =
-                        |rows, cols, turned| if turned { (cols, rows) } else { (rows, cols) };
-                    let (a, b) = (shape(m, k, a_turned), shape(k, n, b_turned));
-                    let a = Strided::<T>::new(a.0, a.1, gap, &mut stream);
-                    let b = Strided::<T>::new(b.0, b.1, gap, &mut stream);
-                    let mut c = Strided::<T>::new(m, n, gap, &mut stream);
-                    let before = c.data.clone();
-                    let expected = |row: usize, col: usize| {
-                        let a = |i| if a_turned { a.at(i, row) } else { a.at(row, i) };
-                        let b = |i| if b_turned { b.at(col, i) } else { b.at(i, col) };
-                        let sum: f64 = (0..k).map(|i| a(i) * b(i)).sum();
-                        sum + if adds { before[row * (n + gap) + col].to_f64() } else { 0. }
-                    };
-                    let views = (a.view(a_turned), b.view(b_turned));
-                    let into = MatrixMut::with_stride(&mut c.data, m, n, c.stride);
-                    gemm(into, adds, views.0, views.1).unwrap();
-                    for (at, value) in c.data.iter().enumerate() {
-                        let (row, col) = (at / (n + gap), at % (n + gap));
-                        let value = value.to_f64();
-                        if col < n {
-                            let error = (value - expected(row, col)).abs();
-                            assert!(error < tolerance, "{m} {n} {k}: {error} at {row}, {col}");
-                        } else {
-                            assert_eq!(
-                                value,
-                                before[at].to_f64(),
-                                "{m} {n} {k}: what lies between"
-                            );
-                        }
-                    }
-                }
+                CASES.iter().for_each(|case| check::<T>(*case, [m, n, k], tolerance, &mut stream));
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use mflow_bijectors::printable;
+
 /// A result whose error is this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -109,7 +111,7 @@ pub enum Error {
     },
 
     /// A file could not be read.
-    #[error("{path}: cannot read", path = path.display())]
+    #[error("{path}: cannot read", path = printable(&path.to_string_lossy()))]
     Read {
         /// The path given.
         path: PathBuf,
@@ -118,7 +120,7 @@ pub enum Error {
     },
 
     /// A file does not hold the weights of a network.
-    #[error("weights of a network in {path}: expected {expected}, found {found}", path = path.display())]
+    #[error("weights of a network in {path}: expected {expected}, found {found}", path = printable(&path.to_string_lossy()))]
     Network {
         /// The path given.
         path: PathBuf,
@@ -325,7 +327,7 @@ pub enum Error {
     },
 
     /// The file name does not say which format to write.
-    #[error("figure {path}: expected a file name that ends in .png or .svg", path = path.display())]
+    #[error("figure {path}: expected a file name that ends in .png or .svg", path = printable(&path.to_string_lossy()))]
     Extension {
         /// The path given.
         path: PathBuf,
@@ -339,7 +341,7 @@ pub enum Error {
     },
 
     /// The rasteriser refused the picture.
-    #[error("figure {path}: cannot rasterise: {reason}", path = path.display())]
+    #[error("figure {path}: cannot rasterise: {reason}", path = printable(&path.to_string_lossy()))]
     Rasterise {
         /// Where the picture was to go.
         path: PathBuf,
@@ -348,7 +350,7 @@ pub enum Error {
     },
 
     /// The figure's file could not be written.
-    #[error("figure {path}: cannot write", path = path.display())]
+    #[error("figure {path}: cannot write", path = printable(&path.to_string_lossy()))]
     Write {
         /// The path given.
         path: PathBuf,

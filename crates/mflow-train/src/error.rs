@@ -71,7 +71,7 @@ pub enum Error {
     /// A run is resumed with another config, other data or another version.
     #[error(
         "{}: this run was started differently: `{}` was {}, now it is {now}; use another --out or the same settings",
-        path.display(), printable(field), printable(was)
+        printable(&path.to_string_lossy()), printable(field), printable(was)
     )]
     ResumeMismatch {
         /// The run directory.

@@ -4,7 +4,7 @@ use super::Violation;
 use crate::metadata::Package;
 
 /// The stack from its foot, and above it what may use all of it.
-const STACK: [&str; 8] = [
+pub(crate) const STACK: [&str; 8] = [
     "mflow-bijectors",
     "mflow-core",
     "mflow-train",

@@ -51,7 +51,7 @@ pub(super) struct Options {
     pub(super) ratios: Option<PathBuf>,
     /// The weight of each row, [rows] or [rows, 1]: a file, or the name of a column of DATA
     ///
-    /// A row of weight 3 counts as three equal rows, in training and in validation. Only ratios of weights matter. Negative weights,
+    /// A column of DATA is then no feature. A row of weight 3 counts as three equal rows, in training and in validation. Only ratios of weights matter. Negative weights,
     /// which some event generators make, keep their sign in likelihoods; the manifold is learned with their size. Some models and
     /// schedules cannot use weights and refuse them.
     #[arg(long, value_name = "W")]
@@ -78,7 +78,8 @@ pub(super) struct Options {
     pub(super) holdout: Option<f64>,
     /// Kind of model [default: auto]
     ///
-    /// With a config file, a chart, a schedule or a `--set` for parts of the model or its phases, the default is m-flow.
+    /// With a config file, a chart, a schedule other than sequential or a `--set` for parts of the model or its phases, the default is
+    /// m-flow.
     #[arg(long, value_parser = kinds())]
     model: Option<Ask<Kind>>,
     /// In which order parts of the model are trained [default: sequential; likelihood for af, fom, pie, vae, rif and ratio]
@@ -91,8 +92,8 @@ pub(super) struct Options {
     chart: Option<String>,
     /// Where the manifold starts before it learns [default: auto]
     ///
-    /// Without --model, free-form and m-flow are tried with it. With a config file, a chart, a schedule or a `--set` for phases,
-    /// the default is what these say.
+    /// Without --model, free-form and m-flow are tried with it. With a config file, a chart, a schedule other than sequential or a
+    /// `--set` for phases, the default is what these say, and no start is added.
     #[arg(long, value_enum)]
     start: Option<StartName>,
     /// Dimension of the manifold, at least 1 and less than D; `auto` takes what `mflow dim` recommends

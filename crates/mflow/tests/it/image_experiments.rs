@@ -3,10 +3,13 @@ use crate::folder::Folder;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mflow::bijectors::Stream;
+use mflow::core::candle::{Device, Tensor};
+use mflow::core::write_tensors;
 use mflow::data::io::{Array, Dtype, NpyWriter, read_npy, read_npz_array, write_npy};
 use mflow::eval::statistics::{Sample, frechet_distance};
 use mflow::experiment::{ExperimentConfig, Origin};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 const SHAPE: [usize; 3] = [4, 4, 3];
 const SIZE: usize = 48;
@@ -135,6 +138,67 @@ fn reports_of_several_runs_and_of_fits_have_pictures() {
     let page = String::from_utf8(folder.read("fit/report.html")).expect("a page");
     assert_eq!(page.matches(PNG).count(), 4, "and a grid of latents");
     assert_eq!(page.matches("src=\"data:image/gif").count(), 1);
+}
+
+/// Images of a line: `x = 128 + 20 u w`. Oracle: the distances that rounding to bytes leaves, computed here.
+#[test]
+fn a_known_generator_and_its_inputs_give_the_floor() {
+    let (folder, ..) = folder();
+    let weights: Vec<f32> = (0..SIZE).map(|e| (0.5 * e as f32).sin()).collect();
+    let tensors = [
+        ("line.weight".to_owned(), Tensor::from_slice(&weights, (SIZE, 1), &Device::Cpu).unwrap()),
+        ("line.bias".to_owned(), Tensor::full(6.4_f32, SIZE, &Device::Cpu).unwrap()),
+    ];
+    let tensors = tensors.into_iter().collect();
+    write_tensors(&folder.path("line.safetensors"), &tensors, BTreeMap::new()).unwrap();
+    let layers = "[[layers]]\nkind = 'linear'\ntensors = 'line'\n[[layers]]\nkind = 'scale'\nfactor = 20.\nshift = 0.\n";
+    let generator = |more: &str| {
+        let start = "weights = 'line.safetensors'\ninputs = 1\n";
+        folder.write("line.toml", format!("{start}{layers}{more}").as_bytes());
+    };
+    generator("");
+    let inputs = Stream::new(5, "inputs").normal(60);
+    let made: Vec<f64> = inputs
+        .iter()
+        .flat_map(|u| weights.iter().map(move |w| 128. + 20. * u * f64::from(*w)))
+        .collect();
+    let bytes: Vec<f64> = made.iter().map(|v| v.round()).collect();
+    let [h, w, c] = SHAPE;
+    let mut file = NpyWriter::create_bytes(&folder.path("test.npy"), &[60, h, w, c]).unwrap();
+    file.write(&bytes).unwrap();
+    file.finish().unwrap();
+    let column = |name: &str, rows: usize, cols: usize| {
+        let array = Array::matrix(rows, cols, &inputs[..rows * cols], Dtype::F64).unwrap();
+        write_npy(&folder.path(name), &array).expect("the file is written");
+    };
+    column("u.npy", 60, 1);
+    let truth = "test = 'test.npy'\ngenerator = 'line.toml'\nlatents = 'u.npy'";
+    let text = TEXT.replace("test = 'test.npy'", truth).replace("epochs = 6", "epochs = 1");
+    let text = text.replace("features = ['raw', 'pca-1']", "nearest = 10");
+    folder.write("line-run.toml", text.as_bytes());
+    folder.succeeds("run line-run.toml --out run");
+    let result: Value = serde_json::from_slice(&folder.read("run/result.json")).unwrap();
+    let found = result["metrics"]["manifold_distance_floor"]["value"].as_f64().expect("a floor");
+    let distance = |(x, y): (&[f64], &[f64])| {
+        x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
+    };
+    let distances = made.chunks(SIZE).zip(bytes.chunks(SIZE)).take(40).map(distance);
+    let expected = distances.sum::<f64>() / 40.;
+    assert!((found - expected).abs() < 1e-4 * expected, "{found}, expected {expected}");
+    // What does not fit is known before training.
+    let refused = |parts: &[&str]| {
+        folder.fails("run line-run.toml --out refused", 1, parts);
+        assert!(!folder.path("refused/metrics.jsonl").exists(), "no training");
+    };
+    column("u.npy", 30, 2);
+    refused(&["u.npy", "expected 1", "found 2"]);
+    column("u.npy", 39, 1);
+    refused(&["u.npy", "first 40 test images, found 39"]);
+    generator("[[layers]]\nkind = 'reshape'\nshape = [3, 4, 4]\n");
+    refused(&["line.toml", "[4, 4, 3]", "train.npy", "found one of shape [3, 4, 4]"]);
+    let alone = text.replace("generator = 'line.toml'\n", "");
+    folder.write("line-run.toml", alone.as_bytes());
+    refused(&["data.images.latents", "needs `generator`"]);
 }
 
 /// Oracle: scenes that the library draws are on their manifold.

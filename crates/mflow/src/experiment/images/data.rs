@@ -114,8 +114,7 @@ impl ImageData {
                 exact: context.exact,
             }),
         };
-        let of = |path| Manifold::Generator { path, latents: config.latents.clone() };
-        let manifold = config.generator.clone().map(of);
+        let manifold = Manifold::read(config, shape, test.len() / size)?;
         let dequantize = config.dequantize;
         Ok(Self { shape, train, test, context, manifold, dequantize })
     }
