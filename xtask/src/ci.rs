@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{bench, devices, divisions, docs, metadata, number, smoke, soak, test, tidy};
+use crate::{bench, browser, devices, divisions, docs, metadata, number, smoke, soak, test, tidy};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -22,17 +22,19 @@ type Step = (&'static str, fn() -> Result<()>);
 /// Steps that are left out, loudly, where they cannot be made.
 const INSTRUCTIONS: &str = "instructions";
 const SOAK: &str = "soak";
+const BROWSER: &str = "browser";
 
 /// Why a step cannot be made here.
 fn obstacle(step: &str) -> Option<&'static str> {
     match step {
         INSTRUCTIONS => bench::check::obstacle(),
         SOAK => soak::obstacle(),
+        BROWSER => browser::obstacle(),
         _ => None,
     }
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("fmt", || shell::run(shell::cargo("fmt", shell::Lock::Free).args(["--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -50,6 +52,7 @@ const STEPS: [Step; 12] = [
     (INSTRUCTIONS, || bench::check::run(false, Locked)),
     ("smoke", smoke::run),
     (SOAK, soak::toy),
+    (BROWSER, || browser::run(Locked)),
     ("device", devices::dry::run),
 ];
 

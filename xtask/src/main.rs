@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod browser;
 mod check_slurm;
 mod ci;
 mod collisions;
@@ -94,6 +95,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// A service under load, beside the library; writes docs/results/serve.md
     Serve(serve::Options),
+    /// Pages in headless Chromium: reports, posteriors and the explorer
+    Browser,
     /// Time and memory of files that need not fit in memory; writes docs/results/streaming.md
     Streaming(streaming::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
@@ -126,6 +129,7 @@ fn main() -> anyhow::Result<()> {
         Task::Soak(options) => soak::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Serve(options) => serve::run(&options),
+        Task::Browser => browser::run(shell::Lock::Free),
         Task::Streaming(options) => streaming::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
         Task::Release(options) => release::run(&options),

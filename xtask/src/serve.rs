@@ -5,6 +5,8 @@ mod load;
 mod page;
 mod service;
 
+pub(crate) use service::Service;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

@@ -55,7 +55,8 @@ struct Line {
 
 /// The library and the service in turns.
 pub(super) fn speeds(programs: &Programs, folder: &Path, seconds: u32) -> Result<Vec<Speed>> {
-    let service = Service::start(programs, folder, &["--threads", &THREADS.to_string()])?;
+    let service =
+        Service::start(&programs.mflow, folder, &format!("serve run --threads {THREADS}"))?;
     let mut speeds = vec![];
     for rows in BATCHES {
         let library = library(programs, folder, rows, seconds)?;
@@ -175,7 +176,8 @@ pub(super) struct Watched {
 
 /// Loads a service, sends it hostile requests in between, and watches its memory.
 pub(super) fn watch(programs: &Programs, folder: &Path, time: Duration) -> Result<Watched> {
-    let service = Service::start(programs, folder, &["--threads", &THREADS.to_string()])?;
+    let service =
+        Service::start(&programs.mflow, folder, &format!("serve run --threads {THREADS}"))?;
     let scripts = FORMATS.map(|format| script(programs, folder, WATCHED_ROWS, format));
     let (start, mut memory, mut refused) = (Instant::now(), vec![], 0);
     for script in scripts.iter().cycle() {

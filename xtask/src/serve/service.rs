@@ -45,21 +45,21 @@ pub(super) fn fit(programs: &Programs, folder: &Path) -> Result<()> {
 }
 
 /// A service at work, which ends with it.
-pub(super) struct Service {
+pub(crate) struct Service {
     child: Child,
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 impl Service {
-    /// Starts one with a model of the folder.
-    pub(super) fn start(programs: &Programs, folder: &Path, options: &[&str]) -> Result<Self> {
-        let mut child = Command::new(&programs.mflow)
-            .args(["serve", "run", "--address", "127.0.0.1:0"])
-            .args(options)
+    /// Starts one of a verb and its options, at a free port.
+    pub(crate) fn start(mflow: &Path, folder: &Path, arguments: &str) -> Result<Self> {
+        let mut child = Command::new(mflow)
+            .args(arguments.split(' '))
+            .args(["--address", "127.0.0.1:0"])
             .current_dir(folder)
             .stdout(Stdio::piped())
             .spawn()
-            .context("starting `mflow serve`")?;
+            .with_context(|| format!("starting `mflow {arguments}`"))?;
         let out = child.stdout.take().context("no output")?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).context("reading the address")?;
@@ -95,7 +95,7 @@ impl Service {
     }
 
     /// Ends it as a system does, and makes sure that it ends well.
-    pub(super) fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         shell::run(Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]))?;
         let status = self.child.wait().context("waiting for the service")?;
         ensure!(status.success(), "the service ended with {status}");

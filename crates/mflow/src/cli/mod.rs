@@ -7,6 +7,8 @@ mod encode;
 mod evaluate;
 mod events;
 mod exit;
+#[cfg(feature = "serve")]
+mod explore;
 mod fit;
 mod fit_options;
 mod geographic;
@@ -54,7 +56,8 @@ pub(crate) use exit::exit_code;
         mflow fit data.csv --manifold-dim 2 --out run    choose a model and train it\n  \
         mflow info run                                   what it is and how exactly it inverts\n  \
         mflow score run data.csv --out scores.npz        density and distance of each row\n  \
-        mflow sample run -n 1000 --out new.csv           new points\n\n\
+        mflow sample run -n 1000 --out new.csv           new points\n  \
+        mflow explore run                                look at it in the browser\n\n\
         Files are .npy, .npz (the array `x`, or the only one), .csv, .tsv or .parquet, also .csv.gz; rows are points.\n\
         Images are rows too: of an .npy array, an idx file (as MNIST), or a folder of PNG and JPEG files.\n\
         Results go to the standard output, messages to the standard error.\n\
@@ -86,6 +89,8 @@ enum Verb {
     Posterior(posterior::Options),
     Plot(plot::Options),
     #[cfg(feature = "serve")]
+    Explore(explore::Options),
+    #[cfg(feature = "serve")]
     Serve(serve::Options),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -112,6 +117,8 @@ impl Cli {
             Verb::Events(options) => events::run(options),
             Verb::Posterior(options) => posterior::run(options),
             Verb::Plot(options) => plot::run(options),
+            #[cfg(feature = "serve")]
+            Verb::Explore(options) => explore::run(options),
             #[cfg(feature = "serve")]
             Verb::Serve(options) => serve::run(options),
             Verb::Completions(options) => options.run(),

@@ -10,6 +10,7 @@
 mod compare;
 mod components;
 mod curves;
+mod explore;
 mod frame;
 mod images;
 mod learned;
@@ -27,6 +28,8 @@ mod table;
 mod truth;
 mod variants;
 mod view;
+
+pub use explore::{Explored, explorer};
 
 use crate::{Finished, InferredSet, Result};
 use mflow_core::write_atomically;

@@ -1,5 +1,6 @@
 "use strict";
-(() => {
+// What all figures share, for scripts of pages that have their own.
+const figures = (() => {
   const family = getComputedStyle(document.body).fontFamily;
   const config = {
     responsive: true,
@@ -97,4 +98,6 @@
       });
     });
   }
+
+  return { complete, config };
 })();

@@ -34,6 +34,9 @@ pub(super) fn escape(text: &str) -> String {
 pub(super) struct Page {
     title: String,
     body: String,
+    /// What it has beside style and script of all pages.
+    style: &'static str,
+    script: &'static str,
 }
 
 impl Page {
@@ -41,7 +44,17 @@ impl Page {
     pub(super) fn new(title: &str, subtitle: &str) -> Self {
         let (heading, line) = (escape(title), escape(subtitle));
         let body = format!("<header><h1>{heading}</h1>\n<p class=\"lead\">{line}</p></header>\n");
-        Self { title: title.to_owned(), body }
+        Self { title: title.to_owned(), body, style: "", script: "" }
+    }
+
+    /// With a style and a script of its own, after those of all pages, and elements that they are about.
+    pub(super) fn with_own(self, style: &'static str, script: &'static str, body: &str) -> Self {
+        Self { body: self.body + body, style, script, ..self }
+    }
+
+    /// Data for its own script, in the element of this id.
+    pub(super) fn data(&mut self, id: &str, value: &Value) {
+        self.body += &json(value).replacen("<script", &format!("<script id=\"{id}\""), 1);
     }
 
     /// Facts by their names.
@@ -141,13 +154,13 @@ impl Page {
     pub(super) fn finish(&self) -> Result<String> {
         let plotly = plotly_js().ok_or(Error::NoScript)?;
         let (title, version) = (escape(&self.title), env!("CARGO_PKG_VERSION"));
-        let body = &self.body;
+        let Self { body, style, script, .. } = self;
         Ok(format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\
+             <title>{title}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n<main>\n{body}\
              <footer>Written by mflow {version}. Figures: plotly.js, which is in this file.</footer>\n\
-             </main>\n<script>{plotly}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+             </main>\n<script>{plotly}</script>\n<script>\n{SCRIPT}{script}</script>\n</body>\n</html>\n"
         ))
     }
 }

@@ -12,6 +12,8 @@ mod devices;
 mod dim;
 mod evaluation;
 mod events;
+#[cfg(feature = "serve")]
+mod explore;
 mod figures;
 mod first_look;
 mod fitting;

@@ -10,21 +10,21 @@ const JSON: &str = "application/json";
 const NPY: &str = "application/x-npy";
 
 /// A service at work.
-struct Server {
+pub(crate) struct Server {
     running: Running,
     address: String,
 }
 
 /// What came back.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
@@ -32,7 +32,7 @@ impl Answer {
         self.json()["error"].as_str().expect("an error").to_owned()
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.headers.lines().filter_map(|line| line.split_once(": "));
         lines
             .into_iter()
@@ -42,8 +42,9 @@ impl Answer {
 }
 
 impl Server {
-    fn start(folder: &Folder, options: &str) -> Self {
-        let mut running = folder.start(&format!("serve {options} --address 127.0.0.1:0"));
+    /// Of a verb and its options.
+    pub(crate) fn start(folder: &Folder, arguments: &str) -> Self {
+        let mut running = folder.start(&format!("{arguments} --address 127.0.0.1:0"));
         let address = running.line();
         let address = address.trim().strip_prefix("http://").expect("an address").to_owned();
         Self { running, address }
@@ -76,7 +77,7 @@ impl Server {
         read(&mut stream)
     }
 
-    fn json(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn json(&self, path: &str, body: &Value) -> Answer {
         self.ask(path, &[("Content-Type", JSON)], body.to_string().as_bytes())
     }
 
@@ -84,7 +85,7 @@ impl Server {
         self.ask(path, &[("Content-Type", NPY)], body)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.raw(
             format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").as_bytes(),
         )
@@ -113,7 +114,7 @@ fn read(stream: &mut TcpStream) -> Answer {
 }
 
 /// The rows of data.csv.
-fn rows(folder: &Folder) -> Vec<Vec<f64>> {
+pub(crate) fn rows(folder: &Folder) -> Vec<Vec<f64>> {
     let text = String::from_utf8(folder.read("data.csv")).expect("text");
     let row = |line: &str| line.split(',').map(|v| v.parse().expect("a number")).collect();
     text.lines().skip(1).map(row).collect()
@@ -126,7 +127,7 @@ fn array(rows: &[Vec<f64>]) -> Vec<u8> {
     npy_bytes(&array).expect("bytes")
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(all) => all.iter().flat_map(numbers).collect(),
         value => vec![value.as_f64().expect("a number")],
@@ -136,7 +137,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 #[test]
 fn answers_have_the_bytes_that_the_verbs_write() {
     let folder = Folder::fitted();
-    let server = Server::start(&folder, "run");
+    let server = Server::start(&folder, "serve run");
     let x = array(&rows(&folder));
     for (verb, out) in [("encode", "latent.npy"), ("project", "projected.npy")] {
         folder.succeeds(&format!("{verb} run data.csv --out {out}"));
@@ -158,7 +159,7 @@ fn answers_have_the_bytes_that_the_verbs_write() {
 #[test]
 fn scores_are_those_of_the_verb_in_both_formats() {
     let folder = Folder::fitted();
-    let server = Server::start(&folder, "run");
+    let server = Server::start(&folder, "serve run");
     let x = rows(&folder);
     folder.succeeds("score run data.csv --out scores.npz");
     let answer = server.json("/score", &json!({ "x": x }));
@@ -191,7 +192,7 @@ fn scores_are_those_of_the_verb_in_both_formats() {
 #[test]
 fn a_conditional_model_takes_a_context() {
     let folder = Folder::conditional();
-    let server = Server::start(&folder, "run");
+    let server = Server::start(&folder, "serve run");
     let x = rows(&folder);
     let context: Vec<Vec<f64>> = (0..300).map(|i| vec![f64::from(i % 7) / 7.]).collect();
     folder.succeeds("encode run data.csv --context context.csv --out latent.npy");
@@ -228,7 +229,7 @@ fn a_conditional_model_takes_a_context() {
 #[test]
 fn wrong_questions_are_refused_in_words() {
     let folder = Folder::fitted();
-    let server = Server::start(&folder, "run");
+    let server = Server::start(&folder, "serve run");
     let deep = "[".repeat(100_000);
     let of_x = |x: &str| format!("{{\"x\": {x}}}");
     let claims = |shape: &str| {
@@ -348,7 +349,7 @@ fn wrong_questions_are_refused_in_words() {
 #[test]
 fn it_says_what_it_is_and_counts_what_it_did() {
     let folder = Folder::fitted();
-    let server = Server::start(&folder, "run");
+    let server = Server::start(&folder, "serve run");
     assert_eq!(server.get("/health").json(), json!({"status": "ok"}));
     let model = server.get("/model").json();
     assert_eq!((&model["data_dim"], &model["manifold_dim"]), (&json!(3), &json!(1)));
@@ -376,7 +377,7 @@ fn it_says_what_it_is_and_counts_what_it_did() {
 #[test]
 fn bodies_that_are_too_large_or_too_slow_are_cut_off() {
     let folder = Folder::fitted();
-    let server = Server::start(&folder, "run --max-body 1 --time-limit 1");
+    let server = Server::start(&folder, "serve run --max-body 1 --time-limit 1");
     let large = vec![b' '; 3 << 20];
     let answer = server.ask("/score", &[("Content-Type", JSON)], &large);
     assert_eq!(answer.status, 413);
@@ -405,7 +406,7 @@ fn bodies_that_are_too_large_or_too_slow_are_cut_off() {
 #[test]
 fn more_connections_than_allowed_wait() {
     let folder = Folder::fitted();
-    let server = Server::start(&folder, "run --connections 1");
+    let server = Server::start(&folder, "serve run --connections 1");
     let mut first = server.connect();
     first.write_all(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n").expect("sent");
     let mut part = [0; 12];
@@ -425,7 +426,7 @@ fn more_connections_than_allowed_wait() {
 #[test]
 fn a_signal_lets_it_finish_what_was_asked() {
     let folder = Folder::fitted();
-    let Server { running, address } = Server::start(&folder, "run --max-body 64 --threads 1");
+    let Server { running, address } = Server::start(&folder, "serve run --max-body 64 --threads 1");
     let mut stream = TcpStream::connect(&address).expect("a connection");
     let body = json!({"n": 1_000_000}).to_string();
     let head = format!(
@@ -449,7 +450,7 @@ fn a_signal_lets_it_finish_what_was_asked() {
 #[test]
 fn a_service_that_cannot_start_says_why() {
     let folder = Folder::fitted();
-    let server = Server::start(&folder, "run");
+    let server = Server::start(&folder, "serve run");
     folder.fails(
         &format!("serve run --address {}", server.address),
         1,

@@ -9,14 +9,17 @@ mod route;
 mod service;
 mod task;
 
+pub(super) use service::Limits;
+
 use super::exit::Done;
+use super::model::{self, Opened};
 use super::options::{Place, Precision, Threads};
 use super::output::{message, result};
-use super::{interrupt, model, threads};
+use super::{interrupt, threads};
 use anyhow::{Context, Result};
 use clap::Args;
 use mflow::core::candle::DType;
-use service::{Limits, Service};
+use service::Service;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,12 +75,23 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         time: Duration::from_secs(options.time_limit.into()),
         connections: usize::try_from(options.connections)?,
     };
-    let listening = || format!("listening at {}", options.address);
-    let listener = TcpListener::bind(options.address).with_context(listening)?;
+    listen(opened, None, options.address, limits, options.threads)
+}
+
+/// Answer at `address`, with `page` for browsers if there is one, until a signal ends it.
+pub(super) fn listen(
+    opened: Opened,
+    page: Option<String>,
+    address: SocketAddr,
+    limits: Limits,
+    threads: Threads,
+) -> Result<Done> {
+    let listening = || format!("listening at {address}");
+    let listener = TcpListener::bind(address).with_context(listening)?;
     listener.set_nonblocking(true).with_context(listening)?;
     let address = listener.local_addr().with_context(listening)?;
     let stop = interrupt::flag()?;
-    let service = Arc::new(Service::new(opened, threads::pool(options.threads)?, limits));
+    let service = Arc::new(Service::new(opened, page, threads::pool(threads)?, limits));
     if !address.ip().is_loopback() {
         message(format_args!(
             "warning: {address} can be reached from other machines, and whoever reaches it may ask: there is no password \
@@ -85,13 +99,16 @@ pub(super) fn run(options: &Options) -> Result<Done> {
         ));
     }
     result(format_args!("http://{address}"))?;
+    if service.page.is_some() {
+        message(format_args!("Open this address in a browser. Ctrl-C ends the program."));
+    }
     let cut_off = connection::serve(listener, &service, &|| stop.load(Ordering::Relaxed))
         .with_context(listening)?;
     match cut_off {
         0 => message(format_args!("stopped: all questions are answered")),
         n => message(format_args!(
             "stopped: {n} connections were cut off, as they took more than {} s",
-            options.time_limit
+            limits.time.as_secs()
         )),
     }
     Ok(Done::Finished)

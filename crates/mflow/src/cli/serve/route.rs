@@ -61,16 +61,23 @@ async fn linger(body: &mut Incoming) {
 /// What is no question to the model.
 fn look(service: &Service, head: &Parts) -> Result<Response<Sent>, Refusal> {
     let is_stopping = service.is_stopping.load(Ordering::Relaxed);
-    let (status, media, text) = match head.uri.path() {
-        "/health" if is_stopping => (
+    let (status, media, body) = match (head.uri.path(), &service.page) {
+        ("/", Some(page)) => (StatusCode::OK, "text/html; charset=utf-8", page.clone()),
+        ("/health", _) if is_stopping => (
             StatusCode::SERVICE_UNAVAILABLE,
             Media::Json.name(),
-            json!({"status": "stopping"}).to_string(),
+            json!({"status": "stopping"}).to_string().into(),
         ),
-        "/health" => (StatusCode::OK, Media::Json.name(), json!({"status": "ok"}).to_string()),
-        "/model" => (StatusCode::OK, Media::Json.name(), service.description().to_string()),
-        "/metrics" => (StatusCode::OK, "text/plain; version=0.0.4", service.metrics.text()),
-        path => {
+        ("/health", _) => {
+            (StatusCode::OK, Media::Json.name(), json!({"status": "ok"}).to_string().into())
+        }
+        ("/model", _) => {
+            (StatusCode::OK, Media::Json.name(), service.description().to_string().into())
+        }
+        ("/metrics", _) => {
+            (StatusCode::OK, "text/plain; version=0.0.4", service.metrics.text().into())
+        }
+        (path, _) => {
             let path: String = path.chars().take(100).collect();
             let tasks = Task::ALL.map(|task| format!("/{}", task.name())).join(", ");
             return Err(Refusal::new(
@@ -84,7 +91,7 @@ fn look(service: &Service, head: &Parts) -> Result<Response<Sent>, Refusal> {
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return Err(not_allowed("GET, HEAD", &head.method));
     }
-    Ok(response(status, media, Sent::of(text.into_bytes(), None)))
+    Ok(response(status, media, Sent::of(body, None)))
 }
 
 fn not_allowed(allow: &'static str, found: &Method) -> Refusal {
@@ -115,7 +122,7 @@ async fn ask(
     let wanted = Wanted { until: Instant::now() + service.limits.time, is_gone };
     let at_work = Arc::clone(service);
     let (bytes, columns) = work(move || at_work.answer(task, &question, to, &wanted)).await?;
-    let mut response = response(StatusCode::OK, to.name(), Sent::of(bytes, Some(permit)));
+    let mut response = response(StatusCode::OK, to.name(), Sent::of(bytes.into(), Some(permit)));
     if to == Media::Npy
         && let Ok(columns) = HeaderValue::from_str(&columns)
     {
@@ -192,8 +199,7 @@ impl Drop for Raise {
 
 fn refused(refusal: &Refusal) -> Response<Sent> {
     let text = json!({ "error": refusal.message }).to_string();
-    let mut response =
-        response(refusal.status, Media::Json.name(), Sent::of(text.into_bytes(), None));
+    let mut response = response(refusal.status, Media::Json.name(), Sent::of(text.into(), None));
     let headers = response.headers_mut();
     if let Some(allow) = refusal.allow {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
@@ -226,8 +232,8 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    fn of(bytes: Vec<u8>, permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self { left: bytes.into(), _permit: permit }
+    fn of(left: Bytes, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { left, _permit: permit }
     }
 }
 

@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use super::task::Task;
 use anyhow::Result;
 use hyper::StatusCode;
+use hyper::body::Bytes;
 use mflow::train::Pool;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,12 +18,12 @@ use tokio::sync::Semaphore;
 
 /// What a service may use.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(in super::super) struct Limits {
     /// Bytes of a question, and of the numbers of an answer.
-    pub(super) body: usize,
+    pub(in super::super) body: usize,
     /// For a question to arrive, and again to be answered.
-    pub(super) time: Duration,
-    pub(super) connections: usize,
+    pub(in super::super) time: Duration,
+    pub(in super::super) connections: usize,
 }
 
 /// Largest bodies that are in memory at a time.
@@ -34,6 +35,8 @@ const UNIT: usize = 1 << 10;
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) opened: Opened,
+    /// What a browser is shown.
+    pub(super) page: Option<Bytes>,
     pub(super) pool: Pool,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
@@ -53,11 +56,12 @@ pub(super) struct Wanted {
 }
 
 impl Service {
-    pub(super) fn new(opened: Opened, pool: Pool, limits: Limits) -> Self {
+    pub(super) fn new(opened: Opened, page: Option<String>, pool: Pool, limits: Limits) -> Self {
         let budget = || Arc::new(Semaphore::new(BODIES.saturating_mul(units(limits.body))));
         let (questions, answers) = (budget(), budget());
         let is_stopping = AtomicBool::new(false);
-        Self { opened, pool, limits, metrics: Metrics::default(), questions, answers, is_stopping }
+        let (page, metrics) = (page.map(Bytes::from), Metrics::default());
+        Self { opened, page, pool, limits, metrics, questions, answers, is_stopping }
     }
 
     /// Permits for a body of so many bytes.
