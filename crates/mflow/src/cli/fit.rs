@@ -89,7 +89,7 @@ fn fit(options: &Options, request: FitRequest, pool: &Pool) -> Result<Done> {
     }
     keep_config(&run, &config)?;
     let (config, run) = (&config, &run);
-    let mut watch = Watch::new(options.advice());
+    let mut watch = Watch::new(options.advice(), options.run.events(run)?);
     let fit = Fit { config, data, validation, columns, layout, provenance, run, pool };
     let outcome = fit.run(&mut watch, &stop);
     watch.close();

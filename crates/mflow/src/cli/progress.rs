@@ -3,6 +3,7 @@ use super::output::{is_quiet, message};
 use indicatif::{ProgressBar, ProgressStyle};
 use mflow::bijectors::printable;
 use mflow::eval::to_digits_of;
+use mflow::tensorboard::EventFile;
 use mflow::train::{Attempt, EpochMetrics, Observer, Progress};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(super) struct Watch {
     told: Option<Instant>,
     /// What to try if the manifold was not found.
     advice: &'static str,
+    /// Where TensorBoard reads.
+    events: Option<EventFile>,
 }
 
 /// Between two lines: hundreds of short epochs are no news.
@@ -30,7 +33,7 @@ const BAR: &str = "{prefix} {wide_bar} {msg}, {eta} left in this phase";
 
 impl Watch {
     /// To the standard error.
-    pub(super) fn new(advice: &'static str) -> Self {
+    pub(super) fn new(advice: &'static str, events: Option<EventFile>) -> Self {
         let bar = (std::io::stderr().is_terminal() && !is_quiet()).then(|| {
             let bar = ProgressBar::new(0);
             // The template is a constant; were it wrong, the default style would do.
@@ -38,7 +41,17 @@ impl Watch {
             bar
         });
         let start = Instant::now();
-        Self { bar, epochs: 0, steps: 0, total_steps: 0, first_step: 0, start, told: None, advice }
+        Self {
+            bar,
+            epochs: 0,
+            steps: 0,
+            total_steps: 0,
+            first_step: 0,
+            start,
+            told: None,
+            advice,
+            events,
+        }
     }
 
     /// Updates per second in this phase, in this process.
@@ -94,6 +107,11 @@ impl Observer for Watch {
     }
 
     fn epoch(&mut self, metrics: &EpochMetrics) {
+        if let Some(Err(error)) = self.events.as_mut().map(|events| events.epoch(metrics)) {
+            // Training is worth more than its curves.
+            message(format_args!("warning: no more losses for TensorBoard: {error}"));
+            self.events = None;
+        }
         if self.bar.is_some() {
             return;
         }

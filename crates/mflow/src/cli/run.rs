@@ -52,7 +52,7 @@ fn train(options: &Options, mut config: ExperimentConfig, pool: &Pool) -> Result
     let device = config.device.open(config.dtype.into())?;
     let run = options.run.open_with(&config, pool)?;
     let stop = interrupt::flag()?;
-    let mut watch = Watch::new("Try more rows or more epochs.");
+    let mut watch = Watch::new("Try more rows or more epochs.", options.run.events(&run)?);
     let report = experiment::run(&config, &run, pool, &mut watch, &stop);
     watch.close();
     match report? {

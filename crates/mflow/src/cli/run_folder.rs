@@ -4,6 +4,7 @@ use super::ranks::Ranks;
 use anyhow::{Context, Result};
 use clap::Args;
 use mflow::core::write_atomically;
+use mflow::tensorboard::EventFile;
 use mflow::train::{CONFIG_FILE, Pool, RunDir, TrainConfig};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ pub(super) struct RunOptions {
     /// Continue the run in RUN if there is one, else start it
     #[arg(long, value_enum)]
     pub(super) resume: Option<Resume>,
+    /// Also write the losses for TensorBoard, epoch by epoch: `tensorboard --logdir RUN/tensorboard`
+    #[arg(long)]
+    tensorboard: bool,
     #[command(flatten)]
     pub(super) ranks: Ranks,
 }
@@ -40,6 +44,12 @@ impl RunOptions {
     /// Start or continue the run.
     pub(super) fn open(&self, pool: &Pool) -> Result<RunDir> {
         Ok(RunDir::open_together(&self.out, self.resume.is_some(), pool.team())?)
+    }
+
+    /// The file for TensorBoard, if it is wished for.
+    pub(super) fn events(&self, run: &RunDir) -> Result<Option<EventFile>> {
+        let is_wished = self.tensorboard && run.writes();
+        Ok(is_wished.then(|| EventFile::create(&run.file("tensorboard"))).transpose()?)
     }
 
     /// Start or continue the run, and keep its config.

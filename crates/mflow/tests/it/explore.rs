@@ -15,7 +15,10 @@ fn the_page_has_rows_of_the_data_and_its_questions_are_answered() {
     let folder = Folder::fitted();
     let server = Server::start(&folder, "explore run");
     let answer = server.get("/");
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/html; charset=utf-8"))
+    );
     let page = String::from_utf8(answer.body).expect("text");
     for part in ["<title>run, m-flow</title>", "Plotly.react", "id=\"decoded\""] {
         assert!(page.contains(part), "no {part}");
@@ -30,7 +33,7 @@ fn the_page_has_rows_of_the_data_and_its_questions_are_answered() {
     assert!(points.len() > 100 && points.iter().all(is_row), "{} points", points.len());
     assert!(known["context"].is_null(), "of a model without one");
     let decoded = server.json("/decode", &json!({ "latent": [[0.1]] }));
-    assert_eq!((decoded.status, numbers(&decoded.json()["x"]).len()), (200, 2));
+    assert_eq!((decoded.status, numbers(&decoded.json()["x"]).len()), (200, 3));
 }
 
 #[test]

@@ -34,6 +34,21 @@ fn a_fit_leaves_a_complete_run_folder() {
     assert_eq!(provenance.get("data").map(String::as_str), Some("data.csv"), "{provenance:?}");
 }
 
+/// The bytes of the records are tested where they are made; here that each epoch has one.
+#[test]
+fn losses_are_written_for_tensorboard() {
+    let folder = Folder::new();
+    folder.succeeds("fit data.csv --config small.toml --epochs 5 --out run --tensorboard");
+    let files = std::fs::read_dir(folder.path("run/tensorboard")).expect("a folder");
+    let files: Vec<_> = files.map(|entry| entry.expect("an entry").path()).collect();
+    let [file] = &files[..] else { panic!("one file: {files:?}") };
+    let bytes = std::fs::read(file).expect("events");
+    let count = |tag: &str| bytes.windows(tag.len()).filter(|part| *part == tag.as_bytes()).count();
+    let found = ["manifold/train_loss", "density/train_loss", "density/gradient_norm"].map(count);
+    assert_eq!(found, [2, 3, 3], "epochs of the two phases");
+    folder.succeeds("fit data.csv --resume auto --out run");
+}
+
 #[test]
 fn options_override_the_file_and_set_overrides_both() {
     let folder = Folder::new();
