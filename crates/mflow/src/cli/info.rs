@@ -15,6 +15,7 @@ use mflow::core::{
 };
 use mflow::cycle::{self, Cycle};
 use mflow::train::Pool;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Describe a model, and check how exactly it inverts; without a model, say what this program can use
@@ -27,14 +28,18 @@ use std::path::{Path, PathBuf};
 /// precision: add `--dtype f64` to `score`, `sample`, `encode`, `decode` or `project`. No new fit is needed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    mflow info run    what the model of a run is\n  \
-    mflow info        version, threads and devices of this program")]
+    mflow info run           what the model of a run is\n  \
+    mflow info run --json    the same for programs\n  \
+    mflow info               version, threads and devices of this program")]
 pub(super) struct Options {
     /// A run folder, or a model file; without one the program itself is described
     model: Option<PathBuf>,
     /// Context for the check of a conditional model, [1, C] or [samples, C]
     #[arg(long, value_name = "CTX", requires = "model")]
     context: Option<PathBuf>,
+    /// Write JSON: the model, its config, where it is from, and the check, as lists by precision
+    #[arg(long, requires = "model")]
+    json: bool,
     /// Points to check with
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
@@ -44,10 +49,6 @@ pub(super) struct Options {
     threads: Threads,
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "there is a precision, and all are checked alike, on one sample or more"
-)]
 pub(super) fn run(options: &Options) -> Result<Done> {
     let pool = threads::pool(options.threads)?;
     let Some(model) = &options.model else {
@@ -56,41 +57,77 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     };
     let device = options.place.device.open(DType::F32)?;
     let opened = model::open(model, None, &device)?;
+    let (context, samples) = (options.context.as_deref(), usize::try_from(options.samples)?);
+    let is_checked = opened.signature().is_generative()
+        && (opened.signature().context_dim.is_none() || context.is_some());
+    let mut precisions = vec![DType::F32, DType::F64];
+    precisions.retain(|&dtype| is_checked && options.place.device.check(dtype).is_ok());
+    let checks = precisions.iter().map(|&dtype| {
+        let opened = model::open(&opened.path, Some(dtype), &device)?;
+        Ok(Checked { dtype, found: check(&opened, context, samples, &pool)? })
+    });
+    if options.json {
+        let text = as_json(&opened, &checks.collect::<Result<Vec<_>>>()?)?;
+        result(format_args!("{text}"))?;
+        return Ok(Done::Finished);
+    }
     describe(&opened)?;
-    if !opened.signature().is_generative() {
+    if opened.signature().is_generative() && !is_checked {
+        result(format_args!("\nTo check how exactly it inverts, give --context CTX."))?;
+    }
+    if !is_checked {
         // There are no samples to check with.
         return Ok(Done::Finished);
     }
-    let context = options.context.as_deref();
-    if opened.signature().context_dim.is_some() && context.is_none() {
-        result(format_args!("\nTo check how exactly it inverts, give --context CTX."))?;
-        return Ok(Done::Finished);
-    }
-    let samples = usize::try_from(options.samples)?;
-    let mut precisions = vec![DType::F32, DType::F64];
-    precisions.retain(|&dtype| options.place.device.check(dtype).is_ok());
-    let row = |name: &str, cells: Vec<String>| {
-        let cells: String = cells.iter().map(|cell| format!(" {cell:>9}")).collect();
-        result(format_args!("{name:<46}{cells}"))
-    };
-    result(format_args!(""))?;
-    let names = precisions.iter().map(|dtype| dtype.as_str().to_owned()).collect();
-    row(&format!("check on {samples} of its samples"), names)?;
-    let checks = precisions.iter().map(|&dtype| {
-        let opened = model::open(&opened.path, Some(dtype), &device)?;
-        check(&opened, context, samples, &pool)
-    });
-    let checks = checks.collect::<Result<Vec<_>>>()?;
-    for (i, (name, _)) in checks[0].iter().enumerate() {
-        let cells = checks.iter().map(|all| format!("{:.1e}", all[i].1)).collect();
-        row(&format!("  {name}"), cells)?;
-    }
+    print(samples, &checks.collect::<Result<Vec<_>>>()?)?;
     if cycle::depends_on_encoder(opened.model()) {
         let context = opened.context(context, samples)?;
         let cycle = Cycle::measure(opened.model(), context.as_ref(), samples, &pool)?;
         result(format_args!("\n{cycle}"))?;
     }
     Ok(Done::Finished)
+}
+
+/// What the check found in one precision.
+struct Checked {
+    dtype: DType,
+    /// What should be 0, by name.
+    found: Vec<(&'static str, f64)>,
+}
+
+/// A column for each precision.
+fn print(samples: usize, checks: &[Checked]) -> Result<()> {
+    let row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        let cells: String = cells.map(|cell| format!(" {cell:>9}")).collect();
+        result(format_args!("{name:<46}{cells}"))
+    };
+    result(format_args!(""))?;
+    let names = &mut checks.iter().map(|checked| checked.dtype.as_str().to_owned());
+    row(&format!("check on {samples} of its samples"), names)?;
+    let names = checks.first().map_or(&[][..], |checked| &checked.found);
+    for (i, (name, _)) in names.iter().enumerate() {
+        let of = |checked: &Checked| Some(format!("{:.1e}", checked.found.get(i)?.1));
+        row(&format!("  {name}"), &mut checks.iter().filter_map(of))?;
+    }
+    Ok(())
+}
+
+fn as_json(opened: &Opened, checks: &[Checked]) -> Result<String> {
+    let card = &opened.loaded.card;
+    let parameters = opened.loaded.store.parameters().map(|p| p.var.elem_count());
+    let found = checks.iter().map(|Checked { dtype, found }| {
+        let found = found.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+        (dtype.as_str().to_owned(), Value::Object(found.collect()))
+    });
+    let mut all = opened.description();
+    all.extend([
+        ("file".to_owned(), json!(opened.path)),
+        ("parameters".to_owned(), json!(parameters.sum::<usize>())),
+        ("config".to_owned(), serde_json::to_value(&card.config)?),
+        ("provenance".to_owned(), json!(card.provenance)),
+        ("check".to_owned(), Value::Object(found.collect())),
+    ]);
+    Ok(serde_json::to_string_pretty(&all)?)
 }
 
 /// Version, threads and devices.

@@ -8,6 +8,7 @@ use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{LoadedModel, Model, ModelSignature, load_model};
 use mflow::data::io::{Choice, Columns, Loaded, ReadOptions, Table, align_rows};
 use mflow::fit::MODEL_FILE;
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// A model that was read.
@@ -71,6 +72,27 @@ impl Opened {
     /// Sizes and precision.
     pub(super) fn signature(&self) -> &ModelSignature {
         self.model().signature()
+    }
+
+    /// What the model is, for other programs.
+    pub(super) fn description(&self) -> Map<String, Value> {
+        let (signature, card) = (self.signature(), &self.loaded.card);
+        let density = signature.density.map(|density| format!("{density:?}").to_lowercase());
+        let fields = [
+            ("model", json!(signature.name)),
+            ("mflow", json!(env!("CARGO_PKG_VERSION"))),
+            ("data_dim", json!(signature.data_dim)),
+            ("manifold_dim", json!(signature.manifold_dim)),
+            ("charts", json!(signature.charts)),
+            ("latent_dim", json!(signature.latent_dim())),
+            ("context_dim", json!(signature.context_dim)),
+            ("density", json!(density)),
+            ("latent", json!(signature.latent)),
+            ("dtype", json!(signature.dtype.as_str())),
+            ("columns", json!(card.columns)),
+            ("row_shape", json!(card.layout.shape)),
+        ];
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Refuse a model that has nothing but ratios of likelihoods; `what` is what it lacks.

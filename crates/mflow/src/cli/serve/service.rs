@@ -128,8 +128,7 @@ impl Service {
 
     /// What the model is, and what can be asked.
     pub(super) fn description(&self) -> Value {
-        let (signature, card) = (self.opened.signature(), &self.opened.loaded.card);
-        let density = signature.density.map(|density| format!("{density:?}").to_lowercase());
+        let signature = self.opened.signature();
         let tasks =
             Task::ALL.iter().filter(|task| **task == Task::Score || signature.is_generative());
         let tasks = tasks.map(|task| {
@@ -139,25 +138,14 @@ impl Service {
             });
             (task.name().to_owned(), Value::Object(fields.collect()))
         });
-        json!({
-            "model": signature.name,
-            "mflow": env!("CARGO_PKG_VERSION"),
-            "data_dim": signature.data_dim,
-            "manifold_dim": signature.manifold_dim,
-            "charts": signature.charts,
-            "latent_dim": signature.latent_dim(),
-            "context_dim": signature.context_dim,
-            "density": density,
-            "latent": signature.latent,
-            "dtype": signature.dtype.as_str(),
-            "columns": card.columns,
-            "row_shape": card.layout.shape,
-            "answers": Value::Object(tasks.collect()),
-            "limits": {
-                "body_bytes": self.limits.body,
-                "seconds": self.limits.time.as_secs(),
-            },
-        })
+        let limits =
+            json!({ "body_bytes": self.limits.body, "seconds": self.limits.time.as_secs() });
+        let mut all = self.opened.description();
+        all.extend([
+            ("answers".to_owned(), Value::Object(tasks.collect())),
+            ("limits".to_owned(), limits),
+        ]);
+        Value::Object(all)
     }
 }
 
