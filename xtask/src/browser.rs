@@ -47,14 +47,17 @@ pub(crate) fn run(lock: Lock) -> Result<()> {
     files::remove_folder(&folder)?;
     std::fs::create_dir_all(&folder)?;
     let pages = Pages { browser, mflow, folder };
-    pages.mflow("data polynomial-surface -n 2000 --at 0.5 --out data")?;
-    pages.mflow(
-        "fit data/x.npy --model m-flow --manifold-dim 2 --start random --epochs 2 --out run",
-    )?;
-    pages.mflow("data polynomial-surface -n 2000 --at prior --out joint")?;
-    pages.mflow(
-        "fit joint/x.npy --context joint/theta.npy --model m-flow --manifold-dim 2 --start random --epochs 2 --out conditional",
-    )?;
+    let options = "--model m-flow --manifold-dim 2 --start random --epochs 2";
+    for command in [
+        "data swiss-roll -n 2000 --out roll",
+        &format!("fit roll/x.npy {options} --out run"),
+        "data polynomial-surface -n 2000 --out sim",
+        "data polynomial-surface -n 20 --at 0.5 --seed 7 --out observed",
+        &format!("fit sim/x.npy --context sim/context.npy {options} --out conditional"),
+        "posterior conditional observed/x.npy --prior uniform:-1,1 --names theta --out posterior",
+    ] {
+        pages.mflow(command)?;
+    }
     pages.reports()?;
     pages.posteriors()?;
     pages.explored("run", "")?;
@@ -99,9 +102,6 @@ impl Pages {
     }
 
     fn posteriors(&self) -> Result<()> {
-        self.mflow(
-            "posterior conditional data/x.npy --prior uniform:-1,1 --names theta --chains 2 --draws 200 --out posterior",
-        )?;
         let page = self.file("posterior/posterior.html");
         ensure!(drawn(&self.shown(&page, "posterior")?) > 0, "{page}: no figure is drawn");
         Ok(())

@@ -3,6 +3,7 @@ use crate::folder::{Ended, Folder, circle};
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{Model, load_model};
 use mflow::data::io::{npz_names, read_npz_array, read_table};
+use serde_json::{Value, json};
 use std::fs::File;
 use std::path::Path;
 
@@ -110,6 +111,20 @@ fn a_model_tells_what_it_is() {
     let exact: Vec<f64> = exact.collect();
     assert_eq!(exact.len(), 5, "five numbers in double precision: {out}");
     assert!(exact.iter().all(|&error| error < 1e-9), "exact to rounding: {out}");
+    let json: Value = serde_json::from_str(&folder.succeeds("info run --json")).expect("JSON");
+    let expected = json!({"model": "m-flow", "data_dim": 3, "manifold_dim": 1, "columns": ["x", "y", "z"], "dtype": "f32"});
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!(json[name], *value, "{name}");
+    }
+    assert_eq!(json["config"]["kind"], "m-flow", "{json}");
+    assert_eq!(json["provenance"]["data"], "data.csv", "{json}");
+    let checks = json["check"]["f64"].as_object().expect("the check in double precision");
+    let found: Vec<String> =
+        checks.values().map(|v| format!("{:.1e}", v.as_f64().expect("a number"))).collect();
+    assert!(
+        found.len() == 5 && found.iter().all(|number| out.contains(number)),
+        "{found:?} of {out}"
+    );
 }
 
 #[test]
