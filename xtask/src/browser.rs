@@ -54,7 +54,7 @@ pub(crate) fn run(lock: Lock) -> Result<()> {
         "data polynomial-surface -n 2000 --out sim",
         "data polynomial-surface -n 20 --at 0.5 --seed 7 --out observed",
         &format!("fit sim/x.npy --context sim/context.npy {options} --out conditional"),
-        "posterior conditional observed/x.npy --prior uniform:-1,1 --names theta --out posterior",
+        "posterior conditional observed/x.npy --prior uniform:-1,1 --names theta --draws 200 --burn-in 100 --out posterior",
     ] {
         pages.mflow(command)?;
     }

@@ -76,6 +76,15 @@ fn closed_manifolds() {
 }
 
 #[test]
+fn images() {
+    let folder = Folder::new();
+    run(&folder, "docs/tutorials/images.md", 1);
+    let report = String::from_utf8(folder.read("run/report.html")).expect("text");
+    assert!(report.contains("src=\"data:image/gif"), "a tour of latents");
+    leaves(&folder, &["new.npy"]);
+}
+
+#[test]
 fn the_readme() {
     let folder = Folder::new();
     assert!(run(&folder, "README.md", 3) > 10, "three tasks");
