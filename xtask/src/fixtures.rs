@@ -26,8 +26,9 @@ const ENVIRONMENT: Environment = Environment {
 const DRAFT: &str = "target/fixtures";
 
 /// The scripts, each with the folder where the tests of a crate look.
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 6] = [
     ("make.py", "crates/mflow-bijectors/tests/fixtures"),
+    ("flows.py", "crates/mflow/tests/fixtures"),
     ("generator.py", "crates/mflow-core/tests/fixtures"),
     ("training.py", "crates/mflow-train/tests/fixtures"),
     ("samples.py", "crates/mflow-eval/tests/fixtures"),

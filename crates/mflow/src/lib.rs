@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod figures;
 pub mod fit;
 pub mod html;
+pub mod import;
 pub mod tensorboard;
 
 mod error;

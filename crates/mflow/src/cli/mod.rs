@@ -13,6 +13,7 @@ mod fit;
 mod fit_options;
 mod geographic;
 mod images;
+mod import;
 mod info;
 mod input;
 mod interrupt;
@@ -88,6 +89,7 @@ enum Verb {
     Events(events::Options),
     Posterior(posterior::Options),
     Plot(plot::Options),
+    Import(import::Options),
     #[cfg(feature = "serve")]
     Explore(explore::Options),
     #[cfg(feature = "serve")]
@@ -117,6 +119,7 @@ impl Cli {
             Verb::Events(options) => events::run(options),
             Verb::Posterior(options) => posterior::run(options),
             Verb::Plot(options) => plot::run(options),
+            Verb::Import(options) => import::run(options),
             #[cfg(feature = "serve")]
             Verb::Explore(options) => explore::run(options),
             #[cfg(feature = "serve")]

@@ -1,0 +1,106 @@
+//! `mflow import`. Oracle: flows of the Python package nflows, and what they compute (`xtask/fixtures/flows.py`).
+use crate::folder::Folder;
+use mflow::data::io::{Array, Dtype, read_npz_array, write_npy};
+use std::path::Path;
+
+const FLOW: &str = "layers = 3, bins = 4, tail_bound = 3.0, hidden = 8, blocks = 2";
+
+/// A folder with the files of a flow, and its config.
+fn folder(name: &str) -> Folder {
+    let folder = Folder::new();
+    for extension in ["pt", "npz"] {
+        let file = format!("{name}.{extension}");
+        let path = Path::new("tests/fixtures").join(&file);
+        folder.write(&file, &std::fs::read(path).expect("a fixture"));
+    }
+    let inner = format!("inner = {{ linear = 'lu', {FLOW} }}\n");
+    let parts = match name {
+        "af" => format!("kind = 'af'\ndata_dim = 3\ncontext_dim = 2\n{inner}"),
+        _ => format!(
+            "kind = 'm-flow'\ndata_dim = 3\nmanifold_dim = 2\nouter = {{ linear = 'lu', {FLOW} }}\n{}",
+            inner.replace("'lu'", "'permutation'")
+        ),
+    };
+    folder.write("flow.toml", format!("[model]\n{parts}").as_bytes());
+    folder
+}
+
+fn array(folder: &Folder, file: &str, name: &str) -> Array {
+    read_npz_array(&folder.path(file), name).expect("an array")
+}
+
+fn npy(folder: &Folder, name: &str, array: &Array) {
+    let array = Array::matrix(array.rows(), array.cols(), array.values(), Dtype::F64);
+    write_npy(&folder.path(name), &array.expect("a matrix")).expect("the file is written");
+}
+
+/// The largest difference of two arrays.
+fn apart(a: &Array, b: &Array) -> f64 {
+    assert_eq!(a.values().len(), b.values().len());
+    let differences = a.values().iter().zip(b.values()).map(|(a, b)| (a - b).abs());
+    differences.fold(0., f64::max)
+}
+
+#[test]
+fn an_ambient_flow_has_the_density_of_nflows() {
+    let folder = folder("af");
+    folder.succeeds(
+        "import af.pt --config flow.toml --out flow.safetensors --check af.npz --dtype f64",
+    );
+    for name in ["x", "context"] {
+        npy(&folder, &format!("{name}.npy"), &array(&folder, "af.npz", name));
+    }
+    folder.succeeds("score flow.safetensors x.npy --context context.npy --out scores.npz");
+    let (found, expected) =
+        (array(&folder, "scores.npz", "log_prob"), array(&folder, "af.npz", "log_prob"));
+    assert!(apart(&found, &expected) < 1e-8, "{}", apart(&found, &expected));
+    folder.succeeds("import af.pt --config flow.toml --out single.safetensors --check af.npz");
+}
+
+#[test]
+fn an_m_flow_has_manifold_latents_and_density_of_the_papers_code() {
+    let folder = folder("m-flow");
+    folder.succeeds(
+        "import m-flow.pt --config flow.toml --out flow.safetensors --check m-flow.npz --dtype f64",
+    );
+    npy(&folder, "x.npy", &array(&folder, "m-flow.npz", "x"));
+    folder.succeeds("score flow.safetensors x.npy --out scores.npz");
+    for name in ["log_prob", "latent"] {
+        let (found, expected) =
+            (array(&folder, "scores.npz", name), array(&folder, "m-flow.npz", name));
+        assert!(apart(&found, &expected) < 1e-8, "{name}: {}", apart(&found, &expected));
+    }
+    let errors = array(&folder, "scores.npz", "reconstruction_error");
+    assert!(errors.values().iter().all(|error| *error < 1e-8), "on the manifold: {errors:?}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let folder = folder("af");
+    let text = String::from_utf8(folder.read("flow.toml")).expect("text");
+    let refused = |from: &str, to: &str, parts: &[&str]| {
+        folder.write("other.toml", text.replace(from, to).as_bytes());
+        folder.fails(
+            "import af.pt --config other.toml --out flow.safetensors --check af.npz",
+            1,
+            parts,
+        );
+        assert!(!folder.path("flow.safetensors").exists(), "{parts:?}");
+    };
+    refused(
+        "layers = 3",
+        "layers = 2",
+        &["af.pt", "`_transform.`", "expected 8 layers", "found 11"],
+    );
+    refused("hidden = 8", "hidden = 9", &["af.pt", "do not fit the config", "[8"]);
+    refused("tail_bound = 3.0", "tail_bound = 4.0", &["af.npz", "row", "tail bounds"]);
+    refused("kind = 'af'", "kind = 'pae'\nmanifold_dim = 2", &["cannot be imported", "pae"]);
+    refused("[model]", "[models]", &["other.toml", "[model]"]);
+    folder.write("text.pt", b"no state");
+    folder.fails(
+        "import text.pt --config flow.toml --out a.safetensors",
+        1,
+        &["text.pt", "torch.save"],
+    );
+    folder.fails("import af.pt --config flow.toml --out a.pt", 1, &["a.pt", ".safetensors"]);
+}
