@@ -73,8 +73,13 @@ impl Random {
     }
 
     /// One of 0 to `count - 1`; 0 of none.
+    #[expect(clippy::cast_possible_truncation, reason = "it is below the count, and not negative")]
     pub fn below(&mut self, count: usize) -> usize {
         self.0.uniform(1, 0., count.max(1) as f64)[0] as usize
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap_or(0)
     }
 
     fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
@@ -96,7 +101,7 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let length = random.below(64).min(bytes.len() - at);
     match random.below(9) {
         0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << random.below(8)),
-        1 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = random.below(256) as u8),
+        1 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = random.byte()),
         2 => bytes.truncate(at),
         3 => drop(bytes.drain(at..at + length)),
         4 => {

@@ -219,7 +219,7 @@ fn files_that_are_not_packed() {
         let path = folder.path().join(name);
         let bytes = [start, number.repeat(count)].concat();
         std::fs::write(&path, &bytes).expect("a temporary file");
-        let (table, memory) = watched(&path, |path| read_table(path));
+        let (table, memory) = watched(&path, read_table);
         assert_eq!(table.expect("a table").rows(), count, "{name}");
         let most = bytes.len() * times;
         assert!(memory < most + MIB, "{name}: {memory} bytes of {most}");

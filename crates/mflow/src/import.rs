@@ -3,7 +3,7 @@
 //! Our layers have the formulas and the parameters of theirs, under other names, and a flow has them in the same order, from data to
 //! latent. So a state dict becomes a model of a config with the same architecture: layer after layer, nothing left over.
 use crate::{Error, Result};
-use mflow_bijectors::{BijectorConfig, Mask, ParamStore};
+use mflow_bijectors::{BijectorConfig, ParamStore};
 use mflow_core::candle::{DType, Device, Tensor, pickle};
 use mflow_core::{
     LoadedModel, ModelCard, ModelConfig, ModelParts, RowLayout, VectorFlowConfig, read_tensors,
@@ -68,8 +68,11 @@ pub fn from_nflows(
             let (group, parameter) = split(name, theirs);
             let k = position.get(&group).copied().unwrap_or_default();
             if parameter == "transform_features" {
-                let mask = layers.get(k).and_then(|layer| moved(layer));
-                check_mask(name, tensor, mask).map_err(refuse)?;
+                let expected = match layers.get(k) {
+                    Some(BijectorConfig::Coupling(coupling)) => Some(coupling.moved()?),
+                    _ => None,
+                };
+                check_mask(name, tensor, expected).map_err(refuse)?;
             }
             if let Some(parameter) = renamed(&parameter) {
                 named.insert(format!("{ours}.{k}.{parameter}"), of_our_type(&parameter, tensor)?);
@@ -191,18 +194,6 @@ fn of_our_type(parameter: &str, tensor: &Tensor) -> Result<Tensor> {
         _ => Ok(tensor.clone()),
     };
     Ok(cast.map_err(mflow_core::Error::from)?)
-}
-
-/// The features that a coupling moves.
-fn moved(layer: &BijectorConfig) -> Option<Vec<usize>> {
-    let BijectorConfig::Coupling(coupling) = layer else { return None };
-    let moves = |k: &usize| match &coupling.mask {
-        _ if coupling.dim == 1 => true,
-        Mask::Even => k.is_multiple_of(2),
-        Mask::Odd => !k.is_multiple_of(2),
-        Mask::Moved(list) => list.contains(k),
-    };
-    Some((0..coupling.dim).filter(moves).collect())
 }
 
 /// Refuse couplings of other features than those of the config.

@@ -1,4 +1,4 @@
-//! Losses for TensorBoard: files of events, as it reads them.
+//! Losses for `TensorBoard`: files of events, as it reads them.
 //!
 //! A file is a row of records, each a length, the bytes of a message, and a checksum of both (`TFRecord`); the messages are `Event`s
 //! of TensorFlow's protocol buffers, of which a few fields are enough.

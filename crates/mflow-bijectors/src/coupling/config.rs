@@ -85,6 +85,14 @@ impl CouplingConfig {
         Self { identity: Some(map), ..self }
     }
 
+    /// The features that the conditioner moves, in their order.
+    ///
+    /// # Errors
+    /// If the mask lists features that are not there, or none.
+    pub fn moved(&self) -> Result<Vec<usize>> {
+        Ok(self.mask.halves(self.dim)?.moved)
+    }
+
     /// Create the layer: parameters `net.*`, and `identity.*` for the kept features.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub(super) struct Watch {
     told: Option<Instant>,
     /// What to try if the manifold was not found.
     advice: &'static str,
-    /// Where TensorBoard reads.
+    /// Where `TensorBoard` reads.
     events: Option<EventFile>,
 }
 

@@ -46,7 +46,7 @@ impl RunOptions {
         Ok(RunDir::open_together(&self.out, self.resume.is_some(), pool.team())?)
     }
 
-    /// The file for TensorBoard, if it is wished for.
+    /// The file for `TensorBoard`, if it is wished for.
     pub(super) fn events(&self, run: &RunDir) -> Result<Option<EventFile>> {
         let is_wished = self.tensorboard && run.writes();
         Ok(is_wished.then(|| EventFile::create(&run.file("tensorboard"))).transpose()?)

@@ -82,7 +82,7 @@ impl Manifold {
 fn makes(generator: &Generator, shape: [usize; 3]) -> bool {
     let [height, width, channels] = shape;
     match *generator.shape() {
-        [numbers] => numbers == shape.iter().product(),
+        [numbers] => numbers == height * width * channels,
         [1, h, w] if channels == 1 => [h, w] == [height, width],
         ref other => other == shape,
     }
