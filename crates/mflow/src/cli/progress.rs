@@ -107,7 +107,9 @@ impl Observer for Watch {
     }
 
     fn epoch(&mut self, metrics: &EpochMetrics) {
-        if let Some(Err(error)) = self.events.as_mut().map(|events| events.epoch(metrics)) {
+        if let Some(events) = &mut self.events
+            && let Err(error) = events.epoch(metrics)
+        {
             // Training is worth more than its curves.
             message(format_args!("warning: no more losses for TensorBoard: {error}"));
             self.events = None;

@@ -18,7 +18,7 @@ pub(super) struct RunOptions {
     /// Continue the run in RUN if there is one, else start it
     #[arg(long, value_enum)]
     pub(super) resume: Option<Resume>,
-    /// Also write the losses for TensorBoard, epoch by epoch: `tensorboard --logdir RUN/tensorboard`
+    /// Also write the losses as `tensorboard --logdir RUN/tensorboard` reads them, epoch by epoch
     #[arg(long)]
     tensorboard: bool,
     #[command(flatten)]
@@ -48,8 +48,10 @@ impl RunOptions {
 
     /// The file for `TensorBoard`, if it is wished for.
     pub(super) fn events(&self, run: &RunDir) -> Result<Option<EventFile>> {
-        let is_wished = self.tensorboard && run.writes();
-        Ok(is_wished.then(|| EventFile::create(&run.file("tensorboard"))).transpose()?)
+        Ok(match self.tensorboard && run.writes() {
+            true => Some(EventFile::create(&run.file("tensorboard"))?),
+            false => None,
+        })
     }
 
     /// Start or continue the run, and keep its config.

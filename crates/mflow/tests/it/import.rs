@@ -1,6 +1,6 @@
 //! `mflow import`. Oracle: flows of the Python package nflows, and what they compute (`xtask/fixtures/flows.py`).
 use crate::folder::Folder;
-use mflow::data::io::{Array, Dtype, read_npz_array, write_npy};
+use mflow::data::io::{Array, Dtype, Table, read_npz_array, write_npy};
 use std::path::Path;
 
 const FLOW: &str = "layers = 3, bins = 4, tail_bound = 3.0, hidden = 8, blocks = 2";
@@ -25,18 +25,18 @@ fn folder(name: &str) -> Folder {
     folder
 }
 
-fn array(folder: &Folder, file: &str, name: &str) -> Array {
+fn array(folder: &Folder, file: &str, name: &str) -> Table {
     read_npz_array(&folder.path(file), name).expect("an array")
 }
 
-fn npy(folder: &Folder, name: &str, array: &Array) {
+fn npy(folder: &Folder, name: &str, array: &Table) {
     let array = Array::matrix(array.rows(), array.cols(), array.values(), Dtype::F64);
     write_npy(&folder.path(name), &array.expect("a matrix")).expect("the file is written");
 }
 
 /// The largest difference of two arrays.
-fn apart(a: &Array, b: &Array) -> f64 {
-    assert_eq!(a.values().len(), b.values().len());
+fn apart(a: &Table, b: &Table) -> f64 {
+    assert_eq!(a.values().len(), b.values().len(), "as many numbers");
     let differences = a.values().iter().zip(b.values()).map(|(a, b)| (a - b).abs());
     differences.fold(0., f64::max)
 }
