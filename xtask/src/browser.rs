@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::serve::Service;
 use crate::shell::{self, Lock};
-use crate::{files, metadata};
+use crate::{built, files};
 
 /// Where the pages are, and pictures of them to look at.
 const FOLDER: &str = "target/browser";
@@ -41,8 +41,7 @@ pub(crate) fn obstacle() -> Option<&'static str> {
 /// Fits two models and looks at their pages.
 pub(crate) fn run(lock: Lock) -> Result<()> {
     let Some(browser) = browser() else { bail!("there is none of {}", BROWSERS.join(", ")) };
-    shell::run(&mut shell::cargo("build --profile ci -p mflow --bin mflow", lock))?;
-    let mflow = metadata::load(lock)?.target_directory.join("ci/mflow");
+    let mflow = built::programs(lock)?.join("mflow");
     let folder = std::env::current_dir()?.join(FOLDER);
     files::remove_folder(&folder)?;
     std::fs::create_dir_all(&folder)?;

@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: every check, cheapest first.
 
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -7,7 +8,9 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{bench, browser, devices, divisions, docs, metadata, number, smoke, soak, test, tidy};
+use crate::{
+    bench, browser, built, devices, divisions, docs, metadata, number, smoke, soak, test, tidy,
+};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -45,10 +48,7 @@ const STEPS: [Step; 13] = [
     ("test", || test::run(Locked)),
     ("docs", || docs::run().map(drop)),
     ("examples", examples),
-    ("benches", || {
-        let benches = "bench --profile ci -p mflow-benches";
-        shell::run(shell::cargo(benches, Locked).args(["--", "--test"]))
-    }),
+    ("benches", benches),
     (INSTRUCTIONS, || bench::check::run(false, Locked)),
     ("smoke", smoke::run),
     (SOAK, soak::toy),
@@ -96,16 +96,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Runs every example of the workspace, small.
 fn examples() -> Result<()> {
+    let folder = built::programs(Locked)?.join("examples");
     for package in metadata::load(Locked)?.packages {
         // What needs a feature needs a library that may not be installed.
         let is_plain = |target: &&metadata::Target| {
             target.kind == ["example"] && target.required_features.is_empty()
         };
         for target in package.targets.iter().filter(is_plain) {
-            let mut example = shell::cargo("run --profile ci", Locked);
-            example.args(["-p", &package.name, "--example", &target.name]).env("MFLOW_TOY", "1");
-            shell::run(&mut example)?;
+            shell::run(Command::new(folder.join(&target.name)).env("MFLOW_TOY", "1"))?;
         }
     }
     Ok(())
+}
+
+/// Runs every bench once. All are named, as a choice of packages would be compiled anew.
+fn benches() -> Result<()> {
+    let mut bench = shell::cargo("bench --profile ci --workspace", Locked);
+    for package in metadata::load(Locked)?.packages {
+        for target in package.targets.iter().filter(|target| target.kind == ["bench"]) {
+            bench.args(["--bench", &target.name]);
+        }
+    }
+    shell::run(bench.args(["--", "--test"]))
 }

@@ -10,6 +10,7 @@
 
 mod bench;
 mod browser;
+mod built;
 mod check_slurm;
 mod ci;
 mod collisions;

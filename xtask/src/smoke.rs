@@ -1,12 +1,13 @@
 //! CI's smoke run: the smallest reproduction, through the program, with bounds on what it finds.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::files;
 use crate::reproduce::{Experiment, Outcome};
 use crate::shell::{self, Lock};
+use crate::{built, files};
 
 /// Runs preset `smoke` of the default experiment afresh and checks its `[assert]` bounds.
 pub(crate) fn run() -> Result<()> {
@@ -16,8 +17,8 @@ pub(crate) fn run() -> Result<()> {
     let out = Path::new("target/smoke");
     files::remove_folder(out)?;
     files::write(config, experiment.resolve("smoke", model, 1)?.as_bytes())?;
-    let mut mflow = shell::cargo("run --profile ci -p mflow --bin mflow", Lock::Locked);
-    shell::run(mflow.args(["--", "run"]).arg(config).arg("--out").arg(out))?;
+    let mut mflow = Command::new(built::programs(Lock::Locked)?.join("mflow"));
+    shell::run(mflow.arg("run").arg(config).arg("--out").arg(out))?;
 
     let outcome = Outcome::load(out)?;
     let broken = outcome.beyond(&experiment.assert);

@@ -17,8 +17,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::provenance::Provenance;
-use crate::shell::{self, Lock};
-use crate::{metadata, reproduce};
+use crate::shell::Lock;
+use crate::{built, reproduce};
 use cases::{Case, Cases};
 use program::Program;
 use script::{CHECKS, Scene};
@@ -65,9 +65,8 @@ pub(crate) fn obstacle() -> Option<&'static str> {
 
 /// The step of CI: `--toy`, of the program that its other steps use.
 pub(crate) fn toy() -> Result<()> {
-    shell::run(&mut shell::cargo("build --profile ci -p mflow --bin mflow", Lock::Locked))?;
-    let built = metadata::load(Lock::Locked)?.target_directory.join("ci/mflow");
-    disturb(&Options { kills: None, seed: 0, only: None, toy: true, save: false }, built)
+    let program = built::programs(Lock::Locked)?.join("mflow");
+    disturb(&Options { kills: None, seed: 0, only: None, toy: true, save: false }, program)
 }
 
 /// Disturbs everything, tells what became of it, and with `--save` writes the page.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::shell::{self, Lock};
 use crate::table::Table;
-use crate::{files, metadata, number};
+use crate::{built, files, number};
 
 const RECORD: &str = "xtask/instructions.toml";
 
@@ -80,9 +80,7 @@ pub(crate) fn run(save: bool, lock: Lock) -> Result<()> {
 
 /// One repetition of each kernel.
 fn count(lock: Lock) -> Result<Record> {
-    let build = "build --profile ci -p mflow-benches --bin kernels";
-    shell::run(&mut shell::cargo(build, lock))?;
-    let program = metadata::load(lock)?.target_directory.join("ci/kernels");
+    let program = built::programs(lock)?.join("kernels");
     let mut instructions = BTreeMap::new();
     for kernel in shell::read(&mut Command::new(&program))?.lines() {
         let [first, second] = TIMES.map(|times| collected(&program, kernel, times));

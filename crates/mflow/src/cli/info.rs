@@ -121,7 +121,7 @@ fn as_json(opened: &Opened, checks: &[Checked]) -> Result<String> {
     });
     let mut all = opened.description();
     all.extend([
-        ("file".to_owned(), json!(opened.path)),
+        ("file".to_owned(), json!(opened.path.display().to_string())),
         ("parameters".to_owned(), json!(parameters.sum::<usize>())),
         ("config".to_owned(), serde_json::to_value(&card.config)?),
         ("provenance".to_owned(), json!(card.provenance)),

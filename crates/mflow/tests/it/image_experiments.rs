@@ -151,7 +151,7 @@ fn a_known_generator_and_its_inputs_give_the_floor() {
     ];
     let tensors = tensors.into_iter().collect();
     write_tensors(&folder.path("line.safetensors"), &tensors, BTreeMap::new()).unwrap();
-    let layers = "[[layers]]\nkind = 'linear'\ntensors = 'line'\n[[layers]]\nkind = 'scale'\nfactor = 20.\nshift = 0.\n";
+    let layers = "[[layers]]\nkind = 'linear'\ntensors = 'line'\n[[layers]]\nkind = 'scale'\nfactor = 20.0\nshift = 0.0\n";
     let generator = |more: &str| {
         let start = "weights = 'line.safetensors'\ninputs = 1\n";
         folder.write("line.toml", format!("{start}{layers}{more}").as_bytes());
