@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
-use crate::{bench, devices, divisions, docs, metadata, number, smoke, soak, test, tidy};
+use crate::{bench, devices, divisions, docs, metadata, number, smoke, soak, test, tidy, wheel};
 
 /// Options of `cargo xtask ci`.
 #[derive(Args, Debug)]
@@ -32,7 +32,7 @@ fn obstacle(step: &str) -> Option<&'static str> {
     }
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("fmt", || shell::run(shell::cargo("fmt", shell::Lock::Free).args(["--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -41,6 +41,7 @@ const STEPS: [Step; 12] = [
     }),
     ("divisions", || divisions::run(Locked)),
     ("test", || test::run(Locked)),
+    ("python", wheel::check),
     ("docs", || docs::run().map(drop)),
     ("examples", examples),
     ("benches", || {

@@ -3,8 +3,9 @@
 //! # Where things are
 //!
 //! Beside the layers there is what the program is made of: fitting a model to a table ([`fit`]), running an experiment on an
-//! exact simulator or a file ([`experiment`]), whether a density that hangs on an encoder can be trusted ([`cycle`]),
+//! exact simulator or a file ([`experiment`]), asking a fitted model of many rows ([`ask`]), whether a density that hangs on an encoder can be trusted ([`cycle`]),
 //! posteriors of parameters ([`InferredSet`]), and reports ([`html`]).
+pub mod ask;
 pub mod cycle;
 pub mod experiment;
 pub mod figures;
@@ -23,7 +24,7 @@ mod true_surface;
 
 pub use error::{Error, Result};
 pub use finished::{Finished, FinishedFit, FinishedRun};
-pub use inferred::InferredSet;
+pub use inferred::{InferredSet, infer};
 pub use mflow_bijectors as bijectors;
 pub use mflow_core as core;
 pub use mflow_data as data;
