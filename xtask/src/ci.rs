@@ -20,12 +20,14 @@ pub(crate) struct Options {
 type Step = (&'static str, fn() -> Result<()>);
 
 /// Steps that are left out, loudly, where they cannot be made.
+const PYTHON: &str = "python";
 const INSTRUCTIONS: &str = "instructions";
 const SOAK: &str = "soak";
 
 /// Why a step cannot be made here.
 fn obstacle(step: &str) -> Option<&'static str> {
     match step {
+        PYTHON => wheel::obstacle(),
         INSTRUCTIONS => bench::check::obstacle(),
         SOAK => soak::obstacle(),
         _ => None,
@@ -41,7 +43,7 @@ const STEPS: [Step; 13] = [
     }),
     ("divisions", || divisions::run(Locked)),
     ("test", || test::run(Locked)),
-    ("python", wheel::check),
+    (PYTHON, wheel::check),
     ("docs", || docs::run().map(drop)),
     ("examples", examples),
     ("benches", || {

@@ -11,6 +11,7 @@ use crate::python::Environment;
 use crate::shell::{self, Lock};
 use crate::{files, metadata};
 
+const PYTHON: &str = "python3";
 const PACKAGE: &str = "crates/mflow-python";
 
 const ENVIRONMENT: Environment = Environment {
@@ -27,7 +28,7 @@ const WHEELS: &str = "target/wheels";
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// The Python that the virtual environment is made with, 3.11 or newer
-    #[arg(long, default_value = "python3")]
+    #[arg(long, default_value = PYTHON)]
     python: PathBuf,
     /// Measure the time of a call and of a million rows instead, beside the program, in the release build
     #[arg(long)]
@@ -56,9 +57,14 @@ pub(crate) fn run(options: &Options, lock: Lock) -> Result<()> {
     shell::run(&mut tests_of)
 }
 
+/// Why CI cannot run the tests here, if so.
+pub(crate) fn obstacle() -> Option<&'static str> {
+    ENVIRONMENT.obstacle(Path::new(PYTHON))
+}
+
 /// Tests that CI runs.
 pub(crate) fn check() -> Result<()> {
-    run(&Options { python: PathBuf::from("python3"), speed: false }, Lock::Locked)
+    run(&Options { python: PathBuf::from(PYTHON), speed: false }, Lock::Locked)
 }
 
 /// Puts the package into the environment.

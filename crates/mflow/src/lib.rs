@@ -4,7 +4,7 @@
 //!
 //! Beside the layers there is what the program is made of: fitting a model to a table ([`fit`]), running an experiment on an
 //! exact simulator or a file ([`experiment`]), asking a fitted model of many rows ([`ask`]), whether a density that hangs on an encoder can be trusted ([`cycle`]),
-//! posteriors of parameters ([`InferredSet`]), and reports ([`html`]).
+//! posteriors of parameters ([`InferredSet`]), models that were trained elsewhere ([`import_nflows`]), and reports ([`html`]).
 pub mod ask;
 pub mod cycle;
 pub mod experiment;
@@ -14,6 +14,7 @@ pub mod html;
 
 mod error;
 mod finished;
+mod import;
 mod inferred;
 mod latents;
 mod pictures;
@@ -24,6 +25,7 @@ mod true_surface;
 
 pub use error::{Error, Result};
 pub use finished::{Finished, FinishedFit, FinishedRun};
+pub use import::import_nflows;
 pub use inferred::{InferredSet, infer};
 pub use mflow_bijectors as bijectors;
 pub use mflow_core as core;

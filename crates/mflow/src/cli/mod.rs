@@ -11,6 +11,7 @@ mod fit;
 mod fit_options;
 mod geographic;
 mod images;
+mod import;
 mod info;
 mod input;
 mod interrupt;
@@ -85,6 +86,7 @@ enum Verb {
     Events(events::Options),
     Posterior(posterior::Options),
     Plot(plot::Options),
+    Import(import::Options),
     #[cfg(feature = "serve")]
     Serve(serve::Options),
     Completions(manual::Completions),
@@ -112,6 +114,7 @@ impl Cli {
             Verb::Events(options) => events::run(options),
             Verb::Posterior(options) => posterior::run(options),
             Verb::Plot(options) => plot::run(options),
+            Verb::Import(options) => import::run(options),
             #[cfg(feature = "serve")]
             Verb::Serve(options) => serve::run(options),
             Verb::Completions(options) => options.run(),

@@ -20,6 +20,7 @@ mod hard_numbers;
 mod held_out;
 mod image_experiments;
 mod images;
+mod import;
 mod interruption;
 mod manual;
 mod models;
