@@ -31,15 +31,7 @@ impl Worker<'_> {
         self.events.send(event).ok();
     }
 
-    /// Fails once the work is to stop.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        match self.stop.load(Ordering::Relaxed) {
-            true => Err(Failure::Interrupted),
-            false => Ok(()),
-        }
-    }
-
-    /// The flag alone, for threads of a pool.
+    /// What fails once the work is to stop; also for threads of a pool.
     pub(crate) fn checker(&self) -> impl Fn() -> Result<(), Failure> + Sync + Send + use<'_> {
         let stop = self.stop;
         move || match stop.load(Ordering::Relaxed) {

@@ -257,7 +257,6 @@ impl Model {
         let work = |worker: &Worker<'_>| -> Result<Numbers, Failure> {
             let mut all = vec![];
             draws.draw(model, &pool, &worker.checker(), &mut |points| {
-                worker.check()?;
                 all.push(points.clone());
                 Ok::<_, Failure>(())
             })?;

@@ -11,6 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1]
 README = PACKAGE / "README.md"
+FRONT = PACKAGE.parents[1] / "README.md"
 TUTORIAL = PACKAGE.parents[1] / "docs" / "tutorials" / "python.md"
 NOTEBOOK = PACKAGE / "examples" / "swiss-roll.ipynb"
 
@@ -53,6 +54,11 @@ def test_the_readme() -> None:
     left = run(README)
     assert left["flow"].score_samples(left["x"]).shape == (400,)
     assert left["posterior"].draws["theta"].shape == (4, 50)
+
+
+def test_the_front_page() -> None:
+    left = run(FRONT)
+    assert left["flow"].score_samples(left["x"]).shape == (400,)
 
 
 def test_the_tutorial(program: Any, capsys: pytest.CaptureFixture[str]) -> None:

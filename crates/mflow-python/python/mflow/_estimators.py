@@ -103,25 +103,7 @@ class MFlow(Flow):
         run_dir: Any = None,
         resume: bool = False,
     ) -> None:
-        self.manifold_dim = manifold_dim
-        self.model = model
-        self.chart = chart
-        self.start = start
-        self.conditional_manifold = conditional_manifold
-        self.schedule = schedule
-        self.epochs = epochs
-        self.restarts = restarts
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.normalize = normalize
-        self.normalize_context = normalize_context
-        self.dtype = dtype
-        self.settings = settings
-        self.random_state = random_state
-        self.threads = threads
-        self.progress = progress
-        self.run_dir = run_dir
-        self.resume = resume
+        self._keep(locals())
 
 
 @_documented
@@ -151,20 +133,7 @@ class AmbientFlow(Flow):
         run_dir: Any = None,
         resume: bool = False,
     ) -> None:
-        self.schedule = schedule
-        self.epochs = epochs
-        self.restarts = restarts
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.normalize = normalize
-        self.normalize_context = normalize_context
-        self.dtype = dtype
-        self.settings = settings
-        self.random_state = random_state
-        self.threads = threads
-        self.progress = progress
-        self.run_dir = run_dir
-        self.resume = resume
+        self._keep(locals())
 
 
 @_documented
@@ -201,22 +170,7 @@ class FreeForm(Flow):
         run_dir: Any = None,
         resume: bool = False,
     ) -> None:
-        self.manifold_dim = manifold_dim
-        self.start = start
-        self.schedule = schedule
-        self.epochs = epochs
-        self.restarts = restarts
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.normalize = normalize
-        self.normalize_context = normalize_context
-        self.dtype = dtype
-        self.settings = settings
-        self.random_state = random_state
-        self.threads = threads
-        self.progress = progress
-        self.run_dir = run_dir
-        self.resume = resume
+        self._keep(locals())
 
 
 @_documented
@@ -253,23 +207,9 @@ class Atlas(Flow):
         run_dir: Any = None,
         resume: bool = False,
     ) -> None:
-        self.manifold_dim = manifold_dim
-        self.charts = charts
-        self.model = model
-        self.schedule = schedule
-        self.epochs = epochs
-        self.restarts = restarts
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.normalize = normalize
-        self.normalize_context = normalize_context
-        self.dtype = dtype
-        self.settings = settings
-        self.random_state = random_state
-        self.threads = threads
-        self.progress = progress
-        self.run_dir = run_dir
-        self.resume = resume
+        self._keep(locals())
+
+    charts: int | None
 
     def _settings(self) -> dict[str, Any]:
         settings = super()._settings()
@@ -309,21 +249,7 @@ class KnownManifold(Flow):
         run_dir: Any = None,
         resume: bool = False,
     ) -> None:
-        self.chart = chart
-        self.schedule = schedule
-        self.epochs = epochs
-        self.restarts = restarts
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.normalize = normalize
-        self.normalize_context = normalize_context
-        self.dtype = dtype
-        self.settings = settings
-        self.random_state = random_state
-        self.threads = threads
-        self.progress = progress
-        self.run_dir = run_dir
-        self.resume = resume
+        self._keep(locals())
 
 
 def _estimator_for(kind: str, manifold_dim: int, charts: int, config: dict[str, Any]) -> Flow:

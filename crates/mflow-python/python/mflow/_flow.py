@@ -61,6 +61,11 @@ class Flow(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     # What is asked for.
 
+    def _keep(self, parameters: dict[str, Any]) -> None:
+        """Keep the parameters of a constructor, as they are."""
+        for name in self._get_param_names():
+            setattr(self, name, parameters[name])
+
     def _settings(self) -> dict[str, Any]:
         """Fields of the config that parameters of a class stand for."""
         return dict(self.settings or {})
