@@ -1,7 +1,7 @@
 //! Any invertible map, from its config.
 use crate::array::Numbers;
 use crate::errors::Failure;
-use mflow::bijectors::{self, BijectorConfig, Direction, Dual, Mapped, ParamStore};
+use mflow::bijectors::{self, BijectorConfig, Diff, Direction, Dual, Mapped, ParamStore};
 use mflow::core::candle::{DType, Device, Tensor};
 use numpy::{PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;

@@ -1,6 +1,5 @@
 //! The module `mflow._mflow`: what Python needs of the facade `mflow`, on NumPy arrays. No numbers are made here, and nothing
 //! is decided: the package in `python/mflow` has the classes that people use.
-#![expect(missing_docs, reason = "the public items are those that PyO3 makes")]
 mod array;
 mod bijector;
 mod errors;

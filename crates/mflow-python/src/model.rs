@@ -6,8 +6,8 @@ use crate::pools;
 use mflow::ask::{Draws, Scores, by_rows};
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{
-    self, Density, LoadedModel, Model as _, ModelSignature, load_model, load_model_bytes,
-    model_bytes, save_model,
+    self, Density, LoadedModel, ModelSignature, load_model, load_model_bytes, model_bytes,
+    save_model,
 };
 use numpy::PyArrayDyn;
 use pyo3::prelude::*;

@@ -65,7 +65,8 @@ fn a_flow_of_nflows_has_the_latents_and_densities_of_nflows() {
         assert!(gap(&latent, y) < 1e-10, "`{prefix}`: latents are off by {}", gap(&latent, y));
         let square = y.sqr().and_then(|y| y.sum(1)).expect("sums");
         let normal = 5. * (2. * std::f64::consts::PI).ln();
-        let expected = ((log_det - (square * 0.5).expect("halves")).expect("a density") - 0.5 * normal)
+        let expected = ((log_det - (square * 0.5).expect("halves")).expect("a density")
+            - 0.5 * normal)
             .expect("a density");
         let found = model.log_prob(x, None).expect("densities");
         assert!(gap(&found, &expected) < 1e-10, "`{prefix}`: off by {}", gap(&found, &expected));
@@ -84,7 +85,8 @@ fn theirs(name: &str) -> String {
         (".linear.", ".linear_layers."),
         ("permutation", "_permutation"),
     ];
-    let rest = parts.iter().fold(rest.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs));
+    let rest =
+        parts.iter().fold(rest.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs));
     // Compositions within a composition, more than 9 of them.
     format!("{group}_transform._transforms.{}._transforms.{}.{rest}", layer / 2, layer % 2)
 }
