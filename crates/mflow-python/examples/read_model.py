@@ -82,7 +82,7 @@ def run(p, group, flow, x, back):
             order = p[f"{name}.permutation"]
             x = x[:, np.argsort(order) if back else order]
         elif i in couplings:
-            first = couplings.index(i) % 2
+            first = couplings.index(i) % min(2, x.shape[1])
             moved, kept = slice(first, None, 2), slice(1 - first, None, 2)
             raw = net(p, f"{name}.net", x[:, kept], flow["blocks"])
             x = x.copy()

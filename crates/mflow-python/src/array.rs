@@ -30,10 +30,7 @@ impl Rows<'_> {
     /// All values in row-major order.
     pub(crate) fn values(&self) -> Vec<f64> {
         match self {
-            Self::Double(array) => match array.as_slice() {
-                Ok(slice) => slice.to_vec(),
-                Err(_) => array.as_array().iter().copied().collect(),
-            },
+            Self::Double(array) => array.as_array().iter().copied().collect(),
             Self::Single(array) => array.as_array().iter().map(|v| f64::from(*v)).collect(),
         }
     }
@@ -42,9 +39,10 @@ impl Rows<'_> {
     pub(crate) fn tensor(&self, dtype: DType, device: &Device) -> Result<Tensor, Failure> {
         let shape = self.shape();
         let tensor = match self {
-            Self::Double(array) => match array.as_slice() {
-                Ok(slice) => Tensor::from_slice(slice, shape, &Device::Cpu)?,
-                Err(_) => Tensor::from_vec(self.values(), shape, &Device::Cpu)?,
+            // In row-major order only: `as_slice` of the array itself takes columns as well.
+            Self::Double(array) => match array.as_array().as_slice() {
+                Some(slice) => Tensor::from_slice(slice, shape, &Device::Cpu)?,
+                None => Tensor::from_vec(self.values(), shape, &Device::Cpu)?,
             },
             Self::Single(array) => {
                 let values: Vec<f32> = array.as_array().iter().copied().collect();

@@ -26,6 +26,20 @@ impl Bijector {
     }
 }
 
+/// Parameters as tensors, of the types that those of the same names have in `store`: indices and flags are no real numbers.
+fn named_like(
+    store: &ParamStore,
+    parameters: &BTreeMap<String, PyReadonlyArrayDyn<'_, f64>>,
+) -> Result<BTreeMap<String, Tensor>, Failure> {
+    let like = store.to_named()?;
+    let named = parameters.iter().map(|(name, array)| {
+        let tensor = Tensor::from_vec(crate::fit::flat(array), array.shape(), &Device::Cpu)?;
+        let dtype = like.get(name).map_or(DType::F64, Tensor::dtype);
+        Ok((name.clone(), tensor.to_dtype(dtype)?))
+    });
+    named.collect()
+}
+
 /// `forward` or `inverse`.
 fn direction(inverse: bool) -> Direction {
     if inverse { Direction::Inverse } else { Direction::Forward }
@@ -44,19 +58,13 @@ impl Bijector {
     ) -> PyResult<Self> {
         let config: BijectorConfig = serde_json::from_str(config).map_err(Failure::from)?;
         let dtype = if double { DType::F64 } else { DType::F32 };
-        let mut store = match parameters {
-            None => ParamStore::new(seed, dtype, &Device::Cpu),
-            Some(parameters) => {
-                let mut named = BTreeMap::new();
-                for (name, array) in parameters {
-                    let tensor =
-                        Tensor::from_vec(crate::fit::flat(&array), array.shape(), &Device::Cpu);
-                    named.insert(name, tensor.map_err(Failure::from)?);
-                }
-                ParamStore::from_named(named, dtype, &Device::Cpu)
-            }
-        };
-        let map = store.create(&config).map_err(Failure::from)?;
+        let mut store = ParamStore::new(seed, dtype, &Device::Cpu);
+        let mut map = store.create(&config).map_err(Failure::from)?;
+        if let Some(parameters) = parameters {
+            let named = named_like(&store, &parameters)?;
+            store = ParamStore::from_named(named, dtype, &Device::Cpu);
+            map = store.create(&config).map_err(Failure::from)?;
+        }
         Ok(Self { map, store })
     }
 

@@ -10,7 +10,10 @@ from conftest import small
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 #: Checks that do not apply, with the reason. The README has the same list.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "check_sample_weight_equivalence_on_dense_data": "rows are shuffled into batches: a row that is repeated comes in several of "
+    "them, a row of double weight in one",
+}
 
 
 def exceptions(_: Any) -> dict[str, str]:

@@ -175,6 +175,7 @@ class Flow(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             context is None
             and type(X) is np.ndarray
             and X.ndim == 2
+            and len(X) > 0
             and X.dtype == np.float64
             and "model_" in self.__dict__
             and "feature_names_in_" not in self.__dict__
