@@ -10,6 +10,7 @@ use crate::shell::{self, Lock::Locked};
 use crate::table::Table;
 use crate::{
     bench, browser, built, devices, divisions, docs, metadata, number, smoke, soak, test, tidy,
+    wheel,
 };
 
 /// Options of `cargo xtask ci`.
@@ -23,6 +24,7 @@ pub(crate) struct Options {
 type Step = (&'static str, fn() -> Result<()>);
 
 /// Steps that are left out, loudly, where they cannot be made.
+const PYTHON: &str = "python";
 const INSTRUCTIONS: &str = "instructions";
 const SOAK: &str = "soak";
 const BROWSER: &str = "browser";
@@ -30,6 +32,7 @@ const BROWSER: &str = "browser";
 /// Why a step cannot be made here.
 fn obstacle(step: &str) -> Option<&'static str> {
     match step {
+        PYTHON => wheel::obstacle(),
         INSTRUCTIONS => bench::check::obstacle(),
         SOAK => soak::obstacle(),
         BROWSER => browser::obstacle(),
@@ -37,7 +40,7 @@ fn obstacle(step: &str) -> Option<&'static str> {
     }
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     ("fmt", || shell::run(shell::cargo("fmt", shell::Lock::Free).args(["--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -46,6 +49,7 @@ const STEPS: [Step; 13] = [
     }),
     ("divisions", || divisions::run(Locked)),
     ("test", || test::run(Locked)),
+    (PYTHON, wheel::check),
     ("docs", || docs::run().map(drop)),
     ("examples", examples),
     ("benches", benches),

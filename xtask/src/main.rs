@@ -1,6 +1,6 @@
 //! Repository automation: `cargo xtask ci`, `test`, `tidy`, `divisions`, `bench`, `reproduce`, `stability`,
 //! `instability`, `collisions`, `dimension`, `fixtures`, `data`, `device`, `mpi`, `serve`, `sanitize`, `soak`, `streaming`,
-//! `fuzz`, `check-devices`, `check-slurm` and `release`.
+//! `fuzz`, `python`, `check-devices`, `check-slurm` and `release`.
 #![expect(clippy::print_stdout, reason = "a program whose reports are its standard output")]
 #![allow(
     clippy::indexing_slicing,
@@ -40,6 +40,7 @@ mod streaming;
 mod table;
 mod test;
 mod tidy;
+mod wheel;
 
 use std::path::PathBuf;
 
@@ -102,6 +103,8 @@ enum Task {
     Streaming(streaming::Options),
     /// Type-checks the code for CUDA and Metal, without such devices
     CheckDevices(devices::check::Options),
+    /// The Python package: its wheel, types and tests, in a virtual environment
+    Python(wheel::Options),
     /// What must be true before the crates are published; publishes nothing
     Release(release::Options),
 }
@@ -133,6 +136,7 @@ fn main() -> anyhow::Result<()> {
         Task::Browser => browser::run(shell::Lock::Free),
         Task::Streaming(options) => streaming::run(&options),
         Task::CheckDevices(options) => devices::check::run(&options),
+        Task::Python(options) => wheel::run(&options, shell::Lock::Free),
         Task::Release(options) => release::run(&options),
     }
 }

@@ -49,6 +49,7 @@ mod kernel;
 #[cfg(feature = "laws")]
 pub mod laws;
 mod linear;
+mod nflows;
 mod nn;
 mod noise;
 mod norm;
@@ -89,6 +90,7 @@ pub use linear::{
     LuLinear, LuLinearConfig, Order, Orthogonal, OrthogonalConfig, Permutation, PermutationConfig,
     QrLinear, QrLinearConfig, SvdLinear, SvdLinearConfig,
 };
+pub use nflows::from_nflows;
 pub use nn::{Activation, Conditioned, Grid, Linear, Net, NetConfig, NetKind};
 pub use noise::{LayerNoise, Noise};
 pub use norm::{

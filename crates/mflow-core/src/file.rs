@@ -72,13 +72,22 @@ pub struct LoadedModel {
 pub fn write_tensors(
     path: &Path,
     tensors: &BTreeMap<String, Tensor>,
-    mut metadata: BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
 ) -> Result<()> {
+    let bytes = tensor_bytes(path, tensors, metadata)?;
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// What [`write_tensors`] writes. Errors name `path`.
+fn tensor_bytes(
+    path: &Path,
+    tensors: &BTreeMap<String, Tensor>,
+    mut metadata: BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
     let bytes = safetensors::serialize(tensors.iter(), None).map_err(candle_core::Error::from)?;
     let checksum = checksum(&bytes, &metadata).map_err(candle_core::Error::from)?;
     metadata.insert(CHECKSUM.to_owned(), checksum);
-    let bytes = with_metadata(&bytes, &json(path, &metadata)?);
-    write_atomically(path, |file| file.write_all(&bytes))
+    Ok(with_metadata(&bytes, &json(path, &metadata)?))
 }
 
 /// The metadata entry of the [`checksum`].
@@ -151,20 +160,24 @@ pub fn read_tensors(path: &Path) -> Result<TensorFile> {
         let reason = "expected a file, found a folder or a device".to_owned();
         return Err(Error::ModelFile { path: path.to_owned(), reason });
     }
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    tensors_of(&std::fs::read(path).map_err(Error::io(path))?, path)
+}
+
+/// The tensors of the bytes of a file, which errors call `path`.
+fn tensors_of(bytes: &[u8], path: &Path) -> Result<TensorFile> {
     let foreign = |e: &dyn std::fmt::Display| Error::ModelFile {
         path: path.to_owned(),
         reason: format!("expected a complete safetensors file, found {} bytes: {e}", bytes.len()),
     };
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| foreign(&e))?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+    let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(|e| foreign(&e))?;
+    let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
         .map_err(|e| foreign(&e))?
         .into_iter()
         .collect();
     let metadata = header.metadata().clone().unwrap_or_default();
     if let Some(expected) = metadata.get(CHECKSUM) {
         let sorted = metadata.clone().into_iter().collect();
-        let found = checksum(&bytes, &sorted).map_err(|e| foreign(&e))?;
+        let found = checksum(bytes, &sorted).map_err(|e| foreign(&e))?;
         if found != *expected {
             let reason = format!(
                 "expected the checksum {expected} that it was written with, found {found}: the file was damaged or changed; \
@@ -228,6 +241,19 @@ fn json<T: Serialize>(path: &Path, value: &T) -> Result<String> {
 /// # Errors
 /// If the file cannot be written.
 pub fn save_model(path: &Path, card: &ModelCard, store: &ParamStore) -> Result<()> {
+    let bytes = bytes_of(path, card, store)?;
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// The bytes of the file that [`save_model`] writes, for those who keep models elsewhere.
+///
+/// # Errors
+/// If a tensor cannot be read.
+pub fn model_bytes(card: &ModelCard, store: &ParamStore) -> Result<Vec<u8>> {
+    bytes_of(Path::new("the bytes of a model"), card, store)
+}
+
+fn bytes_of(path: &Path, card: &ModelCard, store: &ParamStore) -> Result<Vec<u8>> {
     let mut metadata = BTreeMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
         ("format_version".to_owned(), FORMAT_VERSION.to_string()),
@@ -239,7 +265,7 @@ pub fn save_model(path: &Path, card: &ModelCard, store: &ParamStore) -> Result<(
     if card.layout != RowLayout::default() {
         metadata.insert(LAYOUT.to_owned(), json(path, &card.layout)?);
     }
-    write_tensors(path, &store.to_named()?, metadata)
+    tensor_bytes(path, &store.to_named()?, metadata)
 }
 
 /// Rebuild a model from its file, strict on names both ways. `dtype` converts the weights once; by
@@ -249,7 +275,29 @@ pub fn save_model(path: &Path, card: &ModelCard, store: &ParamStore) -> Result<(
 /// If the file is missing, truncated, foreign, of a newer version, or does not fit its own config; or the device cannot
 /// hold `dtype`.
 pub fn load_model(path: &Path, dtype: Option<DType>, device: &Device) -> Result<LoadedModel> {
-    let file = read_tensors(path)?;
+    rebuild(read_tensors(path)?, path, dtype, device)
+}
+
+/// [`load_model`] of the bytes of a model file, which errors call `name`.
+///
+/// # Errors
+/// As [`load_model`].
+pub fn load_model_bytes(
+    bytes: &[u8],
+    name: &str,
+    dtype: Option<DType>,
+    device: &Device,
+) -> Result<LoadedModel> {
+    let path = Path::new(name);
+    rebuild(tensors_of(bytes, path)?, path, dtype, device)
+}
+
+fn rebuild(
+    file: TensorFile,
+    path: &Path,
+    dtype: Option<DType>,
+    device: &Device,
+) -> Result<LoadedModel> {
     let card = ModelCard {
         config: file.parse(path, FORMAT, FORMAT_VERSION, "config")?,
         columns: file.parse(path, FORMAT, FORMAT_VERSION, "columns")?,

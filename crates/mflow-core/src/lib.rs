@@ -42,7 +42,7 @@ pub use embedding::{ChartedFlow, Embedding, PaddedFlow};
 pub use error::{Error, Result};
 pub use file::{
     ChosenColumns, FORMAT_VERSION, LoadedModel, ModelCard, RowLayout, TensorFile, load_model,
-    read_tensors, save_model, write_tensors,
+    load_model_bytes, model_bytes, read_tensors, save_model, write_tensors,
 };
 pub use flow::{CircularFlowConfig, CustomFlowConfig, VectorFlowConfig};
 pub use generator::{

@@ -1,13 +1,36 @@
 //! What chains say of the parameters behind an observed set: a table, warnings, a figure.
 use crate::Result;
+use mflow_bijectors::Stream;
+use mflow_core::Model;
 use mflow_data::Prior;
 use mflow_eval::figures::{Corner, corner_svg, draw_corner};
+use mflow_eval::metrics::Evaluated;
 use mflow_eval::{
-    ChainConfig, LEAST_EFFECTIVE_SAMPLE_SIZE, ParameterSummary, PosteriorSample, R_HAT_LIMIT,
-    to_digits_of,
+    ChainConfig, LEAST_EFFECTIVE_SAMPLE_SIZE, ParameterSummary, Posterior, PosteriorSample,
+    R_HAT_LIMIT, sample_posterior, to_digits_of,
 };
+use mflow_train::Pool;
+use rand::Rng;
 use std::fmt;
 use std::path::Path;
+
+/// Sample the posterior of the parameters that are the context of `model`, given the observed rows `x: [n, D]`, which are number
+/// `index` of the sets of this `seed`.
+///
+/// # Errors
+/// If the model has no likelihood given these parameters, or the chains cannot be run.
+pub fn infer(
+    model: &dyn Model,
+    priors: &[Prior],
+    x: &[f64],
+    config: &ChainConfig,
+    (seed, index): (u64, usize),
+    pool: &Pool,
+) -> Result<PosteriorSample> {
+    let posterior = Posterior::new(Evaluated { model, pool }, priors, x)?;
+    let seed = Stream::new(seed, &format!("posterior of set {index}")).next_u64();
+    Ok(sample_posterior(&posterior, priors, config, seed, pool)?)
+}
 
 /// The posterior given an observed set.
 #[derive(Clone, Debug, PartialEq)]

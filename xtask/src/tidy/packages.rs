@@ -15,7 +15,7 @@ pub(crate) const PROGRAM: &str = "mflow";
 pub(crate) const LICENSES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 
 /// The members that no one publishes.
-const INTERNAL: [&str; 3] = ["mflow-benches", "mflow-fuzz", "xtask"];
+const INTERNAL: [&str; 4] = ["mflow-benches", "mflow-fuzz", "mflow-python", "xtask"];
 const LICENSE: &str = "MIT OR Apache-2.0";
 const REGISTRY: &str = "crates-io";
 /// Features that need a device, a library or a toolkit, which docs.rs has not.

@@ -10,6 +10,7 @@ use mflow_bijectors::{
     BijectorConfig, CouplingConfig, Diff, Direction, Dual, Function, FunctionConfig,
     ImageCouplingConfig, LuLinearConfig, Mask, NetConfig, Order, OrthogonalConfig, ParamStore,
     PermutationConfig, QrLinearConfig, SqueezeConfig, SvdLinearConfig, UnivariateConfig,
+    from_nflows,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +34,7 @@ struct Case {
     /// Name of the fixture.
     name: &'static str,
     config: BijectorConfig,
-    /// Does to the fixture what [`rename`] cannot.
+    /// Does to the fixture what [`from_nflows`] cannot.
     adapt: fn(&mut Fixture),
 }
 
@@ -78,20 +79,15 @@ fn cases() -> Vec<Case> {
                 coupling(Mask::Odd, rational.clone()).with_context(2).with_net(residual(2)),
             ),
         ),
-        adapted(
+        same(
             "coupling_rq_unconditional",
             B::Coupling(coupling(Mask::Even, rational.clone()).with_identity(rational.clone())),
-            join_unconditional,
         ),
         same("coupling_rq_image", B::ImageCoupling(image)),
         same("coupling_linear", even(UnivariateConfig::LinearSpline { bins, tail_bound })),
         same("coupling_quadratic", even(UnivariateConfig::QuadraticSpline { bins, tail_bound })),
         same("coupling_cubic", even(UnivariateConfig::CubicSpline { bins, tail_bound })),
-        adapted(
-            "coupling_affine",
-            B::Coupling(coupling(Mask::Odd, affine(AffineScale::Sigmoid))),
-            interleave_affine,
-        ),
+        same("coupling_affine", B::Coupling(coupling(Mask::Odd, affine(AffineScale::Sigmoid)))),
         same("coupling_additive", even(UnivariateConfig::Additive)),
         same("made_rq", made(rational, residual(1))),
         same("made_affine", made(affine(AffineScale::Softplus), residual(1))),
@@ -104,7 +100,7 @@ fn cases() -> Vec<Case> {
         same("actnorm_image", act_norm(3, 4)),
         same("batchnorm", B::BatchNorm(BatchNormConfig::new(5))),
         same("squeeze", squeeze([4, 4, 3])),
-        adapted(
+        same(
             "conv1x1",
             B::Pixelwise {
                 height: 4,
@@ -114,7 +110,6 @@ fn cases() -> Vec<Case> {
                     B::LuLinear(LuLinearConfig::new(3)),
                 ])),
             },
-            number_conv1x1,
         ),
         same("permutation_reverse", permutation(5, Order::Reverse)),
         adapted(
@@ -149,41 +144,22 @@ fn read(name: &str) -> Named {
     safetensors::load(path, device()).unwrap().into_iter().collect()
 }
 
-/// Our name of a parameter of nflows.
-fn rename(name: &str) -> String {
-    let parts = [
-        ("transform_net.", "net."),
-        ("autoregressive_net.", "net."),
-        ("initial_layer.", "initial."),
-        ("final_layer.", "final."),
-        // The blocks of a feed-forward MADE have one layer, which bears no number.
-        (".linear.", ".linear.0."),
-        (".linear_layers.", ".linear."),
-        (".conv_layers.", ".conv."),
-        (".context_layer.", ".context."),
-        ("_transforms.", ""),
-        ("_permutation", "permutation"),
-    ];
-    parts.iter().fold(name.to_owned(), |name, (theirs, ours)| name.replace(theirs, ours))
-}
-
 impl Fixture {
     fn load(case: &Case) -> Self {
         let mut file = read(case.name);
-        let (mut parameters, mut masks) = (Named::new(), Named::new());
+        let (mut state, mut masks) = (Named::new(), Named::new());
         for (name, t) in &file {
-            let Some(name) = name.strip_prefix("param.").map(rename) else { continue };
-            match name.rsplit('.').next() {
-                // Implied by the config.
-                Some("identity_features" | "transform_features" | "degrees") => None,
-                Some("mask") => masks.insert(name.replace(".mask", ".weight"), t.clone()),
-                Some("permutation") => parameters.insert(name, t.to_dtype(DType::U32).unwrap()),
-                Some("initialized") => {
-                    parameters.insert(name, t.to_dtype(DType::U8).unwrap().reshape(1).unwrap())
-                }
-                _ => parameters.insert(name, without_sides(t)),
+            let Some(name) = name.strip_prefix("param.") else { continue };
+            match name.strip_suffix(".mask") {
+                Some(of) => masks.insert(format!("{of}.weight"), t.clone()),
+                None => state.insert(name.to_owned(), t.clone()),
             };
         }
+        let parameters = from_nflows(state, &case.config).unwrap();
+        let masks = match masks.is_empty() {
+            true => masks,
+            false => from_nflows(masks, &case.config).unwrap(),
+        };
         let mut take = |name: &str| file.remove(name);
         let context = take("context");
         let [x, y, log_det] = ["x", "y", "log_det"].map(|name| take(name).unwrap());
@@ -191,10 +167,6 @@ impl Fixture {
         let mut fixture = Self { parameters, masks, x, context, y, log_det };
         (case.adapt)(&mut fixture);
         fixture
-    }
-
-    fn take(&mut self, name: &str) -> Tensor {
-        self.parameters.remove(name).unwrap()
     }
 
     /// The map, with these parameters.
@@ -213,14 +185,6 @@ fn channels_last(t: &Tensor) -> Tensor {
     }
 }
 
-/// The kernel of a 1x1 convolution is a matrix here.
-fn without_sides(t: &Tensor) -> Tensor {
-    match t.dims() {
-        [outputs, inputs, 1, 1] => t.reshape((*outputs, *inputs)).unwrap(),
-        _ => t.clone(),
-    }
-}
-
 /// What the levels of the case `multiscale` give out, in the order of its images.
 fn levels_channels_last(fixture: &mut Fixture) {
     let rows = fixture.y.dim(0).unwrap();
@@ -231,34 +195,6 @@ fn levels_channels_last(fixture: &mut Fixture) {
         channels_last(&part.reshape((rows, c, h, w)).unwrap()).flatten_from(1).unwrap()
     });
     fixture.y = Tensor::cat(&parts, 1).unwrap();
-}
-
-/// Splines of the kept features: three arrays there, one here.
-fn join_unconditional(fixture: &mut Fixture) {
-    let parts = ["widths", "heights", "derivatives"]
-        .map(|part| fixture.take(&format!("unconditional_transform.unnormalized_{part}")));
-    fixture.parameters.insert("identity.parameters".into(), Tensor::cat(&parts, 1).unwrap());
-}
-
-/// The net's outputs: all shifts and then all `u` there; here `u` and shift, feature by feature.
-fn interleave_affine(fixture: &mut Fixture) {
-    for name in ["net.final.weight", "net.final.bias"] {
-        let old = fixture.take(name);
-        let features = old.dim(0).unwrap() / 2;
-        let shifts = old.narrow(0, 0, features).unwrap();
-        let u = old.narrow(0, features, features).unwrap();
-        let new = Tensor::stack(&[u, shifts], 1).unwrap().reshape(old.shape()).unwrap();
-        fixture.parameters.insert(name.into(), new);
-    }
-}
-
-/// Here a chain of two maps; there one that owns a permutation.
-fn number_conv1x1(fixture: &mut Fixture) {
-    let number = |(name, t): (String, Tensor)| match name.strip_prefix("permutation.") {
-        Some(name) => (format!("0.{name}"), t),
-        None => (format!("1.{name}"), t),
-    };
-    fixture.parameters = std::mem::take(&mut fixture.parameters).into_iter().map(number).collect();
 }
 
 /// Where the logarithm takes over in `log_tanh`.

@@ -4,23 +4,10 @@ use super::options::ModelOptions;
 use super::output::{message, values};
 use super::{progress, threads};
 use anyhow::Result;
+use mflow::ask::by_rows;
 use mflow::core::candle::Tensor;
 use mflow::core::{self, Model};
-use mflow::train::Pool;
 use serde::{Deserialize, Serialize};
-
-/// `f` on blocks of rows of `x` and `context`, put back together: `[rows, ..]`.
-pub(super) fn by_rows(
-    pool: &Pool,
-    x: &Tensor,
-    context: Option<&Tensor>,
-    f: impl Fn(&Tensor, Option<&Tensor>) -> Result<Tensor> + Sync + Send,
-) -> Result<Tensor> {
-    pool.by_rows(x.device(), x.dim(0)?, |range| {
-        let part = |t: &Tensor| t.narrow(0, range.start, range.len());
-        f(&part(x)?, context.map(part).transpose()?.as_ref())
-    })
-}
 
 /// `f` of the model on blocks of `rows` and `context`, on the threads of the options, and with a warning of results that are
 /// not finite: `[rows, ..]`.
@@ -36,7 +23,7 @@ pub(super) fn map_rows(
     let results = by_rows(&pool, rows, context.as_ref(), |x, c| {
         let result = f(model, x, c)?;
         bar.inc(x.dim(0)? as u64);
-        Ok(result)
+        anyhow::Ok(result)
     });
     bar.finish_and_clear();
     let results = results?;

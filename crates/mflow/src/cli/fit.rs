@@ -5,25 +5,18 @@ use super::model;
 use super::output::{message, result};
 use super::plot::report_on;
 use super::progress::Watch;
-use super::run_folder::keep_config;
 use super::tables::{Files, Numbers, Tables};
 use super::{interrupt, threads};
 use anyhow::{Result, anyhow, bail};
-use mflow::core::ModelParts;
 use mflow::cycle::{self, Cycle};
 use mflow::fit::{
-    Ask, Candidates, Chosen, ColumnFacts, DataUnits, Fit, FitConfig, FitRequest, HeldOut,
-    HeldOutRows, MODEL_FILE, News, Way, keep_points, manifold_below,
+    Candidates, Chosen, Fit, FitConfig, FitRequest, HeldOut, HeldOutRows, MODEL_FILE, News, Plan,
+    Way, keep_config, keep_points,
 };
 use mflow::train::{Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, TRIAL, kept_epochs};
 use mflow::{Error, Setting};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Rows of which the dimension of their manifold is asked, at most.
-const DIMENSION_ROWS: usize = 100_000;
-/// Rows by which it is told whether an ambient density has a bound.
-const BOUND_ROWS: usize = 3000;
 
 pub(super) fn run(options: &Options) -> Result<Done> {
     let request = options.request()?;
@@ -39,8 +32,8 @@ pub(super) fn run(options: &Options) -> Result<Done> {
 #[expect(clippy::indexing_slicing, reason = "`ways` leaves one or more")]
 fn fit(options: &Options, request: FitRequest, pool: &Pool) -> Result<Done> {
     let mut inputs = Inputs::read(options, request.seed.unwrap_or(0))?;
-    let Open { request, units, ways, news } = open(options, request, &mut inputs, pool)?;
-    let config = &ways[0].config;
+    let mut plan = open(options, request, &mut inputs, pool)?;
+    let config = &plan.ways[0].config;
     if config.model.needs_double() {
         message(format_args!(
             "computed in double precision: a column of the data or the context has a mean more than 1000 times its \
@@ -58,6 +51,7 @@ fn fit(options: &Options, request: FitRequest, pool: &Pool) -> Result<Done> {
     let (data, validation) = (data.as_ref(), validation.as_deref());
     let tell = &mut |news: News| message(format_args!("{news}"));
     let mut of_ways = vec![];
+    let ways = std::mem::take(&mut plan.ways);
     let candidates = Candidates::new(ways, data, &mut |news| of_ways.push(news));
     if candidates.is_err() {
         of_ways.drain(..).for_each(&mut *tell);
@@ -66,17 +60,10 @@ fn fit(options: &Options, request: FitRequest, pool: &Pool) -> Result<Done> {
     let run = options.run.open(pool)?;
     let stop = interrupt::flag()?;
     if !run.resumed() {
-        news.into_iter().for_each(&mut *tell);
+        plan.news.drain(..).for_each(&mut *tell);
     }
     of_ways.into_iter().for_each(&mut *tell);
-    let compared = match request {
-        Some(request) => request.compare_dimensions(&units, data, validation, pool, tell, &stop)?,
-        None => Some(()),
-    };
-    let chosen = match compared {
-        Some(()) => candidates.choose(data, validation, pool, tell, &stop)?,
-        None => None,
-    };
+    let chosen = plan.choose(candidates, data, validation, pool, tell, &stop)?;
     let Some(Chosen { config, trials }) = chosen else {
         message(format_args!(
             "interrupted before a model was chosen; nothing is lost but the trials: the same command starts anew"
@@ -173,71 +160,19 @@ impl Inputs {
     }
 }
 
-/// What a request leaves open for some data.
-struct Open {
-    /// The request with the dimension that the data say, if they were asked for it.
-    request: Option<FitRequest>,
-    units: DataUnits,
-    /// At least one.
-    ways: Vec<Way>,
-    /// What is to be told when all has been checked.
-    news: Vec<News>,
-}
-
 /// Look at the data, and see which ways the request leaves open for them.
-fn open(
-    options: &Options,
-    mut request: FitRequest,
-    inputs: &mut Inputs,
-    pool: &Pool,
-) -> Result<Open> {
-    let tables = &inputs.tables;
-    let mut news = vec![];
-    let facts = look_at_columns(tables, &mut news)?;
+fn open(options: &Options, request: FitRequest, inputs: &mut Inputs, pool: &Pool) -> Result<Plan> {
     let earlier = options.run.earlier_config();
     let earlier = earlier.as_deref().map(Setting::of_file).transpose()?;
-    let asks = request.manifold_dim == Ask::Auto && earlier.is_none();
-    if asks {
-        let (x, cols) = (tables.sample(DIMENSION_ROWS)?, tables.data.cols());
-        let asked = request.with_dimension_of(&x, cols, pool, &mut |of_data| news.push(of_data));
-        request = asked.map_err(|error| explain(error, options))?;
-    }
-    let units = tables.units()?;
-    let mut ways = request.ways(&units, earlier).map_err(|error| explain(error, options))?;
-    look_for_a_bound(&ways, tables, &facts, pool, &mut news)?;
-    for Way { config, .. } in &mut ways {
+    let mut plan = Plan::of(request, earlier, &inputs.tables, pool)
+        .map_err(|error| explain(error, options))?;
+    for Way { config, .. } in &mut plan.ways {
         options.run.settle_shards(&mut config.train, pool);
         inputs.check(config)?;
         config.train.validate()?;
         config.model.check_precision(config.dtype.into())?;
     }
-    Ok(Open { request: asks.then_some(request), units, ways, news })
-}
-
-/// Look at the columns before anything is fitted to them.
-fn look_at_columns(tables: &Tables, news: &mut Vec<News>) -> Result<ColumnFacts> {
-    let columns = tables.data.cols();
-    let names = tables.data.columns().map(<[String]>::to_vec);
-    let facts = ColumnFacts::of(&tables.sample(ColumnFacts::rows_for(columns))?, columns, names)?;
-    news.push(News::Columns { rows: tables.data.rows(), facts: facts.clone() });
-    news.extend(tables.weights().map(News::of_weights));
-    Ok(facts)
-}
-
-/// Look whether a density of all columns may be fitted to data that lie on a manifold.
-fn look_for_a_bound(
-    ways: &[Way],
-    tables: &Tables,
-    facts: &ColumnFacts,
-    pool: &Pool,
-    news: &mut Vec<News>,
-) -> Result<()> {
-    let is_ambient = |way: &Way| matches!(way.config.model.parts, ModelParts::Af { .. });
-    if ways.iter().any(is_ambient) {
-        let below = manifold_below(&tables.sample(BOUND_ROWS)?, facts, pool)?;
-        news.extend(below.map(News::NoBound));
-    }
-    Ok(())
+    Ok(plan)
 }
 
 /// Tell and keep what the held-out rows say.
@@ -257,15 +192,16 @@ fn say_what_it_is_worth(
 }
 
 /// What a request that makes no fit lacks, for whoever has this command line.
-fn explain(error: Error, options: &Options) -> anyhow::Error {
+fn explain(error: anyhow::Error, options: &Options) -> anyhow::Error {
     let data = options.data.display();
-    match error {
-        Error::Request { field: "data", reason } => anyhow!("{data}: {reason}"),
-        Error::Request { field, reason } if field == "manifold_dim" => {
+    match error.downcast::<Error>() {
+        Ok(Error::Request { field: "data", reason }) => anyhow!("{data}: {reason}"),
+        Ok(Error::Request { field, reason }) if field == "manifold_dim" => {
             let reason = format!("{reason}. To choose one, look at what `mflow dim {data}` says");
             Error::Request { field, reason }.into()
         }
-        error => error.into(),
+        Ok(error) => error.into(),
+        Err(error) => error,
     }
 }
 

@@ -1,91 +1,89 @@
-//! `mflow import`: models that other libraries trained.
+//! `mflow import`: a flow that was trained elsewhere, as a model file.
 use super::exit::Done;
 use super::options::Precision;
 use super::output::{message, result, values};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use mflow::core::candle::{DType, Device, Tensor};
-use mflow::core::{Density, LoadedModel, ModelConfig, save_model};
+use mflow::core::{Density, Model, ModelCard, ModelConfig, RowLayout, save_model};
 use mflow::data::io::read_npz_array;
-use mflow::import;
+use mflow::{Setting, import_nflows, read_state_dict, with_settings};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Make a model of weights that the Python package nflows trained
+/// Make a model file of a flow that was trained with the Python package nflows
 ///
-/// WEIGHTS is the state dict of a `nflows.flows.Flow` (a model `af`), or of an M-flow or PIE of Brehmer & Cranmer's code, from
-/// `torch.save(flow.state_dict(), 'flow.pt')` or as a safetensors file. The config says its architecture in the table [model]:
-/// as many layers, bins and units, and the same tail bound, which no weight tells. Layers are permutations, LU-linear maps and
-/// couplings with splines.
+/// STATE has what `flow.state_dict()` gives, written by `torch.save` or `safetensors.torch.save_file`. It is a flow of nflows, or an
+/// ambient flow, an M-flow or a PIE of the code of Brehmer & Cranmer (2020). The config says what the file does not: the kind of
+/// model, its sizes, and the maps of each flow, from data to latent, as nflows lists them.
 ///
-/// Let PyTorch compute log-densities of a few rows and give them with --check: a wrong tail bound or another normalisation is
-/// found then, and nothing else finds it.
+/// Let PyTorch compute log-densities of a few rows and give them with --check: a wrong tail bound or normalisation changes no shape,
+/// and nothing else finds it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
-    mflow import flow.pt --config flow.toml --out flow.safetensors --check check.npz\n\n\
+    mflow import flow.pt --config flow.toml --out model.safetensors --check check.npz\n\n\
     In Python, before:\n  \
     torch.save(flow.state_dict(), 'flow.pt')\n  \
     np.savez('check.npz', x=x, log_prob=flow.log_prob(x).detach())\n\n\
-    flow.toml:\n  \
-    [model]\n  \
-    kind = 'af'\n  \
-    data_dim = 3\n  \
-    inner = { layers = 5, linear = 'lu', bins = 10, tail_bound = 6.0, hidden = 100, blocks = 2 }")]
+    The manual has configs: docs/how-to/import.md")]
 pub(super) struct Options {
-    /// Weights of PyTorch: .pt, .pth or .safetensors
-    weights: PathBuf,
-    /// Config file with the table [model]
-    #[arg(long, value_name = "F.toml")]
+    /// The state dict: .pt, .pth or .safetensors
+    state: PathBuf,
+    /// A config file with the table [model]
+    #[arg(long)]
     config: PathBuf,
-    /// File for the model: .safetensors
-    #[arg(long, value_name = "MODEL")]
+    /// The model file to write
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Rows `x` and their `log_prob` (with `context`, if there is one), to compare with: .npz
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
-    /// Precision of the model
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    dtype: Precision,
+    /// Precision of the weights [default: that of the state dict]
+    #[arg(long)]
+    dtype: Option<Precision>,
 }
 
-/// Largest difference of log-densities in single precision, relative to those that are larger than 1.
-const TOLERANCE: f64 = 1e-3;
+/// What the config file has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    model: ModelConfig,
+}
 
 pub(super) fn run(options: &Options) -> Result<Done> {
-    if options.out.extension().is_none_or(|extension| extension != "safetensors") {
-        bail!("{}: expected the extension .safetensors", options.out.display());
-    }
-    let config = read_config(&options.config)?;
-    let state = import::read_state(&options.weights)?;
-    let loaded = import::from_nflows(&state, &config, options.dtype.into(), &options.weights)?;
+    let settings = Setting::of_file(&options.config)?;
+    let Config { model: config } = with_settings(&toml::Table::new(), &settings)?;
+    let state = read_state_dict(&options.state)?;
+    let (model, store) = import_nflows(&config, state, options.dtype.map(Into::into))
+        .with_context(|| {
+            format!("{} does not fit {}", options.state.display(), options.config.display())
+        })?;
+    let provenance = BTreeMap::from([
+        ("mflow".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("imported".to_owned(), options.state.display().to_string()),
+    ]);
+    let card = ModelCard { config, columns: None, layout: RowLayout::default(), provenance };
     match &options.check {
         Some(path) => {
-            let (rows, difference) = compare(&loaded, path)?;
-            message(format_args!(
-                "log-densities of {rows} rows differ by up to {difference:.1e} nats"
-            ));
+            let (rows, apart) = compare(model.as_ref(), path)?;
+            message(format_args!("log-densities of {rows} rows differ by up to {apart:.1e} nats"));
         }
         None => message(format_args!(
             "note: without --check nobody knows whether tail bounds and normalisation are those of the training"
         )),
     }
-    save_model(&options.out, &loaded.card, &loaded.store)?;
-    result(format_args!("{}", options.out.display()))?;
+    save_model(&options.out, &card, &store)?;
+    result(format_args!("{}: a model; see mflow info", options.out.display()))?;
     Ok(Done::Finished)
 }
 
-fn read_config(path: &Path) -> Result<ModelConfig> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{shown}: cannot read"))?;
-    let mut table: toml::Table =
-        toml::from_str(&text).with_context(|| format!("{shown}: expected TOML"))?;
-    let model =
-        table.remove("model").with_context(|| format!("{shown}: expected a table [model]"))?;
-    model.try_into().with_context(|| format!("{shown}: `model`"))
-}
+/// Largest difference of log-densities in single precision, relative to those that are larger than 1.
+const TOLERANCE: f64 = 1e-3;
 
 /// How many rows were compared, and the largest difference of their log-densities; refused if it is no matter of rounding.
-fn compare(loaded: &LoadedModel, path: &Path) -> Result<(usize, f64)> {
-    let signature = loaded.model.signature();
+fn compare(model: &dyn Model, path: &Path) -> Result<(usize, f64)> {
+    let signature = model.signature();
     let read = |name: &str, cols: usize| -> Result<Tensor> {
         let array = read_npz_array(path, name)?;
         let (rows, found) = (array.rows(), array.cols());
@@ -106,7 +104,7 @@ fn compare(loaded: &LoadedModel, path: &Path) -> Result<(usize, f64)> {
         path.display()
     );
     let density = signature.density.unwrap_or(Density::Ambient);
-    let found = values(&loaded.model.log_density(density, &x, context.as_ref())?)?;
+    let found = values(&model.log_density(density, &x, context.as_ref())?)?;
     let expected = values(&expected.to_dtype(DType::F64)?)?;
     let mut most = 0.0_f64;
     for (row, (found, expected)) in found.iter().zip(&expected).enumerate() {

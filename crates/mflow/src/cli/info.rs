@@ -1,5 +1,4 @@
 //! `mflow info`: what a model is, and how exactly it inverts.
-use super::evaluate::by_rows;
 use super::exit::Done;
 use super::model::{self, Opened};
 use super::options::{Place, Threads};
@@ -7,6 +6,7 @@ use super::output::{result, values};
 use super::threads;
 use anyhow::Result;
 use clap::Args;
+use mflow::ask::by_rows;
 use mflow::bijectors::{FeatureAffineConfig, NetConfig, SplineFlowConfig, Stream};
 use mflow::core::candle::{DType, Tensor};
 use mflow::core::{
@@ -341,7 +341,7 @@ fn check(
             let on_manifold = model.log_density(Density::Manifold, &x, c)?;
             columns.push((on_manifold - by_decode(model, &latent, c)?)?.abs()?);
         }
-        Ok(Tensor::stack(&columns, 1)?)
+        anyhow::Ok(Tensor::stack(&columns, 1)?)
     })?;
     let column = |j: usize| -> Result<Vec<f64>> {
         let mut values = values(&checks.narrow(1, j, 1)?.contiguous()?)?;

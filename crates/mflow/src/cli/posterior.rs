@@ -7,16 +7,13 @@ use super::reading::PartOptions;
 use super::{progress, threads};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use mflow::bijectors::Stream;
 use mflow::data::Prior;
 use mflow::data::io::{Array, Dtype, write_npz};
 use mflow::eval::mcmc::Lengths;
-use mflow::eval::metrics::Evaluated;
-use mflow::eval::{ChainConfig, Posterior, PosteriorSample, Sampler, sample_posterior};
+use mflow::eval::{ChainConfig, PosteriorSample, Sampler};
 use mflow::figures::Format;
 use mflow::train::Pool;
 use mflow::{InferredSet, cycle, html};
-use rand::Rng;
 use std::path::{Path, PathBuf};
 
 /// Infer the parameters of a simulator: sample p(theta | observed rows) by MCMC
@@ -110,11 +107,8 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let pool = threads::pool(options.model.threads)?;
     let infer = |index: usize| -> Result<InferredSet> {
         let set: &ObservedSet = &sets[index];
-        let of = Evaluated { model: opened.model(), pool: &pool };
-        let posterior = Posterior::new(of, &parameters.priors, &set.x)?;
-        let mut stream = Stream::new(options.seed, &format!("posterior of set {index}"));
-        let seed = stream.next_u64();
-        let sample = sample_posterior(&posterior, &parameters.priors, &config, seed, &pool)
+        let (model, seed) = (opened.model(), (options.seed, index));
+        let sample = mflow::infer(model, &parameters.priors, &set.x, &config, seed, &pool)
             .with_context(|| set.title.clone())?;
         Ok(parameters.inferred(&set.title, config, sample))
     };

@@ -2,7 +2,7 @@
 use super::output::{is_quiet, message};
 use indicatif::{ProgressBar, ProgressStyle};
 use mflow::bijectors::printable;
-use mflow::eval::to_digits_of;
+use mflow::fit::{failure, in_words, unknown};
 use mflow::tensorboard::EventFile;
 use mflow::train::{Attempt, EpochMetrics, Observer, Progress};
 use std::io::IsTerminal;
@@ -133,57 +133,12 @@ impl Observer for Watch {
     }
 }
 
-/// How an attempt at a manifold ended, if it failed.
-fn failure(attempt: &Attempt) -> Option<String> {
-    let Attempt { stage, attempt: number, error, limit, failed, updates, seconds, .. } = attempt;
-    let reason = match limit {
-        Some(limit) if error > limit => {
-            format!("a good fit of these data stays below {}", two_digits(*limit))
-        }
-        _ => "that is more than 5 times the error of the best attempt".to_owned(),
-    };
-    failed.then(|| {
-        format!(
-            "warning: {stage}, attempt {}: the fit has not found the manifold. On held-out rows the error is {}; \
-             {reason}. The attempt took {updates} updates, {}.",
-            number + 1,
-            two_digits(*error),
-            in_words(Duration::from_secs_f64(seconds.clamp(0., 1e9)))
-        )
-    })
-}
-
-/// That an attempt at a manifold could not be judged.
-fn unknown(attempt: &Attempt) -> Option<String> {
-    let Attempt { stage, attempt, error, limit, .. } = attempt;
-    (limit.is_none() && *attempt == 0).then(|| {
-        format!(
-            "note: {stage}: there are too few held-out rows to tell whether the fit has found the manifold, so no \
-             restart is tried. Their error is {}.",
-            two_digits(*error)
-        )
-    })
-}
-
-fn two_digits(x: f64) -> String {
-    to_digits_of(x, x, 2)
-}
-
 /// `120 updates/s`, `2.5 updates/s`, `1.7 s per update`.
 fn speed(rate: f64) -> String {
     match rate {
         slow if slow < 1. => format!("{:.1} s per update", 1. / slow),
         some if some < 10. => format!("{some:.1} updates/s"),
         _ => format!("{rate:.0} updates/s"),
-    }
-}
-
-/// `12 s`, `3 min`, `1 h 5 min`.
-pub(super) fn in_words(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
 }
 

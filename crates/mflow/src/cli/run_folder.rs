@@ -1,9 +1,8 @@
 //! The folder of a run: opening it, and its resolved config.
 use super::options::Resume;
 use super::ranks::Ranks;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use mflow::core::write_atomically;
 use mflow::tensorboard::EventFile;
 use mflow::train::{CONFIG_FILE, Pool, RunDir, TrainConfig};
 use serde::Serialize;
@@ -57,18 +56,9 @@ impl RunOptions {
     /// Start or continue the run, and keep its config.
     pub(super) fn open_with(&self, config: &impl Serialize, pool: &Pool) -> Result<RunDir> {
         let run = self.open(pool)?;
-        keep_config(&run, config)?;
+        mflow::fit::keep_config(&run, config)?;
         Ok(run)
     }
-}
-
-/// Write the config of a run that starts.
-pub(super) fn keep_config(run: &RunDir, config: &impl Serialize) -> Result<()> {
-    if run.writes() && !run.resumed() {
-        let text = toml::to_string(config).context("the config cannot be written as TOML")?;
-        write_atomically(&run.file(CONFIG_FILE), |file| file.write_all(text.as_bytes()))?;
-    }
-    Ok(())
 }
 
 /// The number of shards in a resolved config.

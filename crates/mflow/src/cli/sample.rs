@@ -1,5 +1,5 @@
 //! `mflow sample`: draws from a model.
-use super::evaluate::{NonFinite, by_rows};
+use super::evaluate::NonFinite;
 use super::exit::{Done, Usage};
 use super::model::Opened;
 use super::options::ModelOptions;
@@ -7,14 +7,7 @@ use super::output::{OutFile, Points};
 use super::{progress, threads};
 use anyhow::{Result, bail};
 use clap::Args;
-use mflow::bijectors::Stream;
-use mflow::core::candle::Tensor;
-use mflow::train::Pool;
-
-/// Points that are drawn at a time, at most, and numbers of them. Draws of more points depend on it.
-const ROWS: usize = 1 << 20;
-/// See [`ROWS`].
-const NUMBERS: usize = 1 << 25;
+use mflow::ask::Draws;
 
 /// Draw points from a model: data [n, D]
 ///
@@ -60,7 +53,7 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let bar = progress::of_rows(rows);
     let Options { seed, on_manifold, .. } = *options;
     let draws = Draws { rows, context, seed, on_manifold };
-    draw(&draws, &opened, &pool, &|| Ok(()), &mut |drawn| {
+    draws.draw(opened.model(), &pool, &|| anyhow::Ok(()), &mut |drawn| {
         bad.see(drawn)?;
         points.push(drawn)?;
         bar.inc(drawn.dim(0)? as u64);
@@ -70,61 +63,4 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     bad.warn();
     points.finish()?;
     Ok(Done::Finished)
-}
-
-/// What is to be drawn.
-#[derive(Debug)]
-pub(super) struct Draws {
-    pub(super) rows: usize,
-    /// One for each point, or one for all.
-    pub(super) context: Option<Tensor>,
-    pub(super) seed: u64,
-    pub(super) on_manifold: bool,
-}
-
-/// Draw points a block at a time, and give each block, `[B, D]`, to `see`. `check` is called for each part of a block, and ends the
-/// work where it fails.
-#[expect(clippy::integer_division_remainder_used, reason = "a model has a feature or more")]
-pub(super) fn draw(
-    draws: &Draws,
-    opened: &Opened,
-    pool: &Pool,
-    check: &(dyn Fn() -> Result<()> + Sync),
-    see: &mut dyn FnMut(&Tensor) -> Result<()>,
-) -> Result<()> {
-    let (model, data_dim) = (opened.model(), opened.signature().data_dim);
-    let stream = &mut Stream::new(draws.seed, "sample");
-    let at_once = (NUMBERS / data_dim).clamp(1, ROWS);
-    for first in (0..draws.rows).step_by(at_once) {
-        let count = at_once.min(draws.rows - first);
-        let context =
-            draws.context.as_ref().map(|all| contexts_of(all, first, count)).transpose()?;
-        let latents = model.sample_latent(count, stream)?;
-        let noise = model.sample_noise(count, stream)?.filter(|_| !draws.on_manifold);
-        let drawn = match noise {
-            None => by_rows(pool, &latents, context.as_ref(), |u, c| {
-                check()?;
-                Ok(model.decode(u, c)?)
-            })?,
-            Some(noise) => {
-                let (n, k) = (latents.dim(1)?, noise.dim(1)?);
-                let both = Tensor::cat(&[latents, noise], 1)?;
-                by_rows(pool, &both, context.as_ref(), |both, c| {
-                    check()?;
-                    let part = |start, len| both.narrow(1, start, len)?.contiguous();
-                    Ok(model.decode_noisy(&part(0, n)?, &part(n, k)?, c)?)
-                })?
-            }
-        };
-        see(&drawn)?;
-    }
-    Ok(())
-}
-
-/// The contexts of some rows, of a table with one for each row or one for all.
-fn contexts_of(all: &Tensor, first: usize, count: usize) -> Result<Tensor> {
-    Ok(match all.dims2()? {
-        (1, cols) => all.broadcast_as((count, cols))?.contiguous()?,
-        _ => all.narrow(0, first, count)?.contiguous()?,
-    })
 }

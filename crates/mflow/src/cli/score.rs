@@ -8,8 +8,9 @@ use super::reading::PartOptions;
 use super::score_stream;
 use anyhow::{Result, bail};
 use clap::Args;
+use mflow::ask::Scores;
+use mflow::core::ModelSignature;
 use mflow::core::candle::Tensor;
-use mflow::core::{self, Density, Model, ModelSignature};
 use mflow::data::io::{Array, write_csv, write_npz};
 use std::path::PathBuf;
 
@@ -59,10 +60,9 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     options.out.check()?;
     let opened = Opened::from_options(&options.model.fitted)?;
     let x = opened.rows(&options.data, &options.part, options.model.context.as_deref())?;
-    let columns = Columns::of(opened.signature());
-    columns.tell_of_none(opened.signature());
-    let of_row = |model: &dyn Model, x: &Tensor, c: Option<&Tensor>| scores(&columns, model, x, c);
-    let scores = map_rows(&opened, &options.model, &x, of_row)?;
+    let columns = Scores::of(opened.signature());
+    tell_of_none(&columns, opened.signature());
+    let scores = map_rows(&opened, &options.model, &x, |model, x, c| columns.of_rows(model, x, c))?;
     let latents = match opened.signature().is_generative() {
         true => Some(latent_names(opened.signature())),
         false => None,
@@ -71,53 +71,13 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     Ok(Done::Finished)
 }
 
-/// All scores of rows `x`: densities, then the distance to the manifold and the latents if there are some, `[B, K]`.
-pub(super) fn scores(
-    columns: &Columns,
-    model: &dyn Model,
-    x: &Tensor,
-    context: Option<&Tensor>,
-) -> core::Result<Tensor> {
-    let mut all = vec![];
-    for density in columns.densities() {
-        all.push(model.log_density(density, x, context)?.unsqueeze(1)?);
-    }
-    if model.signature().is_generative() {
-        all.push(model.reconstruction_error(x, context)?.unsqueeze(1)?);
-        all.push(model.encode(x, context)?);
-    }
-    Ok(Tensor::cat(&all, 1)?)
-}
-
-/// The densities that a model has, by the names of their columns.
-pub(super) struct Columns(Vec<(&'static str, Density)>);
-
-impl Columns {
-    /// Say so if there is none.
-    pub(super) fn tell_of_none(&self, signature: &ModelSignature) {
-        if self.0.is_empty() {
-            message(format_args!(
-                "note: {} has no density of data, so there is no log_prob",
-                signature.name
-            ));
-        }
-    }
-    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|(name, _)| *name)
-    }
-    pub(super) fn of(signature: &ModelSignature) -> Self {
-        let name = if signature.is_generative() { "log_prob" } else { "log_ratio" };
-        let mut all: Vec<(&str, Density)> =
-            signature.density.iter().map(|&density| (name, density)).collect();
-        if signature.density == Some(Density::Ambient)
-            && signature.manifold_dim < signature.data_dim
-        {
-            all.push(("log_prob_manifold", Density::Manifold));
-        }
-        Self(all)
-    }
-    fn densities(&self) -> impl Iterator<Item = Density> {
-        self.0.iter().map(|(_, density)| *density)
+/// Say so if a model has no density.
+pub(super) fn tell_of_none(scores: &Scores, signature: &ModelSignature) {
+    if scores.is_empty() {
+        message(format_args!(
+            "note: {} has no density of data, so there is no log_prob",
+            signature.name
+        ));
     }
 }
 
@@ -125,7 +85,7 @@ impl Columns {
 fn write(
     out: &OutFile,
     scores: &Tensor,
-    columns: &Columns,
+    columns: &Scores,
     latents: Option<&[String]>,
 ) -> Result<()> {
     let (rows, width) = scores.dims2()?;

@@ -5,9 +5,10 @@ use super::model::Opened;
 use super::on_disk::OnDisk;
 use super::options::Resume;
 use super::output::{latent_names, message, result, values};
-use super::score::{Columns, Options, scores};
+use super::score::{Options, tell_of_none};
 use super::{input, interrupt, progress, threads};
 use anyhow::{Context, Result, bail};
+use mflow::ask::Scores;
 use mflow::bijectors::fnv1a;
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::core::{create_folder, is_part, remove_parts, write_atomically};
@@ -81,8 +82,8 @@ pub(super) fn run(options: &Options) -> Result<Done> {
     let (progress, lock) = start(folder, work, options.resume)?;
     let pool = threads::pool(options.model.fitted.threads)?;
     let stop = interrupt::flag()?;
-    let columns = Columns::of(signature);
-    columns.tell_of_none(signature);
+    let columns = Scores::of(signature);
+    tell_of_none(&columns, signature);
     Scoring { opened: &opened, pool: &pool, columns, data, context, folder, lock, progress }
         .run(&|| stop.load(Ordering::Relaxed))
 }
@@ -253,7 +254,7 @@ impl Progress {
 struct Scoring<'a> {
     opened: &'a Opened,
     pool: &'a Pool,
-    columns: Columns,
+    columns: Scores,
     data: Rows,
     context: AtContext,
     folder: &'a Path,
@@ -294,7 +295,7 @@ impl Scoring<'_> {
             let of_block = self.pool.by_rows(device, count, |range| {
                 let part = |t: &Tensor| t.narrow(0, range.start, range.len());
                 let context = context.as_ref().map(part).transpose()?;
-                scores(&self.columns, model, &part(&x)?, context.as_ref())
+                self.columns.of_rows(model, &part(&x)?, context.as_ref())
             })?;
             self.append(&mut files, &of_block)?;
             bar.set_position(self.progress.scored.rows as u64);
@@ -305,7 +306,7 @@ impl Scoring<'_> {
                     let done = (self.progress.scored.rows - first_row) as f64;
                     let left = (rows - self.progress.scored.rows) as f64 / done
                         * began.elapsed().as_secs_f64();
-                    let left = progress::in_words(Duration::from_secs_f64(left.min(1e9)));
+                    let left = mflow::fit::in_words(Duration::from_secs_f64(left.min(1e9)));
                     message(format_args!(
                         "{} of {rows} rows, {left} left",
                         self.progress.scored.rows

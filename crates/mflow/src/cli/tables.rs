@@ -14,7 +14,7 @@ use mflow::data::io::{
     Columns, Loaded, Missing, NpyFile, Pick, ReadOptions, Table, align_rows, npz_names,
     read_npz_array,
 };
-use mflow::fit::{DataUnits, FitConfig, evenly};
+use mflow::fit::{DataUnits, FitConfig, Planned};
 use mflow::train::{RowReader, RowSource, Rows, Stored};
 use std::path::{Path, PathBuf};
 
@@ -220,6 +220,39 @@ fn looks_like_a_file(path: &Path) -> bool {
     path.components().count() > 1 || extensions.iter().any(|e| has_extension(path, e))
 }
 
+impl Planned for Tables {
+    type Error = anyhow::Error;
+
+    fn rows(&self) -> usize {
+        self.data.rows()
+    }
+    fn columns(&self) -> usize {
+        self.data.cols()
+    }
+    fn names(&self) -> Option<&[String]> {
+        self.data.columns()
+    }
+    #[expect(clippy::indexing_slicing, reason = "rows of the table, as the plan asks for")]
+    fn gather(&self, rows: &[usize]) -> Result<Vec<f64>> {
+        match &self.data {
+            Numbers::Table(table) => {
+                let cols = table.cols();
+                let row = |&i: &usize| &table.values()[i * cols..(i + 1) * cols];
+                Ok(rows.iter().flat_map(row).copied().collect())
+            }
+            Numbers::File(file) => Ok(RowReader::read(file, rows).map_err(|e| anyhow!(e))?),
+        }
+    }
+    fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_ref().map(|(_, table)| table.values())
+    }
+    fn units(&self) -> Result<DataUnits> {
+        let weights = self.weights();
+        let context = self.context.as_ref().map(|(_, table)| table.standardize(weights));
+        Ok(DataUnits { data: self.data.standardize(weights)?, context: context.transpose()? })
+    }
+}
+
 /// Columns of a table of ratios: log-ratio and label.
 const OF_RATIOS: usize = 2;
 
@@ -315,23 +348,6 @@ impl Tables {
         Ok(())
     }
 
-    /// At most `most` rows of the data as they were read, evenly spread, row-major.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "rows of the table, of which fewer are held out than there are"
-    )]
-    pub(super) fn sample(&self, most: usize) -> Result<Vec<f64>> {
-        let index: Vec<usize> = evenly(self.data.rows(), most).collect();
-        match &self.data {
-            Numbers::Table(table) => {
-                let cols = table.cols();
-                let row = |i: usize| &table.values()[i * cols..(i + 1) * cols];
-                Ok(index.into_iter().flat_map(row).copied().collect())
-            }
-            Numbers::File(file) => Ok(RowReader::read(file, &index).map_err(|e| anyhow!(e))?),
-        }
-    }
-
     /// These tables without `fraction` of their rows, and those rows, drawn by `seed`. The rows of a stream stay together.
     #[expect(
         clippy::indexing_slicing,
@@ -378,18 +394,6 @@ impl Tables {
             is_kept: Some(is_kept.to_vec()),
             layout: self.layout.clone(),
         })
-    }
-
-    /// What each row counts, if they do not count the same.
-    pub(super) fn weights(&self) -> Option<&[f64]> {
-        self.weights.as_ref().map(|(_, table)| table.values())
-    }
-
-    /// Units of the columns.
-    pub(super) fn units(&self) -> Result<DataUnits> {
-        let weights = self.weights();
-        let context = self.context.as_ref().map(|(_, table)| table.standardize(weights));
-        Ok(DataUnits { data: self.data.standardize(weights)?, context: context.transpose()? })
     }
 
     /// Refuse what cannot work before a folder is made for it.

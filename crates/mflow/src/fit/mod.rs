@@ -5,11 +5,14 @@ mod columns;
 mod config;
 mod dimension;
 mod held_out;
+mod in_memory;
 mod kind;
 mod news;
+mod plan;
 mod request;
 mod shape;
 mod units;
+mod verdict;
 mod ways;
 
 pub use candidates::{Candidates, Chosen};
@@ -17,18 +20,22 @@ pub use columns::ColumnFacts;
 pub use config::{DTypeName, FitConfig, Normalize};
 pub use dimension::manifold_below;
 pub use held_out::{HELD_OUT_FILE, HeldOut, HeldOutRows};
+pub use in_memory::{InMemory, InMemoryFit};
 pub use kind::Kind;
 pub use news::News;
+pub use plan::{Plan, Planned};
 pub use request::{Ask, FitRequest};
 pub use shape::{Shape, evenly, is_flat, place_charts, shape_of, start_from};
 pub use units::DataUnits;
+pub use verdict::{failure, in_words, unknown};
 pub use ways::Way;
 
-use crate::Result;
+use crate::{Error, Result};
 use mflow_bijectors::ParamStore;
-use mflow_core::{DeviceName, ModelCard, RowLayout, save_model};
+use mflow_core::{DeviceName, ModelCard, RowLayout, save_model, write_atomically};
 use mflow_data::io::{Array, Dtype, write_npy};
-use mflow_train::{Observer, Outcome, Pool, RowSource, RunDir, Trainer};
+use mflow_train::{CONFIG_FILE, Observer, Outcome, Pool, RowSource, RunDir, Trainer};
+use serde::Serialize;
 use shape::spread;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -53,6 +60,21 @@ pub fn keep_points(run: &RunDir, data: &dyn RowSource) -> Result<()> {
     let d = data.data_dim();
     let array = Array::matrix(x.len() / d, d, &x, Dtype::F64)?;
     Ok(write_npy(&run.file(POINTS_FILE), &array)?)
+}
+
+/// Write the config of a run that starts.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn keep_config(run: &RunDir, config: &impl Serialize) -> Result<()> {
+    if run.writes() && !run.resumed() {
+        let path = run.file(CONFIG_FILE);
+        let reason = |e: toml::ser::Error| format!("the config cannot be written as TOML: {e}");
+        let text = toml::to_string(config)
+            .map_err(|e| Error::Run { path: path.clone(), reason: reason(e) })?;
+        write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
+    }
+    Ok(())
 }
 
 /// A fit: a model, data, and where they meet.

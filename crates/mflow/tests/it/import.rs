@@ -1,106 +1,148 @@
-//! `mflow import`. Oracle: flows of the Python package nflows, and what they compute (`xtask/fixtures/flows.py`).
+//! `mflow import`: what the Python package nflows computed with a flow, and a model of our own under the names of the published code.
 use crate::folder::Folder;
-use mflow::data::io::{Array, Dtype, Table, read_npz_array, write_npy};
+use mflow::core::candle::{DType, Device, Tensor, safetensors};
+use mflow::core::{load_model, read_tensors};
+use std::collections::HashMap;
 use std::path::Path;
 
-const FLOW: &str = "layers = 3, bins = 4, tail_bound = 3.0, hidden = 8, blocks = 2";
+/// The flow of the fixture `coupling_rq`.
+const COUPLING: &str = r#"
+[model]
+kind = "af"
+data_dim = 5
 
-/// A folder with the files of a flow, and its config.
-fn folder(name: &str) -> Folder {
+[model.inner]
+kind = "custom"
+
+[model.inner.bijector]
+kind = "inverted"
+
+[model.inner.bijector.of]
+kind = "coupling"
+dim = 5
+mask = "even"
+map = { kind = "rational_quadratic", bins = 5, tail_bound = 3.0 }
+net = { hidden = 8, blocks = 1 }
+"#;
+
+fn numbers(t: &Tensor) -> Vec<f64> {
+    let t = t.flatten_all().and_then(|t| t.to_dtype(DType::F64)).expect("numbers");
+    t.to_vec1().expect("numbers")
+}
+
+fn gap(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.dims(), b.dims(), "shapes");
+    numbers(a).iter().zip(numbers(b)).map(|(a, b)| (a - b).abs()).fold(0., f64::max)
+}
+
+/// The fixture `coupling_rq`, and a state dict of a flow of it, whose names are behind `prefix`.
+fn coupling(folder: &Folder, prefix: &str) -> HashMap<String, Tensor> {
+    let path = Path::new("../mflow-bijectors/tests/fixtures/coupling_rq.safetensors");
+    let fixture = safetensors::load(path, &Device::Cpu).expect("a fixture");
+    let state = fixture.iter().filter_map(|(name, t)| {
+        Some((format!("{prefix}{}", name.strip_prefix("param.")?), t.clone()))
+    });
+    let mut state: HashMap<String, Tensor> = state.collect();
+    let constant = Tensor::new(&[4.59], &Device::Cpu).expect("a tensor");
+    state.insert("_distribution._log_z".to_owned(), constant);
+    safetensors::save(&state, folder.path("flow.safetensors")).expect("it is written");
+    folder.write("flow.toml", COUPLING.as_bytes());
+    fixture
+}
+
+const IMPORT: &str = "import flow.safetensors --config flow.toml --out model.safetensors";
+
+#[test]
+fn a_flow_of_nflows_has_the_latents_and_densities_of_nflows() {
+    for prefix in ["_transform.", "_transform._transforms.0.", "transform._transforms.0.", ""] {
+        let folder = Folder::new();
+        let fixture = coupling(&folder, prefix);
+        folder.succeeds(IMPORT);
+        let loaded = load_model(&folder.path("model.safetensors"), None, &Device::Cpu);
+        let model = loaded.expect("a model").model;
+        let [x, y, log_det] = ["x", "y", "log_det"].map(|name| &fixture[name]);
+        let latent = model.encode(x, None).expect("latents");
+        assert!(gap(&latent, y) < 1e-10, "`{prefix}`: latents are off by {}", gap(&latent, y));
+        let square = y.sqr().and_then(|y| y.sum(1)).expect("sums");
+        let normal = 5. * (2. * std::f64::consts::PI).ln();
+        let expected = ((log_det - (square * 0.5).expect("halves")).expect("a density")
+            - 0.5 * normal)
+            .expect("a density");
+        let found = model.log_prob(x, None).expect("densities");
+        assert!(gap(&found, &expected) < 1e-10, "`{prefix}`: off by {}", gap(&found, &expected));
+    }
+}
+
+/// Their name of a parameter of ours.
+fn theirs(name: &str) -> String {
+    let (group, rest) = name.split_once('.').expect("a group");
+    let (layer, rest) = rest.split_once('.').expect("a layer");
+    let layer: usize = layer.parse().expect("a number");
+    let parts = [
+        ("net.", "transform_net."),
+        ("initial.", "initial_layer."),
+        ("final.", "final_layer."),
+        (".linear.", ".linear_layers."),
+        ("permutation", "_permutation"),
+    ];
+    let rest =
+        parts.iter().fold(rest.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs));
+    // Compositions within a composition, more than 9 of them.
+    format!("{group}_transform._transforms.{}._transforms.{}.{rest}", layer / 2, layer % 2)
+}
+
+#[test]
+fn an_m_flow_under_the_names_of_the_published_code_is_the_same_model() {
     let folder = Folder::new();
-    for extension in ["pt", "npz"] {
-        let file = format!("{name}.{extension}");
-        let path = Path::new("tests/fixtures").join(&file);
-        folder.write(&file, &std::fs::read(path).expect("a fixture"));
+    let fit = "fit data.csv --model m-flow --manifold-dim 1 --epochs 1 --config small.toml";
+    folder.succeeds(&format!("{fit} --set model.outer.layers=8 --out run"));
+    let path = folder.path("run/model.safetensors");
+    let card = load_model(&path, None, &Device::Cpu).expect("a model").card;
+    let ours = read_tensors(&path).expect("tensors").tensors;
+    let state = ours.iter().map(|(name, t)| match t.dtype() {
+        DType::U32 => (theirs(name), t.to_dtype(DType::I64).expect("indices")),
+        _ => (theirs(name), t.clone()),
+    });
+    let state: HashMap<String, Tensor> = state.collect();
+    assert!(state.keys().any(|name| name.contains("_transforms.10.")), "numbers of two digits");
+    safetensors::save(&state, folder.path("flow.safetensors")).expect("it is written");
+    let config = toml::Table::from_iter([(
+        "model".to_owned(),
+        toml::Value::try_from(&card.config).expect("a table"),
+    )]);
+    folder.write("flow.toml", config.to_string().as_bytes());
+    folder.succeeds(IMPORT);
+    let imported = read_tensors(&folder.path("model.safetensors")).expect("tensors").tensors;
+    assert_eq!(imported.len(), ours.len(), "as many tensors");
+    for (name, t) in &ours {
+        assert_eq!(gap(&imported[name], t), 0., "{name}");
     }
-    let inner = format!("inner = {{ linear = 'lu', {FLOW} }}\n");
-    let parts = match name {
-        "af" => format!("kind = 'af'\ndata_dim = 3\ncontext_dim = 2\n{inner}"),
-        _ => format!(
-            "kind = 'm-flow'\ndata_dim = 3\nmanifold_dim = 2\nouter = {{ linear = 'lu', {FLOW} }}\n{}",
-            inner.replace("'lu'", "'permutation'")
-        ),
-    };
-    folder.write("flow.toml", format!("[model]\n{parts}").as_bytes());
-    folder
-}
-
-fn array(folder: &Folder, file: &str, name: &str) -> Table {
-    read_npz_array(&folder.path(file), name).expect("an array")
-}
-
-fn npy(folder: &Folder, name: &str, array: &Table) {
-    let array = Array::matrix(array.rows(), array.cols(), array.values(), Dtype::F64);
-    write_npy(&folder.path(name), &array.expect("a matrix")).expect("the file is written");
-}
-
-/// The largest difference of two arrays.
-fn apart(a: &Table, b: &Table) -> f64 {
-    assert_eq!(a.values().len(), b.values().len(), "as many numbers");
-    let differences = a.values().iter().zip(b.values()).map(|(a, b)| (a - b).abs());
-    differences.fold(0., f64::max)
-}
-
-#[test]
-fn an_ambient_flow_has_the_density_of_nflows() {
-    let folder = folder("af");
-    folder.succeeds(
-        "import af.pt --config flow.toml --out flow.safetensors --check af.npz --dtype f64",
-    );
-    for name in ["x", "context"] {
-        npy(&folder, &format!("{name}.npy"), &array(&folder, "af.npz", name));
-    }
-    folder.succeeds("score flow.safetensors x.npy --context context.npy --out scores.npz");
-    let (found, expected) =
-        (array(&folder, "scores.npz", "log_prob"), array(&folder, "af.npz", "log_prob"));
-    assert!(apart(&found, &expected) < 1e-8, "{}", apart(&found, &expected));
-    folder.succeeds("import af.pt --config flow.toml --out single.safetensors --check af.npz");
-}
-
-#[test]
-fn an_m_flow_has_manifold_latents_and_density_of_the_papers_code() {
-    let folder = folder("m-flow");
-    folder.succeeds(
-        "import m-flow.pt --config flow.toml --out flow.safetensors --check m-flow.npz --dtype f64",
-    );
-    npy(&folder, "x.npy", &array(&folder, "m-flow.npz", "x"));
-    folder.succeeds("score flow.safetensors x.npy --out scores.npz");
-    for name in ["log_prob", "latent"] {
-        let (found, expected) =
-            (array(&folder, "scores.npz", name), array(&folder, "m-flow.npz", name));
-        assert!(apart(&found, &expected) < 1e-8, "{name}: {}", apart(&found, &expected));
-    }
-    let errors = array(&folder, "scores.npz", "reconstruction_error");
-    assert!(errors.values().iter().all(|error| *error < 1e-8), "on the manifold: {errors:?}");
+    folder.succeeds("score run data.csv --out ours.npz");
+    folder.succeeds("score model.safetensors data.csv --out imported.npz");
+    assert_eq!(folder.read("ours.npz"), folder.read("imported.npz"), "the same scores");
 }
 
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
-    let folder = folder("af");
-    let text = String::from_utf8(folder.read("flow.toml")).expect("text");
-    let refused = |from: &str, to: &str, parts: &[&str]| {
-        folder.write("other.toml", text.replace(from, to).as_bytes());
-        folder.fails(
-            "import af.pt --config other.toml --out flow.safetensors --check af.npz",
-            1,
-            parts,
-        );
-        assert!(!folder.path("flow.safetensors").exists(), "{parts:?}");
+    let folder = Folder::new();
+    coupling(&folder, "_transform._transforms.0.");
+    let with = |from: &str, to: &str| {
+        assert!(COUPLING.contains(from), "{from}");
+        folder.write("flow.toml", COUPLING.replace(from, to).as_bytes());
     };
-    refused(
-        "layers = 3",
-        "layers = 2",
-        &["af.pt", "`_transform.`", "expected 8 layers", "found 11"],
-    );
-    refused("hidden = 8", "hidden = 9", &["af.pt", "do not fit the config", "[8"]);
-    refused("tail_bound = 3.0", "tail_bound = 4.0", &["af.npz", "row", "tail bounds"]);
-    refused("kind = 'af'", "kind = 'pae'\nmanifold_dim = 2", &["cannot be imported", "pae"]);
-    refused("[model]", "[models]", &["other.toml", "[model]"]);
-    folder.write("text.pt", b"no state");
-    folder.fails(
-        "import text.pt --config flow.toml --out a.safetensors",
-        1,
-        &["text.pt", "torch.save"],
-    );
-    folder.fails("import af.pt --config flow.toml --out a.pt", 1, &["a.pt", ".safetensors"]);
+    with("hidden = 8", "hidden = 9");
+    folder.fails(IMPORT, 1, &["flow.safetensors does not fit flow.toml", "shape", "inner."]);
+    with("blocks = 1", "blocks = 2");
+    folder.fails(IMPORT, 1, &["missing", "inner.net.blocks.1"]);
+    with("kind = \"inverted\"", "kind = \"inverted\"\nof2 = 1");
+    folder.fails(IMPORT, 1, &["of2"]);
+    with("kind = \"af\"", "kind = \"vae\"");
+    folder.fails(IMPORT, 1, &["flow.toml"]);
+    let chain = "kind = \"custom\"\nbijector = { kind = \"chain\", layers = [{ kind = \"lu_linear\", dim = 5 }, \
+                 { kind = \"lu_linear\", dim = 5 }] }";
+    let start = COUPLING.split("kind = \"custom\"").next().expect("a start");
+    folder.write("flow.toml", format!("{start}{chain}").as_bytes());
+    folder.fails(IMPORT, 1, &["1 transforms", "found 2 maps"]);
+    folder.write("flow.safetensors", b"nothing");
+    folder.fails(IMPORT, 1, &["flow.safetensors", "safetensors file"]);
 }

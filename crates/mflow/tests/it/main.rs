@@ -23,6 +23,7 @@ mod held_out;
 mod image_experiments;
 mod images;
 mod import;
+mod imported_flows;
 mod interruption;
 mod manual;
 mod models;

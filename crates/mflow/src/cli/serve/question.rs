@@ -1,8 +1,8 @@
 //! Bodies of requests, read against what the model takes.
 use super::super::model::Opened;
-use super::super::sample::Draws;
 use super::refusal::Refusal;
 use super::task::Task;
+use mflow::ask::Draws;
 use mflow::core::ModelSignature;
 use mflow::core::candle::{DType, Device, Tensor};
 use mflow::data::io::read_npy_bytes;

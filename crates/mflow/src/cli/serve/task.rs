@@ -1,12 +1,10 @@
 //! What can be asked of a model, and the computation of it.
-use super::super::evaluate::by_rows;
 use super::super::model::Opened;
 use super::super::output::{latent_names, precision, values};
-use super::super::sample::{Draws, draw};
-use super::super::score::{Columns, scores};
 use super::answer::{Answer, Field};
 use super::question::{Inputs, Question};
 use anyhow::Result;
+use mflow::ask::{Draws, Scores, by_rows};
 use mflow::core::ModelSignature;
 use mflow::core::candle::Tensor;
 use mflow::train::Pool;
@@ -46,7 +44,7 @@ impl Task {
         let latent = || Field { name: "latent", cols: Some(latent_names(signature).len()) };
         match self {
             Self::Score => {
-                let columns = Columns::of(signature);
+                let columns = Scores::of(signature);
                 let mut all: Vec<Field> =
                     columns.names().map(|name| Field { name, cols: None }).collect();
                 if signature.is_generative() {
@@ -89,14 +87,14 @@ impl Task {
         pool: &Pool,
         check: &(dyn Fn() -> Result<()> + Sync),
     ) -> Result<Tensor> {
-        let (model, columns) = (opened.model(), Columns::of(opened.signature()));
+        let (model, columns) = (opened.model(), Scores::of(opened.signature()));
         by_rows(pool, &inputs.rows, inputs.context.as_ref(), |x, c| {
             check()?;
             Ok(match self {
                 Self::Encode => model.encode(x, c),
                 Self::Project => model.project(x, c),
                 Self::Decode => model.decode(x, c),
-                Self::Score | Self::Sample => scores(&columns, model, x, c),
+                Self::Score | Self::Sample => columns.of_rows(model, x, c),
             }?)
         })
     }
@@ -110,7 +108,7 @@ fn drawn(
     check: &(dyn Fn() -> Result<()> + Sync),
 ) -> Result<Tensor> {
     let mut all = vec![];
-    draw(draws, opened, pool, check, &mut |points| {
+    draws.draw(opened.model(), pool, check, &mut |points| {
         all.push(points.clone());
         Ok(())
     })?;

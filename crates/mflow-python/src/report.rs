@@ -1,0 +1,26 @@
+//! Reports on fits.
+use crate::errors::Failure;
+use crate::pools;
+use mflow::core::candle::Device;
+use mflow::{Finished, html};
+use pyo3::prelude::*;
+use std::path::PathBuf;
+
+/// Write report.html on run folders into `out`; its path.
+#[pyfunction]
+#[pyo3(signature = (folders, out, threads=None))]
+pub(crate) fn write_report(
+    py: Python<'_>,
+    folders: Vec<PathBuf>,
+    out: PathBuf,
+    threads: Option<usize>,
+) -> PyResult<PathBuf> {
+    let pool = pools::pool(threads)?;
+    let written = py.detach(|| -> Result<PathBuf, Failure> {
+        let runs = folders.iter().map(|folder| Finished::load(folder, &Device::Cpu));
+        let runs = runs.collect::<Result<Vec<_>, _>>()?;
+        mflow::core::create_folder(&out)?;
+        Ok(html::write_report(&runs, &pool, &out)?)
+    });
+    Ok(written?)
+}
