@@ -15,10 +15,12 @@ const FOLDER: &str = "target/browser";
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 /// No requests of the browser's own, as for updates; root needs the second. The clock of the pages runs ahead while nothing
 /// is awaited.
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
-    "--disable-gpu",
+    // Figures in space without a graphics card.
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -128,6 +130,7 @@ impl Pages {
         let text = self.shown(&address, &format!("explore-{run}"))?;
         service.stop()?;
         ensure!(text.contains("data-ready=\"yes\""), "the page is not ready: {}", status(&text));
+        ensure!(text.contains("<canvas"), "{run}: the figure is not drawn");
         for (id, file) in [("decoded", "decoded.csv"), ("projected", "projected.csv")] {
             let found = numbers(&text, id)?;
             let expected = row(&self.folder.join(file))?;

@@ -49,7 +49,9 @@ pub(crate) fn run(options: &Options, lock: Lock) -> Result<()> {
         );
     }
     println!("*** types ***");
-    shell::run(Command::new(&python).args(["-m", "mypy"]).current_dir(PACKAGE))?;
+    for check in [&["mypy"][..], &["mypy.stubtest", "mflow._mflow", "--concise"]] {
+        shell::run(Command::new(&python).arg("-m").args(check).current_dir(PACKAGE))?;
+    }
     println!("*** tests, and the examples of docstrings ***");
     let tests = "-m pytest -q -p no:cacheprovider tests --doctest-modules --pyargs mflow";
     let mut tests_of = Command::new(&python);

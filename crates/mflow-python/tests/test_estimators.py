@@ -226,3 +226,17 @@ def test_a_run_folder_is_continued(x: np.ndarray, tmp_path: Path) -> None:
     resumed = small(epochs=30, run_dir=tmp_path / "run", resume=True).fit(x)
     assert (resumed.score_samples(x) == whole.score_samples(x)).all()
     assert (mflow.load(tmp_path / "run").transform(x) == whole.transform(x)).all()
+
+
+def test_a_run_is_continued_by_other_threads(x: np.ndarray, tmp_path: Path) -> None:
+    settings = {name: value for name, value in SETTINGS.items() if name != "train.shards"}
+
+    def stop(said: dict[str, Any]) -> None:
+        if said["step"] > 3:
+            raise KeyboardInterrupt
+
+    whole = small(epochs=30, settings=settings, threads=2).fit(x)
+    with pytest.raises(KeyboardInterrupt):
+        small(epochs=30, settings=settings, threads=2, run_dir=tmp_path, progress=stop).fit(x)
+    again = small(epochs=30, settings=settings, threads=1, run_dir=tmp_path, resume=True).fit(x)
+    assert (again.score_samples(x) == whole.score_samples(x)).all()

@@ -2,14 +2,38 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from numpy.typing import NDArray
 
 _Floats = NDArray[Any]
 
+__all__ = [
+    "Bijector",
+    "Model",
+    "Simulator",
+    "VERSION",
+    "auc",
+    "charts",
+    "classifier_two_sample",
+    "coverage",
+    "dimension",
+    "fit",
+    "frechet_distance",
+    "kernel_distance",
+    "kinds",
+    "kolmogorov_smirnov",
+    "sample_posterior",
+    "set_default_threads",
+    "simulator_names",
+    "squared_mmd",
+    "threads",
+    "write_report",
+]
+
 VERSION: str
 
+@final
 class Model:
     @staticmethod
     def load(path: Path, dtype: str | None = None) -> Model: ...
@@ -28,7 +52,11 @@ class Model:
     @property
     def score_names(self) -> list[str]: ...
     def _ask(
-        self, what: str, x: _Floats, context: _Floats | None, threads: int | None
+        self,
+        what: str,
+        x: _Floats,
+        context: _Floats | None = None,
+        threads: int | None = None,
     ) -> _Floats: ...
     def log_density(
         self,
@@ -46,14 +74,15 @@ class Model:
         threads: int | None = None,
     ) -> _Floats: ...
 
+@final
 class Bijector:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         config: str,
         seed: int = 0,
         double: bool = True,
         parameters: dict[str, _Floats] | None = None,
-    ) -> None: ...
+    ) -> Bijector: ...
     @property
     def shapes(self) -> tuple[list[int], list[int]]: ...
     @property
@@ -70,8 +99,9 @@ class Bijector:
         inverse: bool = False,
     ) -> tuple[_Floats, _Floats, _Floats]: ...
 
+@final
 class Simulator:
-    def __init__(self, name: str) -> None: ...
+    def __new__(cls, name: str) -> Simulator: ...
     @property
     def name(self) -> str: ...
     @property

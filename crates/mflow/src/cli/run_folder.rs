@@ -3,10 +3,11 @@ use super::options::Resume;
 use super::ranks::Ranks;
 use anyhow::Result;
 use clap::Args;
+use mflow::fit::kept_shards;
 use mflow::tensorboard::EventFile;
 use mflow::train::{CONFIG_FILE, Pool, RunDir, TrainConfig};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// `--out` and `--resume`.
 #[derive(Clone, Debug, Args)]
@@ -35,7 +36,7 @@ impl RunOptions {
     /// is continued, else one for each thread of all processes.
     pub(super) fn settle_shards(&self, train: &mut TrainConfig, pool: &Pool) {
         if train.shards == 0 {
-            let earlier = self.earlier_config().and_then(|path| shards(&path));
+            let earlier = self.earlier_config().and_then(|path| kept_shards(&path));
             train.shards = earlier.unwrap_or_else(|| pool.workers());
         }
     }
@@ -59,10 +60,4 @@ impl RunOptions {
         mflow::fit::keep_config(&run, config)?;
         Ok(run)
     }
-}
-
-/// The number of shards in a resolved config.
-fn shards(path: &Path) -> Option<usize> {
-    let table: toml::Table = toml::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
-    usize::try_from(table.get("train")?.get("shards")?.as_integer()?).ok()
 }

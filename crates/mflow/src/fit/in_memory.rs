@@ -1,7 +1,7 @@
 //! A fit of rows that are in memory, from what is asked for to a run folder: what a caller of the library does in one step.
 use super::{
     Candidates, Chosen, DataUnits, Fit, FitConfig, FitRequest, HeldOut, HeldOutRows, MODEL_FILE,
-    News, Plan, Planned, Way, keep_config, keep_points,
+    News, Plan, Planned, Way, keep_config, keep_points, kept_shards,
 };
 use crate::settings::Setting;
 use crate::{Error, Result};
@@ -198,10 +198,12 @@ impl InMemoryFit<'_> {
         let earlier =
             (resume && config.is_file()).then(|| Setting::of_file(&config)).transpose()?;
         let is_continued = earlier.is_some();
+        let kept = if is_continued { kept_shards(&config) } else { None };
+        let shards = kept.unwrap_or_else(|| pool.workers());
         let mut plan = Plan::of(request, earlier, &data, pool)?;
         for Way { config, .. } in &mut plan.ways {
             if config.train.shards == 0 {
-                config.train.shards = pool.workers();
+                config.train.shards = shards;
             }
             data.check(config)?;
             validation.as_ref().map_or(Ok(()), |validation| validation.check(config))?;

@@ -38,6 +38,7 @@ use mflow_train::{CONFIG_FILE, Observer, Outcome, Pool, RowSource, RunDir, Train
 use serde::Serialize;
 use shape::spread;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 /// Name of the model file in a run directory.
@@ -75,6 +76,13 @@ pub fn keep_config(run: &RunDir, config: &impl Serialize) -> Result<()> {
         write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
     }
     Ok(())
+}
+
+/// The number of shards in the config at `path` that a run keeps, which does not change when it is continued.
+#[must_use]
+pub fn kept_shards(path: &Path) -> Option<usize> {
+    let table: toml::Table = toml::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+    usize::try_from(table.get("train")?.get("shards")?.as_integer()?).ok()
 }
 
 /// A fit: a model, data, and where they meet.

@@ -95,7 +95,7 @@ fn theirs(name: &str) -> String {
 fn an_m_flow_under_the_names_of_the_published_code_is_the_same_model() {
     let folder = Folder::new();
     let fit = "fit data.csv --model m-flow --manifold-dim 1 --epochs 1 --config small.toml";
-    folder.succeeds(&format!("{fit} --set model.outer.layers=8 --out run"));
+    folder.succeeds(&format!("{fit} --set model.outer.layers=12 --out run"));
     let path = folder.path("run/model.safetensors");
     let card = load_model(&path, None, &Device::Cpu).expect("a model").card;
     let ours = read_tensors(&path).expect("tensors").tensors;
