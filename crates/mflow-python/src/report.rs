@@ -17,8 +17,10 @@ pub(crate) fn write_report(
 ) -> PyResult<PathBuf> {
     let pool = pools::pool(threads)?;
     let written = py.detach(|| -> Result<PathBuf, Failure> {
-        let runs = folders.iter().map(|folder| Finished::load(folder, &Device::Cpu));
-        let runs = runs.collect::<Result<Vec<_>, _>>()?;
+        let mut runs = Vec::with_capacity(folders.len());
+        for folder in &folders {
+            runs.push(Finished::load(folder, &Device::Cpu)?);
+        }
         mflow::core::create_folder(&out)?;
         Ok(html::write_report(&runs, &pool, &out)?)
     });

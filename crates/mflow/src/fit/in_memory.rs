@@ -36,8 +36,7 @@ fn check_values(what: &'static str, values: &[f64], columns: usize, dtype: DType
         DType::F32 => (f64::from(f32::MAX), "numbers that single precision can hold"),
         _ => (f64::MAX, "finite numbers"),
     };
-    // Also of NaN, which is no number up to the largest.
-    let is_bad = |v: &f64| !(v.abs() <= largest);
+    let is_bad = |v: &f64| v.is_nan() || v.abs() > largest;
     match values.iter().position(is_bad) {
         None => Ok(()),
         Some(i) => {
