@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::python::Environment;
 use crate::shell::{self, Lock};
-use crate::{files, metadata};
+use crate::{built, files, metadata};
 
 const PYTHON: &str = "python3";
 const PACKAGE: &str = "crates/mflow-python";
@@ -87,14 +87,13 @@ fn install(python: &Path, profile: &str) -> Result<()> {
         .context("installing the wheel; the messages of pip are above")
 }
 
-/// The program, with which results are compared. In the profile of tests it is what the tests of the workspace use, so that
-/// it is not built twice.
+/// The program, with which results are compared: in the profile of tests the one that CI builds anyway.
 fn program(profile: &str, lock: Lock) -> Result<PathBuf> {
-    let build = match profile {
-        "ci" => "build --workspace --profile ci --bin mflow",
-        _ => "build --release --bin mflow",
+    let folder = if profile == "ci" {
+        built::programs(lock)?
+    } else {
+        shell::run(&mut shell::cargo("build --release --bin mflow", lock))?;
+        metadata::load(lock)?.target_directory.join(profile)
     };
-    shell::run(&mut shell::cargo(build, lock))?;
-    let target = metadata::load(lock)?.target_directory;
-    Ok(target.join(profile).join(format!("mflow{}", std::env::consts::EXE_SUFFIX)))
+    Ok(folder.join(format!("mflow{}", std::env::consts::EXE_SUFFIX)))
 }

@@ -8,13 +8,14 @@ use super::progress::Watch;
 use super::tables::{Files, Numbers, Tables};
 use super::{interrupt, threads};
 use anyhow::{Result, anyhow, bail};
+use mflow::core::candle::Device;
 use mflow::cycle::{self, Cycle};
 use mflow::fit::{
     Candidates, Chosen, Fit, FitConfig, FitRequest, HeldOut, HeldOutRows, MODEL_FILE, News, Plan,
     Way, keep_config, keep_points,
 };
 use mflow::train::{Attempt, KeptEpoch, Outcome, Pool, RowSource, RunDir, TRIAL, kept_epochs};
-use mflow::{Error, Setting};
+use mflow::{Error, Setting, html};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -100,6 +101,7 @@ fn fit(options: &Options, request: FitRequest, pool: &Pool) -> Result<Done> {
     say_what_it_is_worth(run, &held_out, data, pool)?;
     say_how_exact(run, data, pool)?;
     report_on(run.path(), &device, pool)?;
+    say_what_next(options, run, &device)?;
     Ok(Done::Finished)
 }
 
@@ -191,6 +193,22 @@ fn say_what_it_is_worth(
     result(format_args!("{found}"))
 }
 
+/// Tell what one can do with the model now.
+fn say_what_next(options: &Options, run: &RunDir, device: &Device) -> Result<()> {
+    let folder = run.path().display();
+    let page = run.file(html::REPORT_FILE).display().to_string();
+    // Estimators of ratios have no points to move.
+    let has_points = model::open(run.path(), None, device)?.signature().is_generative();
+    let explore = match cfg!(feature = "serve") && has_points {
+        true => format!(" or start `mflow explore {folder}`"),
+        false => String::new(),
+    };
+    let out = if options.stream { "--stream --out scores" } else { "--out scores.csv" };
+    message(format_args!("next: open {page}{explore}"));
+    message(format_args!("      `mflow score {folder} {} {out}` scores rows", rows(options)));
+    Ok(())
+}
+
 /// What a request that makes no fit lacks, for whoever has this command line.
 fn explain(error: anyhow::Error, options: &Options) -> anyhow::Error {
     let data = options.data.display();
@@ -205,11 +223,19 @@ fn explain(error: anyhow::Error, options: &Options) -> anyhow::Error {
     }
 }
 
+/// DATA, its context, and how they are read, as they were given.
+fn rows(options: &Options) -> String {
+    let mut command = options.data.display().to_string();
+    if let Some(context) = &options.context {
+        command += &format!(" --context {}", context.display());
+    }
+    command + &options.reading.command()
+}
+
 /// DATA and what goes with it, as they were given.
 fn command_data(options: &Options) -> String {
-    let mut command = options.data.display().to_string();
+    let mut command = rows(options);
     for (name, path) in [
-        ("context", &options.context),
         ("scores", &options.scores.scores),
         ("ratios", &options.ratios),
         ("weights", &options.weights),
@@ -222,7 +248,6 @@ fn command_data(options: &Options) -> String {
         command +=
             &path.as_ref().map_or_else(String::new, |p| format!(" --{name} {}", p.display()));
     }
-    command += &options.reading.command();
     command + if options.stream { " --stream" } else { "" }
 }
 

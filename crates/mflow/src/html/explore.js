@@ -83,10 +83,12 @@
     return set;
   };
   const fine = ([low, high]) => (high - low) / 500 || 0.01;
+  // Without the tails: a few latents far out would stretch the manifold to where no data are.
   const rangeOf = (rows, k) => {
-    const values = rows.map((row) => row[k]).filter(Number.isFinite);
-    const [low, high] = [Math.min(...values), Math.max(...values)];
-    return values.length && high > low ? [low, high] : [-1, 1];
+    const values = rows.map((row) => row[k]).filter(Number.isFinite).sort((a, b) => a - b);
+    const tail = Math.floor(0.01 * values.length);
+    const [low, high] = [values[tail], values[values.length - 1 - tail]];
+    return high > low ? [low, high] : [-1, 1];
   };
 
   // Numbers under their names; of images a picture.

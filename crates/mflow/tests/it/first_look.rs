@@ -103,6 +103,14 @@ fn a_fit_ends_with_what_held_out_rows_say() {
     assert_eq!((chose.rows, chose.chose_weights), (60, true));
     let report = String::from_utf8(folder.read("run/report.html")).expect("text");
     assert!(report.contains("On held-out rows"), "the report tells");
+    // What to do next can be done.
+    assert!(ended.err.contains("next: open run/report.html"), "{}", ended.err);
+    let next = ended
+        .err
+        .split("`mflow ")
+        .find_map(|rest| rest.split('`').next().filter(|c| c.starts_with("score")));
+    folder.succeeds(next.expect("a command"));
+    assert!(folder.path("scores.csv").is_file());
 
     // Rows apart: the model is that of the others alone, and the numbers are those of `score`.
     folder.succeeds(&format!("{fit} --holdout 0.25 --out apart"));

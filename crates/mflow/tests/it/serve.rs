@@ -3,7 +3,7 @@ use crate::folder::{Folder, Running};
 use mflow::data::io::{Array, Dtype, npy_bytes, read_npy_bytes, read_npz_array};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 const JSON: &str = "application/json";
@@ -61,7 +61,7 @@ impl Server {
         let mut stream = self.connect();
         // It may be refused while it is being sent.
         stream.write_all(bytes).ok();
-        stream.shutdown(Shutdown::Write).ok();
+        // Not shut down for writing: to the service that is a client that has gone.
         read(&mut stream)
     }
 
