@@ -60,7 +60,7 @@ pub(crate) struct Options {
     /// The first of the seeds
     #[arg(long, default_value_t = 1)]
     first_seed: u64,
-    /// Number of runs at once (default: 1, or with --slurm as many as Slurm has place for)
+    /// Number of runs at once [default: 2 where there are as many cores, of manifolds 1; with --slurm as many as it has place for]
     #[arg(long)]
     jobs: Option<usize>,
     /// Submit the runs to Slurm, one task each, instead of running them here
@@ -90,9 +90,16 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    fn at_once(&self) -> usize {
-        self.jobs.unwrap_or(1).max(1)
+    /// How many runs are done at once, `default` of them if nothing is said.
+    fn at_once(&self, default: usize) -> usize {
+        self.jobs.unwrap_or(default).max(1)
     }
+}
+
+/// How many of these runs are done at once on this machine. Batches are small: two runs on a core each end before two, one
+/// after the other, on two cores. More might take more memory than there is.
+fn at_once_here(runs: usize) -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(runs).min(2)
 }
 
 /// Runs what is not done yet and reports on everything asked for.
@@ -130,7 +137,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut left = 0;
     let mut plotter = None;
     if !open.is_empty() {
-        let at_once = options.jobs.unwrap_or(if options.slurm { open.len() } else { 1 }).max(1);
+        let usual = if options.slurm { open.len() } else { at_once_here(open.len()) };
+        let at_once = options.at_once(usual);
         println!("{}\n", forecast::forecast(&open, at_once)?);
         let program = program()?;
         if options.slurm {

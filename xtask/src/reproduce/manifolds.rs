@@ -33,7 +33,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         !options.slurm,
         "--slurm: the tasks of {NAME} would write one file of records; use --jobs"
     );
-    let alone = options.at_once() <= 1 || !options.peers;
+    // Each is timed.
+    let at_once = options.at_once(1);
+    let alone = at_once == 1 || !options.peers;
     ensure!(alone, "--jobs: the peers are timed, and run one after the other");
     let study = Study::load()?;
     let provenance = Provenance::here()?;
@@ -50,10 +52,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     }
     if !open.is_empty() {
-        let programs = programs(options)?;
+        let programs = programs(options, at_once)?;
         let keep = Mutex::new(());
-        let done = parallel::run(options.at_once(), deadline, &open, |job| {
-            let record = record(job, &programs, &provenance, options.at_once());
+        let done = parallel::run(at_once, deadline, &open, |job| {
+            let record = record(job, &programs, &provenance, at_once);
             let of = record.found.error.map_or_else(String::new, |error| {
                 format!(", error {} of the spread", number::short(error))
             });
@@ -165,16 +167,16 @@ fn settle(job: &Job<'_>, place: Place, now: &Provenance) -> Result<bool> {
     }
 }
 
-fn programs(options: &Options) -> Result<Programs> {
+fn programs(options: &Options, at_once: usize) -> Result<Programs> {
     // First, since it may be the one that is missing.
     let python = options.peers.then(|| peers::python(&options.python)).transpose()?;
     let mflow = program()?;
     shell::run(&mut shell::cargo("build --release -p mflow --example manifolds", Lock::Free))?;
     let name = format!("manifolds{}", std::env::consts::EXE_SUFFIX);
     let example = metadata::load(Lock::Free)?.target_directory.join("release/examples").join(name);
-    let threads = (options.at_once() > 1).then(|| {
+    let threads = (at_once > 1).then(|| {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        (cores / options.at_once()).max(1)
+        (cores / at_once).max(1)
     });
     Ok(Programs { mflow, example, python, threads })
 }
