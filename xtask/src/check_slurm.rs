@@ -27,8 +27,9 @@ pub(crate) fn run() -> Result<()> {
     let call = |root: &Root, arguments: &str| root.reproduce(&cluster, &program, arguments);
     let (ended_well, said) = call(&plain, "--model steady --jobs 2")?;
     ensure!(ended_well, "the runs without Slurm failed: {said}");
-    // With an option that the script has, too.
-    let (_, said) = call(&sweep, "--slurm --record --sbatch --cpus-per-task=2")?;
+    // In a partition that is not the one of tasks which name none, and with an option that the script has, too.
+    let submit = "--slurm --partition usual --record --sbatch --cpus-per-task=2";
+    let (_, said) = call(&sweep, submit)?;
     let number = said
         .split_once("submitted as job ")
         .and_then(|(_, rest)| rest.split(' ').next())

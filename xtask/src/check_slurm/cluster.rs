@@ -196,8 +196,8 @@ SchedulerParameters=bf_interval=1,sched_interval=1
 ReturnToService=2
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
-PartitionName=usual Nodes={host} Default=YES PriorityTier=1
-PartitionName=urgent Nodes={host} PriorityTier=2 PreemptMode=OFF
+PartitionName=usual Nodes={host} PriorityTier=1
+PartitionName=urgent Nodes={host} Default=YES PriorityTier=2 PreemptMode=OFF
 ",
         ports[0], ports[1]
     ))
