@@ -2,7 +2,10 @@
 use crate::errors::Failure;
 use mflow::bijectors::host;
 use mflow::core::candle::{DType, Device, Tensor};
-use numpy::{PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{
+    PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray2, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 
 /// A matrix of real numbers, `[rows, columns]`, of any strides.
@@ -51,6 +54,11 @@ impl Rows<'_> {
         };
         Ok(host::place(&tensor, dtype, device)?)
     }
+}
+
+/// Any array in double precision, in row-major order.
+pub(crate) fn flat(array: &PyReadonlyArrayDyn<'_, f64>) -> Vec<f64> {
+    array.as_array().iter().copied().collect()
 }
 
 /// Values and shape of what comes out, without the GIL.

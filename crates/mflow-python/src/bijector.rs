@@ -1,5 +1,5 @@
 //! Any invertible map, from its config.
-use crate::array::Numbers;
+use crate::array::{Numbers, flat};
 use crate::errors::Failure;
 use mflow::bijectors::{self, BijectorConfig, Diff, Direction, Dual, Mapped, ParamStore};
 use mflow::core::candle::{DType, Device, Tensor};
@@ -21,7 +21,7 @@ type Array<'py> = Bound<'py, PyArrayDyn<f64>>;
 impl Bijector {
     fn tensor(&self, x: &PyReadonlyArrayDyn<'_, f64>) -> Result<Tensor, Failure> {
         let signature = self.map.signature();
-        let tensor = Tensor::from_vec(crate::fit::flat(x), x.shape(), &Device::Cpu)?;
+        let tensor = Tensor::from_vec(flat(x), x.shape(), &Device::Cpu)?;
         Ok(bijectors::host::place(&tensor, signature.dtype, &signature.device)?)
     }
 }
@@ -33,7 +33,7 @@ fn named_like(
 ) -> Result<BTreeMap<String, Tensor>, Failure> {
     let like = store.to_named()?;
     let named = parameters.iter().map(|(name, array)| {
-        let tensor = Tensor::from_vec(crate::fit::flat(array), array.shape(), &Device::Cpu)?;
+        let tensor = Tensor::from_vec(flat(array), array.shape(), &Device::Cpu)?;
         let dtype = like.get(name).map_or(DType::F64, Tensor::dtype);
         Ok((name.clone(), tensor.to_dtype(dtype)?))
     });

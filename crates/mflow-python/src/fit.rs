@@ -7,7 +7,7 @@ use crate::request::Request;
 use mflow::core::ChartConfig;
 use mflow::fit::{InMemory, InMemoryFit, Kind, failure, unknown};
 use mflow::train::{Attempt, EpochMetrics, Observer, Outcome, Progress};
-use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn};
+use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::collections::BTreeMap;
@@ -151,9 +151,4 @@ pub(crate) fn kinds() -> Vec<(&'static str, &'static str)> {
 #[pyfunction]
 pub(crate) fn charts() -> Vec<&'static str> {
     ChartConfig::NAMES.to_vec()
-}
-
-/// Any array in double precision, in row-major order.
-pub(crate) fn flat(array: &PyReadonlyArrayDyn<'_, f64>) -> Vec<f64> {
-    array.as_array().iter().copied().collect()
 }
