@@ -75,6 +75,10 @@ fn install(python: &Path, profile: &str) -> Result<()> {
     let mut maturin = Command::new(python);
     maturin.args(["-m", "maturin", "build", "--locked", "--profile", profile, "--out", WHEELS]);
     maturin.arg("--manifest-path").arg(Path::new(PACKAGE).join("Cargo.toml"));
+    if profile == "ci" {
+        // With what tests of the workspace want of our crates: else all of them would be compiled anew.
+        maturin.args(["--features", "mflow/laws"]);
+    }
     shell::run(&mut maturin)?;
     let wheels = fs::read_dir(WHEELS).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let wheels = wheels.with_context(|| format!("reading {WHEELS}"))?;

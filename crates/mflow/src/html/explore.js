@@ -86,7 +86,7 @@
   // Without the tails: a few latents far out would stretch the manifold to where no data are.
   const rangeOf = (rows, k) => {
     const values = rows.map((row) => row[k]).filter(Number.isFinite).sort((a, b) => a - b);
-    const tail = Math.floor(0.01 * values.length);
+    const tail = Math.floor(0.003 * values.length);
     const [low, high] = [values[tail], values[values.length - 1 - tail]];
     return high > low ? [low, high] : [-1, 1];
   };
