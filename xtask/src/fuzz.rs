@@ -75,13 +75,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             true => programs.keep(&name)?,
             false => corpus::of(&name)?.len(),
         };
-        records.put(name, Record::new(&found, kept, &provenance));
+        if found.findings.is_empty() {
+            records.put(name, Record::new(&found, kept, &provenance));
+        }
     }
     println!("\n{}", page::table(&records).text());
-    ensure!(findings == 0, "{findings} inputs that a reader does not survive are in {FOLDER}");
     if options.save {
         records.write(Path::new(RECORDS))?;
         page::write(Path::new(PAGE), &records, &provenance)?;
     }
+    ensure!(findings == 0, "{findings} inputs that a reader does not survive are in {FOLDER}");
     Ok(())
 }

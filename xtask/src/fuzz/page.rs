@@ -23,22 +23,11 @@ pub(super) fn table(records: &Records) -> Table {
         "features",
         "memory, MiB",
         "corpus",
-        "findings",
         "commit",
     ]);
     for (name, record) in &records.0 {
-        let Record {
-            seconds,
-            executions,
-            edges,
-            features,
-            memory,
-            kept,
-            findings,
-            commit,
-            dirty,
-            ..
-        } = record;
+        let Record { seconds, executions, edges, features, memory, kept, commit, dirty, .. } =
+            record;
         table.push([
             name.clone(),
             format!("{:.1}", seconds / 60.),
@@ -48,7 +37,6 @@ pub(super) fn table(records: &Records) -> Table {
             features.to_string(),
             memory.to_string(),
             kept.to_string(),
-            findings.to_string(),
             Provenance::commit_text(commit, *dirty)
                 .replace(" with uncommitted changes", " and changes"),
         ]);
@@ -71,11 +59,10 @@ written and read again, errors that name the file and command no terminal. A pro
 allocation at most {ALLOCATION} MiB, an input {TIMEOUT} seconds and {LENGTH} bytes; more of any is a finding. How to run it is in
 [testing](../testing.md#fuzzing), the limits on files are in [limits](../limits.md).
 
-## The last session of each target
+## The last session of each target that found nothing
 
 *Edges* are places in the code that were reached, the code of all crates under the target included. *Memory* is the most that the
-process had, with the fuzzer's own. *Corpus* is how many inputs are committed. *Findings* are those of this session: a page is
-written only if there are none.
+process had, with the fuzzer's own. *Corpus* is how many inputs are committed. What other sessions found is below.
 
 {table}
 {notes}"
@@ -98,7 +85,6 @@ mod tests {
             features: 8,
             memory: 9,
             kept: 10,
-            findings: 0,
             commit: "abc".to_owned(),
             dirty: true,
             date: String::new(),
@@ -107,7 +93,7 @@ mod tests {
         records.put("npy".to_owned(), record);
         let text = table(&records).markdown();
         let last = text.lines().last().unwrap().split('|').map(str::trim).collect::<Vec<_>>();
-        let expected = ["npy", "2.0", "600", "5.0", "7", "8", "9", "10", "0", "`abc` and changes"];
-        assert_eq!(last[1..11], expected, "{text}");
+        let expected = ["npy", "2.0", "600", "5.0", "7", "8", "9", "10", "`abc` and changes"];
+        assert_eq!(last[1..10], expected, "{text}");
     }
 }

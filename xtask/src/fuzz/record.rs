@@ -10,7 +10,7 @@ use super::work::Found;
 use crate::files;
 use crate::provenance::Provenance;
 
-/// The last session of a target.
+/// The last session of a target that found nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     /// Seconds that libFuzzer ran.
@@ -25,8 +25,6 @@ pub(super) struct Record {
     pub(super) memory: u64,
     /// Inputs that are kept.
     pub(super) kept: usize,
-    /// Inputs that the target did not survive.
-    pub(super) findings: usize,
     /// What was checked out.
     pub(super) commit: String,
     /// Whether there were uncommitted changes.
@@ -46,7 +44,6 @@ impl Record {
             features: found.features,
             memory: found.memory,
             kept,
-            findings: found.findings.len(),
             commit,
             dirty,
             date,

@@ -77,6 +77,8 @@ impl Programs {
             format!("-rss_limit_mb={MEMORY}"),
             format!("-malloc_limit_mb={ALLOCATION}"),
             format!("-timeout={TIMEOUT}"),
+            // Less is no finding: the machine may have had other work.
+            format!("-report_slow_units={TIMEOUT}"),
             format!("-max_len={LENGTH}"),
             format!("-dict={WORDS}"),
             "-print_final_stats=1".to_owned(),

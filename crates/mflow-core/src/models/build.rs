@@ -132,6 +132,15 @@ impl ModelConfig {
             }
             _ => {}
         }
+        for (name, network) in self.parts.networks() {
+            let width = network.hidden();
+            if (1..*n).contains(&width) {
+                let reason = format!(
+                    "must be at least manifold_dim = {n}, as no {n} coordinates pass through fewer units, found {width}"
+                );
+                return refuse(&format!("{name}.hidden"), reason);
+            }
+        }
         if let ModelParts::Atlas { charts, tolerance, .. }
         | ModelParts::FreeFormAtlas { charts, tolerance, .. } = &self.parts
         {

@@ -653,17 +653,22 @@ impl ModelParts {
             Self::Af { inner } => Some(inner),
             _ => None,
         };
-        let networks = match self {
-            Self::MeFlow { encoder, .. } => [Some(encoder), None],
+        let of_flow = flow.and_then(VectorFlowConfig::image);
+        of_flow.or_else(|| self.networks().find_map(|(_, network)| network.image()))
+    }
+    /// The encoder and the decoder, by the names of their fields, where they are networks.
+    pub(super) fn networks(&self) -> impl Iterator<Item = (&'static str, &NetworkConfig)> {
+        let (encoder, decoder) = match self {
+            Self::MeFlow { encoder, .. } => (Some(encoder), None),
             Self::Pae { encoder, decoder, .. }
             | Self::FreeForm { encoder, decoder, .. }
             | Self::FreeFormAtlas { encoder, decoder, .. }
             | Self::Vae { encoder, decoder }
-            | Self::Rif { encoder, decoder, .. } => [Some(encoder), Some(decoder)],
-            _ => [None, None],
+            | Self::Rif { encoder, decoder, .. } => (Some(encoder), Some(decoder)),
+            _ => (None, None),
         };
-        let of_flow = flow.and_then(VectorFlowConfig::image);
-        of_flow.or_else(|| networks.into_iter().flatten().find_map(NetworkConfig::image))
+        let both = [("encoder", encoder), ("decoder", decoder)];
+        both.into_iter().filter_map(|(name, network)| Some((name, network?)))
     }
     pub(super) fn chart(&self) -> Option<&ChartConfig> {
         match self {

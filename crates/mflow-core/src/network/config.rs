@@ -118,6 +118,13 @@ impl NetworkConfig {
             Self::Image(config) => Some(&config.shape),
         }
     }
+    /// Units of its hidden layers; of a network of images, of that between the levels and the coordinates.
+    pub(crate) fn hidden(&self) -> usize {
+        match self {
+            Self::Vector(config) => config.hidden,
+            Self::Image(config) => config.hidden,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for NetworkConfig {
