@@ -100,8 +100,10 @@ pub fn model_config(bytes: &[u8]) {
         config.clone().start_flat(&[0.5; 6]),
     );
     let written = serde_json::to_value(&config).unwrap_or_default();
-    // Where a network of ReLU is constant in a direction, the manifold has no volume, and the density is infinite.
-    let may_be_flat = written.get("decoder").is_some();
+    // Where all units of a layer are at rest the manifold has no volume, and the density is infinite; residual networks have a
+    // way around.
+    let decoder = written.get("decoder").and_then(|decoder| decoder.get("kind"));
+    let may_be_flat = decoder.is_some_and(|kind| kind != "residual");
     let usual = is_usual(&written);
     let mut store = ParamStore::new(1, DType::F64, &Device::Cpu);
     let model = match config.build(&mut store, |_| false) {

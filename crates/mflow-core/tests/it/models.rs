@@ -2,7 +2,7 @@
 //! every model is in `laws.rs`.
 use crate::kinds::{Kind, circle, kinds, small};
 use crate::numbers::{close, device, normal, numbers, tensor};
-use mflow_bijectors::{NetConfig, ParamStore, Stream};
+use mflow_bijectors::{ParamStore, Stream};
 use mflow_core::candle::{DType, Tensor};
 use mflow_core::{Density, Error, Model, ModelConfig, Result};
 
@@ -222,11 +222,15 @@ fn configs_out_of_range_are_named() {
     refused(pie, "`epsilon` must be positive and finite, found 0");
     let mut af = small(ModelConfig::af(3));
     af.sizes.manifold_dim = 2;
-    let narrow = ModelConfig::free_form(3, 2).with_networks(NetConfig::new(1, 1));
-    refused(
-        narrow,
-        "`encoder.hidden` must be at least manifold_dim = 2, as no 2 coordinates pass through fewer units, found 1",
-    );
+    let narrow = |part: &str| {
+        let mut table = serde_json::to_value(ModelConfig::free_form(3, 2)).unwrap();
+        table[part]["hidden"] = 1.into();
+        serde_json::from_value::<ModelConfig>(table).unwrap()
+    };
+    for part in ["encoder", "decoder"] {
+        let reason = "must be at least manifold_dim = 2, as no 2 coordinates pass through fewer units, found 1";
+        refused(narrow(part), &format!("`{part}.hidden` {reason}"));
+    }
     refused(af, "`manifold_dim` must be data_dim = 3 of `af`, found 2");
     let fom = ModelConfig::fom(circle(2.));
     refused(
